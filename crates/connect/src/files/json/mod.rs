@@ -1,0 +1,166 @@
+//! JSON files: one object per line, an array of objects, or objects one after another. Fields come out as text as it
+//! is written; those that the contract says are nested come out as lists and structs with text in them.
+
+mod nested;
+mod parse;
+mod split;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+use super::mark::Mark;
+use super::rows::{Job, Piece, Rows};
+use super::text::{Blocks, Region};
+use super::views::{Span, Texts};
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatchOptions};
+use arrow::buffer::Buffer;
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::record_batch::RecordBatch;
+use kernel::gate::Malformed;
+use kernel::{Error, Result};
+pub use split::Layout;
+use split::{Limits, Split};
+use std::sync::Arc;
+use table::Table;
+
+/// Reads a JSON file.
+pub struct JsonRows {
+    job: Job,
+    blocks: Blocks,
+    split: Split,
+    /// The present block; spans point into it.
+    text: Buffer,
+    used: usize,
+    last: bool,
+    clean: bool,
+    at: usize,
+    mark: Mark,
+}
+
+impl JsonRows {
+    pub fn new(job: Job, layout: Layout) -> Result<Self> {
+        let blocks = Blocks::new(job.input()?, job.options.encoding, (job.bytes_max / 2).clamp(64 << 10, 64 << 20));
+        let table = Table::new(&job.entity, nested::is_nested);
+        let limits = Limits {
+            behind: i64::try_from(job.behind).unwrap_or(i64::MAX),
+            record_bytes_max: job.options.line_bytes_max,
+            rows_max: job.options.batch_rows_max,
+            cells_max: job.bytes_max / 32,
+        };
+        let split = Split::new(layout, table, limits);
+        let mark = Mark::behind(job.behind);
+        Ok(Self {
+            mark,
+            job,
+            blocks,
+            split,
+            text: Buffer::from_vec(Vec::<u8>::new()),
+            used: 0,
+            last: false,
+            clean: true,
+            at: 0,
+        })
+    }
+
+    fn load(&mut self) -> Result<()> {
+        let rest = &self.text[self.at..self.used];
+        let block = self.blocks.next(rest).map_err(|e| self.job.opened.error(e))?;
+        (self.used, self.last, self.clean, self.at) = (block.used, block.last, block.clean, 0);
+        self.text = Buffer::from_vec(block.data);
+        Ok(())
+    }
+
+    /// What was split so far as a batch.
+    fn piece(&mut self, last: bool) -> Result<Piece> {
+        let table = &mut self.split.table;
+        let rows = table.rows;
+        let texts = Texts::new(self.text.clone(), std::mem::take(&mut table.side));
+        let mut out = Columns::new(rows);
+        for (place, column) in table.columns.iter_mut().enumerate() {
+            let property = self.job.entity.properties.get(place);
+            if column.spans.is_empty() && property.is_none() {
+                continue;
+            }
+            column.spans.resize(rows, Span::NULL);
+            match property.filter(|_| column.raw) {
+                Some(property) => out.nested(&column.name, &property.data_type, &column.spans, &texts),
+                None => texts.columns(&column.spans, 1).into_iter().for_each(|array| out.add(&column.name, array)),
+            }
+        }
+        let lines = std::mem::take(&mut self.split.lines);
+        let malformed = std::mem::take(&mut self.split.malformed);
+        let upto = self.split.upto();
+        let mark = self.split.is_at_line().then(|| self.mark.so_far());
+        let piece = out.finish(lines, malformed).map_err(|e| Error::internal(&self.job.opened.partition, e))?;
+        Ok(Piece { upto, last, mark, ..piece })
+    }
+}
+
+impl Rows for JsonRows {
+    fn next(&mut self) -> Result<Piece> {
+        self.split.clear();
+        loop {
+            let region = Region { text: &self.text, used: self.used, last: self.last, clean: self.clean };
+            let at = self.split.split(region, self.at).map_err(|e| self.job.error(e))?;
+            self.mark.add(&self.text[self.at..at]);
+            self.at = at;
+            let ended = self.last && self.at >= self.used;
+            let crossed = self.split.has_lines() && self.mark.crosses(self.split.upto());
+            if ended || crossed || self.split.has_any() {
+                return self.piece(ended);
+            }
+            self.load()?;
+        }
+    }
+}
+
+/// The arrays of a batch, and which of its rows are no rows after all.
+struct Columns {
+    rows: usize,
+    fields: Vec<Field>,
+    arrays: Vec<ArrayRef>,
+    /// Row and reason.
+    bad: Vec<(usize, String)>,
+}
+
+impl Columns {
+    fn new(rows: usize) -> Self {
+        Self { rows, fields: Vec::new(), arrays: Vec::new(), bad: Vec::new() }
+    }
+
+    fn add(&mut self, name: &str, array: ArrayRef) {
+        self.fields.push(Field::new(name, array.data_type().clone(), true));
+        self.arrays.push(array);
+    }
+
+    fn nested(&mut self, name: &str, data_type: &DataType, spans: &[Span], texts: &Texts) {
+        let decoded = nested::decode(name, data_type, spans, texts);
+        self.add(name, decoded.array);
+        for (name, array) in decoded.beyond {
+            self.add(&name, array);
+        }
+        let reason = |row| (row, format!("`{name}` is not of the nested type that the contract gives it"));
+        self.bad.extend(decoded.bad.into_iter().map(reason));
+    }
+
+    fn finish(self, lines: Vec<i64>, mut malformed: Vec<Malformed>) -> Result<Piece, arrow::error::ArrowError> {
+        let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
+        let schema = Arc::new(Schema::new(self.fields));
+        let mut batch = RecordBatch::try_new_with_options(schema, self.arrays, &options)?;
+        let mut offsets = Int64Array::from(lines);
+        if !self.bad.is_empty() {
+            let mut keep = vec![true; self.rows];
+            for (row, reason) in self.bad {
+                if std::mem::replace(&mut keep[row], false) {
+                    malformed.push(Malformed { offset: offsets.value(row), reason });
+                }
+            }
+            malformed.sort_by_key(|record| record.offset);
+            let keep = BooleanArray::from(keep);
+            batch = arrow::compute::filter_record_batch(&batch, &keep)?;
+            offsets = arrow::compute::filter(&offsets, &keep)?.as_any().downcast_ref().cloned().unwrap_or(offsets);
+        }
+        Ok(Piece { batch, offsets, malformed, upto: 0, last: false, mark: None })
+    }
+}

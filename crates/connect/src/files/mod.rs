@@ -1,0 +1,56 @@
+//! Files: CSV, JSON, Parquet, Avro and Arrow IPC, compressed or not, on a disk or in an object store.
+
+mod avro;
+mod bytes;
+mod columnar;
+mod compression;
+mod csv;
+mod ipc;
+mod json;
+mod list;
+mod mark;
+mod options;
+mod parquet;
+mod place;
+mod reading;
+mod rows;
+mod source;
+mod take;
+mod text;
+mod views;
+
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use crate::spec::Spec;
+use futures::FutureExt;
+use kernel::source::Source;
+pub use options::Options;
+
+pub fn spec() -> Spec {
+    Spec {
+        name: "files",
+        summary: "CSV, JSON, Parquet, Avro and Arrow files, on a disk or in an object store",
+        example: EXAMPLE,
+        options_schema: || {
+            let mut schema = schemars::schema_for!(Options).to_value();
+            schema["required"] = serde_json::json!(options::REQUIRED);
+            schema
+        },
+        check: |given| Options::check(given).err().unwrap_or_default(),
+        open: |opening| async move { Ok(Box::new(source::Files::open(opening)?) as Box<dyn Source>) }.boxed(),
+        pending: |opening| source::pending(opening).boxed(),
+    }
+}
+
+const EXAMPLE: &str = "\
+connector: files
+path: data/payments-*.csv.gz      # or s3://bucket/prefix/*.parquet
+encoding: auto                    # UTF-8, or Windows-1252 where it isn't
+on_replaced: error                # a file that was taken must not change
+schedule: every 15 minutes
+";

@@ -1,0 +1,3 @@
+//! What is promised about data, and to whom: contracts as files.
+
+pub mod odcs;

@@ -1,0 +1,121 @@
+//! The custom properties that mean something here.
+
+use super::notes::Notes;
+use super::words;
+use crate::odcs::model::CustomProperty;
+use crate::odcs::{DECIMAL_SEPARATOR, MASK, ON_VIOLATION, OWNER, SCHEMA_CHANGE};
+use kernel::contract::{MaskSpec, OnViolation, SchemaChange};
+use kernel::suggest;
+
+/// What is done with rows and columns that break the contract, where it is said.
+#[derive(Default)]
+pub(super) struct Policy {
+    pub on_violation: Option<OnViolation>,
+    pub schema_change: Option<SchemaChange>,
+}
+
+/// What a column says of itself.
+#[derive(Default)]
+pub(super) struct Own {
+    pub mask: Option<MaskSpec>,
+    pub decimal_comma: bool,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Level {
+    Contract,
+    Table,
+    Column,
+}
+
+const PLACES: [(&str, &[Level], &str); 5] = [
+    (MASK, &[Level::Column], "a column"),
+    (DECIMAL_SEPARATOR, &[Level::Column], "a column"),
+    (ON_VIOLATION, &[Level::Table, Level::Contract], "a table or the contract"),
+    (SCHEMA_CHANGE, &[Level::Table, Level::Contract], "a table or the contract"),
+    (OWNER, &[Level::Contract], "the contract"),
+];
+
+/// Names of ours in the wrong place or written twice, and names that are nearly ours: a mask that is not read hides nothing.
+pub(super) fn misplaced(customs: Option<&[CustomProperty]>, path: &str, level: Level, notes: &mut Notes) {
+    let customs = customs.unwrap_or_default();
+    for (place, custom) in customs.iter().enumerate() {
+        let here = format!("{path}[{place}].property");
+        match PLACES.iter().find(|(name, ..)| *name == custom.property) {
+            Some((name, levels, owner)) if !levels.contains(&level) => {
+                notes.error(&here, format!("`{name}` says nothing here: it belongs to {owner}"));
+            }
+            Some((name, ..)) if customs[..place].iter().any(|other| other.property == *name) => {
+                notes.error(&here, format!("`{name}` is written twice"));
+            }
+            Some(_) => {}
+            None => {
+                let ours = PLACES.iter().filter(|(_, levels, _)| levels.contains(&level)).map(|(name, ..)| *name);
+                if let Some(near) = suggest::nearest(&custom.property, ours) {
+                    let message = format!("`{}` means nothing to Lavra; did you mean `{near}`?", custom.property);
+                    notes.warn(&here, message);
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn policy(customs: Option<&[CustomProperty]>, path: &str, notes: &mut Notes) -> Policy {
+    let mut policy = Policy::default();
+    for (place, custom) in customs.into_iter().flatten().enumerate() {
+        let here = format!("{path}[{place}].value");
+        match custom.property.as_str() {
+            ON_VIOLATION => policy.on_violation = word(&here, &words::ON_VIOLATION, notes),
+            SCHEMA_CHANGE => policy.schema_change = word(&here, &words::SCHEMA_CHANGE, notes),
+            _ => {}
+        }
+    }
+    policy
+}
+
+fn word<T: Copy>(path: &str, words: &[(&str, T)], notes: &mut Notes) -> Option<T> {
+    let text = notes.text(path);
+    let found = words.iter().find(|(word, _)| Some(*word) == text);
+    if found.is_none() {
+        let message = format!("unknown value `{}`", notes.written(path));
+        notes.unknown(path, message, words.iter().map(|(word, _)| *word));
+    }
+    found.map(|(_, value)| *value)
+}
+
+pub(super) fn column(customs: Option<&[CustomProperty]>, path: &str, notes: &mut Notes) -> Own {
+    let mut own = Own::default();
+    for (place, custom) in customs.into_iter().flatten().enumerate() {
+        let here = format!("{path}[{place}].value");
+        match custom.property.as_str() {
+            MASK => own.mask = mask(&here, notes),
+            DECIMAL_SEPARATOR => match notes.text(&here) {
+                Some(",") => own.decimal_comma = true,
+                Some(".") => {}
+                _ => notes.error(&here, "a decimal separator is `,` or `.`, in quotes"),
+            },
+            _ => {}
+        }
+    }
+    own
+}
+
+/// A mask that can't be read is an error whatever the reason: what is not masked is stored raw.
+fn mask(path: &str, notes: &mut Notes) -> Option<MaskSpec> {
+    let Some(text) = notes.text(path) else {
+        notes.error_help(path, "a mask is text", "write it as `redact` or `pseudonym(person)`");
+        return None;
+    };
+    match MaskSpec::parse(text) {
+        Ok(mask) => Some(mask),
+        Err(_) => {
+            let message = format!("`{}` is not a mask", notes.written(path));
+            notes.error_help(
+                path,
+                message,
+                "write it as `redact`, `pseudonym(person)` or `partial(first: 6, last: 4)`",
+            );
+            None
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The one door between what came in and what is kept: parse to the contract's types, hold to its rules, mask.
+//!
+//! A batch goes through in one pass. All columns are masked before rows are split into kept and set aside, so that the
+//! quarantine gets what bronze would have got; what could not be parsed, or is in a column that nobody named, is hidden
+//! there.
+
+mod cells;
+mod column;
+mod judge;
+mod own;
+mod parse;
+mod quarantine;
+mod raw;
+mod replay;
+mod rules;
+mod safe;
+mod stamp;
+mod strangers;
+#[cfg(test)]
+mod tests;
+mod unique;
+mod violations;
+
+pub use quarantine::{HIDDEN, schema as quarantine_schema};
+pub use raw::{Inspector, Malformed, Raw};
+pub use replay::Replayed;
+pub use safe::{Passed, Safe, Tally};
+pub use stamp::{STAMPS, Stamp};
+
+use crate::clock::Timestamp;
+use crate::contract::{Entity, OnViolation, RowRule};
+use crate::error::{Error, Kind, Result};
+use crate::mask::MaskFactory;
+use arrow::array::ArrayRef;
+use arrow::compute::FilterBuilder;
+use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use column::Column;
+use judge::Judged;
+use quarantine::Aside;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use unique::UniqueKey;
+use violations::Violations;
+
+/// Finds personal data where none is declared: in text that could not be parsed, in columns that nobody named. Trusted.
+pub trait Screen: Send + Sync {
+    /// Whether the text looks like somebody's identifier.
+    fn is_personal(&self, text: &str) -> bool;
+
+    /// Whether the column does, by its name or its values.
+    fn is_personal_column(&self, name: &str, values: &ArrayRef) -> bool;
+}
+
+/// The gate of one entity, for one run.
+pub struct Gate {
+    entity: Entity,
+    columns: Vec<Column>,
+    row_rules: Vec<Box<dyn RowRule>>,
+    unique: Vec<UniqueKey>,
+    stamp: Stamp,
+    screen: Arc<dyn Screen>,
+    /// Columns taken in by `evolve` that hold personal data, once found.
+    redacted: BTreeSet<String>,
+    /// What the quarantine keeps of how each column is masked.
+    masks: Option<String>,
+}
+
+impl Gate {
+    /// Compiles an entity's rules and masks. `row_rules` are its SQL rules over single rows.
+    pub fn new(
+        entity: Entity,
+        masks: &dyn MaskFactory,
+        row_rules: Vec<Box<dyn RowRule>>,
+        stamp: Stamp,
+        screen: Arc<dyn Screen>,
+    ) -> Result<Self> {
+        let columns = entity.properties.iter().map(|p| Column::compile(p, masks)).collect::<Result<_>>()?;
+        let unique = UniqueKey::of(&entity);
+        let masks = replay::records(&entity);
+        Ok(Self { entity, columns, row_rules, unique, stamp, screen, redacted: BTreeSet::new(), masks })
+    }
+
+    /// The schema of what passes, but for columns that `evolve` adds.
+    pub fn output_schema(&self) -> SchemaRef {
+        let mut fields = self.output_fields();
+        fields.extend(stamp::fields());
+        Arc::new(Schema::new(fields))
+    }
+
+    fn output_fields(&self) -> Vec<FieldRef> {
+        let columns = self.columns.iter().zip(&self.entity.properties);
+        let output = columns.filter_map(|(column, property)| Some((&property.name, column.output.clone()?)));
+        output.map(|(name, data_type)| Arc::new(Field::new(name, data_type, true))).collect()
+    }
+
+    fn place(&self, name: &str) -> Option<usize> {
+        self.entity.properties.iter().position(|p| p.name == name)
+    }
+
+    /// The columns whose values the table must be asked for before the first batch, so that keys stay unique over runs.
+    /// A key with a mask that can't be joined on is not among them: the table can't tell.
+    pub fn unique_columns(&self) -> Vec<Vec<String>> {
+        let is_told = |key: &&UniqueKey| key.places.iter().all(|at| self.columns[*at].is_joinable());
+        self.unique.iter().filter(is_told).map(|key| key.columns.clone()).collect()
+    }
+
+    /// Remembers keys that the table holds.
+    pub fn remember(&mut self, rows: &RecordBatch) -> Result<()> {
+        self.unique.iter_mut().try_for_each(|key| key.remember(rows))
+    }
+
+    /// The only door out of `Raw`. Gives the masked rows that hold to the contract and, masked too, those that do not; an
+    /// error (`on_violation: fail`, a frozen schema) lets nothing of the batch through and holds no value of it.
+    pub fn pass(&mut self, raw: Raw, now: Timestamp) -> Result<Passed> {
+        let judged = self.judge(&raw.batch, &vec![false; self.columns.len()])?;
+        if self.entity.on_violation == OnViolation::Fail {
+            self.refuse_all(&raw, &judged.violations)?;
+        }
+        let mut tally = judged.tally.clone();
+        let mut asides = self.set_aside(&raw, &judged)?;
+        let Raw { batch, partition, offsets, malformed } = raw;
+        drop(batch);
+        for record in &malformed {
+            let aside = Aside::malformed(record);
+            *tally.causes.entry(aside.label()).or_default() += 1;
+            asides.push(aside);
+        }
+        let stamps = |offsets: &_| self.stamp.columns(&partition, offsets, now);
+        let safe = self.assemble(judged, stamps(&offsets))?;
+        let quarantined = match asides.is_empty() {
+            true => None,
+            false => Some(Safe { batch: quarantine::batch(&asides, self.masks.as_deref(), stamps)? }),
+        };
+        tally.rows_read += malformed.len() as u64;
+        tally.rows_quarantined = asides.len() as u64;
+        tally.rows_passed = safe.num_rows() as u64;
+        Ok(Passed { safe, quarantined, tally })
+    }
+
+    /// Puts the good rows' masked columns and their stamps together.
+    fn assemble(&self, judged: Judged, stamps: Vec<ArrayRef>) -> Result<Safe> {
+        let fault = |e| Error::internal("put a batch together", "its columns do not fit its schema").because(e);
+        let mut fields = self.output_fields();
+        let mut columns: Vec<ArrayRef> = judged.masked.into_iter().flatten().collect();
+        for (field, values) in judged.evolved {
+            fields.push(field);
+            columns.push(values);
+        }
+        let own = columns.len();
+        fields.extend(stamp::fields());
+        columns.extend(stamps);
+        if let Some(good) = judged.violations.good() {
+            let good = FilterBuilder::new(&good).optimize().build();
+            columns = columns.iter().map(|column| good.filter(column)).collect::<Result<_, _>>().map_err(fault)?;
+        }
+        for column in &mut columns[..own] {
+            *column = own::own(column)?;
+        }
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(fault)?;
+        Ok(Safe { batch })
+    }
+
+    /// Under `on_violation: fail`, the error that names the first bad row.
+    fn refuse_all(&self, raw: &Raw, violations: &Violations) -> Result<()> {
+        let bad =
+            violations.bad_rows().next().and_then(|row| Some((raw.offsets.value(row), violations.causes(row).next()?)));
+        let malformed = raw.malformed.first().map(|m| (m.offset, "malformed".to_owned(), m.reason.clone()));
+        let first = bad.map(|(offset, cause)| (offset, cause.label(), cause.reason.clone())).or(malformed);
+        let Some((offset, label, reason)) = first else { return Ok(()) };
+        let count = violations.bad_rows().count() + raw.malformed.len();
+        let entity = &self.entity.name;
+        Err(Error::new(
+            Kind::Contract,
+            format!("{}:{offset}: {label}", raw.partition),
+            format!("{reason}; {count} rows of this batch break the contract of `{entity}` (on_violation: fail)"),
+        ))
+    }
+}

@@ -1,0 +1,66 @@
+//! Rows that passed the gate.
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Masked rows that hold to their contract, or masked rows of the quarantine. Only the gate makes it; anybody may read
+/// and store it.
+pub struct Safe {
+    pub(super) batch: RecordBatch,
+}
+
+impl Safe {
+    pub fn batch(&self) -> &RecordBatch {
+        &self.batch
+    }
+
+    pub fn into_batch(self) -> RecordBatch {
+        self.batch
+    }
+
+    pub fn schema(&self) -> SchemaRef {
+        self.batch.schema()
+    }
+
+    pub fn num_rows(&self) -> usize {
+        self.batch.num_rows()
+    }
+}
+
+/// What became of one `Raw` batch.
+pub struct Passed {
+    pub safe: Safe,
+    pub quarantined: Option<Safe>,
+    pub tally: Tally,
+}
+
+/// Counts, to be added up over a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    pub rows_read: u64,
+    pub rows_passed: u64,
+    pub rows_quarantined: u64,
+    /// Values put to null under `on_violation: drop_value`.
+    pub values_dropped: u64,
+    /// Masked values by kind of personal data.
+    pub masked: BTreeMap<String, u64>,
+    /// Quarantined rows by `column: rule`.
+    pub causes: BTreeMap<String, u64>,
+}
+
+impl Tally {
+    pub fn add(&mut self, other: &Tally) {
+        self.rows_read += other.rows_read;
+        self.rows_passed += other.rows_passed;
+        self.rows_quarantined += other.rows_quarantined;
+        self.values_dropped += other.values_dropped;
+        for (kind, count) in &other.masked {
+            *self.masked.entry(kind.clone()).or_default() += count;
+        }
+        for (cause, count) in &other.causes {
+            *self.causes.entry(cause.clone()).or_default() += count;
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Every logical type, from text and from typed arrays.
+
+use super::*;
+use arrow::array::*;
+use arrow::compute::cast;
+use arrow::datatypes::*;
+
+const DECIMAL: DataType = DataType::Decimal128(12, 2);
+
+/// What a column becomes: the text of each value; null where it was refused or absent. The number of refused ones.
+fn parsed(property: Property, column: ArrayRef) -> (Vec<String>, u64) {
+    let mut entity = entity(vec![property]);
+    entity.on_violation = OnViolation::DropValue;
+    let name = entity.properties[0].name.clone();
+    let expected = super::super::parse::kept_type(&entity.properties[0].data_type);
+    let rows = column.len();
+    let passed = pass(entity, vec![(&name, column)]);
+    let batch = passed.safe.batch();
+    assert_eq!((batch.column(0).data_type(), batch.num_rows()), (&expected, rows));
+    let values = shown(batch, &name).into_iter().map(|value| value.unwrap_or_else(|| "-".into())).collect();
+    (values, passed.tally.values_dropped)
+}
+
+fn check(data_type: DataType, column: ArrayRef, expected: &[&str], refused: u64) {
+    let about = format!("{} → {data_type}", column.data_type());
+    let (values, dropped) = parsed(property("x", data_type), column);
+    assert_eq!((values, dropped), (expected.iter().map(ToString::to_string).collect(), refused), "{about}");
+}
+
+#[test]
+fn text_becomes_each_type_exactly_or_is_refused() {
+    let check = |to, values: &[&str], expected: &[&str], refused| check(to, words(values), expected, refused);
+    check(DataType::Utf8, &["a", "", " b "], &["a", "", " b "], 0);
+    check(DataType::Int8, &["127", "-128", "128", "x"], &["127", "-128", "-", "-"], 2);
+    check(DataType::Int16, &["32767", "32768"], &["32767", "-"], 1);
+    check(DataType::Int32, &["2147483647", "2147483648", "1.0"], &["2147483647", "-", "-"], 2);
+    check(DataType::Int64, &["9223372036854775807", "9223372036854775808"], &["9223372036854775807", "-"], 1);
+    check(DataType::Float64, &["0.1", "1e3", "nan", "1e400"], &["0.1", "1000.0", "-", "-"], 2);
+    check(DataType::Float32, &["0.5", "1e39"], &["0.5", "-"], 1);
+    check(DECIMAL, &["1.5", "-0.01", "1.500", "1.505", "12345678901"], &["1.50", "-0.01", "1.50", "-", "-"], 2);
+    check(
+        DataType::Decimal128(38, 0),
+        &["99999999999999999999999999999999999999"],
+        &["99999999999999999999999999999999999999"],
+        0,
+    );
+    check(DataType::Boolean, &["true", "NÃO", "1", "maybe"], &["true", "false", "true", "-"], 1);
+    check(DataType::Date32, &["2024-02-29", "2023-02-29", "29/02/2024"], &["2024-02-29", "-", "-"], 2);
+}
+
+#[test]
+fn timestamps_keep_their_zone_and_their_precision() {
+    let values = ["2026-07-01T09:00:00-03:00", "2026-07-01T12:00:00", "2026-07-01", "2026-07-01T12:00:00.1234567Z"];
+    let expected = ["2026-07-01T12:00:00Z", "2026-07-01T12:00:00Z", "2026-07-01T00:00:00Z", "-"];
+    check(MICROS_UTC(), words(&values), &expected, 1);
+    let naive = DataType::Timestamp(TimeUnit::Microsecond, None);
+    check(naive, words(&values), &["-", "2026-07-01T12:00:00", "2026-07-01T00:00:00", "-"], 2);
+}
+
+#[test]
+fn formats_and_commas_are_the_contracts() {
+    let date = with("x", DataType::Date32, |p| p.format = Some("%d/%m/%Y".into()));
+    assert_eq!(parsed(date, words(&["31/12/2026", "2026-12-31"])), (vec!["2026-12-31".into(), "-".into()], 1));
+    let zoned = with("x", MICROS_UTC(), |p| p.format = Some("%d/%m/%Y %H:%M %z".into()));
+    assert_eq!(parsed(zoned, words(&["01/07/2026 09:00 -0300"])), (vec!["2026-07-01T12:00:00Z".into()], 0));
+    let comma = with("x", DECIMAL, |p| p.decimal_comma = true);
+    assert_eq!(parsed(comma, words(&["1.234,56", "12.34"])), (vec!["1234.56".into(), "-".into()], 1));
+    let form = with("x", DataType::Utf8, |p| p.format = Some("%Q".into()));
+    assert_eq!(parsed(form, words(&["a"])), (vec!["a".into()], 0), "another kind of format");
+    for format in ["%Q", "%H:%M %Z"] {
+        let wrong = with("x", MICROS_UTC(), |p| p.format = Some(format.into()));
+        assert_eq!(try_gate(entity(vec![wrong]), Vec::new()).err().map(|e| e.kind), Some(Kind::Project), "{format}");
+    }
+}
+
+#[test]
+fn text_is_read_in_every_encoding() {
+    let plain: ArrayRef =
+        Arc::new(StringArray::from(vec![Some("7"), None, Some("x"), Some("a long text that is no number")]));
+    let dictionary = |value| DataType::Dictionary(Box::new(DataType::Int32), Box::new(value));
+    for encoding in [DataType::Utf8, DataType::LargeUtf8, DataType::Utf8View, dictionary(DataType::Utf8)] {
+        let column = cast(&plain, &encoding).expect("an encoding");
+        check(DataType::Int64, column.clone(), &["7", "-", "-", "-"], 2);
+        check(DataType::Utf8, column, &["7", "-", "x", "a long text that is no number"], 0);
+    }
+    let numbers: ArrayRef = Arc::new(Int64Array::from(vec![5, 5, 600]));
+    check(DataType::Int8, cast(&numbers, &dictionary(DataType::Int64)).expect("a dictionary"), &["5", "5", "-"], 1);
+    let runs =
+        RunArray::try_new(&Int32Array::from(vec![2, 3]), &StringArray::from(vec![Some("7"), None])).expect("runs");
+    check(DataType::Int64, Arc::new(runs), &["7", "7", "-"], 0);
+    for to in [DataType::Utf8, DataType::Int64, DECIMAL, MICROS_UTC(), DataType::Boolean] {
+        check(to, Arc::new(NullArray::new(2)), &["-", "-"], 0);
+    }
+}
+
+#[test]
+fn numbers_widen_and_narrow_only_when_nothing_is_lost() {
+    let ints: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), None, Some(300), Some(1 << 60)]));
+    check(DataType::Int8, ints.clone(), &["1", "-", "-", "-"], 2);
+    check(DataType::Float64, Arc::new(Int64Array::from(vec![1, (1 << 53) + 1])), &["1.0", "-"], 1);
+    check(DECIMAL, ints.clone(), &["1.00", "-", "300.00", "-"], 1);
+    check(DataType::Utf8, ints, &["1", "-", "300", "1152921504606846976"], 0);
+    check(DataType::Int64, Arc::new(Int32Array::from(vec![i32::MIN])), &["-2147483648"], 0);
+    check(DataType::Int64, Arc::new(UInt64Array::from(vec![1, u64::MAX])), &["1", "-"], 1);
+    let decimals = Decimal128Array::from(vec![150, 155]).with_precision_and_scale(12, 2).expect("a decimal");
+    check(DataType::Decimal128(12, 1), Arc::new(decimals.clone()), &["1.5", "-"], 1);
+    check(DataType::Decimal128(14, 4), Arc::new(decimals), &["1.5000", "1.5500"], 0);
+}
+
+#[test]
+fn a_float_means_its_shortest_text() {
+    let floats: ArrayRef = Arc::new(Float64Array::from(vec![10.1, 1e-2, 0.125, f64::NAN, 1e300]));
+    check(DECIMAL, floats, &["10.10", "0.01", "-", "-", "-"], 3);
+    check(DECIMAL, Arc::new(Float32Array::from(vec![10.1_f32, 16_777_216.0])), &["10.10", "16777216.00"], 0);
+    let whole: ArrayRef =
+        Arc::new(Float64Array::from(vec![Some(10.0), Some(10.5), None, Some(f64::NAN), Some(9.3e18)]));
+    check(DataType::Int64, whole, &["10", "-", "-", "-", "-"], 3);
+    check(DataType::Float32, Arc::new(Float64Array::from(vec![0.5, 0.1])), &["0.5", "-"], 1);
+}
+
+#[test]
+fn typed_times_keep_the_instant_or_are_refused() {
+    let noon = 1_782_907_200_i64; // 2026-07-01T12:00:00Z
+    let nanos: ArrayRef =
+        Arc::new(TimestampNanosecondArray::from(vec![noon * 1_000_000_000, noon * 1_000_000_000 + 1]));
+    check(MICROS_UTC(), nanos, &["2026-07-01T12:00:00Z", "-"], 1);
+    let brazil = TimestampMillisecondArray::from(vec![noon * 1000]).with_timezone("America/Sao_Paulo");
+    check(MICROS_UTC(), Arc::new(brazil.clone()), &["2026-07-01T12:00:00Z"], 0);
+    check(DataType::Utf8, Arc::new(brazil.clone()), &["2026-07-01T12:00:00Z"], 0);
+    // A time with a zone is no time without one, nor the other way about a date.
+    check(DataType::Timestamp(TimeUnit::Microsecond, None), Arc::new(brazil.clone()), &["-"], 1);
+    check(DataType::Date32, Arc::new(brazil), &["-"], 1);
+    let days: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![(noon - 43_200) * 1_000_000, noon * 1_000_000]));
+    check(DataType::Date32, days, &["2026-07-01", "-"], 1);
+    check(DataType::Date32, Arc::new(Date64Array::from(vec![(noon - 43_200) * 1000])), &["2026-07-01"], 0);
+    check(DataType::Int64, Arc::new(Date32Array::from(vec![1])), &["-"], 1);
+    check(DataType::Date32, Arc::new(Int32Array::from(vec![1])), &["-"], 1);
+    check(DataType::Boolean, Arc::new(Int32Array::from(vec![1])), &["-"], 1);
+    check(DataType::Utf8, Arc::new(BooleanArray::from(vec![true])), &["true"], 0);
+}
+
+#[test]
+fn nested_values_are_held_to_their_parts() {
+    let list = |data_type| DataType::List(Arc::new(Field::new("item", data_type, true)));
+    let longs = || {
+        ListArray::from_iter_primitive::<Int64Type, _, _>(vec![
+            Some(vec![Some(1), None]),
+            None,
+            Some(vec![Some(1 << 40)]),
+        ])
+    };
+    check(list(DataType::Int64), Arc::new(longs()), &["[1,null]", "-", "[1099511627776]"], 0);
+    check(list(DataType::Int32), Arc::new(longs()), &["[1,null]", "-", "-"], 1);
+    check(DataType::Int64, Arc::new(longs()), &["-", "-", "-"], 2);
+    check(DataType::Utf8, Arc::new(longs()), &["-", "-", "-"], 2);
+    let fields = Fields::from(vec![Field::new("city", DataType::Utf8, true), Field::new("n", DataType::Int64, true)]);
+    let cities = Arc::new(StringArray::from(vec![Some("São Paulo"), None]));
+    let structs = StructArray::new(fields.clone(), vec![cities, Arc::new(Int64Array::from(vec![1, 2]))], None);
+    let expected = ["{\"city\":\"São Paulo\",\"n\":1}", "{\"city\":null,\"n\":2}"];
+    check(DataType::Struct(fields.clone()), Arc::new(structs), &expected, 0);
+    check(
+        DataType::Struct(fields),
+        words(&[expected[0], "{}", "x", "{\"city\":1,\"n\":1}"]),
+        &[expected[0], "-", "-", "-"],
+        3,
+    );
+}
+
+#[test]
+fn a_slice_is_parsed_as_the_rows_it_shows() {
+    let ints: ArrayRef = Arc::new(Int64Array::from(vec![Some(999), Some(1), None, Some(300), Some(999)]));
+    check(DataType::Int8, ints.slice(1, 3), &["1", "-", "-"], 1);
+    check(DataType::Int8, text(&[Some("x"), Some("1"), None, Some("300")]).slice(1, 3), &["1", "-", "-"], 1);
+    let times: ArrayRef = Arc::new(TimestampNanosecondArray::from(vec![Some(1), None, Some(2000)]));
+    check(DataType::Timestamp(TimeUnit::Microsecond, None), times.slice(1, 2), &["-", "1970-01-01T00:00:00.000002"], 0);
+}

@@ -1,0 +1,12 @@
+//! What every implementation of a trait must pass.
+
+pub mod clock;
+pub mod keys;
+pub mod ledger;
+pub mod mask;
+mod plain;
+pub mod sink;
+pub mod source;
+pub mod stage;
+#[cfg(test)]
+mod tests;

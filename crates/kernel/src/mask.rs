@@ -1,0 +1,40 @@
+//! A mask hides a column. What it promises is data, and `laws::mask` holds it to that.
+
+use crate::classification::Classification;
+use crate::contract::MaskSpec;
+use crate::error::Result;
+use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
+use serde::Serialize;
+
+/// What stays true of masked values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Promise {
+    /// Equal values stay equal, in every table whose mask has the same key scope: joins and counts go on working.
+    pub joinable: bool,
+    /// The holder of the key can bring the value back.
+    pub reversible: bool,
+    /// The masked value has the type of the value.
+    pub keeps_type: bool,
+}
+
+/// A total, vectorised function on a column.
+///
+/// Called by the gate only, with values that were never stored. It must keep the length and keep nulls null, must not
+/// fail on any value of a type that [`Mask::output`] accepted, and must put no value in an error.
+pub trait Mask: Send + Sync {
+    fn name(&self) -> &str;
+
+    fn promise(&self) -> Promise;
+
+    /// The type it makes of `input`; `None` removes the column. An error names the types that it takes.
+    fn output(&self, input: &DataType) -> Result<Option<DataType>>;
+
+    fn apply(&self, column: &ArrayRef) -> Result<ArrayRef>;
+}
+
+/// Makes masks of what contracts write; the list of them is `privacy::mask::all()`.
+pub trait MaskFactory: Send + Sync {
+    /// `class` is what the column holds: a CPF is the same person with or without its dots.
+    fn build(&self, spec: &MaskSpec, class: Option<&Classification>) -> Result<Box<dyn Mask>>;
+}

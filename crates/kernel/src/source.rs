@@ -1,0 +1,30 @@
+//! Where rows come from.
+
+use crate::error::Result;
+use crate::gate::Raw;
+use crate::position::Positions;
+use async_trait::async_trait;
+
+/// A batch, and how far its source is taken once the batch is committed.
+pub struct Pulled {
+    pub rows: Raw,
+    /// Only the partitions that this batch moves.
+    pub upto: Positions,
+}
+
+/// A pulled source: not calling `next` is back-pressure.
+///
+/// A source is opened with the positions that were committed and goes on behind them; `laws::source` opens each one
+/// again after every batch and demands the same rows, partition by partition in the same order. `next` is cancel-safe: a
+/// call that is dropped has taken nothing.
+#[async_trait]
+pub trait Source: Send {
+    /// The next batch of about `bytes_max` bytes, or `None` when there is nothing more now. How the rows are cut into
+    /// batches changes nothing of them. Each batch moves a partition, those of its rows at least; none goes back. An error
+    /// leaves the source where the last batch ended.
+    async fn next(&mut self, bytes_max: usize) -> Result<Option<Pulled>>;
+
+    /// These positions are durable in the lake: the source may forget what is behind them. Called after each commit, any
+    /// number of times for the same positions; `next` goes on as if it had not been called.
+    async fn settled(&mut self, upto: &Positions) -> Result<()>;
+}

@@ -1,0 +1,37 @@
+//! "did you mean …"
+
+/// The candidate nearest to `wrong`, if one is near enough to be what was meant.
+pub fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = wrong.to_lowercase();
+    candidates
+        .into_iter()
+        .map(|candidate| (score(&lower, &candidate.to_lowercase()), candidate))
+        .filter(|(score, _)| *score > 0.72)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+/// `did you mean …?`, or the whole list when it is short, or nothing.
+pub fn hint<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let all: Vec<&str> = candidates.into_iter().collect();
+    match nearest(wrong, all.iter().copied()) {
+        Some(near) => Some(format!("did you mean `{near}`?")),
+        None if !all.is_empty() && all.len() <= 12 => Some(format!("it can be: {}", all.join(", "))),
+        None => None,
+    }
+}
+
+fn score(a: &str, b: &str) -> f64 {
+    strsim::jaro_winkler(a, b).max(strsim::normalized_damerau_levenshtein(a, b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_keyboard_finds_its_word() {
+        assert_eq!(nearest("amuont", ["id", "amount", "paid_at"]), Some("amount"));
+        assert_eq!(nearest("zzz", ["id", "amount"]), None);
+    }
+}

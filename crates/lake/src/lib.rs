@@ -1,0 +1,26 @@
+//! The lake: Delta tables and the SQL over them.
+
+mod commit;
+mod model;
+mod origin;
+mod replay;
+mod rule;
+mod schema;
+mod sink;
+mod sql;
+mod stats;
+mod store;
+mod table;
+mod write;
+
+pub use model::{
+    Checks, ColumnRef, Grain, Header, Lineage, Model, ModelFile, ModelReport, ModelRun, Sources, UnitTest, UnitVerdict,
+    Via, Write, compile, exposure, run as run_model, run_unit_test, why_run,
+};
+pub use origin::{Exposure, Input};
+pub use replay::replay;
+pub use rule::{SqlRowRule, row_condition};
+pub use sink::{BronzeSink, SinkOptions};
+pub use sql::{Catalog, EngineOptions, SqlEngine, SqlFault, explain, pin_versions};
+pub use store::Store;
+pub use table::{At, HistoryEntry, Table};

@@ -1,0 +1,72 @@
+//! What is new in an input since it was consumed.
+
+use super::run::Pinned;
+use crate::table::{At, Table};
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::empty::EmptyTable;
+use kernel::error::Result;
+use kernel::name::TableName;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// New rows of an input, by file.
+pub(super) enum News {
+    Nothing,
+    /// Files were only added: these.
+    Added(Vec<String>),
+    /// Files were also taken away.
+    Rewritten {
+        before: Option<Box<Table>>,
+        added: Vec<String>,
+        removed: Vec<String>,
+    },
+}
+
+/// The inputs whose version moved since they were consumed, in the order the model names them.
+pub(super) fn changed<'a>(pinned: &'a Pinned<'_>) -> Vec<&'a TableName> {
+    let moved = |name: &&TableName| pinned.consumed_of(name) != Some(&pinned.inputs[*name].as_input());
+    pinned.model.inputs.iter().filter(moved).collect()
+}
+
+/// Compares an input with the version that was consumed.
+pub(super) async fn news(pinned: &Pinned<'_>, name: &TableName) -> Result<News> {
+    let now = &pinned.inputs[name];
+    let Some(consumed) = pinned.consumed_of(name).filter(|input| input.id == now.id()) else {
+        return Ok(News::Rewritten { before: None, added: Vec::new(), removed: Vec::new() });
+    };
+    if consumed.version == now.version() {
+        return Ok(News::Nothing);
+    }
+    let Some(before) = Table::open(pinned.run.engine.store(), name, At::Version(consumed.version)).await? else {
+        return Ok(News::Rewritten { before: None, added: Vec::new(), removed: Vec::new() });
+    };
+    let paths =
+        |table: &Table| -> Result<BTreeSet<String>> { Ok(table.files()?.into_iter().map(|file| file.path).collect()) };
+    let (old, new) = (paths(&before)?, paths(now)?);
+    let added: Vec<String> = new.difference(&old).cloned().collect();
+    let removed: Vec<String> = old.difference(&new).cloned().collect();
+    Ok(match (added.is_empty(), removed.is_empty()) {
+        (true, true) => News::Nothing,
+        (_, true) => News::Added(added),
+        _ => News::Rewritten { before: Some(Box::new(before)), added, removed },
+    })
+}
+
+/// Providers of the rows that came or went; `None` when that can't be told and all must be looked at.
+pub(super) async fn touched(pinned: &Pinned<'_>, name: &TableName) -> Result<Vec<Option<Arc<dyn TableProvider>>>> {
+    let now = &pinned.inputs[name];
+    let engine = &pinned.run.engine;
+    Ok(match news(pinned, name).await? {
+        News::Nothing => Vec::new(),
+        News::Added(files) => vec![Some(engine.provide(now, Some(files)).await?)],
+        News::Rewritten { before: None, .. } => vec![None],
+        News::Rewritten { before: Some(before), added, removed } => {
+            vec![Some(engine.provide(now, Some(added)).await?), Some(engine.provide(&before, Some(removed)).await?)]
+        }
+    })
+}
+
+/// An input without a row.
+pub(super) fn nothing(table: &Table) -> Arc<dyn TableProvider> {
+    Arc::new(EmptyTable::new(table.schema()))
+}

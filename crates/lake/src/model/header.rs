@@ -1,0 +1,176 @@
+//! The header of a model: `-- key: value` lines that say how it is written, checked and found.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// How a model is written and what must hold of it.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    /// What the table is, in a sentence.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Words to select it by: `lavra run tag:finance`.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Who answers for it.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// How its rows reach the table.
+    #[serde(default)]
+    pub write: Write,
+    /// The columns that name a row, for `merge` and `scd2`.
+    #[serde(default)]
+    pub key: Vec<String>,
+    /// For `incremental`: the column that says to which part of the table a row belongs. For `scd2`: since when a row holds.
+    #[serde(default)]
+    pub time: Option<String>,
+    /// For `incremental`: the size of the parts that are made anew.
+    #[serde(default)]
+    pub grain: Option<Grain>,
+    /// What must hold before a result becomes visible.
+    #[serde(default)]
+    pub checks: Checks,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Write {
+    /// The whole table, each time an input changed.
+    #[default]
+    Overwrite,
+    /// The query over the new rows of its first table, added at the end.
+    Append,
+    /// The whole query; rows that are new or differ replace those of the same key.
+    Merge,
+    /// The parts of the table (by `time` and `grain`) that new rows touch are made anew.
+    Incremental,
+    /// Every version of a key is kept, with `valid_from`, `valid_to` and `is_current`.
+    Scd2,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Grain {
+    Hour,
+    Day,
+    Week,
+    Month,
+    Year,
+}
+
+impl Grain {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Grain::Hour => "hour",
+            Grain::Day => "day",
+            Grain::Week => "week",
+            Grain::Month => "month",
+            Grain::Year => "year",
+        }
+    }
+}
+
+/// What must hold of a table. A result that breaks one is not committed.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Checks {
+    /// Columns without nulls.
+    #[serde(default)]
+    pub not_null: Vec<String>,
+    /// The columns that together are there once; or a list of such lists.
+    #[serde(default)]
+    pub unique: Keys,
+    /// The only values of a column.
+    #[serde(default)]
+    pub accepted: BTreeMap<String, Vec<Scalar>>,
+    /// Columns whose values are all in another table's column.
+    #[serde(default)]
+    pub relationship: Vec<Relationship>,
+    /// The newest value of a time column is not older than this.
+    #[serde(default)]
+    pub freshness: Option<Freshness>,
+    /// How many rows the table has.
+    #[serde(default)]
+    pub volume: Option<Volume>,
+    /// Queries that find what is wrong: they must give no row.
+    #[serde(default)]
+    pub sql: Vec<SqlCheck>,
+}
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Keys {
+    One(Vec<String>),
+    Many(Vec<Vec<String>>),
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self::One(Vec::new())
+    }
+}
+
+impl Keys {
+    pub fn all(&self) -> Vec<&[String]> {
+        match self {
+            Keys::One(key) if key.is_empty() => Vec::new(),
+            Keys::One(key) => vec![key],
+            Keys::Many(keys) => keys.iter().map(Vec::as_slice).collect(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Scalar {
+    Bool(bool),
+    Integer(i64),
+    Number(f64),
+    Text(String),
+}
+
+impl Scalar {
+    /// As SQL writes it.
+    pub fn literal(&self) -> String {
+        match self {
+            Scalar::Bool(value) => value.to_string(),
+            Scalar::Integer(value) => value.to_string(),
+            Scalar::Number(value) => value.to_string(),
+            Scalar::Text(value) => format!("'{}'", value.replace('\'', "''")),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Relationship {
+    pub column: String,
+    /// `layer.table.column`
+    pub to: String,
+}
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Freshness {
+    pub column: String,
+    /// `2 days`, `90 minutes`
+    pub within: String,
+}
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Volume {
+    #[serde(default)]
+    pub min: Option<u64>,
+    #[serde(default)]
+    pub max: Option<u64>,
+}
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SqlCheck {
+    pub name: String,
+    pub query: String,
+}

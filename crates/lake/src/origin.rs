@@ -1,0 +1,169 @@
+//! What a commit was made from, read back from the log: positions of sources, versions of inputs.
+//!
+//! A commit carries only the partitions that moved. Every [`FOLD_COMMITS`] commits the whole is folded into one side file
+//! that the commit names; so neither a commit nor opening a table grows with the table's history.
+
+use crate::commit::log_path;
+use crate::store::Store;
+use bytes::Bytes;
+use kernel::error::{Error, Result};
+use kernel::name::TableName;
+use kernel::position::Positions;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Also how often the log is checkpointed, after which other programs may delete the commits before.
+pub(crate) const FOLD_COMMITS: u64 = 10;
+
+/// `commitInfo.lavra`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Origin {
+    pub run_id: String,
+    /// The source whose positions moved.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source: Option<String>,
+    /// Counts this source's commits into this table, from 1.
+    #[serde(default)]
+    pub sequence: u64,
+    #[serde(default, skip_serializing_if = "Positions::is_empty")]
+    pub positions: Positions,
+    /// A model's inputs with the version that it has consumed of each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, Input>,
+    /// Hash of the model's text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Columns about people, each with its classes and how they are hidden, as of this commit.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub exposes: Exposure,
+    /// The data files this commit added, where they may have to be taken back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub added: Vec<crate::commit::OldFile>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fold: Option<FoldRef>,
+}
+
+/// A table's identity and version: a table that was made anew has another id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    pub id: String,
+    pub version: u64,
+}
+
+/// Columns about people: `personal.cpf: pseudonym(person)` for each.
+pub type Exposure = BTreeMap<String, Vec<String>>;
+
+/// Where the last fold is, and up to which version it reaches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FoldRef {
+    pub version: u64,
+    pub file: String,
+}
+
+/// Progress of every source into one table.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Progress {
+    pub sources: BTreeMap<String, SourceProgress>,
+    #[serde(skip)]
+    pub fold: Option<FoldRef>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SourceProgress {
+    pub sequence: u64,
+    pub positions: Positions,
+    /// The version of the last commit of this source.
+    pub version: u64,
+    #[serde(default)]
+    pub added: Vec<crate::commit::OldFile>,
+}
+
+/// The origin of one commit; `None` when another program made it, an error when the log file is gone.
+pub(crate) async fn of_version(store: &Store, name: &TableName, version: u64) -> Result<Option<Origin>> {
+    let path = log_path(store, name, version);
+    let body = store.get(&path).await?.ok_or_else(|| {
+        Error::data(
+            format!("read the progress of {name}"),
+            format!("{path} is gone, so what was taken in can't be known; restore it, or move the table's folder away and load again"),
+        )
+    })?;
+    let text = std::str::from_utf8(&body).map_err(|e| Error::data(format!("read {path}"), e))?;
+    for line in text.lines().filter(|line| line.contains("\"commitInfo\"")) {
+        let action: Value = serde_json::from_str(line).map_err(|e| Error::data(format!("read {path}"), &e))?;
+        if let Some(origin) = action.pointer("/commitInfo/lavra") {
+            return Ok(serde_json::from_value(origin.clone()).ok());
+        }
+    }
+    Ok(None)
+}
+
+/// Reads how far every source is, as of `latest`: the last fold and the commits behind it.
+pub(crate) async fn progress(store: &Store, name: &TableName, latest: u64) -> Result<Progress> {
+    let mut behind = Vec::new();
+    let mut progress = Progress::default();
+    let mut version = latest;
+    loop {
+        if let Some(fold) = &progress.fold
+            && version <= fold.version
+        {
+            break;
+        }
+        if let Some(origin) = of_version(store, name, version).await? {
+            if progress.fold.is_none()
+                && let Some(fold) = origin.fold.clone()
+            {
+                progress.sources = read_fold(store, name, &fold).await?.sources;
+                progress.fold = Some(fold);
+            }
+            behind.push((version, origin));
+        }
+        if version == 0 {
+            break;
+        }
+        version -= 1;
+    }
+    for (version, origin) in behind.into_iter().rev() {
+        progress.take(version, origin);
+    }
+    Ok(progress)
+}
+
+impl Progress {
+    fn take(&mut self, version: u64, origin: Origin) {
+        let Some(source) = origin.source else { return };
+        if self.fold.as_ref().is_some_and(|fold| version <= fold.version) {
+            return;
+        }
+        let own = self.sources.entry(source).or_default();
+        own.positions.advance(&origin.positions);
+        own.sequence = origin.sequence;
+        own.added = origin.added;
+        own.version = version;
+    }
+
+    pub fn of(&self, source: &str) -> SourceProgress {
+        self.sources.get(source).cloned().unwrap_or_default()
+    }
+
+    /// Folds in the commit that a checkpoint follows: commits before it may be gone from then on. The file is durable before the commit that names it; one that no commit
+    /// names is forgotten.
+    pub async fn fold_if_due(&self, store: &Store, name: &TableName, latest: u64) -> Result<Option<FoldRef>> {
+        let last = self.fold.as_ref().map_or(0, |fold| fold.version + 1);
+        if (latest + 1) / FOLD_COMMITS <= last / FOLD_COMMITS {
+            return Ok(self.fold.clone());
+        }
+        let file = format!("_lavra/positions-{latest:020}-{}.json", uuid::Uuid::new_v4());
+        let body = serde_json::to_vec(self).map_err(|e| Error::internal("fold positions", &e))?;
+        store.put_new(&store.path(name, &file), Bytes::from(body)).await?;
+        Ok(Some(FoldRef { version: latest, file }))
+    }
+}
+
+async fn read_fold(store: &Store, name: &TableName, fold: &FoldRef) -> Result<Progress> {
+    let path = store.path(name, &fold.file);
+    let body = store.get(&path).await?.ok_or_else(|| {
+        Error::data(format!("read the progress of {name}"), format!("{path}, which the log names, is gone"))
+    })?;
+    serde_json::from_slice(&body).map_err(|e| Error::data(format!("read {path}"), &e))
+}

@@ -1,0 +1,119 @@
+//! The embedded engine: DataFusion in this process, within a memory budget, spilling to a folder that is the project's.
+
+use super::catalog::{Catalog, provide};
+use super::fault::explain;
+use super::pin::pin_versions;
+use crate::store::Store;
+use crate::table::Table;
+use async_trait::async_trait;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::{DataFrame, SQLOptions, SessionConfig, SessionContext};
+use futures::StreamExt;
+use kernel::engine::{Engine, Rows, Session};
+use kernel::error::{Error, Kind, Result};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// Bytes that all queries of this engine may hold; beyond, sorts and groups spill.
+    pub memory_bytes: usize,
+    /// Where they spill to. What is spilled is masked: only bronze and what is made of it is queried.
+    pub spill_folder: PathBuf,
+    /// Cores that one query uses.
+    pub partitions: usize,
+}
+
+#[derive(Clone)]
+pub struct SqlEngine {
+    store: Store,
+    runtime: Arc<RuntimeEnv>,
+    config: SessionConfig,
+}
+
+impl SqlEngine {
+    pub fn new(store: Store, options: &EngineOptions) -> Result<Self> {
+        let disk =
+            DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![options.spill_folder.clone()]));
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_bytes)))
+            .with_disk_manager_builder(disk)
+            .build_arc()
+            .map_err(|e| Error::new(Kind::Storage, "start the engine", &e))?;
+        let mut config = SessionConfig::new()
+            .with_default_catalog_and_schema("lake", "silver")
+            .with_create_default_catalog_and_schema(false)
+            .with_information_schema(true)
+            .with_target_partitions(options.partitions.max(1));
+        config.options_mut().sql_parser.collect_spans = true;
+        config.options_mut().execution.time_zone = Some("UTC".into());
+        Ok(Self { store, runtime, config })
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// A context over these tables.
+    pub fn context(&self, catalog: Catalog) -> SessionContext {
+        let state = SessionStateBuilder::new()
+            .with_config(self.config.clone())
+            .with_runtime_env(self.runtime.clone())
+            .with_default_features()
+            .build();
+        let context = SessionContext::new_with_state(state);
+        context.register_catalog("lake", catalog.into_provider(self.runtime.clone()));
+        context
+    }
+
+    /// A provider of a table's snapshot, or of some of its files.
+    pub(crate) async fn provide(
+        &self,
+        table: &Table,
+        files: Option<Vec<String>>,
+    ) -> Result<Arc<dyn datafusion::catalog::TableProvider>> {
+        provide(table, files, &self.runtime).await
+    }
+
+    /// Plans one `SELECT` over the lake's tables. No plan without a session.
+    pub async fn frame(&self, _session: &Session, sql: &str) -> Result<DataFrame> {
+        let catalog = Catalog::of_lake(&self.store).await?;
+        self.frame_over(catalog, sql).await
+    }
+
+    /// Plans one `SELECT` over a given catalog.
+    pub async fn frame_over(&self, catalog: Catalog, sql: &str) -> Result<DataFrame> {
+        let names = catalog.names();
+        let context = self.context(catalog);
+        let plan = plan(&context, &pin_versions(sql)?).await;
+        let plan = plan.map_err(|e| explain(&e, sql, &names).into_error())?;
+        context.execute_logical_plan(plan).await.map_err(|e| explain(&e, sql, &names).into_error())
+    }
+}
+
+/// Text to a plan; anything that writes, makes or sets is refused.
+pub(crate) async fn plan(context: &SessionContext, sql: &str) -> datafusion::common::Result<LogicalPlan> {
+    let plan = context.state().create_logical_plan(sql).await?;
+    let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    options.verify_plan(&plan)?;
+    Ok(plan)
+}
+
+#[async_trait]
+impl Engine for SqlEngine {
+    async fn query(&self, session: &Session, sql: &str) -> Result<Rows> {
+        let frame = self.frame(session, sql).await?;
+        let schema = Arc::new(frame.schema().as_arrow().clone());
+        let stream = frame.execute_stream().await.map_err(failed)?;
+        Ok(Rows { schema, batches: stream.map(|batch| batch.map_err(failed)).boxed() })
+    }
+}
+
+/// A query's failure while it runs.
+pub(crate) fn failed(error: datafusion::common::DataFusionError) -> Error {
+    explain(&error, "", &[]).into_error()
+}

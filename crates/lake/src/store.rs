@@ -1,0 +1,180 @@
+//! Where the lake's bytes are: a folder or a bucket, and the one act on which all else rests, a put that never replaces.
+
+use bytes::Bytes;
+use futures::StreamExt;
+use kernel::error::{Error, Kind, Result};
+use kernel::name::{LAYERS, TableName};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use url::Url;
+
+/// The lake's place.
+#[derive(Clone)]
+pub struct Store {
+    /// The lake's root; ends with `/`.
+    url: Url,
+    /// The whole file system or bucket.
+    objects: Arc<dyn ObjectStore>,
+    /// The lake's root within `objects`.
+    prefix: Path,
+    is_local: bool,
+}
+
+impl Store {
+    /// Opens a local folder (made if absent) or an object store's URL with the store's own options.
+    pub fn open(place: &str, options: &HashMap<String, String>) -> Result<Self> {
+        let what = || format!("open the lake at {place}");
+        let url = match Url::parse(place) {
+            Ok(url) if url.scheme().len() > 1 => url,
+            _ => {
+                fs::create_dir_all(place).map_err(|e| kernel::error::io(what(), e))?;
+                let folder = fs::canonicalize(place).map_err(|e| kernel::error::io(what(), e))?;
+                Url::from_directory_path(folder).map_err(|()| Error::project(what(), "not an absolute folder"))?
+            }
+        };
+        let mut url = url;
+        if !url.path().ends_with('/') {
+            url.set_path(&format!("{}/", url.path()));
+        }
+        let (objects, prefix) =
+            object_store::parse_url_opts(&url, options).map_err(|e| Error::project(what(), &e).because(e))?;
+        Ok(Self { is_local: url.scheme() == "file", url, objects: Arc::from(objects), prefix })
+    }
+
+    pub fn table_url(&self, name: &TableName) -> Result<Url> {
+        self.url
+            .join(&format!("{}/{}/", name.layer(), name.table()))
+            .map_err(|e| Error::internal(format!("place of {name}"), e))
+    }
+
+    pub fn objects(&self) -> Arc<dyn ObjectStore> {
+        self.objects.clone()
+    }
+
+    /// The lake's folder, when it is local.
+    pub fn folder(&self) -> Option<PathBuf> {
+        self.is_local.then(|| self.url.to_file_path().ok()).flatten()
+    }
+
+    /// A path below a table's folder.
+    pub fn path(&self, name: &TableName, inner: &str) -> Path {
+        let mut path = self.prefix.clone().join(name.layer()).join(name.table());
+        for part in inner.split('/').filter(|part| !part.is_empty()) {
+            path = path.join(part);
+        }
+        path
+    }
+
+    /// The tables that have a log.
+    pub async fn tables(&self) -> Result<Vec<TableName>> {
+        let mut names = Vec::new();
+        for layer in LAYERS {
+            let folder = self.prefix.clone().join(layer);
+            let listed = self.objects.list_with_delimiter(Some(&folder)).await;
+            let listed = listed.map_err(|e| failed(format!("list the lake's {layer} tables"), e))?;
+            let tables = listed.common_prefixes.iter().filter_map(|path| path.filename().map(str::to_owned));
+            names.extend(tables.filter_map(|table| TableName::new(layer, &table).ok()));
+        }
+        Ok(names)
+    }
+
+    /// Whether a table is there.
+    pub async fn has_log(&self, name: &TableName) -> Result<bool> {
+        let folder = self.path(name, "_delta_log");
+        let found = self.objects.list(Some(&folder)).next().await.transpose();
+        Ok(found.map_err(|e| failed(format!("look for {name}"), e))?.is_some())
+    }
+
+    pub async fn get(&self, path: &Path) -> Result<Option<Bytes>> {
+        let what = || format!("read {path}");
+        match self.objects.get(path).await {
+            Ok(found) => Ok(Some(found.bytes().await.map_err(|e| failed(what(), e))?)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(e) => Err(failed(what(), e)),
+        }
+    }
+
+    /// Puts a new object; `false` when there is one of that name. Durable when it returns.
+    pub async fn put_new(&self, path: &Path, bytes: Bytes) -> Result<bool> {
+        let what = || format!("write {path}");
+        if let Some(file) = self.local(path) {
+            return put_new_file(&file, &bytes).map_err(|e| kernel::error::io(what(), e));
+        }
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match self.objects.put_opts(path, bytes.into(), options).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Ok(false),
+            Err(e) => Err(failed(what(), e)),
+        }
+    }
+
+    /// Makes written objects durable: a commit must never outlive, over a power cut, the data that it names.
+    pub async fn sync(&self, paths: &[Path]) -> Result<()> {
+        let files: Vec<PathBuf> = paths.iter().filter_map(|path| self.local(path)).collect();
+        if files.is_empty() {
+            return Ok(());
+        }
+        let work = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
+            for file in &files {
+                File::open(file)?.sync_all()?;
+                sync_folder(file)?;
+            }
+            Ok(())
+        });
+        let done = work.await.map_err(|e| Error::internal("sync files", &e))?;
+        done.map_err(|e| kernel::error::io("sync files", e))
+    }
+
+    pub async fn delete(&self, path: &Path) -> Result<()> {
+        match self.objects.delete(path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(e) => Err(failed(format!("delete {path}"), e)),
+        }
+    }
+
+    fn local(&self, path: &Path) -> Option<PathBuf> {
+        self.is_local.then(|| PathBuf::from(format!("/{path}")))
+    }
+}
+
+/// Writes aside, syncs, and links under the final name: the name appears whole or not at all, and only once.
+fn put_new_file(file: &std::path::Path, bytes: &[u8]) -> std::io::Result<bool> {
+    let folder = file.parent().unwrap_or(std::path::Path::new("/"));
+    fs::create_dir_all(folder)?;
+    let aside = folder.join(format!(".{}.tmp", uuid::Uuid::new_v4()));
+    let written = (|| {
+        let mut out = File::create(&aside)?;
+        out.write_all(bytes)?;
+        out.sync_all()?;
+        match fs::hard_link(&aside, file) {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+            Err(e) => Err(e),
+        }
+    })();
+    let removed = fs::remove_file(&aside);
+    let put = written?;
+    removed?;
+    sync_folder(file)?;
+    Ok(put)
+}
+
+fn sync_folder(file: &std::path::Path) -> std::io::Result<()> {
+    match file.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// An object store's error is the store's; the network's is somebody else's.
+pub(crate) fn failed(what: impl Into<String>, error: object_store::Error) -> Error {
+    let text = error.to_string();
+    let is_network = ["error sending request", "dns error", "connection", "timed out"].iter().any(|m| text.contains(m));
+    let kind = if is_network { Kind::Unreachable } else { Kind::Storage };
+    Error::new(kind, what, text).because(error)
+}

@@ -1,0 +1,143 @@
+//! The command line. Every command is a file in `commands/`.
+
+use crate::commands;
+use crate::show::{self, Format};
+use crate::wiring::{Ask, Failure, cores};
+use clap::{Parser, Subcommand};
+use kernel::error::Error;
+use std::path::PathBuf;
+
+#[derive(Parser)]
+#[command(
+    name = "lavra",
+    version,
+    about = "Takes data in, hides what must be hidden, refines it, answers.",
+    max_term_width = 100
+)]
+#[command(after_help = "Start with `lavra demo`, or `lavra init shop && cd shop`.")]
+pub struct Cli {
+    /// The project's folder [default: the nearest one above with a lavra.yaml]
+    #[arg(long, global = true, value_name = "DIR")]
+    project: Option<PathBuf>,
+
+    /// The environment of lavra.yaml
+    #[arg(long = "env", global = true, default_value = "local", value_name = "NAME", env = "LAVRA_ENV")]
+    environment: String,
+
+    /// Memory that queries may hold before they spill: 512MiB, 4GiB [default: half of the machine's]
+    #[arg(long, global = true, value_name = "SIZE", value_parser = show::parse_bytes)]
+    memory: Option<usize>,
+
+    /// table for people; json and csv for programs
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
+    format: Format,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a project
+    Init(commands::init::Init),
+    /// Check the whole project without touching any data
+    Check(commands::check::Check),
+    /// Show what a run would change
+    Plan(commands::plan::Plan),
+    /// Take data in and make what depends on it
+    Run(commands::run::Run),
+    /// Ask a question in SQL
+    Query(commands::query::Query),
+    /// Ask questions one after the other
+    Shell(commands::shell::Shell),
+    /// Look for personal data in files, and propose sources, contracts and masks
+    Scan(commands::scan::Scan),
+    /// The versions of a table, and what each was made from
+    History(commands::history::History),
+    /// Which columns each column is made of
+    Lineage(commands::lineage::Lineage),
+    /// Rows that broke their contract: list them, or try them again
+    Quarantine(commands::quarantine::Quarantine),
+    /// Run the tests of models
+    Test(commands::test::Test),
+    /// List connectors and their options
+    Connectors(commands::connectors::Connectors),
+    /// Write the JSON Schemas of the project's files, for editors
+    Schema(commands::schema::Schema),
+    /// Make a payments company, mask it, refine it, and ask it three questions
+    Demo(commands::demo::Demo),
+    /// Write the reference pages
+    #[command(hide = true)]
+    Docs(commands::docs::Docs),
+}
+
+/// What every command gets.
+pub struct Context {
+    pub format: Format,
+    project: Option<PathBuf>,
+    environment: String,
+    memory: Option<usize>,
+}
+
+impl Context {
+    /// Finds the project.
+    pub fn ask(&self) -> Result<Ask, Error> {
+        let start = match &self.project {
+            Some(folder) => folder.clone(),
+            None => std::env::current_dir().map_err(|e| kernel::error::io("find the project", e))?,
+        };
+        self.ask_in(crate::project::find_folder(&start)?)
+    }
+
+    /// The same for a folder that is known.
+    pub fn ask_in(&self, folder: PathBuf) -> Result<Ask, Error> {
+        Ok(Ask {
+            folder,
+            environment: self.environment.clone(),
+            memory: self.memory.unwrap_or_else(show::half_of_memory),
+            jobs: cores(),
+        })
+    }
+}
+
+/// Runs the command; gives the exit code.
+pub async fn main() -> u8 {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { 2 } else { 0 };
+        }
+    };
+    let context =
+        Context { format: cli.format, project: cli.project, environment: cli.environment, memory: cli.memory };
+    let outcome = match cli.command {
+        Command::Init(args) => commands::init::run(&context, args).await,
+        Command::Check(args) => commands::check::run(&context, args).await,
+        Command::Plan(args) => commands::plan::run(&context, args).await,
+        Command::Run(args) => commands::run::run(&context, args).await,
+        Command::Query(args) => commands::query::run(&context, args).await,
+        Command::Shell(args) => commands::shell::run(&context, args).await,
+        Command::Scan(args) => commands::scan::run(&context, args).await,
+        Command::History(args) => commands::history::run(&context, args).await,
+        Command::Lineage(args) => commands::lineage::run(&context, args).await,
+        Command::Quarantine(args) => commands::quarantine::run(&context, args).await,
+        Command::Test(args) => commands::test::run(&context, args).await,
+        Command::Connectors(args) => commands::connectors::run(&context, args).await,
+        Command::Schema(args) => commands::schema::run(&context, args).await,
+        Command::Demo(args) => commands::demo::run(&context, args).await,
+        Command::Docs(args) => commands::docs::run(&context, args).await,
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(Failure::Faults(files, faults)) => show::faults(&context, &files, &faults),
+        // A reader that has seen enough is no failure.
+        Err(Failure::Error(error)) if error.detail.contains("Broken pipe") => 0,
+        Err(Failure::Error(error)) => show::error(&context, &error),
+    }
+}
+
+/// The command tree, for the reference pages.
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}

@@ -1,0 +1,22 @@
+//! One file a command. Each answers with the program's exit code.
+
+pub mod check;
+pub mod connectors;
+pub mod demo;
+pub mod docs;
+pub mod history;
+pub mod init;
+pub mod lineage;
+pub mod plan;
+pub mod quarantine;
+pub mod query;
+pub mod run;
+pub mod scan;
+pub mod schema;
+pub mod shell;
+pub mod test;
+
+use crate::wiring::Failure;
+
+/// The exit code, or why there is none.
+pub type Outcome = Result<u8, Failure>;

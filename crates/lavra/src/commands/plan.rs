@@ -1,0 +1,177 @@
+use super::Outcome;
+use crate::cli::Context;
+use crate::show::{self, Format};
+use crate::wiring::Wiring;
+use crate::work::opening;
+use kernel::TableName;
+use kernel::error::{Error, Result};
+use lake::{At, BronzeSink, Exposure, Table};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Shows what a run would change: tables, what they say about people, and what would be read. Changes nothing.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  lavra plan\n  lavra plan --format json")]
+pub struct Plan {}
+
+#[derive(Serialize)]
+struct TablePlan {
+    table: String,
+    /// new, changed, same, removed
+    change: &'static str,
+    why: String,
+    files_to_read: u64,
+    bytes_to_read: u64,
+    columns_added: Vec<String>,
+    columns_gone: Vec<String>,
+    /// Columns that will say more, or less, about people than now.
+    exposure: Vec<ExposureChange>,
+}
+
+#[derive(Serialize)]
+struct ExposureChange {
+    column: String,
+    now: Vec<String>,
+    then: Vec<String>,
+}
+
+pub async fn run(context: &Context, _: Plan) -> Outcome {
+    let wiring = Wiring::open(context.ask()?).await?;
+    let mut plans = Vec::new();
+    for source in &wiring.project.sources {
+        plans.push(source_plan(&wiring, source).await?);
+    }
+    for model in &wiring.project.models {
+        let why = lake::why_run(&wiring.store, model).await?;
+        let is_new = Table::open(&wiring.store, &model.name, At::Latest).await?.is_none();
+        let change = match (&why, is_new) {
+            (_, true) => "new",
+            (Some(_), false) => "changed",
+            (None, false) => "same",
+        };
+        let mut plan = table_plan(&wiring, &model.name, &model.schema).await?;
+        (plan.change, plan.why) = (change, why.unwrap_or_else(|| "nothing new".into()));
+        plans.push(plan);
+    }
+    plans.extend(removed(&wiring).await?);
+    print(context, &plans)?;
+    Ok(0)
+}
+
+async fn source_plan(wiring: &Wiring, source: &crate::project::Source) -> Result<TablePlan> {
+    let spec =
+        connect::by_name(&source.config.connector).ok_or_else(|| Error::internal("plan", "no such connector"))?;
+    let from = BronzeSink::progress_of(&wiring.store, &source.table, &source.name).await?;
+    let mut pending = (spec.pending)(&opening(wiring, source, from)).await?;
+    pending.retain(|p| p.progress != connect::Progress::Settling);
+    let mut plan = table_plan(wiring, &source.table, &source.schema).await?;
+    let is_new = Table::open(&wiring.store, &source.table, At::Latest).await?.is_none();
+    plan.files_to_read = pending.len() as u64;
+    plan.bytes_to_read = pending.iter().filter_map(|p| p.bytes).sum();
+    plan.change = match (is_new, pending.is_empty()) {
+        (true, _) => "new",
+        (false, false) => "changed",
+        (false, true) => "same",
+    };
+    plan.why = match pending.len() {
+        0 => "nothing new".into(),
+        n => format!("{n} files to read from source {}", source.name),
+    };
+    Ok(plan)
+}
+
+async fn table_plan(wiring: &Wiring, name: &TableName, schema: &arrow::datatypes::SchemaRef) -> Result<TablePlan> {
+    let table = Table::open(&wiring.store, name, At::Latest).await?;
+    let then = wiring.project.exposures.get(&name.to_string()).cloned().unwrap_or_default();
+    let names =
+        |schema: &arrow::datatypes::Schema| schema.fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>();
+    let (now, old) = match &table {
+        Some(table) => (lake::exposure(table).await?, names(&table.schema())),
+        None => (Exposure::new(), Vec::new()),
+    };
+    let new = names(schema);
+    let (added, gone) = match table.is_some() {
+        true => (
+            new.iter().filter(|c| !old.contains(c)).cloned().collect(),
+            old.iter().filter(|c| !new.contains(c)).cloned().collect(),
+        ),
+        false => (Vec::new(), Vec::new()),
+    };
+    Ok(TablePlan {
+        table: name.to_string(),
+        change: "same",
+        why: String::new(),
+        files_to_read: 0,
+        bytes_to_read: 0,
+        columns_added: added,
+        columns_gone: gone,
+        exposure: exposure_changes(&now, &then),
+    })
+}
+
+fn exposure_changes(now: &Exposure, then: &Exposure) -> Vec<ExposureChange> {
+    let mut columns: BTreeMap<&String, ()> = now.keys().map(|c| (c, ())).collect();
+    columns.extend(then.keys().map(|c| (c, ())));
+    let of = |side: &Exposure, column: &String| side.get(column).cloned().unwrap_or_default();
+    columns
+        .into_keys()
+        .map(|column| ExposureChange { column: column.clone(), now: of(now, column), then: of(then, column) })
+        .filter(|change| change.now != change.then)
+        .collect()
+}
+
+/// Tables of the lake that no source and no model makes any more.
+async fn removed(wiring: &Wiring) -> Result<Vec<TablePlan>> {
+    let project = &wiring.project;
+    let is_made = |name: &TableName| {
+        let base = TableName::new("bronze", name.table()).ok().filter(|_| name.layer() == "quarantine");
+        let name = base.as_ref().unwrap_or(name);
+        project.sources.iter().any(|s| s.table == *name) || project.models.iter().any(|m| m.name == *name)
+    };
+    let tables = wiring.store.tables().await?;
+    Ok(tables
+        .into_iter()
+        .filter(|name| !is_made(name))
+        .map(|name| TablePlan {
+            table: name.to_string(),
+            change: "removed",
+            why: "nothing makes it any more; its data stays until you delete it".into(),
+            files_to_read: 0,
+            bytes_to_read: 0,
+            columns_added: Vec::new(),
+            columns_gone: Vec::new(),
+            exposure: Vec::new(),
+        })
+        .collect())
+}
+
+fn print(context: &Context, plans: &[TablePlan]) -> Result<()> {
+    show::print_records(
+        context.format,
+        plans,
+        &[
+            ("table", &|p| p.table.clone()),
+            ("change", &|p| p.change.to_owned()),
+            ("why", &|p| p.why.clone()),
+            ("files", &|p| if p.files_to_read == 0 { String::new() } else { show::count(p.files_to_read) }),
+            ("to read", &|p| if p.bytes_to_read == 0 { String::new() } else { show::bytes(p.bytes_to_read) }),
+        ],
+    )?;
+    if context.format != Format::Table {
+        return Ok(());
+    }
+    for plan in plans {
+        for (word, columns) in [("new columns", &plan.columns_added), ("columns no longer filled", &plan.columns_gone)]
+        {
+            if !columns.is_empty() {
+                println!("{}: {word}: {}", plan.table, columns.join(", "));
+            }
+        }
+        for change in &plan.exposure {
+            let shown =
+                |list: &[String]| if list.is_empty() { "nothing about people".to_owned() } else { list.join(" and ") };
+            println!("{}.{}: {} → {}", plan.table, change.column, shown(&change.now), shown(&change.then));
+        }
+    }
+    Ok(())
+}

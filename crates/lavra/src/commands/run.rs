@@ -1,0 +1,152 @@
+use super::Outcome;
+use crate::cli::Context;
+use crate::project::STATE;
+use crate::show::{self, Format, Progress};
+use crate::wiring::{Failure, Wiring};
+use crate::work::{ProjectWork, Report};
+use kernel::error::{Error, Result};
+use orchestrate::{Dag, Options, Pace, Retry, RunLock, Selector};
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Takes in what is new and makes what depends on it. Nothing new, nothing written.
+#[derive(clap::Args, Clone)]
+#[command(after_help = "Examples:
+  lavra run                       everything
+  lavra run gold.revenue          one model
+  lavra run +gold.revenue         it and all it is made from
+  lavra run card_payments+        a source and all that is made from it
+  lavra run tag:finance --dry-run what would run
+  lavra run changed:main+         what differs from a git revision, and what is made from it")]
+pub struct Run {
+    /// What to run: names, globs, `layer:`, `tag:`, `source:`, `changed:REV`, with `+` before (upstream) or behind (downstream)
+    #[arg(value_name = "SELECTOR")]
+    pub select: Vec<String>,
+    /// What to leave out
+    #[arg(long, value_name = "SELECTOR")]
+    pub exclude: Vec<String>,
+    /// How many tables are worked on at once [default: one per core]
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<NonZeroUsize>,
+    /// Say what would run, and in which order
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Make models anew from all of their inputs
+    #[arg(long)]
+    pub full_refresh: bool,
+    /// How often a table is tried again when an outside system fails
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    pub retries: u32,
+    /// Seconds after which a table that is not done is given up
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<u64>,
+    /// No progress on stderr
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+impl Run {
+    /// Everything, without a word.
+    pub fn quiet() -> Self {
+        Self {
+            select: Vec::new(),
+            exclude: Vec::new(),
+            jobs: None,
+            dry_run: false,
+            full_refresh: false,
+            retries: 0,
+            timeout: None,
+            quiet: true,
+        }
+    }
+}
+
+pub async fn run(context: &Context, args: Run) -> Outcome {
+    let wiring = Arc::new(Wiring::open(context.ask()?).await?);
+    let selected = select(&wiring, &args)?;
+    if args.dry_run {
+        return dry_run(context, &wiring.project.dag, &selected);
+    }
+    let (run_id, outcome) = run_project(wiring, &args, selected).await?;
+    show::summary(context.format, &run_id, &outcome)?;
+    Ok(outcome.exit())
+}
+
+/// Runs nodes of a wired project, under the project's lock.
+pub async fn run_project(
+    wiring: Arc<Wiring>,
+    args: &Run,
+    selected: BTreeSet<String>,
+) -> Result<(String, orchestrate::Outcome<Report>), Failure> {
+    let command = std::env::args().collect::<Vec<_>>().join(" ");
+    let _lock = RunLock::acquire(&wiring.ask.folder.join(STATE), &command, wiring.clock.as_ref())?;
+    let run_id = uuid::Uuid::now_v7().to_string();
+    let jobs = args.jobs.or(NonZeroUsize::new(wiring.ask.jobs)).unwrap_or(NonZeroUsize::MIN);
+    let work = ProjectWork {
+        masks: wiring.masks()?,
+        run_id: run_id.clone(),
+        full_refresh: args.full_refresh,
+        pace: Pace::default(),
+        lanes: 1 + wiring.ask.jobs / jobs.get(),
+        wiring: wiring.clone(),
+    };
+    let options = Options {
+        jobs,
+        retry: Retry { attempts_max: args.retries + 1, ..Retry::default() },
+        node_timeout: args.timeout.map(Duration::from_secs),
+        seed: fastrand::u64(..),
+        ..Options::default()
+    };
+    let cancel = options.cancel.clone();
+    let listener = tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            eprintln!("stopping: what is committed stays; running tables end at their last commit");
+            cancel.cancel();
+        }
+    });
+    let progress = Progress::new(args.quiet);
+    let outcome =
+        orchestrate::run(&wiring.project.dag, &selected, Arc::new(work), &options, &|event| progress.event(&event))
+            .await;
+    listener.abort();
+    Ok((run_id, outcome?))
+}
+
+/// The nodes that are meant.
+pub fn select(wiring: &Wiring, args: &Run) -> Result<BTreeSet<String>> {
+    let selector = Selector::parse(&args.select, &args.exclude)?;
+    let dag = &wiring.project.dag;
+    selector.apply(dag, &|rev| changed(wiring, rev))
+}
+
+/// The nodes whose files differ from a revision.
+fn changed(wiring: &Wiring, rev: &str) -> Result<BTreeSet<String>> {
+    let files = orchestrate::changed_files(&wiring.ask.folder, rev)?;
+    let has = |file: &str| files.contains(file);
+    let project = &wiring.project;
+    let sources = project.sources.iter().filter(|s| {
+        let contract = format!("contracts/{}.yaml", s.config.contract.as_deref().unwrap_or(&s.name));
+        has(&s.file) || has(&contract)
+    });
+    let models = project.models.iter().filter(|m| has(&m.file));
+    Ok(sources.map(|s| s.name.clone()).chain(models.map(|m| m.name.to_string())).collect())
+}
+
+fn dry_run(context: &Context, dag: &Dag, selected: &BTreeSet<String>) -> Outcome {
+    let nodes: Vec<_> = dag.nodes().iter().filter(|n| selected.contains(&n.name)).collect();
+    if context.format == Format::Json {
+        let text =
+            serde_json::to_string_pretty(&json!({ "would_run": nodes })).map_err(|e| Error::internal("print", e))?;
+        println!("{text}");
+        return Ok(0);
+    }
+    show::print_records(
+        context.format,
+        &nodes,
+        &[("would run", &|n| n.name.clone()), ("after", &|n| n.upstream.join(", ")), ("tags", &|n| n.tags.join(", "))],
+    )?;
+    Ok(0)
+}

@@ -1,0 +1,89 @@
+//! What was found, for people and for programs.
+
+use super::look::Looked;
+use super::propose::{Proposal, Record};
+use crate::show::{self, Format};
+use kernel::error::Result;
+
+/// A line for people: on stdout beside tables, else out of the way of the one document.
+pub fn say(format: Format, text: &str) {
+    match format {
+        Format::Table => println!("{text}"),
+        Format::Json | Format::Csv => eprintln!("{text}"),
+    }
+}
+
+/// What was read of a table.
+pub fn heading(looked: &Looked) -> String {
+    let plural = |count: u64, one: &str| format!("{} {one}{}", show::count(count), if count == 1 { "" } else { "s" });
+    let mut parts = Vec::new();
+    match (looked.files, looked.files_read) {
+        (0, _) => {}
+        (files, read) if files == read => parts.push(plural(files as u64, "file")),
+        (files, read) => parts.push(format!("{read} of {} looked at", plural(files as u64, "file"))),
+    }
+    let rows = plural(looked.rows, "row");
+    parts.push(match (looked.is_whole, looked.rows) {
+        (true, 0) => "no row".to_owned(),
+        (true, _) => format!("all {rows}"),
+        (false, _) if looked.files > 1 => format!("{rows}, the first of each"),
+        (false, _) => format!("the first {rows}"),
+    });
+    if looked.malformed > 0 {
+        parts.push(format!("{} that can't be read as rows", plural(looked.malformed, "line")));
+    }
+    format!("{}: {}", looked.table, parts.join(", "))
+}
+
+/// What should be known beside the findings.
+pub fn notes(looked: &Looked, proposal: &Proposal) -> Vec<String> {
+    let mut notes = Vec::new();
+    if proposal.entity.properties.is_empty() {
+        notes.push("it is empty: there is no column to look at".to_owned());
+    } else if looked.rows == 0 {
+        notes.push("it has a header and no row: kinds are guessed from names, and every type is text".to_owned());
+    }
+    if looked.is_headerless {
+        notes.push("its first line holds no names: columns are called column_1, column_2, …".to_owned());
+    }
+    notes.extend(proposal.notes.iter().cloned());
+    notes
+}
+
+/// Prints records, each format its own way.
+pub fn records(format: Format, records: &[Record]) -> Result<()> {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let percent =
+        |record: &Record, number: f64| record.kind.map_or(String::new(), |_| format!("{:.0} %", number * 100.0));
+    let number = |number: f64| number.to_string();
+    if format == Format::Csv {
+        return show::print_records(
+            format,
+            records,
+            &[
+                ("table", &|r| r.table.clone()),
+                ("column", &|r| r.column.clone()),
+                ("kind", &|r| r.kind.unwrap_or_default().to_owned()),
+                ("confidence", &|r| number(r.confidence)),
+                ("share", &|r| number(r.share)),
+                ("examples", &|r| r.examples.join(" | ")),
+                ("classification", &|r| text(&r.classification)),
+                ("mask", &|r| text(&r.mask)),
+            ],
+        );
+    }
+    show::print_records(
+        format,
+        records,
+        &[
+            ("column", &|r| r.column.clone()),
+            ("type", &|r| r.data_type.clone()),
+            ("kind", &|r| r.kind.unwrap_or_default().to_owned()),
+            ("confidence", &|r| percent(r, r.confidence)),
+            ("share", &|r| percent(r, r.share)),
+            ("examples", &|r| r.examples.iter().take(2).cloned().collect::<Vec<_>>().join("  ")),
+            ("classification", &|r| text(&r.classification)),
+            ("mask", &|r| text(&r.mask)),
+        ],
+    )
+}

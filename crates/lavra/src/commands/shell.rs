@@ -1,0 +1,154 @@
+use super::Outcome;
+use super::query;
+use crate::cli::Context;
+use crate::project::STATE;
+use crate::show;
+use crate::wiring::Wiring;
+use kernel::engine::{Engine, Session};
+use kernel::error::{Error, Result};
+use rustyline::completion::{Completer, Pair};
+use rustyline::error::ReadlineError;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
+use rustyline::validate::Validator;
+use rustyline::{Editor, Helper};
+use std::io::IsTerminal;
+
+/// Asks queries one after the other, with history and completion (Tab). A query ends with `;`.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example:\n  lavra shell\n  echo 'select 1;' | lavra shell\n\nIn the shell: .tables  .schema TABLE  .quit"
+)]
+pub struct Shell {}
+
+const KEYWORDS: [&str; 18] = [
+    "select",
+    "from",
+    "where",
+    "group by",
+    "order by",
+    "limit",
+    "join",
+    "left join",
+    "on",
+    "having",
+    "union all",
+    "with",
+    "case",
+    "when",
+    "count(*)",
+    "sum(",
+    "version as of",
+    "timestamp as of",
+];
+
+pub async fn run(context: &Context, _: Shell) -> Outcome {
+    let wiring = Wiring::open(context.ask()?).await?;
+    if !std::io::stdin().is_terminal() {
+        return script(context, &wiring).await;
+    }
+    let words = words(&wiring).await?;
+    let fault = |e: ReadlineError| Error::new(kernel::Kind::Storage, "read the terminal", e);
+    let mut editor: Editor<Words, _> = Editor::new().map_err(fault)?;
+    editor.set_helper(Some(Words { words }));
+    let history = wiring.ask.folder.join(STATE).join("history");
+    let _ = editor.load_history(&history); // none yet
+    println!("{}: end a query with `;`, `.tables` lists, `.quit` ends", wiring.project.config.project);
+    let mut sql = String::new();
+    loop {
+        match editor.readline(if sql.is_empty() { "lavra> " } else { "   ... " }) {
+            Ok(line) if sql.is_empty() && matches!(line.trim(), ".quit" | "exit" | "quit" | "\\q") => break,
+            Ok(line) => {
+                sql.push_str(&line);
+                sql.push('\n');
+                if is_whole(&sql) {
+                    let _ = editor.add_history_entry(sql.trim());
+                    answer(context, &wiring, &sql).await;
+                    sql.clear();
+                }
+            }
+            Err(ReadlineError::Interrupted) => sql.clear(),
+            Err(ReadlineError::Eof) => break,
+            Err(e) => return Err(fault(e).into()),
+        }
+    }
+    // A history that can't be kept is no reason to fail.
+    let _ = editor.save_history(&history);
+    Ok(0)
+}
+
+fn is_whole(sql: &str) -> bool {
+    let text = sql.trim();
+    text.is_empty() || text.starts_with('.') || text.ends_with(';')
+}
+
+/// Queries from a pipe: stops at the first that fails.
+async fn script(context: &Context, wiring: &Wiring) -> Outcome {
+    let text = std::io::read_to_string(std::io::stdin()).map_err(|e| kernel::error::io("read stdin", e))?;
+    let mut sql = String::new();
+    for line in text.lines() {
+        sql.push_str(line);
+        sql.push('\n');
+        if is_whole(&sql) {
+            one(context, wiring, &sql).await?;
+            sql.clear();
+        }
+    }
+    one(context, wiring, &sql).await?;
+    Ok(0)
+}
+
+async fn answer(context: &Context, wiring: &Wiring, sql: &str) {
+    if let Err(error) = one(context, wiring, sql).await {
+        show::error(context, &error);
+    }
+}
+
+async fn one(context: &Context, wiring: &Wiring, sql: &str) -> Result<()> {
+    let text = sql.trim().trim_end_matches(';').trim();
+    let sql = match text.split_once(' ').unwrap_or((text, "")) {
+        ("", _) => return Ok(()),
+        (".tables", _) => "select table_schema || '.' || table_name as \"table\" from information_schema.tables where table_catalog = 'lake' and table_schema <> 'information_schema' order by 1".to_owned(),
+        (".schema", table) => {
+            let (layer, name) = table.trim().split_once('.').unwrap_or(("silver", table.trim()));
+            format!("select column_name as \"column\", data_type as \"type\" from information_schema.columns where table_schema = '{layer}' and table_name = '{name}'")
+        }
+        _ => text.to_owned(),
+    };
+    let rows = wiring.engine.query(&Session::owner("shell"), &sql).await?;
+    query::print(context, rows).await
+}
+
+/// Table and column names, and what queries are made of.
+async fn words(wiring: &Wiring) -> Result<Vec<String>> {
+    let mut words: Vec<String> = KEYWORDS.iter().map(|w| (*w).to_owned()).collect();
+    words.extend(wiring.store.tables().await?.iter().map(ToString::to_string));
+    let columns =
+        wiring.project.models.iter().map(|m| &m.schema).chain(wiring.project.sources.iter().map(|s| &s.schema));
+    words.extend(columns.flat_map(|schema| schema.fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>()));
+    words.sort();
+    words.dedup();
+    Ok(words)
+}
+
+struct Words {
+    words: Vec<String>,
+}
+
+impl Helper for Words {}
+impl Highlighter for Words {}
+impl Validator for Words {}
+impl Hinter for Words {
+    type Hint = String;
+}
+
+impl Completer for Words {
+    type Candidate = Pair;
+
+    fn complete(&self, line: &str, at: usize, _: &rustyline::Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
+        let start = line[..at].rfind(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.')).map_or(0, |i| i + 1);
+        let typed = line[start..at].to_lowercase();
+        let found = self.words.iter().filter(|word| !typed.is_empty() && word.starts_with(&typed));
+        Ok((start, found.map(|word| Pair { display: word.clone(), replacement: word.clone() }).collect()))
+    }
+}

@@ -1,0 +1,127 @@
+//! What people and programs see.
+
+mod progress;
+mod rows;
+mod summary;
+
+pub use progress::Progress;
+pub use rows::{flat, print_batches, print_records};
+pub use summary::summary;
+
+use crate::cli::Context;
+use crate::project::Files;
+use kernel::diagnostic::Diagnostic;
+use kernel::error::{Error, advice};
+use serde_json::json;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    Table,
+    Json,
+    Csv,
+}
+
+/// Prints an error; gives the exit code.
+pub fn error(context: &Context, error: &Error) -> u8 {
+    let advice = advice(error.kind);
+    if context.format == Format::Json {
+        println!("{}", json!({ "error": error.to_string(), "kind": advice.page, "advice": advice.sentence }));
+    }
+    eprintln!("error: {error}");
+    eprintln!("  {}", advice.sentence);
+    advice.exit
+}
+
+/// Prints the faults of a project; gives the exit code.
+pub fn faults(context: &Context, files: &Files, faults: &[Diagnostic]) -> u8 {
+    if context.format == Format::Json {
+        println!("{}", json!({ "faults": faults }));
+        return 2;
+    }
+    for fault in faults {
+        eprintln!("{}", files.render(fault));
+    }
+    let count = faults.len();
+    eprintln!("{count} fault{}. Nothing was run.", if count == 1 { "" } else { "s" });
+    2
+}
+
+/// `512MiB`, `4GiB`, `1000000`
+pub fn parse_bytes(text: &str) -> Result<usize, String> {
+    let text = text.trim();
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let factor: f64 = match unit.trim().to_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kb" => 1e3,
+        "m" | "mb" => 1e6,
+        "g" | "gb" => 1e9,
+        "ki" | "kib" => 1024.0,
+        "mi" | "mib" => 1024.0 * 1024.0,
+        "gi" | "gib" => 1024.0 * 1024.0 * 1024.0,
+        _ => return Err(format!("`{unit}` is no unit; write 512MiB or 4GiB")),
+    };
+    let number: f64 = number.parse().map_err(|_| format!("`{text}` is no size; write 512MiB or 4GiB"))?;
+    let bytes = number * factor;
+    if bytes < 16.0 * 1024.0 * 1024.0 {
+        return Err("at least 16MiB are needed".into());
+    }
+    Ok(bytes as usize)
+}
+
+/// Half of the machine's memory, or 2 GiB where that can't be read.
+pub fn half_of_memory() -> usize {
+    let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = info
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.trim().parse::<usize>().ok());
+    total.map_or(2 << 30, |kib| kib * 512)
+}
+
+/// `1,234,567`
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `12.3 MB`
+pub fn bytes(number: u64) -> String {
+    let mut value = number as f64;
+    for unit in ["B", "kB", "MB", "GB"] {
+        if value < 1000.0 {
+            return if unit == "B" { format!("{number} B") } else { format!("{value:.1} {unit}") };
+        }
+        value /= 1000.0;
+    }
+    format!("{value:.1} TB")
+}
+
+/// `0.4 s`
+pub fn seconds(millis: u64) -> String {
+    format!("{:.1} s", millis as f64 / 1000.0)
+}
+
+/// A moment as RFC 3339, to the second.
+pub fn time(micros: i64) -> String {
+    chrono::DateTime::from_timestamp_micros(micros).unwrap_or_default().format("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_read_and_print() {
+        assert_eq!(parse_bytes("512MiB"), Ok(512 << 20));
+        assert_eq!(parse_bytes("2GB"), Ok(2_000_000_000));
+        assert!(parse_bytes("1MiB").is_err() && parse_bytes("lots").is_err() && parse_bytes("5 parsecs").is_err());
+        assert_eq!((count(1_234_567), count(12), bytes(1_500)), ("1,234,567".into(), "12".into(), "1.5 kB".into()));
+    }
+}

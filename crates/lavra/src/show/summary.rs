@@ -1,0 +1,81 @@
+//! A run when it is over.
+
+use super::{Format, bytes, count, print_records, seconds};
+use crate::work::Report;
+use kernel::error::Result;
+use orchestrate::{End, Ended, Outcome, Status};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// Prints what became of a run: one JSON document, or a table with what was masked, set aside and gone wrong.
+pub fn summary(format: Format, run_id: &str, outcome: &Outcome<Report>) -> Result<()> {
+    if format == Format::Json {
+        println!("{}", document(run_id, outcome));
+        return Ok(());
+    }
+    let report = |node: &Ended<Report>| node.end.report().cloned().unwrap_or_default();
+    let number = |number: u64| if number == 0 { String::new() } else { count(number) };
+    print_records(
+        format,
+        &outcome.nodes,
+        &[
+            ("table", &|n| if report(n).table.is_empty() { n.node.clone() } else { report(n).table }),
+            ("status", &|n| word(n.end.status()).to_owned()),
+            ("rows in", &|n| number(report(n).rows_read)),
+            ("rows out", &|n| number(report(n).rows_written)),
+            ("quarantined", &|n| number(report(n).rows_quarantined)),
+            ("written", &|n| if report(n).bytes_written == 0 { String::new() } else { bytes(report(n).bytes_written) }),
+            ("version", &|n| report(n).version.map_or(String::new(), |v| v.to_string())),
+            ("time", &|n| seconds(n.elapsed_ms)),
+        ],
+    )?;
+    let mut masked: BTreeMap<String, u64> = BTreeMap::new();
+    for (kind, number) in outcome.nodes.iter().flat_map(|n| report(n).values_masked) {
+        *masked.entry(kind).or_default() += number;
+    }
+    if !masked.is_empty() {
+        let list: Vec<String> = masked.iter().map(|(kind, number)| format!("{kind} {}", count(*number))).collect();
+        println!("masked before they were stored: {}", list.join(", "));
+    }
+    for node in &outcome.nodes {
+        let report = report(node);
+        let because = report.quarantined_because.iter().map(|(cause, number)| format!("{cause} {}", count(*number)));
+        let because: Vec<String> = because.collect();
+        if !because.is_empty() {
+            println!("quarantined from {}: {}", report.table, because.join(", "));
+        }
+    }
+    if outcome.nodes.iter().all(|n| n.end.status() == Status::UpToDate) && !outcome.nodes.is_empty() {
+        println!("nothing new: no table was touched");
+    }
+    for node in &outcome.nodes {
+        match &node.end {
+            End::Failed { error, .. } => {
+                eprintln!("error in {}: {error}\n  {}", node.node, kernel::advice(error.kind).sentence)
+            }
+            End::Skipped { because } => eprintln!("{} was not run, because {because} failed", node.node),
+            End::Cancelled { because, .. } => eprintln!("{} was not finished: {because}", node.node),
+            End::Done { .. } | End::UpToDate { .. } => {}
+        }
+    }
+    Ok(())
+}
+
+fn document(run_id: &str, outcome: &Outcome<Report>) -> serde_json::Value {
+    json!({
+        "run_id": run_id,
+        "seconds": outcome.elapsed_ms as f64 / 1000.0,
+        "exit": outcome.exit(),
+        "nodes": outcome.nodes,
+    })
+}
+
+fn word(status: Status) -> &'static str {
+    match status {
+        Status::Done => "done",
+        Status::UpToDate => "up to date",
+        Status::Failed => "failed",
+        Status::Skipped => "skipped",
+        Status::Cancelled => "cancelled",
+    }
+}

@@ -1,0 +1,171 @@
+//! What the nodes of a run do: sources are taken in, models are made.
+
+use crate::project::{Source, row_rules};
+use crate::wiring::Wiring;
+use async_trait::async_trait;
+use futures::StreamExt;
+use kernel::error::{Error, Result};
+use kernel::gate::{Gate, Stamp};
+use kernel::sink::Sink;
+use lake::{BronzeSink, ModelRun, SinkOptions, Table};
+use orchestrate::{Finished, Ingested, Pace, Task, Work, ingest};
+use privacy::mask::Masks;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What one node did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    pub table: String,
+    pub rows_read: u64,
+    pub rows_written: u64,
+    pub rows_quarantined: u64,
+    pub values_dropped: u64,
+    /// Masked values by kind of personal data.
+    pub values_masked: BTreeMap<String, u64>,
+    /// Quarantined rows by `column: rule`.
+    pub quarantined_because: BTreeMap<String, u64>,
+    pub bytes_written: u64,
+    pub files_removed: u64,
+    pub checks_passed: u64,
+    /// The table's version after the run.
+    pub version: Option<u64>,
+}
+
+/// Runs nodes of a project.
+pub struct ProjectWork {
+    pub wiring: Arc<Wiring>,
+    pub masks: Masks,
+    pub run_id: String,
+    pub full_refresh: bool,
+    pub pace: Pace,
+    /// Files written at once by one node.
+    pub lanes: usize,
+}
+
+#[async_trait]
+impl Work<Report> for ProjectWork {
+    async fn run(&self, task: Task<Report>) -> Result<Finished<Report>> {
+        if let Some(source) = self.wiring.project.sources.iter().find(|s| s.name == task.node) {
+            return self.take_in(source, &task).await;
+        }
+        let model = self.wiring.project.models.iter().find(|m| m.name.to_string() == task.node);
+        let model =
+            model.ok_or_else(|| Error::internal("run a node", format!("`{}` is no source and no model", task.node)))?;
+        let run = ModelRun {
+            engine: self.wiring.engine.clone(),
+            run_id: self.run_id.clone(),
+            clock: self.wiring.clock.clone(),
+            full_refresh: self.full_refresh,
+            lanes: self.lanes,
+            exposes: self.exposes(&task.node),
+        };
+        let done = tokio::select! {
+            done = lake::run_model(&run, model) => done?,
+            () = task.cancel.cancelled() => return Err(Error::new(kernel::Kind::Stopped, &task.node, "stopped on request")),
+        };
+        let report = Report {
+            table: task.node.clone(),
+            rows_written: done.rows_written,
+            bytes_written: done.bytes_written,
+            files_removed: done.files_removed,
+            checks_passed: done.checks_passed,
+            version: done.version,
+            ..Report::default()
+        };
+        Ok(if done.is_up_to_date { Finished::UpToDate(report) } else { Finished::Done(report) })
+    }
+}
+
+impl ProjectWork {
+    async fn take_in(&self, source: &Source, task: &Task<Report>) -> Result<Finished<Report>> {
+        let mut gate = self.gate(source)?;
+        let options = self.sink_options(source, &gate);
+        let mut sink = BronzeSink::open(&self.wiring.engine, options, self.wiring.clock.clone()).await?;
+        let opening = opening(&self.wiring, source, sink.positions().await?);
+        let spec = connect::by_name(&source.config.connector);
+        let spec = spec
+            .ok_or_else(|| Error::internal("open a source", format!("no connector `{}`", source.config.connector)))?;
+        let opened = (spec.open)(opening).await?;
+        self.remember_keys(source, &mut gate).await?;
+        let before = sink.version();
+        let told = |done: &Ingested| task.keep(report(source, done, 0, before));
+        let done = ingest(opened, gate, &mut sink, self.pace, self.wiring.clock.as_ref(), &task.cancel, &told).await?;
+        let report = report(source, &done, sink.bytes_written(), before);
+        Ok(if done.version.is_none() { Finished::UpToDate(report) } else { Finished::Done(report) })
+    }
+
+    pub fn sink_options(&self, source: &Source, gate: &Gate) -> SinkOptions {
+        SinkOptions {
+            table: source.table.clone(),
+            source: source.name.clone(),
+            run_id: self.run_id.clone(),
+            schema: gate.output_schema(),
+            lanes: self.lanes,
+            rules: source.entity.rules.iter().filter(|r| lake::row_condition(r).is_none()).cloned().collect(),
+            exposes: self.exposes(&source.table.to_string()),
+        }
+    }
+
+    fn exposes(&self, table: &str) -> lake::Exposure {
+        self.wiring.project.exposures.get(table).cloned().unwrap_or_default()
+    }
+
+    pub fn gate(&self, source: &Source) -> Result<Gate> {
+        let stamp = Stamp {
+            source: source.name.clone(),
+            contract_version: source.contract_version.clone(),
+            run_id: self.run_id.clone(),
+        };
+        let (rules, _) = row_rules(&source.entity);
+        Gate::new(source.entity.clone(), &self.masks, rules, stamp, self.wiring.screen.clone())
+    }
+
+    /// Shows the gate the keys that the table holds, so that keys stay unique over runs.
+    pub async fn remember_keys(&self, source: &Source, gate: &mut Gate) -> Result<()> {
+        for columns in gate.unique_columns() {
+            let table = Table::open(&self.wiring.store, &source.table, lake::At::Latest).await?;
+            if table.is_none_or(|table| table.num_rows() == Some(0)) {
+                continue;
+            }
+            let list: Vec<String> = columns.iter().map(|c| format!("\"{c}\"")).collect();
+            let sql = format!("select {} from {}", list.join(", "), source.table);
+            let session = kernel::engine::Session::owner("unique keys");
+            let mut rows = kernel::engine::Engine::query(&self.wiring.engine, &session, &sql).await?;
+            while let Some(batch) = rows.batches.next().await {
+                gate.remember(&batch?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a source is opened with, behind `from`.
+pub fn opening(wiring: &Wiring, source: &Source, from: kernel::Positions) -> connect::Opening {
+    connect::Opening {
+        source: source.name.clone(),
+        options: serde_json::Value::Object(source.config.options.clone()),
+        base: wiring.ask.folder.clone(),
+        entity: source.entity.clone(),
+        from,
+        store: wiring.source_options(),
+        clock: wiring.clock.clone(),
+    }
+}
+
+fn report(source: &Source, done: &Ingested, bytes_written: u64, before: u64) -> Report {
+    let tally = done.tally.clone();
+    Report {
+        table: source.table.to_string(),
+        rows_read: tally.rows_read,
+        rows_written: tally.rows_passed,
+        rows_quarantined: tally.rows_quarantined,
+        values_dropped: tally.values_dropped,
+        values_masked: tally.masked,
+        quarantined_because: tally.causes,
+        bytes_written,
+        version: Some(done.version.unwrap_or(before)),
+        ..Report::default()
+    }
+}

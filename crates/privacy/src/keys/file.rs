@@ -1,0 +1,281 @@
+//! The key file: what `lavra init` makes when no key store is named. Whoever has it can open every mask of the project.
+
+use super::{derive, unknown_version};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use kernel::error::{Error, Kind, Result, io};
+use kernel::keys::{Key, KeyProvider};
+use serde::{Deserialize, Serialize};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+const FORMAT: &str = "lavra-keys/1";
+/// A key file is a few hundred bytes; something this large is another file.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Keys derived from the secrets of one file, one secret per version: a leaked version says nothing of the next.
+pub struct KeyFile {
+    versions: Vec<Version>,
+}
+
+struct Version {
+    number: u32,
+    secret: Zeroizing<[u8; 32]>,
+}
+
+/// As it stands in the file; the secret is borrowed from a buffer that is wiped.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored<'a> {
+    format: &'a str,
+    versions: Vec<StoredVersion<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredVersion<'a> {
+    version: u32,
+    /// 32 bytes, base64.
+    secret: &'a str,
+}
+
+impl KeyFile {
+    /// Makes a key file with a fresh random secret, readable by its owner only.
+    ///
+    /// Refuses to touch a file that is there: with its keys, everything masked so far would be lost.
+    pub fn create(path: &Path) -> Result<()> {
+        let what = || format!("make the key file {}", path.display());
+        let mut secret = Zeroizing::new([0u8; 32]);
+        getrandom::fill(&mut *secret).map_err(|e| Error::new(Kind::Storage, what(), e))?;
+        let text = Zeroizing::new(STANDARD.encode(*secret));
+        let stored = Stored { format: FORMAT, versions: vec![StoredVersion { version: 1, secret: &text }] };
+        let json = serde_json::to_string_pretty(&stored).map_err(|_| Error::internal(what(), "it can't be written"))?;
+        let json = Zeroizing::new(json + "\n");
+        let mut file = new_private_file(path).map_err(|e| match e.kind() {
+            std::io::ErrorKind::AlreadyExists => Error::refused(
+                what(),
+                "it is there already, and the only way back to what it masked; move it away yourself if you mean it",
+            ),
+            _ => io(what(), e),
+        })?;
+        file.write_all(json.as_bytes()).and_then(|()| file.sync_all()).map_err(|e| {
+            // Half a key file would be in the way of the next try, and no mask was made with it.
+            std::fs::remove_file(path).ok();
+            io(what(), e)
+        })
+    }
+
+    /// Opens a key file. `lake` is the lake's folder when it is a local one: whoever may read the data must not find the
+    /// key beside it.
+    pub fn open(path: &Path, lake: Option<&Path>) -> Result<Self> {
+        let what = || format!("open the key file {}", path.display());
+        if lake.is_some_and(|lake| is_inside(path, lake)) {
+            let detail = "it lies inside the lake, where every reader of the data can read it; move it out of there";
+            return Err(Error::refused(what(), detail));
+        }
+        let file = File::open(path).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => Error::project(
+                what(),
+                "there is no such file; `lavra init` makes one, or name a key store under `keys:`",
+            ),
+            _ => io(what(), e),
+        })?;
+        check_private(&file, path)?;
+        let mut text = Zeroizing::new(String::new());
+        file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(|e| io(what(), e))?;
+        Ok(Self { versions: parse(&text, path)? })
+    }
+}
+
+impl KeyProvider for KeyFile {
+    fn key(&self, scope: &str, version: Option<u32>) -> Result<Key> {
+        let found = match version {
+            None => self.versions.last(),
+            Some(number) => self.versions.iter().find(|v| v.number == number),
+        };
+        let found = found.ok_or_else(|| unknown_version(scope, version.unwrap_or(0)))?;
+        derive::scope_key(&found.secret, scope, found.number)
+    }
+}
+
+/// Reads the file's text. A JSON error may quote what it met, so that only its place is passed on.
+fn parse(text: &str, path: &Path) -> Result<Vec<Version>> {
+    let refuse = |detail: String| Error::refused(format!("read the key file {}", path.display()), detail);
+    if text.trim().is_empty() {
+        return Err(refuse("it is empty; an empty key hides nothing".into()));
+    }
+    let stored: Stored = serde_json::from_str(text)
+        .map_err(|e| refuse(format!("it is not a key file (line {}, column {})", e.line(), e.column())))?;
+    if stored.format != FORMAT {
+        return Err(refuse(format!("its format is not `{FORMAT}`; was it made by a newer Lavra?")));
+    }
+    let mut versions = Vec::new();
+    for StoredVersion { version, secret } in stored.versions {
+        if version == 0 || versions.last().is_some_and(|last: &Version| last.number >= version) {
+            return Err(refuse("its versions must grow from 1".into()));
+        }
+        let secret = decode(secret).map_err(|why| refuse(format!("the secret of version {version} {why}")))?;
+        versions.push(Version { number: version, secret });
+    }
+    if versions.is_empty() {
+        return Err(refuse("it holds no key".into()));
+    }
+    Ok(versions)
+}
+
+fn decode(text: &str) -> Result<Zeroizing<[u8; 32]>, &'static str> {
+    let bytes = Zeroizing::new(STANDARD.decode(text).map_err(|_| "is not base64")?);
+    let secret: [u8; 32] = bytes.as_slice().try_into().map_err(|_| "is not 32 bytes long")?;
+    let secret = Zeroizing::new(secret);
+    if secret.iter().all(|byte| *byte == secret[0]) {
+        return Err("is one byte 32 times: no secret at all");
+    }
+    Ok(secret)
+}
+
+/// Whether `path` lies under `folder`, links resolved. What isn't there yet is judged by its nearest parent that is.
+fn is_inside(path: &Path, folder: &Path) -> bool {
+    resolved(path).starts_with(resolved(folder))
+}
+
+fn resolved(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let known = absolute.ancestors().find_map(|known| Some((known, known.canonicalize().ok()?)));
+    match known {
+        Some((known, real)) => real.join(absolute.strip_prefix(known).unwrap_or(Path::new(""))),
+        None => absolute,
+    }
+}
+
+#[cfg(unix)]
+fn new_private_file(path: &Path) -> std::io::Result<File> {
+    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Elsewhere the file has the rights of its folder.
+#[cfg(not(unix))]
+fn new_private_file(path: &Path) -> std::io::Result<File> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        DirBuilder::new().recursive(true).create(folder)?;
+    }
+    OpenOptions::new().write(true).create_new(true).open(path)
+}
+
+#[cfg(unix)]
+fn check_private(file: &File, path: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let what = format!("open the key file {}", path.display());
+    let mode = file.metadata().map_err(|e| io(&what, e))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        let detail = format!("others can read it (mode {:04o}); run `chmod 600 {}`", mode & 0o7777, path.display());
+        return Err(Error::refused(what, detail));
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn check_private(_: &File, _: &Path) -> Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(folder: &Path, text: &str) -> PathBuf {
+        let path = folder.join("keys.json");
+        std::fs::remove_file(&path).ok();
+        new_private_file(&path).unwrap().write_all(text.as_bytes()).unwrap();
+        path
+    }
+
+    fn refusal(path: &Path, lake: Option<&Path>) -> Error {
+        KeyFile::open(path, lake).map(|_| ()).unwrap_err()
+    }
+
+    #[test]
+    fn a_new_file_obeys_the_laws_and_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secrets/keys.json");
+        KeyFile::create(&path).unwrap();
+        let keys = KeyFile::open(&path, Some(&folder.path().join("lake"))).unwrap();
+        kernel::laws::keys::obeys(&keys);
+        let again = KeyFile::open(&path, None).unwrap();
+        assert_eq!(keys.key("person", None).unwrap().expose(), again.key("person", None).unwrap().expose());
+
+        let before = std::fs::read(&path).unwrap();
+        assert_eq!(KeyFile::create(&path).unwrap_err().kind, Kind::Refused);
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+
+        let other = folder.path().join("other.json");
+        KeyFile::create(&other).unwrap();
+        let other = KeyFile::open(&other, None).unwrap();
+        assert_ne!(keys.key("person", None).unwrap().expose(), other.key("person", None).unwrap().expose());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_key_that_others_can_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.json");
+        KeyFile::create(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        for mode in [0o640, 0o604, 0o644] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let error = refusal(&path, None);
+            assert!(error.kind == Kind::Refused && error.detail.contains("chmod 600"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_key_inside_the_lake_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = folder.path().join("lake");
+        let path = lake.join("bronze/keys.json");
+        KeyFile::create(&path).unwrap();
+        assert_eq!(refusal(&path, Some(&lake)).kind, Kind::Refused);
+        assert!(KeyFile::open(&path, Some(&folder.path().join("lak"))).is_ok(), "a name's beginning is no folder");
+        #[cfg(unix)]
+        {
+            let link = folder.path().join("keys");
+            std::os::unix::fs::symlink(&path, &link).unwrap();
+            assert_eq!(refusal(&link, Some(&lake)).kind, Kind::Refused, "a link into the lake is inside it");
+        }
+    }
+
+    #[test]
+    fn weak_and_broken_files_are_refused_without_a_word_of_the_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(refusal(&folder.path().join("none"), None).detail.contains("lavra init"));
+        let secret = STANDARD.encode([5u8; 31]);
+        let with = |secret: &str| {
+            format!(r#"{{"format": "lavra-keys/1", "versions": [{{"version": 1, "secret": "{secret}"}}]}}"#)
+        };
+        let texts = [
+            String::new(),
+            " \n".into(),
+            "{}".into(),
+            with(""),
+            with(&secret),
+            with(&STANDARD.encode([0u8; 32])),
+            with("not base64 at all"),
+            with(&secret).replace("/1", "/9"),
+            with(&secret).replace(": 1", ": 0"),
+            r#"{"format": "lavra-keys/1", "versions": []}"#.into(),
+            format!(r#"{{"format": "lavra-keys/1", "versions": "{secret}"}}"#),
+        ];
+        for text in texts {
+            let error = refusal(&write(folder.path(), &text), None);
+            let shown = format!("{error:?} {:?}", error.source);
+            assert_eq!(error.kind, Kind::Refused, "{text}: {shown}");
+            assert!(!shown.contains(&secret), "{shown}");
+        }
+    }
+}

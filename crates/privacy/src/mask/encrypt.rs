@@ -1,0 +1,226 @@
+//! `encrypt(scope)`: AES-256-GCM-SIV (RFC 8452) with a random nonce. Only a key holder reads it back, and equal values
+//! don't look equal.
+//!
+//! ciphertext = `version.nonce.box`, nonce and box in base64url without padding (RFC 4648); the box ends in the 16-byte
+//! tag; the scope is authenticated with it, so that a ciphertext moved to another scope's column does not open.
+
+use super::{SCOPE, Spec, takes, text};
+use crate::keys::{check_scope, subkey};
+use aes_gcm_siv::aead::{AeadInOut, KeyInit};
+use aes_gcm_siv::{Aes256GcmSiv, Nonce};
+use arrow::array::{Array, ArrayRef, AsArray, StringViewBuilder};
+use arrow::datatypes::DataType;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use kernel::contract::MaskSpec;
+use kernel::error::{Error, Kind, Result};
+use kernel::keys::{Key, KeyProvider};
+use kernel::mask::{Mask, Promise};
+use std::fmt::Write as _;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+pub(super) const SPEC: Spec = Spec {
+    name: "encrypt",
+    summary: "AES-256-GCM-SIV with a random nonce: a key holder reads it again; equal values don't look equal",
+    args: &[SCOPE],
+    example: "encrypt(person)",
+    promise: Promise { joinable: false, reversible: true, keeps_type: false },
+    build: encrypt,
+};
+
+const NONCE_BYTES: usize = 12;
+/// Nonces are drawn for this many values at a time: one call to the system, not one per value.
+const CHUNK_ROWS: usize = 1024;
+
+struct Encrypt {
+    scope: String,
+    key: Zeroizing<[u8; 32]>,
+    version: u32,
+}
+
+fn encrypt(spec: &MaskSpec, _: Option<&str>, keys: &dyn KeyProvider) -> Result<Box<dyn Mask>> {
+    let scope = spec.arg("scope", 0).unwrap_or_default();
+    check_scope(scope)?;
+    Ok(Box::new(Encrypt::new(scope, &keys.key(scope, None)?)?))
+}
+
+/// Opens one ciphertext of `encrypt(scope)`, for whoever holds the key. What was a number or a date comes back as its text.
+///
+/// A changed byte, another scope or another key is an error; so is a version that `keys` no longer has.
+pub fn decrypt(ciphertext: &str, scope: &str, keys: &dyn KeyProvider) -> Result<String> {
+    let closed = |why: &str| Error::new(Kind::Data, format!("decrypt a value of scope `{scope}`"), why);
+    let mut parts = ciphertext.split('.');
+    let (Some(version), Some(nonce), Some(sealed), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(closed("it is not `version.nonce.box`"));
+    };
+    let version = version.parse().map_err(|_| closed("its version is not a number"))?;
+    let nonce = URL_SAFE_NO_PAD.decode(nonce).map_err(|_| closed("its nonce is not base64url"))?;
+    let nonce: [u8; NONCE_BYTES] = nonce.try_into().map_err(|_| closed("its nonce is not 12 bytes long"))?;
+    let mut sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| closed("its box is not base64url"))?;
+    let encrypt = Encrypt::new(scope, &keys.key(scope, Some(version))?)?;
+    encrypt
+        .cipher()?
+        .decrypt_in_place(&Nonce::from(nonce), scope.as_bytes(), &mut sealed)
+        .map_err(|_| closed("it was changed, or made with another key or scope"))?;
+    String::from_utf8(sealed).map_err(|_| closed("what it holds is not text"))
+}
+
+impl Encrypt {
+    fn new(scope: &str, key: &Key) -> Result<Self> {
+        Ok(Self { scope: scope.to_owned(), key: subkey(key, "encrypt")?, version: key.version() })
+    }
+
+    fn cipher(&self) -> Result<Aes256GcmSiv> {
+        Aes256GcmSiv::new_from_slice(&*self.key).map_err(|e| Error::internal("take a key into AES", e))
+    }
+
+    /// Appends the ciphertext of `value` to `out`; `sealed` is a buffer to work in.
+    fn seal(
+        &self,
+        cipher: &Aes256GcmSiv,
+        nonce: [u8; NONCE_BYTES],
+        value: &str,
+        sealed: &mut Vec<u8>,
+        out: &mut String,
+    ) -> Result<()> {
+        let fails = |why: &dyn std::fmt::Display| Error::internal("encrypt a value", why);
+        sealed.clear();
+        sealed.extend_from_slice(value.as_bytes());
+        cipher.encrypt_in_place(&Nonce::from(nonce), self.scope.as_bytes(), sealed).map_err(|e| fails(&e))?;
+        write!(out, "{}.", self.version).map_err(|e| fails(&e))?;
+        URL_SAFE_NO_PAD.encode_string(nonce, out);
+        out.push('.');
+        URL_SAFE_NO_PAD.encode_string(sealed, out);
+        Ok(())
+    }
+}
+
+impl Mask for Encrypt {
+    fn name(&self) -> &str {
+        SPEC.name
+    }
+
+    fn promise(&self) -> Promise {
+        SPEC.promise
+    }
+
+    fn output(&self, input: &DataType) -> Result<Option<DataType>> {
+        let plain = text::plain_type(input);
+        let fits = text::has_canonical_text(&plain) || plain.is_floating() || plain == DataType::Boolean;
+        takes(self.name(), input, fits, "text, numbers, booleans, dates and timestamps")?;
+        Ok(Some(DataType::Utf8View))
+    }
+
+    /// Every row is encrypted by itself, also of a dictionary: one ciphertext per distinct value would show who is equal.
+    fn apply(&self, column: &ArrayRef) -> Result<ArrayRef> {
+        let text = text::canonical(column)?;
+        let text = text.as_string_view();
+        let cipher = self.cipher()?;
+        let mut out = StringViewBuilder::with_capacity(text.len());
+        let (mut sealed, mut token) = (Vec::new(), String::new());
+        let mut nonces = [0u8; NONCE_BYTES * CHUNK_ROWS];
+        for (row, value) in text.iter().enumerate() {
+            let at = row % CHUNK_ROWS * NONCE_BYTES;
+            if at == 0 {
+                let needed = (text.len() - row).min(CHUNK_ROWS) * NONCE_BYTES;
+                getrandom::fill(&mut nonces[..needed]).map_err(|e| Error::internal("draw a nonce", e))?;
+            }
+            let Some(value) = value else {
+                out.append_null();
+                continue;
+            };
+            let mut nonce = [0; NONCE_BYTES];
+            nonce.copy_from_slice(&nonces[at..at + NONCE_BYTES]);
+            token.clear();
+            self.seal(&cipher, nonce, value, &mut sealed, &mut token)?;
+            out.try_append_value(&token).map_err(text::failed)?;
+        }
+        Ok(Arc::new(out.finish()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{build, keyed_mask, keys, mask, one, samples_with_text};
+    use super::*;
+    use crate::keys::FixedKeys;
+    use arrow::array::{BooleanArray, Float64Array};
+    use kernel::laws::mask::{obeys, text_sample};
+
+    #[test]
+    fn it_obeys_the_laws() {
+        obeys(&|| mask("encrypt(person)"), &samples_with_text());
+        let more: [ArrayRef; 2] = [
+            Arc::new(Float64Array::from(vec![0.1, f64::NAN, -1e300])),
+            Arc::new(BooleanArray::from(vec![true, false])),
+        ];
+        obeys(&|| mask("encrypt(person)"), &more);
+    }
+
+    #[test]
+    fn the_key_holder_reads_back_every_value() {
+        let sample = text_sample();
+        let sealed = mask("encrypt(person)").apply(&sample).unwrap();
+        let sample = arrow::compute::cast(&sample, &DataType::Utf8View).unwrap();
+        for (value, token) in sample.as_string_view().iter().zip(sealed.as_string_view().iter()) {
+            assert_eq!(value.map(str::to_owned), token.map(|token| decrypt(token, "person", &keys()).unwrap()));
+        }
+    }
+
+    #[test]
+    fn nothing_else_opens_it() {
+        let token = one(&*mask("encrypt(person)"), "529.982.247-25");
+        assert!(token.starts_with("1."));
+        let fails = |token: &str, scope: &str, keys: &FixedKeys| {
+            let error = decrypt(token, scope, keys).unwrap_err();
+            assert!(!format!("{error:?}").contains("529"), "{error:?}");
+        };
+        fails(&token, "contact", &keys());
+        fails(&token, "person", &FixedKeys::new(&[9]));
+        fails(&token.replacen("1.", "2.", 1), "person", &keys());
+        for at in 2..token.len() {
+            let mut changed = token.clone().into_bytes();
+            changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+            fails(str::from_utf8(&changed).unwrap(), "person", &keys());
+        }
+        for broken in ["", "1", "1.x", "1.AAAA.AAAA", "x.AAAAAAAAAAAAAAAA.AAAA", "1.AAAAAAAAAAAAAAAA.", "1.a.b.c"] {
+            fails(broken, "person", &keys());
+        }
+    }
+
+    #[test]
+    fn an_older_version_still_opens() {
+        let token = one(&*mask("encrypt(person)"), "ana");
+        let newer = FixedKeys::new(&[7, 8]);
+        assert_eq!(decrypt(&token, "person", &newer).unwrap(), "ana");
+        assert!(one(&*keyed_mask("encrypt(person)", None, &newer).unwrap(), "ana").starts_with("2."));
+        assert_eq!(build("encrypt", None).err().map(|e| e.kind), Some(Kind::Refused));
+    }
+
+    fn hex(text: &str) -> Vec<u8> {
+        text.as_bytes().chunks(2).map(|p| u8::from_str_radix(str::from_utf8(p).unwrap(), 16).unwrap()).collect()
+    }
+
+    /// RFC 8452, appendix C.2 (AEAD_AES_256_GCM_SIV): plaintext, additional data, result.
+    #[test]
+    fn the_cipher_gives_the_vectors_of_rfc_8452() {
+        let key = hex("0100000000000000000000000000000000000000000000000000000000000000");
+        let nonce: [u8; 12] = hex("030000000000000000000000").try_into().unwrap();
+        let cases = [
+            ("", "", "07f5f4169bbf55a8400cd47ea6fd400f"),
+            ("0100000000000000", "", "c2ef328e5c71c83b843122130f7364b761e0b97427e3df28"),
+            ("010000000000000000000000", "", "9aab2aeb3faa0a34aea8e2b18ca50da9ae6559e48fd10f6e5c9ca17e"),
+            ("0200000000000000", "01", "1de22967237a813291213f267e3b452f02d01ae33e4ec854"),
+        ];
+        for (plaintext, additional, result) in cases {
+            let cipher = Aes256GcmSiv::new_from_slice(&key).unwrap();
+            let mut buffer = hex(plaintext);
+            cipher.encrypt_in_place(&Nonce::from(nonce), &hex(additional), &mut buffer).unwrap();
+            assert_eq!(buffer, hex(result));
+            cipher.decrypt_in_place(&Nonce::from(nonce), &hex(additional), &mut buffer).unwrap();
+            assert_eq!(buffer, hex(plaintext));
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Masks, and the list of them. To add one: a file here, a line in [`all`].
+
+mod bins;
+mod constant;
+mod defaults;
+mod encrypt;
+mod generalize;
+mod normalize;
+mod partial;
+mod periods;
+mod pseudonym;
+mod refused;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use defaults::default_for;
+pub use encrypt::decrypt;
+pub use normalize::Normalize;
+pub(crate) use text::canonical as canonical_text;
+
+use arrow::datatypes::DataType;
+use kernel::Classification;
+use kernel::contract::MaskSpec;
+use kernel::error::{Error, Result};
+use kernel::keys::KeyProvider;
+use kernel::mask::{Mask, MaskFactory, Promise};
+use kernel::suggest;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// Makes a mask of what the contract writes. The text is the kind of data when it is known: `cpf` of `personal.cpf`.
+pub type Build = fn(&MaskSpec, Option<&str>, &dyn KeyProvider) -> Result<Box<dyn Mask>>;
+
+/// A mask as the list knows it: enough to check a contract, to write the reference page and to build it.
+#[derive(Clone, Serialize)]
+pub struct Spec {
+    pub name: &'static str,
+    pub summary: &'static str,
+    pub args: &'static [Arg],
+    pub example: &'static str,
+    pub promise: Promise,
+    #[serde(skip)]
+    pub build: Build,
+}
+
+/// An argument; its place in the list is its place when it is written without a name.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Arg {
+    pub name: &'static str,
+    pub about: &'static str,
+}
+
+const SCOPE: Arg = Arg { name: "scope", about: "whose key: columns of the same scope can be joined, others can't" };
+
+/// Every mask there is.
+pub fn all() -> Vec<Spec> {
+    vec![
+        constant::REDACT,
+        constant::NULL,
+        constant::DROP,
+        partial::SPEC,
+        pseudonym::SPEC,
+        encrypt::SPEC,
+        generalize::SPEC,
+    ]
+}
+
+/// Makes the masks that contracts write.
+pub struct Masks {
+    keys: Arc<dyn KeyProvider>,
+}
+
+impl Masks {
+    pub fn new(keys: Arc<dyn KeyProvider>) -> Self {
+        Self { keys }
+    }
+}
+
+impl MaskFactory for Masks {
+    fn build(&self, spec: &MaskSpec, class: Option<&Classification>) -> Result<Box<dyn Mask>> {
+        let found = find(spec)?;
+        check_args(spec, found.args)?;
+        (found.build)(spec, class.and_then(Classification::kind), &*self.keys)
+    }
+}
+
+fn find(spec: &MaskSpec) -> Result<Spec> {
+    let what = || format!("mask `{spec}`");
+    if let Some(reason) = refused::reason(&spec.name) {
+        return Err(Error::refused(what(), reason));
+    }
+    let all = all();
+    match all.iter().find(|known| known.name == spec.name) {
+        Some(known) => Ok(known.clone()),
+        None => {
+            let hint = suggest::hint(&spec.name, all.iter().map(|known| known.name));
+            Err(Error::project(what(), format!("there is no mask of this name; {}", hint.unwrap_or_default())))
+        }
+    }
+}
+
+/// No argument may be passed over: a typing error in one would mask otherwise than was meant.
+fn check_args(spec: &MaskSpec, known: &[Arg]) -> Result<()> {
+    let wrong = |detail: String| Err(Error::project(format!("mask `{spec}`"), detail));
+    for (at, (name, _)) in spec.args.iter().enumerate() {
+        if name.is_empty() {
+            continue;
+        }
+        if !known.iter().any(|arg| arg.name == name) {
+            let hint = suggest::hint(name, known.iter().map(|arg| arg.name)).unwrap_or_default();
+            return wrong(format!("it has no argument `{name}`; {hint}"));
+        }
+        if spec.args[..at].iter().any(|(before, _)| before == name) {
+            return wrong(format!("`{name}` is given twice"));
+        }
+    }
+    let positional = spec.args.iter().filter(|(name, _)| name.is_empty()).count();
+    match known.len() {
+        0 if !spec.args.is_empty() => wrong("it takes no argument".into()),
+        most if positional > most => wrong(format!("it takes at most {most} arguments")),
+        _ => Ok(()),
+    }
+}
+
+/// An error that names the types a mask takes, when `input` is none of them.
+fn takes(mask: &str, input: &DataType, fits: bool, types: &str) -> Result<()> {
+    if fits { Ok(()) } else { Err(Error::project(mask, format!("it takes {types}, not {input}"))) }
+}

@@ -1,0 +1,138 @@
+//! A project with a dozen mistakes: all of them at once, each with its place and what may have been meant.
+
+use crate::harness::Project;
+use serde_json::Value;
+use std::path::PathBuf;
+
+const GOOD: &str = "
+    { name: id, logicalType: string, required: true }
+    { name: amount, logicalType: number, physicalType: 'decimal(12,2)' }
+    { name: cpf, logicalType: string, classification: personal.cpf,
+        customProperties: [{ property: mask, value: pseudonym(person) }] }";
+
+/// File, line, words of the message, words of the help.
+const MISTAKES: [(&str, u64, &str, &str); 15] = [
+    ("lavra.yaml", 2, "environmnets", "environments"),
+    ("sources/feed.yaml", 1, "there is no connector `fiels`", "files"),
+    ("sources/place.yaml", 3, "heder", "header"),
+    ("sources/ghost.yaml", 3, "contracts/ordres.yaml", "orders"),
+    ("sources/unset.yaml", 2, "LAVRA_NOT_SET", ""),
+    ("contracts/badfield.yaml", 9, "logicalTyp", "logicalType"),
+    ("contracts/badfield.yaml", 10, "expected true or false", ""),
+    ("contracts/double.yaml", 11, "double", ""),
+    ("contracts/hashed.yaml", 9, "a hash without a key", "pseudonym"),
+    ("contracts/typo.yaml", 9, "pseudonim", "pseudonym"),
+    ("models/gold/circle.sql", 1, "gold.circle", ""),
+    ("models/gold/column.sql", 1, "amuont", "amount"),
+    ("models/gold/header.sql", 1, "wirte", "write"),
+    ("models/gold/table.sql", 2, "bronze.oders", "bronze.orders"),
+    ("models/gold/types.sql", 1, "", ""),
+];
+
+fn broken() -> Project {
+    let project = Project::new("broken");
+    project.write("lavra.yaml", "project: broken\nenvironmnets: {}\n");
+    project.source("orders", "data/orders*.csv", &[]).contract("orders", GOOD, &[]);
+    project.write("sources/feed.yaml", "connector: fiels\npath: data/feed.csv\ncontract: orders\nentity: orders\n");
+    project.source("place", "data/p.csv", &["heder: true", "contract: orders", "entity: orders"]);
+    project.write("sources/ghost.yaml", "connector: files\npath: data/ghost.csv\ncontract: ordres\n");
+    project.write(
+        "sources/unset.yaml",
+        "connector: files\npath: ${LAVRA_NOT_SET}/x.csv\ncontract: orders\nentity: orders\n",
+    );
+    let bad_fields = "{ name: id, logicalTyp: string }\n{ name: other, logicalType: string, required: perhaps }";
+    project.contract("badfield", bad_fields, &[]);
+    let double = crate::harness::contract("double", "{ name: id, logicalType: string }", &[]);
+    project.write(
+        "contracts/double.yaml",
+        format!("{double}\n  - name: double\n    properties:\n      - {{ name: id, logicalType: string }}\n"),
+    );
+    let masked = |mask: &str| {
+        format!(
+            "{{ name: cpf, logicalType: string, classification: personal.cpf, customProperties: [{{ property: mask, value: {mask} }}] }}"
+        )
+    };
+    project.source("hashed", "data/h.csv", &[]).contract("hashed", &masked("sha256"), &[]);
+    project.source("typo", "data/t.csv", &[]).contract("typo", &masked("pseudonim(person)"), &[]);
+    project
+        .model("gold.circle", "select id from silver.circle\n")
+        .model("silver.circle", "select id from gold.circle\n");
+    project.model("gold.column", "select id, amuont from bronze.orders\n");
+    project.model("gold.header", "-- wirte: merge\nselect id from bronze.orders\n");
+    project.model("gold.table", "select id\nfrom bronze.oders\n");
+    project.model("gold.types", "select amount + id + true as wrong from bronze.orders\n");
+    project.write("data/orders.csv", "id,amount,cpf\n1,2.00,111.444.777-35\n");
+    project
+}
+
+fn contains(fault: &Value, words: &str) -> bool {
+    fault.to_string().replace("\\n", " ").contains(words)
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_with_their_places_and_nothing_is_written() {
+    let project = broken();
+    let before: Vec<PathBuf> = project.files_below(".").into_iter().map(|(path, _)| path).collect();
+    let answer = project.lavra(&["check", "--format", "json"]).exits(2);
+    let faults = answer.json()["faults"].as_array().cloned().expect("faults");
+    let mut untold = Vec::new();
+    for (file, line, message, help) in MISTAKES {
+        let told = faults.iter().any(|f| {
+            f["file"] == file
+                && f["line"].as_u64().unwrap_or(1) == line
+                && contains(&f["message"], message)
+                && contains(f, help)
+        });
+        if !told {
+            untold.push(format!("{file}:{line}: {message} ({help})"));
+        }
+    }
+    let list: Vec<String> = faults.iter().map(Value::to_string).collect();
+    assert!(untold.is_empty(), "not told:\n{}\ntold:\n{}", untold.join("\n"), list.join("\n"));
+    let people = project.lavra(&["check"]).exits(2).says("models/gold/table.sql:2").says("^").says("Nothing was run");
+    assert!(people.stdout.is_empty(), "faults are for stderr: {people:?}");
+    project.lavra(&["run"]).exits(2);
+    let after: Vec<PathBuf> = project.files_below(".").into_iter().map(|(path, _)| path).collect();
+    assert_eq!(after, before, "a project with faults writes nothing");
+    assert!(!project.path("lake").exists());
+}
+
+#[test]
+fn one_mistake_is_told_once_and_not_again_by_those_who_depend_on_it() {
+    let project = Project::new("chain");
+    project.source("orders", "data/o.csv", &[]);
+    project.contract("orders", "{ name: id, logicalType: string, requird: true }", &[]);
+    project
+        .model("silver.orders", "select id from bronze.orders\n")
+        .model("gold.ids", "select id from silver.orders\n");
+    let faults = project.lavra(&["check", "--format", "json"]).exits(2).json()["faults"].clone();
+    assert_eq!(faults.as_array().map(Vec::len), Some(1), "{faults}");
+}
+
+#[test]
+fn what_the_environment_says_is_used_and_never_shown() {
+    let project = Project::new("environment");
+    project.contract("orders", "{ name: id, logicalType: string }", &[]);
+    project.write("sources/orders.yaml", "connector: files\npath: ${FOLDER:-data}/orders.csv\n");
+    project.write("data/orders.csv", "id\n1\n").write("elsewhere/orders.csv", "id\n2\n3\n");
+    project.call(&["run", "--quiet"]).env("FOLDER", "elsewhere").done().exits(0);
+    assert_eq!(project.count("bronze.orders"), 2);
+    project.write("sources/orders.yaml", "connector: files\npath: data/orders.csv\nheader: ${LAVRA_SECRET}\n");
+    let answer = project.call(&["check"]).env("LAVRA_SECRET", "hunter2-hunter2").done().exits(2).says("header");
+    assert!(!format!("{}{}", answer.stdout, answer.stderr).contains("hunter2"), "{answer:?}");
+}
+
+#[test]
+fn personal_columns_get_a_mask_even_when_the_contract_names_none() {
+    let project = Project::new("defaults");
+    project.write("lavra.yaml", "project: defaults\nmasks:\n  personal.email: redact\n");
+    let columns = "{ name: email, logicalType: string, classification: personal.email }\n\
+        { name: cpf, logicalType: string, classification: personal.cpf }";
+    project.source("people", "data/p.csv", &[]).contract("people", columns, &[]);
+    project.write("data/p.csv", "email,cpf\nana@example.com,111.444.777-35\n");
+    project.run();
+    let row = &project.rows("select email, cpf from bronze.people")[0];
+    assert!(!row.to_string().contains("ana@") && !row.to_string().contains("111"), "{row}");
+    project.write("lavra.yaml", "project: defaults\nmasks:\n  personal.email: redac\n");
+    project.lavra(&["check"]).exits(2).says("redac");
+}

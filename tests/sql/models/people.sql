@@ -1,0 +1,1 @@
+select person, place['city'] as city, place['state'] as state, tags from bronze.people
