@@ -68,6 +68,19 @@ fn runs_at_the_same_time_double_nothing() {
     assert_eq!(project.count("silver.orders"), 20_004);
 }
 
+/// A run that dies in its first commit leaves a log without a version, and data files that nobody names.
+#[test]
+fn a_death_before_a_tables_first_commit_leaves_no_half_a_table() {
+    let project = project();
+    for table in ["bronze/orders", "quarantine/orders", "silver/orders", "gold/total"] {
+        project.write(&format!("lake/{table}/_delta_log/.0a1b.tmp"), "{\"commitInfo\":");
+        project.write(&format!("lake/{table}/part-0a1b.snappy.parquet"), "PAR1");
+    }
+    project.lavra(&["query", "select * from silver.orders"]).exits(2).says("silver.orders");
+    project.run();
+    is_whole(&project);
+}
+
 #[test]
 fn tables_removed_by_hand_are_made_again_from_what_is_there() {
     for removed in ["lake/bronze", "lake/silver", "lake/gold", "lake/quarantine", "lake"] {

@@ -1,6 +1,7 @@
 //! The lake: Delta tables and the SQL over them.
 
 mod commit;
+mod encode;
 mod model;
 mod origin;
 mod replay;

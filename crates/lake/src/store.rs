@@ -83,11 +83,17 @@ impl Store {
         Ok(names)
     }
 
-    /// Whether a table is there.
+    /// Whether a table is there. What a run left aside when it died before the first commit makes no table.
     pub async fn has_log(&self, name: &TableName) -> Result<bool> {
         let folder = self.path(name, "_delta_log");
-        let found = self.objects.list(Some(&folder)).next().await.transpose();
-        Ok(found.map_err(|e| failed(format!("look for {name}"), e))?.is_some())
+        let mut found = self.objects.list(Some(&folder));
+        while let Some(object) = found.next().await {
+            let object = object.map_err(|e| failed(format!("look for {name}"), e))?;
+            if object.location.filename().is_some_and(is_of_a_version) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     pub async fn get(&self, path: &Path) -> Result<Option<Bytes>> {
@@ -140,6 +146,11 @@ impl Store {
     fn local(&self, path: &Path) -> Option<PathBuf> {
         self.is_local.then(|| PathBuf::from(format!("/{path}")))
     }
+}
+
+/// Whether a file of a log is a commit or a checkpoint: both begin with their version, in twenty digits.
+fn is_of_a_version(file: &str) -> bool {
+    file.get(..20).is_some_and(|version| version.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Writes aside, syncs, and links under the final name: the name appears whole or not at all, and only once.

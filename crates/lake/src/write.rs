@@ -1,6 +1,7 @@
 //! Rows to Parquet files that no reader sees yet; a commit names them later, or nobody does.
 
 use crate::commit::NewFile;
+use crate::encode::ParquetFile;
 use crate::schema::kept_schema;
 use crate::stats;
 use crate::store::Store;
@@ -8,24 +9,15 @@ use arrow::array::ArrayRef;
 use arrow::compute::cast;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use arrow::row::{RowConverter, SortField};
-use kernel::error::{Error, Kind, Result};
+use kernel::error::{Error, Result};
 use kernel::name::TableName;
 use object_store::buffered::BufWriter;
-use parquet::arrow::AsyncArrowWriter;
-use parquet::basic::Compression;
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
-use parquet::schema::types::ColumnPath;
-use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// A file is closed when it is about this large.
 const FILE_BYTES_TARGET: usize = 128 << 20;
-/// Rows of a row group are in memory until it is written.
-const GROUP_ROWS_MAX: usize = 1 << 20;
-const GROUP_BYTES_MAX: usize = 96 << 20;
 
 /// Writes a table's new files on as many tasks as it is given. Dropped before `finish`, it leaves no file.
 pub(crate) struct TableWriter {
@@ -90,9 +82,9 @@ async fn write_lane(
         }
         let file = match &mut open {
             Some(file) => file,
-            none => none.insert(OpenFile::create(&store, &name, &batch)?),
+            none => none.insert(OpenFile::create(&store, &name, batch.schema())?),
         };
-        file.write(&batch).await?;
+        file.write(batch).await?;
         if file.is_full() {
             files.extend(close(open.take()).await?);
         }
@@ -111,65 +103,39 @@ async fn close(file: Option<OpenFile>) -> Result<Option<(NewFile, SchemaRef)>> {
 struct OpenFile {
     path: String,
     schema: SchemaRef,
-    writer: AsyncArrowWriter<BufWriter>,
+    file: ParquetFile,
+    out: BufWriter,
 }
 
 impl OpenFile {
-    fn create(store: &Store, name: &TableName, first: &RecordBatch) -> Result<Self> {
-        let schema = first.schema();
+    fn create(store: &Store, name: &TableName, schema: SchemaRef) -> Result<Self> {
         let path = format!("part-{}.snappy.parquet", uuid::Uuid::new_v4());
         let out = BufWriter::new(store.objects(), store.path(name, &path));
-        let mut properties = WriterProperties::builder()
-            .set_writer_version(WriterVersion::PARQUET_1_0)
-            .set_compression(Compression::SNAPPY)
-            .set_max_row_group_row_count(Some(GROUP_ROWS_MAX))
-            .set_statistics_enabled(EnabledStatistics::Chunk)
-            .set_created_by(concat!("lavra ", env!("CARGO_PKG_VERSION")).to_owned());
-        for (field, column) in schema.fields().iter().zip(first.columns()) {
-            if hardly_repeats(column) {
-                properties = properties.set_column_dictionary_enabled(ColumnPath::from(field.name().as_str()), false);
-            }
-        }
-        let properties = properties.build();
-        let writer = AsyncArrowWriter::try_new(out, schema.clone(), Some(properties)).map_err(|e| fault(&path, e))?;
-        Ok(Self { path, schema, writer })
+        let file = ParquetFile::new(schema.clone()).map_err(|e| fault(&path, e))?;
+        Ok(Self { path, schema, file, out })
     }
 
-    async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.writer.write(batch).await.map_err(|e| fault(&self.path, e))?;
-        if self.writer.in_progress_size() > GROUP_BYTES_MAX {
-            self.writer.flush().await.map_err(|e| fault(&self.path, e))?;
+    async fn write(&mut self, batch: RecordBatch) -> Result<()> {
+        self.file.write(batch).map_err(|e| fault(&self.path, e))?;
+        match self.file.take() {
+            nothing if nothing.is_empty() => Ok(()),
+            group => self.out.put(group.into()).await.map_err(|e| not_written(&self.path, e)),
         }
-        Ok(())
     }
 
     fn is_full(&self) -> bool {
-        self.writer.bytes_written() + self.writer.in_progress_size() > FILE_BYTES_TARGET
+        self.file.num_bytes() > FILE_BYTES_TARGET
     }
 
-    async fn finish(mut self) -> Result<(NewFile, SchemaRef)> {
-        let footer = self.writer.finish().await.map_err(|e| fault(&self.path, e))?;
+    async fn finish(self) -> Result<(NewFile, SchemaRef)> {
+        let Self { path, schema, file, mut out } = self;
+        let (rest, bytes, footer) = file.finish().map_err(|e| fault(&path, e))?;
+        out.put(rest.into()).await.map_err(|e| not_written(&path, e))?;
+        tokio::io::AsyncWriteExt::shutdown(&mut out).await.map_err(|e| kernel::error::io(format!("write {path}"), e))?;
         let rows = u64::try_from(footer.file_metadata().num_rows()).unwrap_or_default();
-        let bytes = self.writer.bytes_written() as u64;
-        let stats = stats::of(&footer, &self.schema);
-        Ok((NewFile { path: self.path, bytes, rows, stats }, self.schema))
+        let stats = stats::of(&footer, &schema);
+        Ok((NewFile { path, bytes, rows, stats }, schema))
     }
-}
-
-/// Hashing every value into a dictionary that will be thrown away is a third of the cost of a file.
-const SAMPLE_ROWS_MAX: usize = 16 << 10;
-const SAMPLE_ROWS_MIN: usize = 1 << 10;
-
-/// Whether most of a column's first values are there once.
-fn hardly_repeats(column: &ArrayRef) -> bool {
-    let rows = column.len().min(SAMPLE_ROWS_MAX);
-    if rows < SAMPLE_ROWS_MIN || column.data_type().is_nested() || column.null_count() > 0 {
-        return false;
-    }
-    let Ok(converter) = RowConverter::new(vec![SortField::new(column.data_type().clone())]) else { return false };
-    let Ok(sample) = converter.convert_columns(&[column.slice(0, rows)]) else { return false };
-    let distinct: HashSet<&[u8]> = sample.iter().map(|row| row.data()).collect();
-    distinct.len() * 10 > rows * 9
 }
 
 /// A batch in the types that the lake keeps.
@@ -193,10 +159,9 @@ fn kept(batch: RecordBatch) -> Result<RecordBatch> {
 }
 
 fn fault(path: &str, error: parquet::errors::ParquetError) -> Error {
-    let text = error.to_string();
-    let kind = match text.contains("error sending request") {
-        true => Kind::Unreachable,
-        false => Kind::Storage,
-    };
-    Error::new(kind, format!("write {path}"), text).because(error)
+    Error::internal(format!("encode {path}"), &error).because(error)
+}
+
+fn not_written(path: &str, error: object_store::Error) -> Error {
+    crate::store::failed(format!("write {path}"), error)
 }
