@@ -202,6 +202,45 @@ fn a_contract_that_contradicts_all_data_loses_nothing_and_says_why() {
 }
 
 #[test]
+fn a_bad_file_does_not_stop_its_neighbours() {
+    let project = project("data/*", &[]);
+    let half = gzip("id,amount\n1,1.00\n");
+    project.write("data/a.csv.gz", &half[..half.len() - 9]).write("data/b.csv", [0; 200]);
+    project.write("data/c.csv", "id,amount\n3,3.00\n").write("data/d.csv.gz", gzip("id,amount\n4,4.00\n"));
+    for _ in 0..2 {
+        project.run_with(&[]).exits(1).says("data/a.csv.gz").says("data/b.csv");
+        assert_eq!(ids(&project), ["3", "4"]);
+    }
+    project.write("data/a.csv.gz", half);
+    std::fs::remove_file(project.path("data/b.csv")).expect("the bad file");
+    project.run();
+    assert_eq!(ids(&project), ["1", "3", "4"]);
+}
+
+#[test]
+fn numbers_and_times_inside_json_objects_are_read_as_columns_are() {
+    let project = Project::new("bad_files");
+    let columns = "
+        { name: id, logicalType: string }
+        { name: o, logicalType: object, properties: [
+            { name: price, logicalType: number, physicalType: 'decimal(10,2)' },
+            { name: share, logicalType: number, physicalType: double },
+            { name: at, logicalType: timestamp } ] }";
+    project.source("orders", "data/*.ndjson", &[]).contract("orders", columns, &[]);
+    project.write(
+        "data/x.ndjson",
+        "{\"id\":\"1\",\"o\":{\"price\":1.1,\"share\":2,\"at\":\"2026-01-01T09:00:00-03:00\"}}\n\
+         {\"id\":\"2\",\"o\":{\"price\":5,\"share\":1e3,\"at\":\"2026-01-01 12:00:00\"}}\n\
+         {\"id\":\"3\",\"o\":{\"price\":1.125,\"share\":1,\"at\":null}}\n",
+    );
+    project.run();
+    let taken = project.lines("select id, o['price'] as price, o['share'] as share from bronze.orders");
+    assert_eq!(taken, ["1,1.10,2.0", "2,5.00,1000.0"]);
+    assert_eq!(project.value("select count(distinct o['at']) from bronze.orders"), 1);
+    assert_eq!(project.count("quarantine.orders"), 1, "no silent rounding");
+}
+
+#[test]
 fn a_file_is_taken_once_also_when_it_is_renamed_in() {
     let project = project("data/*.csv", &[]);
     project.write("data/.a.csv", "id,amount\n1,1.00\n").write("data/a.csv.tmp", "id,amount\n1,1.00\n");

@@ -99,6 +99,31 @@ fn tables_removed_by_hand_are_made_again_from_what_is_there() {
     }
 }
 
+/// One bad row a file, one commit a file: what was set aside by all of them comes again once.
+#[test]
+fn a_bronze_that_is_removed_after_many_commits_doubles_nothing_in_quarantine() {
+    let project = Project::new("bad_places");
+    project.source("orders", "data/*.csv", &[]).contract("orders", COLUMNS, &[]);
+    for file in 1..=3 {
+        project.write(&format!("data/{file}.csv"), format!("id,amount,cpf\na{file},1.00,\nc{file},x,\n"));
+        project.run();
+    }
+    assert_eq!(project.count("quarantine.orders"), 3);
+    std::fs::remove_dir_all(project.path("lake/bronze")).expect("a folder to remove");
+    project.run();
+    assert_eq!((project.count("bronze.orders"), project.count("quarantine.orders")), (3, 3));
+    project.run();
+    assert_eq!((project.count("bronze.orders"), project.count("quarantine.orders")), (3, 3));
+}
+
+#[test]
+fn a_removed_quarantine_is_told() {
+    let project = project();
+    project.run();
+    std::fs::remove_dir_all(project.path("lake/quarantine")).expect("a folder to remove");
+    project.lavra(&["run"]).exits(0).says("quarantine.orders was removed");
+}
+
 #[test]
 fn a_broken_log_is_told_and_not_mended_by_guessing() {
     let project = project();

@@ -136,3 +136,140 @@ fn personal_columns_get_a_mask_even_when_the_contract_names_none() {
     project.write("lavra.yaml", "project: defaults\nmasks:\n  personal.email: redac\n");
     project.lavra(&["check"]).exits(2).says("redac");
 }
+
+#[test]
+fn what_hides_nothing_is_refused_before_a_row_is_read() {
+    let mask = |mask: &str| format!("customProperties: [{{ property: mask, value: '{mask}' }}]");
+    let custom = "customProperties: [{ property: Mask, value: redact }]";
+    for (column, says) in [
+        (
+            format!(
+                "{{ name: c, logicalType: date, classification: personal.birth_date, {} }}",
+                mask("generalize(day)")
+            ),
+            "birth",
+        ),
+        (
+            format!(
+                "{{ name: c, logicalType: integer, classification: personal.cpf, {} }}",
+                mask("generalize(bin: 10)")
+            ),
+            "pseudonym",
+        ),
+        (format!("{{ name: c, logicalType: integer, {} }}", mask("generalize(bin: 1)")), "hides nothing"),
+        (format!("{{ name: c, logicalType: string, {custom} }}"), "did you mean `mask`?"),
+        ("{ name: c, logicalType: string, classification: personal_cpf }".to_owned(), "did you mean `personal.cpf`?"),
+        ("{ name: c, logicalType: string, classification: cpf }".to_owned(), "did you mean `personal.cpf`?"),
+        (format!("{{ name: c, logicalType: string, {} }}", mask("md5")), "a hash without a key"),
+    ] {
+        // No source uses it yet.
+        let project = Project::new("weak");
+        project.contract("people", &column, &[]);
+        project.lavra(&["check"]).exits(2).says(says).says("contracts/people.yaml:9");
+    }
+}
+
+#[test]
+fn a_class_in_capitals_is_the_same_class() {
+    let project = Project::new("capitals");
+    project.source("people", "data/p.csv", &[]);
+    project.contract("people", "{ name: cpf, logicalType: string, classification: Personal.CPF }", &[]);
+    project.write("data/p.csv", "cpf\n111.444.777-35\n");
+    project.run();
+    let row = &project.rows("select cpf from bronze.people")[0];
+    assert!(row["cpf"].as_str().is_some_and(|token| token.starts_with("p1_")), "{row}");
+}
+
+#[test]
+fn a_secret_of_the_environment_is_in_no_message() {
+    let head = "apiVersion: v3.1.0\nkind: DataContract\nid: o\nversion: 1.0.0\nstatus: active\nschema:\n  - name: o\n    properties:\n";
+    let secret = "${LAVRA_SECRET}";
+    let source = |line: &str| ("sources/o.yaml", format!("connector: files\npath: data/o.csv\n{line}\n"));
+    let column = |column: &str| ("contracts/o.yaml", format!("{head}      - {column}\n"));
+    let files = [
+        ("sources/o.yaml", format!("connector: {secret}\npath: data/o.csv\n")),
+        ("sources/o.yaml", format!("connector: files\npath: '{secret}://x'\n")),
+        source(&format!("format: {secret}")),
+        source(&format!("on_replaced: {secret}")),
+        source(&format!("batch_rows_max: {secret}")),
+        source(&format!("contract: {secret}")),
+        source(&format!("entity: {secret}")),
+        source(&format!("table: {secret}")),
+        ("lavra.yaml", format!("project: o\nmasks: {{ personal.cpf: '{secret}' }}\n")),
+        ("lavra.yaml", format!("project: o\nenvironments: {{ local: {{ keys: '{secret}://x' }} }}\n")),
+        column(&format!("{{ name: id, logicalType: string, physicalType: 'decimal({secret})' }}")),
+        column(&format!(
+            "{{ name: '{secret}', logicalType: string }}\n      - {{ name: '{secret}', logicalType: string }}"
+        )),
+        column(&format!(
+            "{{ name: id, logicalType: string, quality: [{{ type: sql, query: 'select {secret}', mustBe: 0 }}] }}"
+        )),
+        column(&format!(
+            "{{ name: id, logicalType: string, customProperties: [{{ property: mask, value: '{secret}' }}] }}"
+        )),
+        ("tests/t.yaml", format!("model: '{secret}'\nexpect: []\n")),
+        ("models/gold/o.sql", format!("-- write: merge\n-- key: ['{secret}']\nselect id from bronze.o\n")),
+    ];
+    for (file, text) in files {
+        let project = Project::new("secrets");
+        project.source("o", "data/o.csv", &[]).contract("o", "{ name: id, logicalType: string }", &[]);
+        project.write(file, &text);
+        for command in ["check", "run", "plan"] {
+            let answer = project.call(&[command]).env("LAVRA_SECRET", "Hunter2-secret").done().exits(2);
+            let said = format!("{}{}", answer.stdout, answer.stderr).to_lowercase();
+            assert!(!said.contains("hunter2"), "{file}: {text}\n{answer:?}");
+        }
+    }
+}
+
+#[test]
+fn a_place_that_nothing_reaches_is_told() {
+    let project = Project::new("places");
+    for line in ["keys: vault://vault:8200/transit", "lake: s4://bucket/lake"] {
+        project.write("lavra.yaml", format!("project: places\nenvironments:\n  local:\n    {line}\n"));
+        project.lavra(&["check"]).exits(2).says("lavra.yaml:4").says("it can be");
+    }
+}
+
+#[test]
+fn faults_do_not_hide_each_other() {
+    let project = Project::new("together");
+    project.contract("orders", GOOD, &[]);
+    project.write("sources/many.yaml", "connector: fiels\npath: a.csv\ncontract: ordres\nschedule: now\ntags: x\n");
+    project.write("sources/key.yaml", "conector: files\npath: a.csv\n");
+    project.write("sources/own.yaml", "connector: files\npath: a.csv\nformat: cvs\ncontrct: orders\n");
+    let sum = "quality: [{ type: sql, query: 'select sum(amuont) from {table}', mustBeGreaterThan: 0 }]";
+    project.contract("sums", &format!("{{ name: amount, logicalType: number, {sum} }}"), &[]);
+    project.source("orders", "data/o.csv", &[]).model("gold.ids", "select id from bronze.orders\n");
+    project.write(
+        "tests/ids.yaml",
+        "model: gold.ids\ngiven:\n  bronze.ordres: []\n  bronze.orders:\n    - { idd: '1' }\nexpect:\n  - { ids: '1' }\n",
+    );
+    let answer = project.lavra(&["check"]).exits(2);
+    for says in [
+        "there is no connector `fiels`",
+        "contracts/ordres.yaml",
+        "this is no schedule",
+        "sources/many.yaml:5",
+        "unknown field `conector`",
+        "did you mean `connector`?",
+        "unknown value `cvs`",
+        "did you mean `csv`?",
+        "did you mean `contract`?",
+        "amuont",
+        "did you mean `amount`?",
+        "the model does not read `bronze.ordres`",
+        "no column `idd`",
+        "no column `ids`",
+    ] {
+        assert!(answer.stderr.contains(says), "{says}: {}", answer.stderr);
+    }
+}
+
+#[test]
+fn a_column_that_says_to_be_personal_and_is_open_is_warned_of() {
+    let project = Project::new("open");
+    project.source("people", "data/p.csv", &[]);
+    project.contract("people", "{ name: cpf, logicalType: string, tags: [pii] }", &[]);
+    project.lavra(&["check"]).exits(0).says("has the tag `pii` and has no mask");
+}

@@ -93,6 +93,21 @@ fn a_small_demo_answers_in_both_formats() {
     project.lavra(&["--project", "d", "run"]).exits(0).says("nothing new");
 }
 
+#[test]
+fn the_demo_keeps_what_shops_were_before_and_looks_for_everybody() {
+    let project = project();
+    let demo = ["demo", "--folder", "d", "--payments", "3000"];
+    let json = project.lavra(&[&demo[..], &["--format", "json"]].concat()).exits(0).json();
+    for kind in ["cpfs", "emails", "phones"] {
+        assert_eq!(json[format!("raw_{kind}_searched")], 400, "everybody's {kind}: {json}");
+        assert_eq!(json[format!("raw_{kind}_found")], 0, "{json}");
+    }
+    let sql = "select count(*) as versions, count(distinct city) as cities, count(valid_to) as ended \
+               from silver.merchants where merchant_id = 'M0008'";
+    let query = project.lavra(&["--project", "d", "query", "--format", "csv", sql]).exits(0);
+    assert_eq!(query.stdout, "versions,cities,ended\n2,2,1\n");
+}
+
 /// With `json`, an error too is one document on stdout, and everything for people is on stderr.
 fn is_told_both_ways(project: &Project, args: &[&str], code: i32) -> Answer {
     let table = project.lavra(args).exits(code);
@@ -115,7 +130,12 @@ fn exit_codes_are_the_documented_ones() {
     is_told_both_ways(&project, &["run", "gold.totl"], 2).says("gold.total");
     is_told_both_ways(&project, &["--env", "production", "run"], 2).says("production");
     is_told_both_ways(&project, &["--project", "/", "check"], 2).says("lavra init");
-    project.lavra(&["rnu"]).exits(2);
+    for call in [&["rnu"][..], &["run", "--jobs", "0"], &["history"]] {
+        is_told_both_ways(&project, call, 2);
+        let document = project.lavra(&[call, &["--format=json"]].concat()).exits(2).json();
+        assert_eq!(document["kind"], "project");
+        assert!(document["what"].as_str().is_some_and(|what| !what.is_empty()), "{document}");
+    }
     project.write("data/orders-2.csv.gz", b"\x1f\x8b\x08\x00 no gzip at all");
     project.source("orders", "data/orders*", &[]);
     is_told_both_ways(&project, &["run", "--quiet"], 1).says("data/orders-2.csv.gz");
@@ -132,7 +152,63 @@ fn progress_is_on_stderr_one_json_line_an_event() {
         answer.stderr.lines().map(|line| serde_json::from_str(line).expect("a line is an event")).collect();
     assert_eq!(events.first().map(|event| event["event"].clone()), Some("run_started".into()));
     assert_eq!(events.last().map(|event| event["event"].clone()), Some("run_finished".into()));
+    let read = events.iter().find(|event| event["event"] == "node_progress" && event["node"] == "orders");
+    let read = read.expect("what was read is told");
+    assert_eq!((&read["rows"], &read["bytes"]), (&2.into(), &read["bytes_total"]), "{read}");
     assert!(project.lavra(&["run", "--quiet"]).exits(0).stderr.is_empty());
+}
+
+#[test]
+fn csv_is_a_header_and_rows_and_nothing_else() {
+    let project = project();
+    let mut commands: Vec<Vec<&str>> = vec![
+        vec!["quarantine", "list"],
+        vec!["quarantine", "list", "orders"],
+        vec!["run"],
+        vec!["run"],
+        vec!["quarantine", "replay", "orders"],
+        vec!["query", "select id from bronze.orders where false"],
+        vec!["init", "made"],
+        vec!["schema"],
+        vec!["demo", "--folder", "d", "--payments", "2000"],
+    ];
+    commands.extend(COMMANDS.map(<[&str]>::to_vec));
+    for args in commands {
+        let csv = project.lavra(&[&args[..], &["--format", "csv"]].concat()).exits(0);
+        let table = fields_of_rows(&csv.stdout);
+        assert!(!table.is_empty(), "no header: {csv:?}");
+        assert!(table.iter().all(|row| *row == table[0]), "rows of {table:?} fields: {csv:?}");
+    }
+}
+
+/// How many fields each row of a CSV text has.
+fn fields_of_rows(text: &str) -> Vec<usize> {
+    let (mut rows, mut fields, mut quoted) = (Vec::new(), 1, false);
+    for c in text.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            ',' if !quoted => fields += 1,
+            '\n' if !quoted => rows.push(std::mem::replace(&mut fields, 1)),
+            _ => {}
+        }
+    }
+    rows
+}
+
+#[test]
+fn a_clone_gets_a_key_file_of_its_own_and_is_warned() {
+    let project = project();
+    std::fs::remove_file(project.path(".lavra/keys.json")).expect("a key file");
+    project.run();
+    let masked = "{ name: id, logicalType: string, classification: personal.cpf, \
+                  customProperties: [{ property: mask, value: pseudonym(person) }] }";
+    project.source("people", "data/people.csv", &[]).contract("people", masked, &[]);
+    project.write("data/people.csv", "id\n111.444.777-35\n");
+    project.lavra(&["run", "--quiet"]).exits(2).says("lavra init .");
+    let made = project.lavra(&["init", "."]).exits(0).says("a project already");
+    made.says("another pseudonym");
+    project.run();
+    project.lavra(&["init", "."]).exits(2).says("there is one already");
 }
 
 #[test]
@@ -148,6 +224,13 @@ fn results_go_to_files_and_queries_come_from_stdin() {
         assert!(answer.stdout.is_empty(), "{answer:?}");
         assert!(std::fs::metadata(project.path(&file)).expect("the file").len() > 0);
     }
+    project.lavra(&[
+        "query",
+        "--output",
+        "bad.parquet",
+        "select 1 / (n - n) as x from (select count(*) as n from bronze.orders)",
+    ]);
+    assert!(!project.path("bad.parquet").exists(), "half a result is no file");
     project.lavra(&["query", "--output", "out.xls", "select 1 as a"]).exits(2).says(".parquet");
     let empty = project.lavra(&["query", "--format", "json", "select * from bronze.orders where false"]).exits(0);
     assert_eq!(empty.json(), serde_json::json!([]));
@@ -166,4 +249,8 @@ fn the_shell_answers_a_script_and_stops_at_its_first_mistake() {
     let stopped = shell("select 41 as a;\nselect totl from gold.total;\nselect 43 as b;\n").exits(2);
     let stopped = stopped.says("41").says("did you mean `total`?");
     assert!(!stopped.stdout.contains("43"), "{stopped:?}");
+    shell("-- a comment; no query\nselect 41 as a; select 42 as b;\n.quit\nselect totl from gold.total;\n")
+        .exits(0)
+        .says("41")
+        .says("42");
 }

@@ -161,6 +161,7 @@ fn look_back(shop: &Project, version: u64) {
     assert_eq!(entries.len() as u64, version + 2, "{history}");
     assert_eq!(entries[0]["made_from"], format!("silver.orders v{}", shop.version("silver.orders")));
     let old = entries.iter().find(|entry| entry["version"] == version).expect("the version before");
+    assert!(old["at"].as_str().is_some_and(|at| at.ends_with('Z') && at.contains('T')), "RFC 3339: {old}");
     let at = old["at_micros"].as_i64().expect("its time") + 1_000;
     let clock = shop.value(&format!("select cast(to_timestamp_micros({at}) as varchar) as t"));
     let Value::String(clock) = clock else { panic!("a time: {clock}") };

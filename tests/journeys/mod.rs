@@ -7,6 +7,7 @@ mod check;
 mod commands;
 mod happy;
 mod kill;
+mod late;
 mod policies;
 mod privacy;
 mod readers;

@@ -101,3 +101,45 @@ fn every_mask_does_what_it_promises() {
         "{run}"
     );
 }
+
+#[test]
+fn a_join_hidden_in_a_function_or_a_subquery_is_refused_as_well() {
+    for join in [
+        "select l.id from bronze.cards l join bronze.transfers r on lower(l.cpf) = lower(r.document)",
+        "select l.id from bronze.cards l join bronze.transfers r on coalesce(l.cpf, '') = coalesce(r.document, '')",
+        "select l.id from bronze.cards l join bronze.transfers r on l.cpf is not distinct from r.document",
+        "select id from bronze.cards where cpf in (select document from bronze.transfers)",
+        "select id from bronze.cards l where exists (select 1 from bronze.transfers r where r.document = l.cpf)",
+    ] {
+        for (left, right) in [("redact", "redact"), ("pseudonym(person)", "pseudonym(payer)")] {
+            let project = two_sources(left, right);
+            let columns = format!("{{ name: id, logicalType: string }}\n{}", column("cpf", left));
+            project.contract("cards", &columns, &[]);
+            project.model("silver.both", join);
+            project.lavra(&["check"]).exits(2).says("models/silver/both.sql:1").says("joins");
+        }
+    }
+}
+
+#[test]
+fn one_scope_with_two_spellings_does_not_join_and_check_names_the_remedy() {
+    let project = two_sources("pseudonym(person)", "pseudonym(person)");
+    let plain =
+        "{ name: document, logicalType: string, customProperties: [{ property: mask, value: pseudonym(person) }] }";
+    project.contract("transfers", plain, &[]).model("silver.both", JOIN);
+    project.lavra(&["check"]).exits(2).says("give `document` the classification `personal.cpf`");
+    project.contract("transfers", &plain.replace("pseudonym(person)", "'pseudonym(person, normalize: cpf)'"), &[]);
+    project.run();
+    assert_eq!(project.count("silver.both"), 10);
+}
+
+#[test]
+fn a_file_without_a_header_shows_no_name_of_a_person() {
+    let project = Project::new("headerless");
+    project.source("people", "data/p.csv", &["header: true"]);
+    project.contract("people", "{ name: nome, logicalType: string }\n{ name: cidade, logicalType: string }", &[]);
+    project.write("data/p.csv", "Zulmira Prates,Recife\nAna Souza,Olinda\n");
+    let answer = project.lavra(&["run"]).exits(1);
+    assert!(!format!("{}{}", answer.stdout, answer.stderr).contains("Zulmira"), "{answer:?}");
+    assert!(answer.stderr.contains("column 1 of 2"), "{answer:?}");
+}

@@ -87,6 +87,8 @@ fn a_failing_source_leaves_what_does_not_need_it() {
         .model("silver.orders", "select id from bronze.orders\n")
         .model("silver.other", "select id from bronze.other\n");
     let run = project.run_with(&["--retries", "0"]).exits(1).json();
+    assert_eq!(node(&run, "other")["report"]["table"], "bronze.other", "what is known of a failed node: {run}");
+    assert!(node(&run, "other")["seconds"].is_f64(), "{run}");
     let expected = [("orders", "done"), ("other", "failed"), ("silver.orders", "done"), ("silver.other", "skipped")];
     let mut found = statuses(&run);
     found.sort_unstable();
@@ -124,6 +126,7 @@ fn unit_tests_of_models_pass_and_fail_with_the_rows() {
     project.write("tests/days.yaml", test("3.50"));
     project.lavra(&["test"]).exits(0);
     assert!(project.files_below("lake").is_empty(), "tests write no lake");
+    project.lavra(&["test", "dais"]).exits(2).says("gold.days");
     project.write("tests/days.yaml", test("3.51"));
     project.lavra(&["test"]).exits(1).says("3.51").says("3.50");
     project.lavra(&["test", "--format", "json"]).exits(1).json();
@@ -155,4 +158,38 @@ fn memory_is_a_bound_that_is_kept_by_spilling() {
     project.lavra(&["--memory", "32MiB", "run", "--quiet"]).exits(0);
     assert_eq!(project.count("gold.big"), 100_000);
     project.lavra(&["--memory", "lots", "run"]).exits(2);
+}
+
+#[test]
+fn a_model_tells_the_rows_and_versions_that_it_read() {
+    let project = project();
+    project.model("silver.orders", "select id from bronze.orders\n");
+    let run = project.run();
+    let report = &node(&run, "silver.orders")["report"];
+    assert_eq!((&report["rows_read"], &report["rows_written"]), (&2.into(), &2.into()), "{run}");
+    assert_eq!(report["inputs"]["bronze.orders"], project.version("bronze.orders"), "{run}");
+    assert_eq!(report["version"], project.version("silver.orders"));
+    let again = project.run();
+    assert_eq!(node(&again, "silver.orders")["report"]["rows_read"], 0, "nothing new, nothing read");
+}
+
+#[test]
+fn what_a_killed_query_spilled_is_gone_after_the_next_run() {
+    let project = project();
+    project.write(".lavra/spill/datafusion-dead/rows", "spilled");
+    project.run();
+    assert!(project.files_below(".lavra/spill").is_empty());
+}
+
+#[test]
+fn a_join_larger_than_its_memory_spills() {
+    let project = project();
+    project.model(
+        "gold.joined",
+        "with many as (select unnest(range(0, 1200000)) as n from bronze.orders where id = 'a'),\n\
+         wide as (select n, repeat(cast(n as varchar), 12) as text from many)\n\
+         select cast(count(*) as bigint) as n from wide a join wide b on a.text = b.text\n",
+    );
+    project.lavra(&["--memory", "128MiB", "run", "--quiet"]).exits(0);
+    assert_eq!(project.lines("select n from gold.joined"), ["1200000"]);
 }

@@ -115,3 +115,28 @@ fn a_plan_tells_when_more_personal_data_would_be_seen() {
     let plan = project.lavra(&["plan", "--format", "json"]).exits(0).json().to_string();
     assert!(plan.contains("cpf") && plan.contains("partial"), "{plan}");
 }
+
+#[test]
+fn a_plan_follows_new_files_through_the_models() {
+    let project = project();
+    project.run();
+    let plan = || {
+        let plan = project.lavra(&["plan", "--format", "json"]).exits(0).json();
+        let tables = plan.as_array().expect("a list").clone();
+        move |name: &str| tables.iter().find(|table| table["table"] == name).expect("a planned table").clone()
+    };
+    let before = plan();
+    assert_eq!((&before("gold.both")["change"], &before("gold.both")["rows_to_read"]), (&"same".into(), &0.into()));
+    project.source("orders", "data/orders*.csv", &["tags: [finance]"]).write("data/orders-2.csv", "id\n2\n");
+    let after = plan();
+    for (table, input) in
+        [("silver.orders", "bronze.orders"), ("gold.orders", "silver.orders"), ("gold.both", "silver.orders")]
+    {
+        assert_eq!(after(table)["change"], "changed", "{table}");
+        assert_eq!(after(table)["why"], format!("its input {input} will have new rows"));
+    }
+    assert_eq!(after("silver.people")["change"], "same");
+    project.run_with(&["orders"]).exits(0);
+    let silver = plan()("silver.orders");
+    assert_eq!((&silver["files_to_read"], &silver["rows_to_read"]), (&2.into(), &2.into()), "{silver}");
+}

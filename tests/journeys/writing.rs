@@ -9,28 +9,28 @@ const COLUMNS: &str = "
     { name: at, logicalType: timestamp, physicalType: 'timestamp(6, UTC)', required: true }";
 
 /// New rows, changed rows, late rows, and rows that come again as they were.
-const FILES: [&str; 3] = [
+pub(super) const FILES: [&str; 3] = [
     "id,amount,status,at\na,1.00,new,2026-07-01T10:00:00Z\nb,2.00,new,2026-07-01T11:00:00Z\nc,3.00,new,2026-07-02T10:00:00Z\n",
     "id,amount,status,at\na,1.50,paid,2026-07-02T12:00:00Z\nd,4.00,new,2026-07-03T10:00:00Z\nc,3.00,new,2026-07-03T11:00:00Z\n",
     "id,amount,status,at\nb,2.00,lost,2026-07-04T10:00:00Z\ne,5.00,new,2026-07-01T23:00:00Z\na,1.50,new,2026-07-05T10:00:00Z\n",
 ];
 
-const LATEST: &str = "select id, amount, status, at from (
+pub(super) const LATEST: &str = "select id, amount, status, at from (
     select *, row_number() over (partition by id order by at desc) as place from bronze.orders) where place = 1\n";
 
-fn project(model: &str) -> Project {
+pub(super) fn project(model: &str) -> Project {
     let project = Project::new("writing");
     project.source("orders", "data/*.csv", &[]).contract("orders", COLUMNS, &[]);
     project.model("silver.made", model);
     project
 }
 
-fn content(project: &Project) -> Vec<String> {
+pub(super) fn content(project: &Project) -> Vec<String> {
     project.lines("select * from silver.made")
 }
 
 /// Lets the files come one by one, and all at once in another project, and holds the results against each other.
-fn comes_to_the_same(model: &str) -> (Project, Vec<String>) {
+pub(super) fn comes_to_the_same(model: &str) -> (Project, Vec<String>) {
     let (slow, quick) = (project(model), project(model));
     for (place, file) in FILES.iter().enumerate() {
         slow.write(&format!("data/{place}.csv"), file);

@@ -99,7 +99,8 @@ where
     let schema = schemars::schema_for!(T).to_value();
     let known: Vec<&str> =
         schema["properties"].as_object().map(|all| all.keys().map(String::as_str).collect()).unwrap_or_default();
-    let mut faults: Vec<Fault> = given.iter().filter_map(|(name, value)| fault::<T>(name, value, &known)).collect();
+    let mut faults: Vec<Fault> =
+        given.iter().filter_map(|(name, value)| fault::<T>(name, value, &known, &schema)).collect();
     for name in required.iter().filter(|name| !given.contains_key(**name)) {
         faults.push(Fault::new("", format!("`{name}` is missing")));
     }
@@ -109,12 +110,150 @@ where
     serde_json::from_value(Value::Object(given.clone())).map_err(|e| vec![Fault::new("", e.to_string())])
 }
 
-fn fault<T: DeserializeOwned>(name: &str, value: &Value, known: &[&str]) -> Option<Fault> {
+fn fault<T: DeserializeOwned>(name: &str, value: &Value, known: &[&str], schema: &Value) -> Option<Fault> {
     if !known.contains(&name) {
         let help = suggest::hint(name, known.iter().copied());
         return Some(Fault { help, ..Fault::new(name, format!("unknown option `{name}`")) });
     }
     let alone = Map::from_iter([(name.to_owned(), value.clone())]);
     let error = serde_json::from_value::<T>(Value::Object(alone)).err()?;
-    Some(Fault::new(name, format!("`{name}`: {error}")))
+    let mut takes = Takes::default();
+    takes.read(&schema["properties"][name], schema);
+    Some(match (value, takes.wanted()) {
+        (Value::String(text), _) if takes.is_closed() => {
+            let help = suggest::hint(text, takes.words.iter().copied());
+            Fault { help, ..Fault::new(name, format!("unknown value `{text}`")) }
+        }
+        (_, Some(wanted)) if !takes.fits(value) => {
+            Fault::new(name, format!("`{name}`: expected {wanted}, found {}", found(value)))
+        }
+        _ => Fault::new(name, format!("`{name}`: {error}")),
+    })
+}
+
+/// What an option's schema takes: the words of a closed set, or the kinds of value.
+#[derive(Default)]
+struct Takes<'a> {
+    words: Vec<&'a str>,
+    kinds: Vec<&'a str>,
+}
+
+impl<'a> Takes<'a> {
+    fn read(&mut self, schema: &'a Value, root: &'a Value) {
+        if let Some(path) = schema["$ref"].as_str().and_then(|path| path.strip_prefix('#')) {
+            root.pointer(path).into_iter().for_each(|schema| self.read(schema, root));
+        }
+        for branch in ["anyOf", "oneOf", "allOf"].iter().filter_map(|key| schema[*key].as_array()).flatten() {
+            self.read(branch, root);
+        }
+        let words = schema["const"].as_str().into_iter();
+        self.words.extend(words.chain(schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str)));
+        let many = schema["type"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        self.kinds.extend(schema["type"].as_str().into_iter().chain(many).filter(|kind| *kind != "null"));
+    }
+
+    /// Whether text is one of the words or wrong; where flags are taken too, the option's own message says more.
+    fn is_closed(&self) -> bool {
+        !self.words.is_empty() && !self.kinds.contains(&"boolean")
+    }
+
+    fn fits(&self, value: &Value) -> bool {
+        let fits = |kind: &&str| match *kind {
+            "string" => value.is_string(),
+            "boolean" => value.is_boolean(),
+            "integer" => value.is_i64() || value.is_u64(),
+            "number" => value.is_number(),
+            "array" => value.is_array(),
+            "object" => value.is_object(),
+            _ => false,
+        };
+        self.kinds.iter().any(fits)
+    }
+
+    fn wanted(&self) -> Option<String> {
+        let mut names: Vec<&str> = self.kinds.iter().filter_map(|kind| kind_name(kind)).collect();
+        names.dedup();
+        (!names.is_empty()).then(|| names.join(" or "))
+    }
+}
+
+fn kind_name(kind: &str) -> Option<&'static str> {
+    match kind {
+        "string" => Some("text"),
+        "boolean" => Some("true or false"),
+        "integer" => Some("a whole number"),
+        "number" => Some("a number"),
+        "array" => Some("a list"),
+        "object" => Some("fields"),
+        _ => None,
+    }
+}
+
+fn found(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "fields",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+    use serde_json::json;
+
+    #[derive(Debug, Default, Deserialize, JsonSchema)]
+    #[serde(default, deny_unknown_fields)]
+    struct Options {
+        path: String,
+        format: Option<Format>,
+        rows: usize,
+        names: Vec<String>,
+    }
+
+    #[derive(Debug, Deserialize, JsonSchema)]
+    #[serde(rename_all = "lowercase")]
+    enum Format {
+        Csv,
+        /// With a text of its own, the schema has it in another place.
+        Parquet,
+    }
+
+    fn told(options: Value) -> Vec<String> {
+        let faults = read_options::<Options>(&options, &["path"]).err().unwrap_or_default();
+        faults.iter().map(|f| format!("{}: {} [{}]", f.option, f.message, f.help.as_deref().unwrap_or("-"))).collect()
+    }
+
+    #[test]
+    fn a_word_that_is_none_of_the_options_gets_a_suggestion() {
+        assert_eq!(
+            told(json!({ "path": "a", "format": "cvs" })),
+            ["format: unknown value `cvs` [did you mean `csv`?]"]
+        );
+        assert_eq!(
+            told(json!({ "path": "a", "format": "xyz" })),
+            ["format: unknown value `xyz` [it can be: csv, parquet]"]
+        );
+        assert_eq!(
+            told(json!({ "path": "a", "formt": "csv" })),
+            ["formt: unknown option `formt` [did you mean `format`?]"]
+        );
+    }
+
+    #[test]
+    fn a_wrong_type_is_told_in_plain_words_without_the_value() {
+        assert_eq!(
+            told(json!({ "path": 7, "rows": "many", "names": "x" })),
+            [
+                "path: `path`: expected text, found a number [-]",
+                "rows: `rows`: expected a whole number, found text [-]",
+                "names: `names`: expected a list, found text [-]",
+            ]
+        );
+        assert!(told(json!({ "path": "a", "rows": -1 }))[0].contains("`rows`"));
+    }
 }

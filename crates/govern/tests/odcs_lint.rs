@@ -2,8 +2,10 @@
 //! standard ships as examples is read, and we have every field of its JSON Schemas. Without Python 3 or PyPI it fails.
 #![cfg(test)]
 
+use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
 use govern::odcs::{Odcs, Read, read, write};
-use kernel::draft;
+use kernel::contract::{Constraints, Entity, MaskSpec, OnViolation, Property, SchemaChange};
+use kernel::{Classification, Contract, draft};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -117,20 +119,81 @@ fn pypi_datacontract_finds_what_we_write_valid() {
     }
 }
 
+/// Contracts that are for people or programs: those in a folder of contracts, and those that are called so.
+fn is_contract(file: &Path) -> bool {
+    let is_named = file.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".contract.yaml"));
+    is_named || file.parent().is_some_and(|parent| parent.ends_with("contracts"))
+}
+
 #[test]
 fn pypi_datacontract_finds_what_we_ship_valid() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut shipped = own();
-    for folder in ["examples", "tests", "benches"] {
-        let yaml = files(&root.join(folder), ".yaml");
-        shipped
-            .extend(yaml.into_iter().filter(|file| file.parent().is_some_and(|parent| parent.ends_with("contracts"))));
+    for folder in ["examples", "tests", "benches", "crates/lavra/src"] {
+        shipped.extend(files(&root.join(folder), ".yaml").into_iter().filter(|file| is_contract(file)));
+    }
+    for known in ["demo/project/contracts/customers.yaml", "file2delta/lineitem.contract.yaml"] {
+        assert!(shipped.iter().any(|file| file.ends_with(known)), "{known} is looked at: {shipped:?}");
     }
     for file in shipped.iter().filter(|file| !file.to_string_lossy().contains("broken")) {
         contract(file);
         let (_, said) = lint(file);
         assert!(said.contains("Data contract is valid against ODCS"), "{}:\n{said}", file.display());
     }
+}
+
+/// A contract as `lavra scan --write` makes it: one entity under its own name, each kind of column that a scan proposes.
+fn proposed() -> Contract {
+    let column = |name: &str, data_type: DataType, class: Option<&str>, mask: Option<&str>| Property {
+        name: name.into(),
+        description: None,
+        data_type,
+        required: name == "id",
+        unique: false,
+        primary_key: None,
+        constraints: Constraints::default(),
+        classification: class.map(Classification::new),
+        mask: mask.map(|mask| MaskSpec::parse(mask).expect("a mask")),
+        format: (name == "born").then(|| "%d/%m/%Y".to_owned()),
+        decimal_comma: name == "amount",
+    };
+    let parts = Fields::from(vec![Field::new("sku", DataType::Utf8, true), Field::new("n", DataType::Int64, true)]);
+    let items = DataType::new_list(DataType::Struct(parts), true);
+    let at = |zone: Option<&str>| DataType::Timestamp(TimeUnit::Microsecond, zone.map(Into::into));
+    let properties = vec![
+        column("id", DataType::Int64, None, None),
+        column("cpf", DataType::Utf8, Some("personal.cpf"), Some("pseudonym(person)")),
+        column("cep", DataType::Utf8, Some("personal.cep"), Some("generalize(digits: 5)")),
+        column("born", DataType::Date32, Some("personal.birth_date"), Some("generalize(year)")),
+        column("nome completo", DataType::Utf8, Some("personal"), Some("redact")),
+        column("amount", DataType::Decimal128(12, 2), None, None),
+        column("score", DataType::Float64, None, None),
+        column("active", DataType::Boolean, None, None),
+        column("paid_at", at(Some("UTC")), None, None),
+        column("opened_at", at(None), None, None),
+        column("items", items, None, None),
+    ];
+    let entity = Entity {
+        name: "payments".into(),
+        description: None,
+        properties,
+        rules: Vec::new(),
+        on_violation: OnViolation::default(),
+        schema_change: SchemaChange::default(),
+    };
+    let (id, version) = (entity.name.clone(), "1.0.0".to_owned());
+    Contract { id, version, entities: vec![entity], owner: None, retention_days: None }
+}
+
+#[test]
+fn pypi_datacontract_finds_what_scan_writes_valid() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("payments.yaml");
+    let meant = proposed();
+    fs::write(&file, write(&meant)).expect("a contract");
+    let (valid, said) = lint(&file);
+    assert!(valid, "{}\n{said}", write(&meant));
+    assert_eq!(format!("{:?}", contract(&file).0), format!("{meant:?}"));
 }
 
 #[test]

@@ -20,6 +20,8 @@ pub enum Kind {
     Unreachable,
     /// The store can't take or give bytes: full disk, no permission.
     Storage,
+    /// The memory budget does not hold what has to be held.
+    Memory,
     /// It took longer than allowed, or was told to stop.
     Stopped,
     /// A law of ours is broken: a bug.
@@ -56,6 +58,12 @@ pub fn advice(kind: Kind) -> Advice {
         Kind::Storage => {
             (false, 1, "The store refused: look at free space and permissions, then run again.", "storage")
         }
+        Kind::Memory => (
+            false,
+            1,
+            "The memory budget is too small: raise `--memory`, or let the query hold less at once.",
+            "memory",
+        ),
         Kind::Stopped => (false, 1, "Stopped before the end; run again to go on from the last commit.", "stopped"),
         Kind::Internal => (false, 1, "This is a defect of Lavra; please report it with the message above.", "internal"),
     };
@@ -133,4 +141,34 @@ pub fn io(what: impl Into<String>, error: std::io::Error) -> Error {
         _ => Kind::Storage,
     };
     Error::new(kind, what, &error).because(error)
+}
+
+/// A URL for a message: without whoever signs in (`user:password@`) and without its query, which may hold a signature. Text
+/// that is no URL, such as a path, stays what it is.
+pub fn redacted(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    // A password may hold any sign that nobody escaped: the last `@` ends it.
+    let (user, rest) = rest.rsplit_once('@').map_or(("", rest), |(_, rest)| ("***@", rest));
+    let (rest, hidden) = rest.find(['?', '#']).map_or((rest, ""), |at| (&rest[..at], "?***"));
+    format!("{scheme}://{user}{rest}{hidden}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_its_secrets() {
+        for (url, shown) in [
+            ("s3://bucket/lake", "s3://bucket/lake"),
+            ("s4://user:SECRET@host/lake", "s4://***@host/lake"),
+            ("https://host:9000/a.csv?X-Amz-Signature=SECRET", "https://host:9000/a.csv?***"),
+            ("vault://t:SEC/RET@vault:8200/transit#SECRET", "vault://***@vault:8200/transit?***"),
+            ("s3://u:SEC?RET@host/x?y", "s3://***@host/x?***"),
+            ("data/ana@home?.csv", "data/ana@home?.csv"),
+            ("", ""),
+        ] {
+            assert_eq!(redacted(url), shown);
+        }
+    }
 }

@@ -21,6 +21,11 @@ pub fn hint<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> O
     }
 }
 
+/// How many letters were left out, put in, changed or swapped between two words.
+pub fn slips(a: &str, b: &str) -> usize {
+    strsim::damerau_levenshtein(a, b)
+}
+
 fn score(a: &str, b: &str) -> f64 {
     strsim::jaro_winkler(a, b).max(strsim::normalized_damerau_levenshtein(a, b))
 }

@@ -2,6 +2,8 @@
 
 mod commit;
 mod encode;
+#[cfg(test)]
+mod laws;
 mod model;
 mod origin;
 mod replay;

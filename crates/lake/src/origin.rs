@@ -40,6 +40,9 @@ pub(crate) struct Origin {
     /// The data files this commit added, where they may have to be taken back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub added: Vec<crate::commit::OldFile>,
+    /// Rows that went to the quarantine, whose positions are in this commit.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub aside: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fold: Option<FoldRef>,
 }
@@ -77,6 +80,13 @@ pub(crate) struct SourceProgress {
     pub version: u64,
     #[serde(default)]
     pub added: Vec<crate::commit::OldFile>,
+    /// Rows that all its commits set aside.
+    #[serde(default)]
+    pub aside: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The origin of one commit; `None` when another program made it, an error when the log file is gone.
@@ -139,6 +149,7 @@ impl Progress {
         own.positions.advance(&origin.positions);
         own.sequence = origin.sequence;
         own.added = origin.added;
+        own.aside += origin.aside;
         own.version = version;
     }
 

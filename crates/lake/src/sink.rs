@@ -2,7 +2,7 @@
 //! when its bronze never came.
 
 use crate::commit::{Change, NewFile, OldFile};
-use crate::origin::{Exposure, Origin, Progress, SourceProgress, progress};
+use crate::origin::{Exposure, Origin, Progress, SourceProgress, of_version, progress};
 use crate::sql::{Catalog, SqlEngine, single_number, staged_files};
 use crate::store::Store;
 use crate::table::{At, Table};
@@ -39,6 +39,7 @@ pub struct BronzeSink {
     /// Rows set aside are few; when they are not, they are written early.
     aside: Option<TableWriter>,
     bytes: u64,
+    warning: Option<String>,
 }
 
 /// What a sink is opened for.
@@ -63,11 +64,11 @@ impl BronzeSink {
         let store = engine.store();
         let bronze = match Table::open(store, &table, At::Latest).await? {
             Some(bronze) => bronze,
-            None => make(store, &table, schema.clone(), &run_id, clock.as_ref()).await?,
+            None => make_or_open(store, &table, schema.clone(), &run_id, clock.as_ref()).await?,
         };
         bronze.evolved(&schema)?;
         let done = progress(store, &table, bronze.version()).await?.of(&source);
-        let sink = Self {
+        let mut sink = Self {
             engine: engine.clone(),
             store: store.clone(),
             rules,
@@ -81,6 +82,7 @@ impl BronzeSink {
             writer: None,
             aside: None,
             bytes: 0,
+            warning: None,
         };
         sink.heal_quarantine().await?;
         Ok(sink)
@@ -103,16 +105,38 @@ impl BronzeSink {
         self.bronze.version()
     }
 
-    /// A run that died between the two commits left rows in quarantine that will be judged again.
-    async fn heal_quarantine(&self) -> Result<()> {
+    /// What the user must know, though nothing failed.
+    pub fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
+    }
+
+    fn quarantine_is_gone(&self) -> String {
+        let (name, rows) = (self.bronze.name().quarantine(), self.done.aside);
+        let text = format!(
+            "{name} was removed, and with it rows of `{}` ({rows} were set aside). They do not come again by themselves: \
+             restore the folder, or move away that of {} as well and load all again",
+            self.source,
+            self.bronze.name()
+        );
+        tracing::warn!("{text}");
+        text
+    }
+
+    /// A run that died between the two commits left rows in quarantine that will be judged again; so did a bronze table
+    /// that was removed, or brought back as it was before.
+    async fn heal_quarantine(&mut self) -> Result<()> {
         let name = self.bronze.name().quarantine();
-        let Some(table) = Table::open(&self.store, &name, At::Latest).await? else { return Ok(()) };
+        let Some(table) = Table::open(&self.store, &name, At::Latest).await? else {
+            self.warning = (self.done.aside > 0).then(|| self.quarantine_is_gone());
+            return Ok(());
+        };
         let held = progress(&self.store, &name, table.version()).await?.of(&self.source);
         if held.sequence <= self.done.sequence {
             return Ok(());
         }
         let active: HashSet<String> = table.files()?.into_iter().map(|file| file.path).collect();
-        let removes = held.added.into_iter().filter(|file| active.contains(&file.path)).collect();
+        let mut removes = self.set_aside_since(&name, table.version()).await?;
+        removes.retain(|file| active.contains(&file.path));
         let origin = Origin {
             run_id: self.run_id.clone(),
             source: Some(self.source.clone()),
@@ -121,6 +145,25 @@ impl BronzeSink {
         };
         let change = Change { operation: "TAKE BACK", removes, origin: json(&origin)?, ..Change::default() };
         table.commit(&change, self.clock.now()).await.map(drop)
+    }
+
+    /// The files that this source's commits into the quarantine added behind bronze's last one.
+    async fn set_aside_since(&self, name: &TableName, latest: u64) -> Result<Vec<OldFile>> {
+        let mut files = Vec::new();
+        for version in (0..=latest).rev() {
+            let Some(origin) = of_version(&self.store, name, version).await? else { continue };
+            if origin.source.as_ref() != Some(&self.source) {
+                continue;
+            }
+            if origin.sequence <= self.done.sequence {
+                break;
+            }
+            files.extend(origin.added);
+            if origin.sequence == self.done.sequence + 1 {
+                break;
+            }
+        }
+        Ok(files)
     }
 
     /// Asks the contract's queries of the rows about to be committed.
@@ -135,9 +178,7 @@ impl BronzeSink {
             let sql = rule.query.replace("{table}", &name.to_string());
             let found = single_number(self.engine.frame_over(catalog.clone(), &sql).await?).await?;
             if !found.is_some_and(|number| rule.must.holds(number)) {
-                for file in adds {
-                    self.store.delete(&self.store.path(name, &file.path)).await?;
-                }
+                self.take_back(name, adds).await;
                 let found = found.map_or("nothing".to_owned(), |number| number.to_string());
                 return Err(Error::new(
                     Kind::Contract,
@@ -161,13 +202,24 @@ impl BronzeSink {
         Ok(())
     }
 
-    async fn commit_aside(&mut self, sequence: u64) -> Result<()> {
-        let Some(writer) = self.aside.take() else { return Ok(()) };
+    /// Deletes files that no commit names. One that stays is a nuisance, no fault.
+    async fn take_back(&self, name: &TableName, files: &[NewFile]) {
+        for file in files {
+            if let Err(error) = self.store.delete(&self.store.path(name, &file.path)).await {
+                tracing::debug!(%error, "a file that nothing names stays");
+            }
+        }
+    }
+
+    /// Gives the number of rows that were set aside.
+    async fn commit_aside(&mut self, sequence: u64) -> Result<u64> {
+        let Some(writer) = self.aside.take() else { return Ok(0) };
         let files = writer.finish().await?;
         let adds: Vec<NewFile> = files.into_iter().map(|(file, _)| file).collect();
+        let rows = adds.iter().map(|file| file.rows).sum();
         let name = self.bronze.name().quarantine();
         if Table::open(&self.store, &name, At::Latest).await?.is_none() {
-            make(&self.store, &name, quarantine_schema(), &self.run_id, self.clock.as_ref()).await?;
+            make_or_open(&self.store, &name, quarantine_schema(), &self.run_id, self.clock.as_ref()).await?;
         }
         let origin = Origin {
             run_id: self.run_id.clone(),
@@ -177,11 +229,27 @@ impl BronzeSink {
             ..Origin::default()
         };
         let change = Change { operation: "WRITE", adds, ..Change::default() };
-        self.append(&name, change, origin, None).await.map(drop)
+        self.append(&name, change, origin, None).await.map(|_| rows)
     }
 
-    /// Appends at the table's end. Another source's commit is stepped over; another commit of this source's is a conflict.
+    /// Appends at the table's end. Another source's commit is stepped over; another commit of this source's is a conflict,
+    /// and then nothing of the change stays. After any other error it may be there.
     async fn append(
+        &self,
+        name: &TableName,
+        change: Change,
+        origin: Origin,
+        schema: Option<&SchemaRef>,
+    ) -> Result<(u64, Table)> {
+        let files = change.adds.clone();
+        let outcome = self.try_append(name, change, origin, schema).await;
+        if outcome.as_ref().is_err_and(|e| e.kind == Kind::Conflict) {
+            self.take_back(name, &files).await;
+        }
+        outcome
+    }
+
+    async fn try_append(
         &self,
         name: &TableName,
         mut change: Change,
@@ -253,14 +321,21 @@ impl Sink for BronzeSink {
         let adds: Vec<NewFile> = files.into_iter().map(|(file, _)| file).collect();
         let bytes: u64 = adds.iter().map(|file| file.bytes).sum();
         self.hold_rules(&adds).await?;
+        let aside = match self.commit_aside(sequence).await {
+            Ok(aside) => aside,
+            Err(error) => {
+                self.take_back(self.bronze.name(), &adds).await;
+                return conflict(error);
+            }
+        };
         let outcome = async {
-            self.commit_aside(sequence).await?;
             let origin = Origin {
                 run_id: self.run_id.clone(),
                 source: Some(self.source.clone()),
                 sequence,
                 positions: upto.clone(),
                 exposes: self.exposes.clone(),
+                aside,
                 ..Origin::default()
             };
             let txn = Some((format!("lavra/{}", self.source), sequence));
@@ -272,15 +347,23 @@ impl Sink for BronzeSink {
                 self.done.sequence = sequence;
                 self.done.positions.advance(upto);
                 self.done.version = version;
+                self.done.aside += aside;
                 self.bytes += bytes;
                 if let Some(bronze) = Table::open(&self.store, self.bronze.name(), At::Latest).await? {
                     self.bronze = bronze;
                 }
                 Ok(Commit::Done(version))
             }
-            Err(e) if e.kind == Kind::Conflict => Ok(Commit::Conflict(e.to_string())),
-            Err(e) => Err(e),
+            Err(error) => conflict(error),
         }
+    }
+}
+
+/// An error that is an outcome of a commit.
+fn conflict(error: Error) -> Result<Commit> {
+    match error.kind {
+        Kind::Conflict => Ok(Commit::Conflict(error.to_string())),
+        _ => Err(error),
     }
 }
 
@@ -292,6 +375,20 @@ fn holds(done: &Positions, upto: &Positions) -> bool {
         (None, _) => false,
     };
     !upto.is_empty() && upto.iter().all(|(partition, point)| is_done(partition, point))
+}
+
+/// Makes an empty table, or opens the one that another source made first.
+async fn make_or_open(
+    store: &Store,
+    name: &TableName,
+    schema: SchemaRef,
+    run_id: &str,
+    clock: &dyn Clock,
+) -> Result<Table> {
+    match make(store, name, schema, run_id, clock).await {
+        Err(error) if error.kind == Kind::Conflict => Table::open(store, name, At::Latest).await?.ok_or(error),
+        made => made,
+    }
 }
 
 /// Makes an empty table.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures::StreamExt;
-use kernel::error::{Error, Kind, Result};
+use kernel::error::{Error, Kind, Result, redacted};
 use kernel::name::{LAYERS, TableName};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
@@ -28,7 +28,7 @@ pub struct Store {
 impl Store {
     /// Opens a local folder (made if absent) or an object store's URL with the store's own options.
     pub fn open(place: &str, options: &HashMap<String, String>) -> Result<Self> {
-        let what = || format!("open the lake at {place}");
+        let what = || format!("open the lake at {}", redacted(place));
         let url = match Url::parse(place) {
             Ok(url) if url.scheme().len() > 1 => url,
             _ => {
@@ -184,8 +184,17 @@ fn sync_folder(file: &std::path::Path) -> std::io::Result<()> {
 
 /// An object store's error is the store's; the network's is somebody else's.
 pub(crate) fn failed(what: impl Into<String>, error: object_store::Error) -> Error {
-    let text = error.to_string();
+    let text = without_secrets(&error.to_string());
     let is_network = ["error sending request", "dns error", "connection", "timed out"].iter().any(|m| text.contains(m));
     let kind = if is_network { Kind::Unreachable } else { Kind::Storage };
     Error::new(kind, what, text).because(error)
+}
+
+/// A store's text with its URLs as they may be shown: a query can hold a signature.
+fn without_secrets(text: &str) -> String {
+    let shown = |word: &str| {
+        let url = word.trim_end();
+        redacted(url) + &word[url.len()..]
+    };
+    text.split_inclusive(char::is_whitespace).map(shown).collect()
 }

@@ -19,15 +19,21 @@ use tokio::task::JoinHandle;
 /// A file is closed when it is about this large.
 const FILE_BYTES_TARGET: usize = 128 << 20;
 
-/// Writes a table's new files on as many tasks as it is given. Dropped before `finish`, it leaves no file.
+/// Writes a table's new files on as many tasks as it is given. When it is dropped before `finish`, or fails, it takes
+/// back what it wrote: a full disk must not become fuller with each try.
 pub(crate) struct TableWriter {
+    store: Store,
+    name: TableName,
     lanes: Vec<Lane>,
     next: usize,
 }
 
+type Written = Vec<(NewFile, SchemaRef)>;
+
 struct Lane {
-    batches: mpsc::Sender<RecordBatch>,
-    files: JoinHandle<Result<Vec<(NewFile, SchemaRef)>>>,
+    /// Nothing is the end; a lane whose sender goes before that is not to keep its files.
+    batches: mpsc::Sender<Option<RecordBatch>>,
+    files: JoinHandle<Result<Written>>,
 }
 
 impl TableWriter {
@@ -39,7 +45,7 @@ impl TableWriter {
                 Lane { batches, files }
             })
             .collect();
-        Self { lanes, next: 0 }
+        Self { store: store.clone(), name: name.clone(), lanes, next: 0 }
     }
 
     /// Hands a batch to a lane; waits when all are busy.
@@ -47,50 +53,105 @@ impl TableWriter {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        self.next = (self.next + 1) % self.lanes.len();
-        let lane = &mut self.lanes[self.next];
-        if lane.batches.send(batch).await.is_err() {
+        self.next = (self.next + 1) % self.lanes.len().max(1);
+        let Some(lane) = self.lanes.get(self.next) else {
+            return Err(Error::internal("write a file", "this writer has failed before"));
+        };
+        match lane.batches.send(Some(batch)).await {
+            Ok(()) => Ok(()),
             // The lane ended early: its own error says why.
-            let ended = (&mut lane.files).await.map_err(|e| Error::internal("write a file", &e))?;
-            return Err(ended.err().unwrap_or_else(|| Error::internal("write a file", "a writer ended early")));
+            Err(_) => match self.abandon().await {
+                Err(error) => Err(error),
+                Ok(()) => Err(Error::internal("write a file", "a writer ended early")),
+            },
         }
-        Ok(())
+    }
+
+    /// Takes back what was written. An error is why a lane had ended before.
+    pub async fn abandon(&mut self) -> Result<()> {
+        let lanes = std::mem::take(&mut self.lanes);
+        let ends: Vec<_> = lanes.into_iter().map(|Lane { files, .. }| files).collect();
+        let mut outcome = Ok(());
+        for end in ends {
+            outcome = end.await.map_err(|e| Error::internal("write a file", &e)).flatten().map(drop).and(outcome);
+        }
+        outcome
     }
 
     /// Closes all files; gives them with the schema each was written in.
-    pub async fn finish(self) -> Result<Vec<(NewFile, SchemaRef)>> {
-        let mut files = Vec::new();
-        let lanes: Vec<_> = self.lanes.into_iter().map(|lane| lane.files).collect::<Vec<_>>();
-        for lane in lanes {
-            files.extend(lane.await.map_err(|e| Error::internal("write a file", &e))??);
+    pub async fn finish(self) -> Result<Written> {
+        let (mut files, mut failed) = (Vec::new(), None);
+        for lane in &self.lanes {
+            // A lane that can't be told has failed, and says so below.
+            let _ = lane.batches.send(None).await;
         }
-        Ok(files)
+        for lane in self.lanes {
+            match lane.files.await.map_err(|e| Error::internal("write a file", &e)).flatten() {
+                Ok(written) => files.extend(written),
+                Err(error) => failed = Some(error),
+            }
+        }
+        match failed {
+            None => Ok(files),
+            Some(error) => {
+                take_back(&self.store, &self.name, &files).await;
+                Err(error)
+            }
+        }
     }
 }
 
-async fn write_lane(
-    store: Store,
-    name: TableName,
-    mut queue: mpsc::Receiver<RecordBatch>,
-) -> Result<Vec<(NewFile, SchemaRef)>> {
-    let mut files = Vec::new();
-    let mut open: Option<OpenFile> = None;
+async fn write_lane(store: Store, name: TableName, mut queue: mpsc::Receiver<Option<RecordBatch>>) -> Result<Written> {
+    let (mut files, mut open) = (Vec::new(), None);
+    let is_whole = fill(&store, &name, &mut queue, &mut files, &mut open).await;
+    if let Ok(true) = is_whole {
+        return Ok(files);
+    }
+    if let Some(OpenFile { mut out, .. }) = open
+        && let Err(error) = out.abort().await
+    {
+        tracing::debug!(%error, "an unfinished file could not be given up");
+    }
+    take_back(&store, &name, &files).await;
+    is_whole.map(|_| Vec::new())
+}
+
+/// Writes what comes; whether it came to its end.
+async fn fill(
+    store: &Store,
+    name: &TableName,
+    queue: &mut mpsc::Receiver<Option<RecordBatch>>,
+    files: &mut Written,
+    open: &mut Option<OpenFile>,
+) -> Result<bool> {
     while let Some(batch) = queue.recv().await {
+        let Some(batch) = batch else {
+            files.extend(close(open.take()).await?);
+            return Ok(true);
+        };
         let batch = kept(batch)?;
         if open.as_ref().is_some_and(|file| file.schema != batch.schema()) {
             files.extend(close(open.take()).await?);
         }
-        let file = match &mut open {
+        let file = match &mut *open {
             Some(file) => file,
-            none => none.insert(OpenFile::create(&store, &name, batch.schema())?),
+            none => none.insert(OpenFile::create(store, name, batch.schema())?),
         };
         file.write(batch).await?;
         if file.is_full() {
             files.extend(close(open.take()).await?);
         }
     }
-    files.extend(close(open).await?);
-    Ok(files)
+    Ok(false)
+}
+
+/// Files that no commit will name. One that can't be deleted is found by no reader.
+async fn take_back(store: &Store, name: &TableName, files: &Written) {
+    for (file, _) in files {
+        if let Err(error) = store.delete(&store.path(name, &file.path)).await {
+            tracing::warn!(%error, "a file that nobody names was left behind");
+        }
+    }
 }
 
 async fn close(file: Option<OpenFile>) -> Result<Option<(NewFile, SchemaRef)>> {
@@ -131,7 +192,9 @@ impl OpenFile {
         let Self { path, schema, file, mut out } = self;
         let (rest, bytes, footer) = file.finish().map_err(|e| fault(&path, e))?;
         out.put(rest.into()).await.map_err(|e| not_written(&path, e))?;
-        tokio::io::AsyncWriteExt::shutdown(&mut out).await.map_err(|e| kernel::error::io(format!("write {path}"), e))?;
+        tokio::io::AsyncWriteExt::shutdown(&mut out)
+            .await
+            .map_err(|e| kernel::error::io(format!("write {path}"), e))?;
         let rows = u64::try_from(footer.file_metadata().num_rows()).unwrap_or_default();
         let stats = stats::of(&footer, &schema);
         Ok((NewFile { path, bytes, rows, stats }, schema))

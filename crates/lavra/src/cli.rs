@@ -89,6 +89,10 @@ impl Context {
         self.ask_in(crate::project::find_folder(&start)?)
     }
 
+    pub fn environment(&self) -> &str {
+        &self.environment
+    }
+
     /// The same for a folder that is known.
     pub fn ask_in(&self, folder: PathBuf) -> Result<Ask, Error> {
         Ok(Ask {
@@ -106,38 +110,75 @@ pub async fn main() -> u8 {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
-            return if error.use_stderr() { 2 } else { 0 };
+            return if error.use_stderr() { misused(&error) } else { 0 };
         }
     };
     let context =
         Context { format: cli.format, project: cli.project, environment: cli.environment, memory: cli.memory };
-    let outcome = match cli.command {
-        Command::Init(args) => commands::init::run(&context, args).await,
-        Command::Check(args) => commands::check::run(&context, args).await,
-        Command::Plan(args) => commands::plan::run(&context, args).await,
-        Command::Run(args) => commands::run::run(&context, args).await,
-        Command::Query(args) => commands::query::run(&context, args).await,
-        Command::Shell(args) => commands::shell::run(&context, args).await,
-        Command::Scan(args) => commands::scan::run(&context, args).await,
-        Command::History(args) => commands::history::run(&context, args).await,
-        Command::Lineage(args) => commands::lineage::run(&context, args).await,
-        Command::Quarantine(args) => commands::quarantine::run(&context, args).await,
-        Command::Test(args) => commands::test::run(&context, args).await,
-        Command::Connectors(args) => commands::connectors::run(&context, args).await,
-        Command::Schema(args) => commands::schema::run(&context, args).await,
-        Command::Demo(args) => commands::demo::run(&context, args).await,
-        Command::Docs(args) => commands::docs::run(&context, args).await,
-    };
+    let outcome = run(&context, cli.command).await;
     match outcome {
         Ok(code) => code,
-        Err(Failure::Faults(files, faults)) => show::faults(&context, &files, &faults),
+        Err(Failure::Faults(files, faults)) => show::faults(context.format, &files, &faults),
         // A reader that has seen enough is no failure.
         Err(Failure::Error(error)) if error.detail.contains("Broken pipe") => 0,
-        Err(Failure::Error(error)) => show::error(&context, &error),
+        Err(Failure::Error(error)) => show::error(context.format, &error),
+    }
+}
+
+async fn run(context: &Context, command: Command) -> commands::Outcome {
+    match command {
+        Command::Init(args) => commands::init::run(context, args).await,
+        Command::Check(args) => commands::check::run(context, args).await,
+        Command::Plan(args) => commands::plan::run(context, args).await,
+        Command::Run(args) => commands::run::run(context, args).await,
+        Command::Query(args) => commands::query::run(context, args).await,
+        Command::Shell(args) => commands::shell::run(context, args).await,
+        Command::Scan(args) => commands::scan::run(context, args).await,
+        Command::History(args) => commands::history::run(context, args).await,
+        Command::Lineage(args) => commands::lineage::run(context, args).await,
+        Command::Quarantine(args) => commands::quarantine::run(context, args).await,
+        Command::Test(args) => commands::test::run(context, args).await,
+        Command::Connectors(args) => commands::connectors::run(context, args).await,
+        Command::Schema(args) => commands::schema::run(context, args).await,
+        Command::Demo(args) => commands::demo::run(context, args).await,
+        Command::Docs(args) => commands::docs::run(context, args).await,
+    }
+}
+
+/// A call that can't be read: a program that asked for JSON gets a document of it. The option is looked for by hand, for
+/// the call as a whole was not understood.
+fn misused(error: &clap::Error) -> u8 {
+    let args: Vec<String> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let text = error.to_string();
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let what = lines.first().map_or("", |line| line.strip_prefix("error: ").unwrap_or(line));
+    let detail = lines.get(1..).unwrap_or_default().join("; ");
+    show::error_document(format_asked(&args), &Error::project(what, detail));
+    2
+}
+
+fn format_asked(args: &[String]) -> Format {
+    let split = args.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json");
+    match split || args.iter().any(|arg| arg == "--format=json") {
+        true => Format::Json,
+        false => Format::Table,
     }
 }
 
 /// The command tree, for the reference pages.
 pub fn command() -> clap::Command {
     <Cli as clap::CommandFactory>::command()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_understood_in_a_call_that_is_not() {
+        let asked = |text: &str| format_asked(&text.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(asked("lavra rnu --format json"), Format::Json);
+        assert_eq!(asked("lavra --format=json run --jobs 0"), Format::Json);
+        assert_eq!(asked("lavra rnu --format csv json"), Format::Table);
+    }
 }

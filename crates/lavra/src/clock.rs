@@ -15,3 +15,13 @@ impl Clock for SystemClock {
         Timestamp(self.0.fetch_max(now, Ordering::Relaxed).max(now))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_obeys_the_law() {
+        kernel::laws::clock::obeys(&SystemClock::default());
+    }
+}

@@ -1,16 +1,19 @@
 //! From a project's files to the parts that run it.
 
+mod spill;
+
 use crate::clock::SystemClock;
 use crate::project::{Compiled, Environment, Files, STATE, compile};
 use kernel::clock::Clock;
 use kernel::diagnostic::Diagnostic;
 use kernel::error::{Error, Kind, Result};
 use kernel::gate::Screen;
-use kernel::keys::KeyProvider;
+use kernel::keys::{Key, KeyProvider};
 use lake::{EngineOptions, SqlEngine, Store};
 use privacy::detect::PersonalScreen;
 use privacy::keys::{FixedKeys, KeyFile};
 use privacy::mask::Masks;
+use spill::SpillFolder;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,6 +37,7 @@ pub struct Wiring {
     pub engine: SqlEngine,
     pub clock: Arc<dyn Clock>,
     pub screen: Arc<dyn Screen>,
+    spill: SpillFolder,
 }
 
 /// Why a project could not be wired.
@@ -54,7 +58,7 @@ pub async fn check(ask: &Ask) -> Result<Compiled, Failure> {
     let files = Files::read(&ask.folder)?;
     let nowhere = tempdir(ask)?;
     let store = Store::open(&nowhere.to_string_lossy(), &HashMap::new())?;
-    let engine = SqlEngine::new(store, &options(ask))?;
+    let engine = SqlEngine::new(store, &options(ask, nowhere))?;
     let masks = Masks::new(Arc::new(FixedKeys::new(&[1])));
     let screen: Arc<dyn Screen> = Arc::new(PersonalScreen::new()?);
     let env = |name: &str| std::env::var(name).ok();
@@ -68,8 +72,8 @@ fn tempdir(ask: &Ask) -> Result<PathBuf> {
     Ok(folder)
 }
 
-fn options(ask: &Ask) -> EngineOptions {
-    EngineOptions { memory_bytes: ask.memory, spill_folder: ask.folder.join(STATE).join("spill"), partitions: cores() }
+fn options(ask: &Ask, spill_folder: PathBuf) -> EngineOptions {
+    EngineOptions { memory_bytes: ask.memory, spill_folder, partitions: cores() }
 }
 
 pub fn cores() -> usize {
@@ -84,24 +88,47 @@ impl Wiring {
         let place = place(&ask.folder, environment.lake.as_deref().unwrap_or("lake"));
         let store: HashMap<String, String> = environment.store.clone().into_iter().collect();
         let store = Store::open(&place, &store)?;
-        let options = options(&ask);
-        std::fs::create_dir_all(&options.spill_folder)
-            .map_err(|e| kernel::error::io(format!("make {}", options.spill_folder.display()), e))?;
-        let engine = SqlEngine::new(store.clone(), &options)?;
+        let spill = SpillFolder::take(&ask.folder.join(STATE).join("spill"))?;
+        let engine = SqlEngine::new(store.clone(), &options(&ask, spill.path().to_path_buf()))?;
         let screen: Arc<dyn Screen> = Arc::new(PersonalScreen::new()?);
-        Ok(Self { ask, project, environment, store, engine, clock: Arc::new(SystemClock::default()), screen })
+        Ok(Self { ask, project, environment, store, engine, clock: Arc::new(SystemClock::default()), screen, spill })
     }
 
-    /// The masks with the project's real keys.
+    /// Removes what processes that died have spilled. To be called by whoever holds the project's lock.
+    pub fn clear_spill(&self) -> Result<()> {
+        self.spill.clear_dead()
+    }
+
+    /// The masks with the project's real keys. A project without the file goes on as long as no mask asks for a key.
     pub fn masks(&self) -> Result<Masks> {
-        let file = place(&self.ask.folder, self.environment.keys.as_deref().unwrap_or(".lavra/keys.json"));
-        let keys = KeyFile::open(Path::new(&file), self.store.folder().as_deref())?;
-        let keys: Arc<dyn KeyProvider> = Arc::new(keys);
+        let file = place(&self.ask.folder, self.environment.keys.as_deref().unwrap_or(KEY_FILE));
+        let file = Path::new(&file);
+        let keys: Arc<dyn KeyProvider> = match file.exists() || file.is_symlink() {
+            true => Arc::new(KeyFile::open(file, self.store.folder().as_deref())?),
+            false => Arc::new(NoKeys(file.to_path_buf())),
+        };
         Ok(Masks::new(keys))
     }
 
     pub fn source_options(&self) -> std::collections::BTreeMap<String, String> {
         self.environment.store.clone()
+    }
+}
+
+/// Where the keys are unless `lavra.yaml` says otherwise, from the project's folder.
+pub const KEY_FILE: &str = ".lavra/keys.json";
+
+/// The key file is not there.
+struct NoKeys(PathBuf);
+
+impl KeyProvider for NoKeys {
+    fn key(&self, scope: &str, _: Option<u32>) -> Result<Key> {
+        let detail = format!(
+            "there is no key file {}; it is never shared with the project, so copy it from where the project was made, or \
+             let `lavra init .` make a new one, by which everybody gets another pseudonym than before",
+            self.0.display()
+        );
+        Err(Error::project(format!("take the key of scope `{scope}`"), detail))
     }
 }
 
@@ -118,7 +145,7 @@ fn environment(project: &Compiled, name: &str) -> Result<Environment> {
 }
 
 /// A URL as it is; a path from the project's folder.
-fn place(folder: &Path, text: &str) -> String {
+pub fn place(folder: &Path, text: &str) -> String {
     match text.contains("://") {
         true => text.to_owned(),
         false => folder.join(text).to_string_lossy().into_owned(),

@@ -1,5 +1,7 @@
 //! What the nodes of a run do: sources are taken in, models are made.
 
+mod meter;
+
 use crate::project::{Source, row_rules};
 use crate::wiring::Wiring;
 use async_trait::async_trait;
@@ -7,17 +9,19 @@ use futures::StreamExt;
 use kernel::error::{Error, Result};
 use kernel::gate::{Gate, Stamp};
 use kernel::sink::Sink;
-use lake::{BronzeSink, ModelRun, SinkOptions, Table};
-use orchestrate::{Finished, Ingested, Pace, Task, Work, ingest};
+use lake::{At, BronzeSink, Model, ModelReport, ModelRun, SinkOptions, Table};
+use meter::Meter;
+use orchestrate::{Finished, Ingested, Pace, Task, Told, Work, ingest};
 use privacy::mask::Masks;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What one node did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     pub table: String,
+    /// Of a source its rows, good and bad; of a model the rows that its inputs hold.
     pub rows_read: u64,
     pub rows_written: u64,
     pub rows_quarantined: u64,
@@ -31,6 +35,10 @@ pub struct Report {
     pub checks_passed: u64,
     /// The table's version after the run.
     pub version: Option<u64>,
+    /// The versions of the tables that a model read.
+    pub inputs: BTreeMap<String, u64>,
+    /// What the user must know, though nothing failed.
+    pub warning: Option<String>,
 }
 
 /// Runs nodes of a project.
@@ -61,20 +69,15 @@ impl Work<Report> for ProjectWork {
             lanes: self.lanes,
             exposes: self.exposes(&task.node),
         };
+        let known = self.known(model).await?;
+        task.keep(known.clone());
         let done = tokio::select! {
             done = lake::run_model(&run, model) => done?,
             () = task.cancel.cancelled() => return Err(Error::new(kernel::Kind::Stopped, &task.node, "stopped on request")),
         };
-        let report = Report {
-            table: task.node.clone(),
-            rows_written: done.rows_written,
-            bytes_written: done.bytes_written,
-            files_removed: done.files_removed,
-            checks_passed: done.checks_passed,
-            version: done.version,
-            ..Report::default()
-        };
-        Ok(if done.is_up_to_date { Finished::UpToDate(report) } else { Finished::Done(report) })
+        let is_up_to_date = done.is_up_to_date;
+        let report = made(known, done);
+        Ok(if is_up_to_date { Finished::UpToDate(report) } else { Finished::Done(report) })
     }
 }
 
@@ -83,17 +86,40 @@ impl ProjectWork {
         let mut gate = self.gate(source)?;
         let options = self.sink_options(source, &gate);
         let mut sink = BronzeSink::open(&self.wiring.engine, options, self.wiring.clock.clone()).await?;
+        let before = sink.version();
+        let warning = sink.warning().map(str::to_owned);
+        // What is known should the source fail before its first commit.
+        task.keep(report(source, &Ingested::default(), 0, before));
         let opening = opening(&self.wiring, source, sink.positions().await?);
         let spec = connect::by_name(&source.config.connector);
         let spec = spec
             .ok_or_else(|| Error::internal("open a source", format!("no connector `{}`", source.config.connector)))?;
+        let meter = Mutex::new(Meter::new((spec.pending)(&opening).await?));
+        task.expect_bytes(meter.lock().unwrap_or_else(PoisonError::into_inner).total());
         let opened = (spec.open)(opening).await?;
         self.remember_keys(source, &mut gate).await?;
-        let before = sink.version();
-        let told = |done: &Ingested| task.keep(report(source, done, 0, before));
-        let done = ingest(opened, gate, &mut sink, self.pace, self.wiring.clock.as_ref(), &task.cancel, &told).await?;
-        let report = report(source, &done, sink.bytes_written(), before);
+        let read = |rows, bytes, upto: &kernel::Positions| {
+            task.progress(rows, meter.lock().unwrap_or_else(PoisonError::into_inner).read(bytes, upto))
+        };
+        let committed = |done: &Ingested| task.keep(report(source, done, 0, before));
+        let told = Told { read: &read, committed: &committed };
+        let done = ingest(opened, gate, &mut sink, self.pace, self.wiring.clock.as_ref(), &task.cancel, told).await?;
+        let report = Report { warning, ..report(source, &done, sink.bytes_written(), before) };
         Ok(if done.version.is_none() { Finished::UpToDate(report) } else { Finished::Done(report) })
+    }
+
+    /// What can be said of a model before it runs: the tables as they are now, and their rows by statistics.
+    async fn known(&self, model: &Model) -> Result<Report> {
+        let store = &self.wiring.store;
+        let mut known = Report { table: model.name.to_string(), ..Report::default() };
+        for name in &model.reads {
+            if let Some(table) = Table::open(store, name, At::Latest).await? {
+                known.rows_read += table.num_rows().unwrap_or_default();
+                known.inputs.insert(name.to_string(), table.version());
+            }
+        }
+        known.version = Table::open(store, &model.name, At::Latest).await?.map(|table| table.version());
+        Ok(known)
     }
 
     pub fn sink_options(&self, source: &Source, gate: &Gate) -> SinkOptions {
@@ -125,7 +151,7 @@ impl ProjectWork {
     /// Shows the gate the keys that the table holds, so that keys stay unique over runs.
     pub async fn remember_keys(&self, source: &Source, gate: &mut Gate) -> Result<()> {
         for columns in gate.unique_columns() {
-            let table = Table::open(&self.wiring.store, &source.table, lake::At::Latest).await?;
+            let table = Table::open(&self.wiring.store, &source.table, At::Latest).await?;
             if table.is_none_or(|table| table.num_rows() == Some(0)) {
                 continue;
             }
@@ -151,6 +177,18 @@ pub fn opening(wiring: &Wiring, source: &Source, from: kernel::Positions) -> con
         from,
         store: wiring.source_options(),
         clock: wiring.clock.clone(),
+    }
+}
+
+fn made(known: Report, done: ModelReport) -> Report {
+    Report {
+        rows_read: if done.is_up_to_date { 0 } else { known.rows_read },
+        rows_written: done.rows_written,
+        bytes_written: done.bytes_written,
+        files_removed: done.files_removed,
+        checks_passed: done.checks_passed,
+        version: done.version,
+        ..known
     }
 }
 

@@ -26,6 +26,15 @@ impl Default for Pace {
     }
 }
 
+/// What is told while it goes on. Each is called from one place, and should return at once.
+#[derive(Clone, Copy)]
+pub struct Told<'a> {
+    /// A batch was judged: its rows, its bytes as they came, and how far the source is read.
+    pub read: &'a (dyn Fn(u64, u64, &Positions) + Send + Sync),
+    /// A commit was made: all that is committed so far.
+    pub committed: &'a (dyn Fn(&Ingested) + Send + Sync),
+}
+
 /// What was committed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ingested {
@@ -42,7 +51,7 @@ pub async fn ingest(
     pace: Pace,
     clock: &dyn Clock,
     cancel: &CancellationToken,
-    committed: &(dyn Fn(&Ingested) + Send + Sync),
+    told: Told<'_>,
 ) -> Result<Ingested> {
     let (pulled, mut batches) = mpsc::channel(1);
     let (settle, settled) = mpsc::unbounded_channel();
@@ -68,16 +77,17 @@ pub async fn ingest(
         open.bytes += bytes;
         open.tally.add(&passed.tally);
         open.upto.advance(&upto);
+        (told.read)(passed.tally.rows_read, bytes as u64, &upto);
         sink.write(passed).await?;
         if open.bytes >= pace.commit_bytes {
             commit(sink, &mut open, &mut done, &settle).await?;
-            committed(&done);
+            (told.committed)(&done);
         }
     };
     // What was read before the source failed is whole, and its positions cover it and nothing else.
     if !open.upto.is_empty() {
         commit(sink, &mut open, &mut done, &settle).await?;
-        committed(&done);
+        (told.committed)(&done);
     }
     drop(settle);
     batches.close();

@@ -11,7 +11,7 @@ pub mod sqlite;
 
 pub use changed::changed_files;
 pub use dag::{Dag, DagFault, Node, NodeKind};
-pub use ingest::{Ingested, Pace, ingest};
+pub use ingest::{Ingested, Pace, Told, ingest};
 pub use lock::RunLock;
 pub use run::{End, Ended, Event, Events, Fault, Finished, Options, Outcome, Retry, Status, Stop, Task, Work, run};
 pub use select::{Changed, Selector};

@@ -4,6 +4,7 @@
 //! `detect/kinds.rs`.
 
 pub mod detect;
+mod ff1;
 pub mod keys;
 pub mod mask;
 #[cfg(test)]

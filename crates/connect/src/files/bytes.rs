@@ -1,6 +1,7 @@
 //! An opened file: its bytes as a blocking reader, from a disk or from an object store.
 
 use super::list::{Found, etag};
+use super::mark;
 use super::place::{Place, failed};
 use bytes::{Buf, Bytes};
 use kernel::{Error, Result};
@@ -18,6 +19,8 @@ use tokio::task::JoinHandle;
 pub struct Opened {
     pub partition: String,
     pub etag: String,
+    /// Microseconds since the epoch.
+    pub modified: i64,
     pub body: Body,
 }
 
@@ -64,7 +67,7 @@ impl Opened {
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(failed(&found.partition, error, place.local)),
         };
-        let (bytes, etag) = (got.meta.size, etag(&got.meta));
+        let (bytes, etag, modified) = (got.meta.size, etag(&got.meta), got.meta.last_modified.timestamp_micros());
         let body = match got.payload {
             GetResultPayload::File(file, _) => {
                 let meta = file.metadata().map_err(|e| kernel::error::io(format!("read {}", found.partition), e))?;
@@ -78,7 +81,7 @@ impl Opened {
                 handle: Handle::current(),
             }),
         };
-        Ok(Some(Self { partition: found.partition.clone(), etag, body }))
+        Ok(Some(Self { partition: found.partition.clone(), etag, modified, body }))
     }
 
     /// The bytes from the start.
@@ -99,6 +102,15 @@ impl Opened {
 
     fn again(&self, file: &File) -> Result<File> {
         file.try_clone().and_then(|mut file| file.rewind().map(|()| file)).map_err(|e| self.error(e))
+    }
+
+    /// The mark of all its bytes. `None` for an object: its etag tells more than the name of a local file's state, and
+    /// reading it once more costs a download.
+    pub fn mark(&self) -> Result<Option<u64>> {
+        match &self.body {
+            Body::Local { file, .. } => mark::of_bytes(self.again(file)?).map(Some).map_err(|e| self.error(e)),
+            Body::Remote(_) => Ok(None),
+        }
     }
 
     /// Fails when the file changed since it was opened: then what was read of it may be half old, half new.

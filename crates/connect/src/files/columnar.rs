@@ -49,11 +49,19 @@ impl Batches {
 
 impl Rows for Batches {
     fn next(&mut self) -> Result<Piece> {
+        if self.job.mark.is_some() {
+            // Only a file that is taken whole has a mark: it is the same one, or another.
+            let mark = self.job.opened.mark()?;
+            return Ok(Piece { mark, ..Piece::empty(self.reader.schema.clone(), self.job.behind)? });
+        }
         let batch = match self.rest.take() {
             Some(rest) => rest,
             None => match self.load()? {
                 Some(batch) => batch,
-                None => return Piece::empty(self.reader.schema.clone(), self.row),
+                None => {
+                    let mark = self.job.opened.mark()?;
+                    return Ok(Piece { mark, ..Piece::empty(self.reader.schema.clone(), self.row)? });
+                }
             },
         };
         let taken =
@@ -63,13 +71,15 @@ impl Rows for Batches {
         }
         let first = self.row as i64 + 1;
         self.row += taken as u64;
+        let last = self.reader.total.is_some_and(|total| self.row >= total);
         Ok(Piece {
             batch: batch.slice(0, taken),
             offsets: Int64Array::from_iter_values(first..first + taken as i64),
             malformed: Vec::new(),
             upto: self.row,
-            last: self.reader.total.is_some_and(|total| self.row >= total),
-            mark: None,
+            last,
+            held: false,
+            mark: if last { self.job.opened.mark()? } else { None },
         })
     }
 }

@@ -66,6 +66,8 @@ async fn files_read_the_same_from_an_object_store() {
             options: Arc::new(Options::default()),
             entity: Arc::new(entity(&[])),
             behind: 3,
+            mark: None,
+            young: false,
             bytes_max: 1 << 20,
         };
         let count = move || {

@@ -17,6 +17,7 @@ mod rows;
 mod source;
 mod take;
 mod text;
+mod trouble;
 mod views;
 
 #[cfg(test)]
@@ -51,6 +52,6 @@ const EXAMPLE: &str = "\
 connector: files
 path: data/payments-*.csv.gz      # or s3://bucket/prefix/*.parquet
 encoding: auto                    # UTF-8, or Windows-1252 where it isn't
-on_replaced: error                # a file that was taken must not change
+on_replaced: error                # what was taken of a file must not change
 schedule: every 15 minutes
 ";

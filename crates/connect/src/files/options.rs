@@ -33,15 +33,19 @@ pub struct Options {
     pub quote: Quote,
     /// CSV: fields that stand for null when they are not quoted. By default only the empty field.
     pub null_values: Vec<String>,
-    /// What to do when a file that was taken has other content now: stop (`error`), read it again from its start
-    /// (`new_version`) or leave it (`ignore`).
+    /// What to do when a file no longer begins with what was taken of it: end the run with an error, when all other
+    /// files are taken (`error`), read it again from its start as further rows (`new_version`), or leave it (`ignore`). A
+    /// text file that was written on is taken on where it ended before, and a file with the very same content (touched,
+    /// copied, restored) is nothing new, whatever is set here. Files that are no text are compared as a whole, and in an
+    /// object store by their etag alone.
     pub on_replaced: OnReplaced,
     /// Rows in a batch at most.
     pub batch_rows_max: usize,
     /// A text record longer than this is set aside as malformed and never held in memory.
     pub line_bytes_max: usize,
-    /// Leave files that were written to less than this many seconds ago for a later run. 0 takes them at once; a file
-    /// that changes while it is being read is an error in any case.
+    /// Leave files that were written to less than this many seconds ago for a later run. 0 takes them at once, but for
+    /// the last line of an uncompressed text file when it has no line end and the file was written to less than 2 seconds
+    /// ago: it may go on, and waits for the next run. A file that changes while it is being read is an error in any case.
     pub settle_seconds: u32,
 }
 

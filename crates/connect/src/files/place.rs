@@ -1,5 +1,6 @@
 //! Where a pattern starts: a store, the fixed part of the path and the part with wildcards.
 
+use kernel::error::redacted;
 use kernel::{Error, Kind, Result};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
@@ -57,7 +58,7 @@ impl Place {
     }
 
     fn remote(written: &str, settings: &BTreeMap<String, String>) -> Result<Self> {
-        let wrong = |detail: &dyn std::fmt::Display| Error::project(written, detail);
+        let wrong = |detail: &dyn std::fmt::Display| Error::project(redacted(written), detail);
         let (root, path) = split_url(written).ok_or_else(|| wrong(&"the URL names no bucket"))?;
         let url = Url::parse(&root).map_err(|e| wrong(&e))?;
         ObjectStoreScheme::parse(&url).map_err(|e| wrong(&e))?;
@@ -70,11 +71,12 @@ impl Place {
         Ok(Self {
             store: Arc::from(store),
             local: false,
-            prefix: format!("{}/", root.trim_end_matches('/')),
+            // A partition's name is kept in the lake.
+            prefix: format!("{}/", redacted(root.trim_end_matches('/'))),
             base: String::new(),
-            fixed: parse(written, &fixed)?,
+            fixed: parse(&redacted(written), &fixed)?,
             pattern,
-            shown: written.to_owned(),
+            shown: redacted(written),
         })
     }
 
@@ -153,16 +155,26 @@ fn split(path: &str) -> (String, Vec<String>) {
 /// An error of a store in our words.
 pub fn failed(what: &str, error: object_store::Error, local: bool) -> Error {
     use object_store::Error as E;
+    let text = without_secrets(&error.to_string());
     let (kind, detail) = match &error {
         E::NotFound { .. } => (Kind::Data, "the file is gone".to_owned()),
-        E::PermissionDenied { .. } | E::Unauthenticated { .. } => (Kind::Storage, error.to_string()),
+        E::PermissionDenied { .. } | E::Unauthenticated { .. } => (Kind::Storage, text),
         E::Precondition { .. } => (Kind::Data, "the file changed while it was being read".to_owned()),
         // No bucket of that name: trying again is of no use.
-        E::Generic { .. } if error.to_string().contains("status code: 404") => (Kind::Project, error.to_string()),
-        _ if local => (Kind::Storage, error.to_string()),
-        _ => (Kind::Unreachable, error.to_string()),
+        E::Generic { .. } if text.contains("status code: 404") => (Kind::Project, text),
+        _ if local => (Kind::Storage, text),
+        _ => (Kind::Unreachable, text),
     };
-    Error::new(kind, format!("read {what}"), detail).because(error)
+    Error::new(kind, format!("read {}", redacted(what)), detail).because(error)
+}
+
+/// A store's text with its URLs as they may be shown: a query can hold a signature.
+fn without_secrets(text: &str) -> String {
+    let shown = |word: &str| {
+        let url = word.trim_end();
+        redacted(url) + &word[url.len()..]
+    };
+    text.split_inclusive(char::is_whitespace).map(shown).collect()
 }
 
 #[cfg(test)]

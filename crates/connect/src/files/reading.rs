@@ -21,6 +21,8 @@ pub enum Answer {
     Piece(Box<Piece>, Point),
     /// It passed what was taken before, and that is still the same.
     Passed,
+    /// The file ends in a line that may go on, and has nothing else.
+    Left,
     /// What was taken before is not what the file begins with.
     Replaced,
 }
@@ -60,9 +62,14 @@ impl Reading {
         if passed && !piece.last {
             return Ok(Answer::Passed);
         }
-        // A finished file is known by its etag alone.
-        let etag = put_behind(&self.etag, piece.mark.filter(|_| !piece.last));
-        let point = Point::File { etag, row: piece.upto, done: piece.last };
+        if piece.held {
+            tracing::info!(file = &*self.partition, "its last line has no end yet; left for a later run");
+        }
+        if piece.held && !piece.has_any() {
+            return Ok(Answer::Left);
+        }
+        let etag = put_behind(&self.etag, piece.mark);
+        let point = Point::File { etag, row: piece.upto, done: piece.last && !piece.held };
         Ok(Answer::Piece(Box::new(piece), point))
     }
 }

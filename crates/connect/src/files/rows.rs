@@ -21,6 +21,8 @@ pub struct Piece {
     pub upto: u64,
     /// Whether the file ends here. After that, a reader is not asked again.
     pub last: bool,
+    /// Whether a last line was left for a later run. Only a last piece leaves one.
+    pub held: bool,
     /// Tells what was read up to and with `upto` from other content, where a format has such a thing.
     pub mark: Option<u64>,
 }
@@ -35,8 +37,13 @@ impl Piece {
             malformed: Vec::new(),
             upto,
             last: true,
+            held: false,
             mark: None,
         })
+    }
+
+    pub fn has_any(&self) -> bool {
+        self.batch.num_rows() > 0 || !self.malformed.is_empty()
     }
 }
 
@@ -54,6 +61,10 @@ pub struct Job {
     pub entity: Arc<Entity>,
     /// Rows up to and with this one are taken already.
     pub behind: u64,
+    /// The mark of what is taken, when the file has another etag since.
+    pub mark: Option<u64>,
+    /// Whether the file was written to a moment ago, so that a last line without an end may go on.
+    pub young: bool,
     /// About how many bytes of memory a batch may take.
     pub bytes_max: usize,
 }
@@ -79,11 +90,17 @@ impl Job {
 
     /// The decompressed bytes.
     pub fn input(&self) -> Result<Box<dyn Read + Send>> {
+        self.text().map(|(input, _)| input)
+    }
+
+    /// The decompressed bytes, and whether a last line without an end is to be left for a later run. What a compressed
+    /// stream holds is whole when the stream is.
+    pub fn text(&self) -> Result<(Box<dyn Read + Send>, bool)> {
         let raw = self.opened.reader()?;
         let (codec, reader) = decompress(raw, self.options.compression).map_err(|e| self.opened.error(e))?;
         Ok(match codec {
-            Codec::Plain => reader,
-            codec => Box::new(Named { reader, codec, bytes: 0 }),
+            Codec::Plain => (reader, self.young),
+            codec => (Box::new(Named { reader, codec, bytes: 0 }), false),
         })
     }
 

@@ -3,6 +3,7 @@
 use super::list::Found;
 use super::mark;
 use super::options::{OnReplaced, Options};
+use super::trouble::Troubles;
 use crate::spec::Progress;
 use kernel::clock::Timestamp;
 use kernel::{Error, Point, Positions, Result};
@@ -10,13 +11,13 @@ use kernel::{Error, Point, Positions, Result};
 /// What to do with a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Take what is behind this line or row; when the etag is another one, only if the text up to there has this mark.
+    /// Take what is behind this line or row; when the etag is another one, only if the content up to there has this mark.
     Take { behind: u64, mark: Option<u64> },
     /// Nothing is left of it.
     Taken,
     /// Written to a moment ago.
     Settling,
-    /// Taken before under another etag.
+    /// Taken before under another etag, and what was taken can't be compared.
     Replaced,
 }
 
@@ -24,10 +25,11 @@ impl Step {
     pub fn of(found: &Found, taken: &Positions, options: &Options, now: Timestamp) -> Result<Self> {
         let (behind, mark) = match taken.get(&found.partition) {
             None => (0, None),
-            Some(Point::File { etag, done: true, .. }) if *etag == found.etag => return Ok(Step::Taken),
-            Some(Point::File { done: true, .. }) => return Ok(Step::Replaced),
-            Some(Point::File { etag, row, .. }) => match mark::take_apart(etag) {
+            Some(Point::File { etag, row, done }) => match mark::take_apart(etag) {
+                (etag, _) if etag == found.etag && *done => return Ok(Step::Taken),
                 (etag, _) if etag == found.etag => (*row, None),
+                // It had nothing to take.
+                _ if *row == 0 => (0, None),
                 (_, Some(mark)) => (*row, Some(mark)),
                 (_, None) => return Ok(Step::Replaced),
             },
@@ -58,7 +60,7 @@ pub struct Todo {
     pub found: Found,
     /// The line or row behind which to go on.
     pub behind: u64,
-    /// What the text up to there must have, for the file changed since.
+    /// What the content up to there must have, for the file changed since.
     pub mark: Option<u64>,
 }
 
@@ -68,44 +70,43 @@ impl Todo {
     }
 }
 
-/// The files to read now, in order. Stops at replaced files before any other is read, so that the error does not depend
-/// on their order.
+/// The files to read now, in order. Those that nobody said what to do with are trouble, and the others are read.
 pub fn to_read(
     files: impl IntoIterator<Item = Found>,
     taken: &Positions,
     options: &Options,
     now: Timestamp,
+    troubles: &mut Troubles,
 ) -> Result<Vec<Todo>> {
     let mut todo = Vec::new();
-    let mut replaced = Vec::new();
     for found in files {
         match Step::of(&found, taken, options, now)? {
             Step::Take { behind, mark } => todo.push(Todo { found, behind, mark }),
             Step::Taken => {}
             Step::Settling => tracing::info!(file = found.partition, "written to a moment ago; left for a later run"),
             Step::Replaced => match options.on_replaced {
-                OnReplaced::Error => replaced.push(found.partition),
+                OnReplaced::Error => troubles.add_unknown(found.partition),
                 OnReplaced::NewVersion => todo.push(Todo::whole(found)),
                 OnReplaced::Ignore => note_ignored(&found.partition),
             },
         }
     }
-    if replaced.is_empty() { Ok(todo) } else { Err(replaced_error(&replaced)) }
+    Ok(todo)
+}
+
+/// A last line without an end may go on for so long after a file was written to.
+const TAIL_SECONDS: i64 = 2;
+/// A time further ahead than clocks differ is somebody's invention, and tells nothing.
+const SKEW_SECONDS: i64 = 60;
+
+/// Whether a file was written to a moment ago.
+pub fn is_young(modified: i64, now: Timestamp) -> bool {
+    let age = now.0.saturating_sub(modified);
+    (-SKEW_SECONDS * 1_000_000..TAIL_SECONDS * 1_000_000).contains(&age)
 }
 
 pub fn note_ignored(partition: &str) {
     tracing::info!(file = partition, "replaced since it was taken; ignored");
-}
-
-pub fn replaced_error(names: &[String]) -> Error {
-    let shown = names.iter().take(5).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let more = if names.len() > 5 { format!(" and {} more", names.len() - 5) } else { String::new() };
-    Error::data(
-        format!("read {shown}{more}"),
-        "the content changed since it was taken. Say what that means: put the old content back under this name and the \
-         new under another, or set `on_replaced: new_version` to read it again from its start as further rows, or \
-         `on_replaced: ignore` to leave it",
-    )
 }
 
 #[cfg(test)]
@@ -146,22 +147,38 @@ mod tests {
     #[test]
     fn a_file_with_a_mark_is_looked_at_before_it_counts_as_replaced() {
         let mut taken = Positions::new();
-        taken.set("a.csv", Point::File { etag: mark::put_behind("v1", Some(5)), row: 7, done: false });
-        let step = |etag| Step::of(&found(etag), &taken, &Options::default(), Timestamp(0)).expect("a step");
-        assert_eq!(step("v1"), Step::Take { behind: 7, mark: None });
-        assert_eq!(step("v2"), Step::Take { behind: 7, mark: Some(5) });
+        for done in [false, true] {
+            taken.set("a.csv", Point::File { etag: mark::put_behind("v1", Some(5)), row: 7, done });
+            let step = |etag| Step::of(&found(etag), &taken, &Options::default(), Timestamp(0)).expect("a step");
+            assert_eq!(step("v1"), if done { Step::Taken } else { Step::Take { behind: 7, mark: None } });
+            assert_eq!(step("v2"), Step::Take { behind: 7, mark: Some(5) });
+        }
+    }
+
+    #[test]
+    fn a_file_of_which_nothing_was_taken_is_new_under_any_etag() {
+        let step = Step::of(&found("v2"), &taken(0, true), &Options::default(), Timestamp(0)).expect("a step");
+        assert_eq!(step, Step::Take { behind: 0, mark: None });
     }
 
     #[test]
     fn a_replaced_file_follows_the_policy() {
         let with = |on_replaced| {
-            let options = Options { on_replaced, ..Options::default() };
-            to_read([found("v2")], &taken(7, false), &options, Timestamp(0))
+            let (options, mut troubles) = (Options { on_replaced, ..Options::default() }, Troubles::default());
+            let todo = to_read([found("v2")], &taken(7, false), &options, Timestamp(0), &mut troubles);
+            (todo.expect("files"), troubles.tell())
         };
-        let error = with(OnReplaced::Error).err().expect("an error");
-        assert!(error.to_string().contains("`a.csv`") && error.to_string().contains("new_version"), "{error}");
-        assert_eq!(with(OnReplaced::NewVersion).expect("files")[0].behind, 0);
-        assert!(with(OnReplaced::Ignore).expect("files").is_empty());
+        let (todo, error) = with(OnReplaced::Error);
+        let told = error.expect("an error").to_string();
+        assert!(todo.is_empty() && told.contains("`a.csv`") && told.contains("new_version"), "{told}");
+        assert_eq!(with(OnReplaced::NewVersion).0[0].behind, 0);
+        assert!(with(OnReplaced::Ignore).0.is_empty());
+    }
+
+    #[test]
+    fn a_time_in_the_future_makes_no_file_young() {
+        let young = |age: i64| is_young(1_000_000_000, Timestamp(1_000_000_000 + age * 1_000_000));
+        assert_eq!([young(0), young(1), young(2), young(-1), young(-3600)], [true, true, false, true, false]);
     }
 
     #[test]

@@ -122,6 +122,8 @@ impl Reading<'_> {
             options: Arc::new(options),
             entity: Arc::new(self.entity),
             behind: self.behind,
+            mark: None,
+            young: false,
             bytes_max: self.bytes_max,
         };
         let mut rows = job.rows()?;

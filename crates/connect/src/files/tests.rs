@@ -3,11 +3,13 @@
 use super::source::Files;
 use super::testing::{entity, opening, pull, pull_into};
 use crate::spec::Progress;
+use kernel::clock::ManualClock;
 use kernel::source::Source;
 use kernel::{Kind, Point, Positions, Result};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 /// A project folder with files in it.
 struct Project(tempfile::TempDir);
@@ -34,6 +36,26 @@ impl Project {
         let opening = opening(self.path(), options, entity(&["id", "v"]), taken.clone());
         pull(&mut Files::open(opening)?, taken).await
     }
+
+    /// A run so many seconds after the file was written to.
+    async fn run_after(&self, seconds: i64, file: &str, taken: &mut Positions) -> Result<Vec<String>> {
+        let written = std::fs::metadata(self.path().join(file)).and_then(|meta| meta.modified()).expect("a time");
+        let written = written.duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_micros() as i64;
+        let mut opening = opening(self.path(), json!({ "path": "*" }), entity(&["id", "v"]), taken.clone());
+        opening.clock = Arc::new(ManualClock::at(written + seconds * 1_000_000));
+        pull(&mut Files::open(opening)?, taken).await
+    }
+
+    /// Another time of writing, and so another etag.
+    fn touch(&self, name: &str, seconds: u64) {
+        let file = std::fs::File::options().write(true).open(self.path().join(name)).expect("the file");
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(2_000_000_000 + seconds);
+        file.set_modified(time).expect("another time");
+    }
+}
+
+fn is_done(taken: &Positions, file: &str) -> bool {
+    matches!(taken.get(file), Some(Point::File { done: true, .. }))
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -251,18 +273,163 @@ async fn a_file_moved_away_while_it_is_read_is_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn an_error_leaves_the_source_where_the_last_batch_ended() {
-    let project = Project::new(&[("a.csv", b"id,v\n1,a\n"), ("b.parquet", b"no parquet"), ("c.csv", b"id,v\n3,c\n")]);
+async fn a_bad_file_does_not_stop_its_neighbours_and_is_told_at_the_end() {
+    let project = Project::new(&[
+        ("a.csv", b"id,v\n1,a\n"),
+        ("b.parquet", b"no parquet"),
+        ("c.csv", b"id,v\n3,c\n"),
+        ("d.csv", &[0; 100]),
+        ("e.csv.gz", &gzip(&lines(0..1000))[..500]),
+        ("f.csv", b"id,v\n6,f\n"),
+    ]);
     let (options, mut taken) = (json!({ "path": "*" }), Positions::new());
     let opening = opening(project.path(), options, entity(&[]), Positions::new());
     let mut source = Files::open(opening).expect("a source");
+    let mut rows = Vec::new();
     for _ in 0..2 {
-        let error = pull(&mut source, &mut taken).await.expect_err("no parquet");
-        assert!(error.to_string().contains("b.parquet"), "{error}");
+        let error = pull_into(&mut source, &mut taken, &mut rows).await.expect_err("no parquet");
+        let told = error.to_string();
+        assert!(["3 files", "b.parquet", "d.csv", "e.csv.gz"].iter().all(|part| told.contains(part)), "{told}");
+        assert_eq!(error.kind, Kind::Data);
+        assert_eq!(rows, ["1|a|", "3|c|", "6|f|"]);
     }
-    assert_eq!(taken.len(), 1);
-    std::fs::remove_file(project.path().join("b.parquet")).expect("removed");
-    assert_eq!(pull(&mut source, &mut taken).await.expect("rows"), ["3|c|"]);
+    assert_eq!(taken.len(), 3);
+    for bad in ["b.parquet", "d.csv"] {
+        std::fs::remove_file(project.path().join(bad)).expect("removed");
+    }
+    project.write("e.csv.gz", &gzip(b"id,v\n5,e\n"));
+    assert_eq!(pull(&mut source, &mut taken).await.expect("rows"), ["5|e|"]);
+}
+
+#[tokio::test]
+async fn a_replaced_file_does_not_stop_its_neighbours() {
+    let project = Project::new(&[("a.csv", b"id,v\n1,a\n"), ("b.csv", b"id,v\n2,b\n")]);
+    let (options, mut taken) = (json!({ "path": "*" }), Positions::new());
+    project.run(options.clone(), &mut taken).await.expect("rows");
+    project.write("a.csv", b"id,v\n7,other\n");
+    project.write("c.csv", b"id,v\n3,c\n");
+    let error = project.run(options.clone(), &mut taken).await.expect_err("replaced");
+    assert!(error.to_string().contains("`a.csv`: the content changed"), "{error}");
+    assert!(is_done(&taken, "c.csv"), "{taken:?}");
+    // Its old content put back, all is well.
+    project.write("a.csv", b"id,v\n1,a\n");
+    assert_eq!(project.run(options, &mut taken).await.expect("rows"), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_file_that_was_written_on_is_taken_on_where_it_ended() {
+    let header: (Vec<u8>, Vec<u8>) = (b"id,v\n".to_vec(), b"id,v\n1,a\n".to_vec());
+    let zip = |(before, after): (&[u8], &[u8])| (gzip(before), [gzip(before), gzip(&after[before.len()..])].concat());
+    let quoted: (&[u8], &[u8]) = (b"id,v\n1,\"a\nb\"\n\n", b"id,v\n1,\"a\nb\"\n\n2,b\n");
+    for (name, (before, after), expected) in [
+        ("a.csv", header, vec!["1|a|"]),
+        ("a.csv", (Vec::new(), b"id,v\n1,a\n".to_vec()), vec!["1|a|"]),
+        ("a.csv", (quoted.0.to_vec(), quoted.1.to_vec()), vec!["2|b|"]),
+        ("a.csv", (b"id,v\n1,a".to_vec(), b"id,v\n1,a\n2,b\n".to_vec()), vec!["2|b|"]),
+        ("a.csv", (b"id,v\r\n1,a".to_vec(), b"id,v\r\n1,a\r\n2,b".to_vec()), vec!["2|b|"]),
+        ("a.csv.gz", zip(quoted), vec!["2|b|"]),
+        ("a.ndjson", (b"{\"id\":1}\n".to_vec(), b"{\"id\":1}\n{\"id\":2}\n".to_vec()), vec!["2|∅|"]),
+        ("a.json", (b"[{\"id\":1}]".to_vec(), b"[\n {\"id\":1},\n {\"id\":2}\n]".to_vec()), vec!["2|∅|"]),
+        ("a.json", (b"{\n\"id\":1}".to_vec(), b"{\n\"id\":1} {\"id\":2}".to_vec()), vec!["2|∅|"]),
+    ] {
+        let project = Project::new(&[(name, &before)]);
+        let (options, mut taken) = (json!({ "path": "*" }), Positions::new());
+        project.run(options.clone(), &mut taken).await.expect("rows");
+        assert!(is_done(&taken, name));
+        project.write(name, &after);
+        assert_eq!(project.run(options.clone(), &mut taken).await.expect("rows"), expected, "{name}");
+        assert_eq!(project.run(options, &mut taken).await.expect("rows"), [""; 0], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_grows_between_runs_is_taken_once() {
+    let text = lines(0..100);
+    let project = Project::new(&[]);
+    let (options, mut taken, mut rows) = (json!({ "path": "*", "batch_rows_max": 3 }), Positions::new(), Vec::new());
+    for length in (5..text.len()).step_by(137) {
+        let whole = text[..length].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        project.write("a.csv", &text[..whole]);
+        rows.extend(project.run(options.clone(), &mut taken).await.expect("rows"));
+    }
+    project.write("a.csv", &text);
+    rows.extend(project.run(options.clone(), &mut taken).await.expect("rows"));
+    let ids: Vec<_> = rows.iter().map(|row| row.split('|').next().expect("an id").to_owned()).collect();
+    assert_eq!(ids, (0..100).map(|id| id.to_string()).collect::<Vec<_>>());
+
+    // A line that was taken as whole and then goes on is another line.
+    let (project, mut taken) = (Project::new(&[("a.csv", &text[..15])]), Positions::new());
+    project.run(options.clone(), &mut taken).await.expect("rows");
+    project.write("a.csv", &text);
+    project.run(options, &mut taken).await.expect_err("a cut line was taken");
+}
+
+#[tokio::test]
+async fn the_same_content_is_nothing_new_and_no_error() {
+    let names = ["pyarrow.parquet", "polars.arrow", "pyarrow.arrows", "fastavro-snappy.avro"];
+    let project = Project::new(&[
+        ("a.csv", &lines(0..100)),
+        ("b.csv.gz", &gzip(b"id,v\n1,a\n2,b")),
+        ("c.ndjson", b"{\"id\":1}\n{\n"),
+        ("d.json", b"[{\"id\":1},{\"id\":2}]"),
+        ("e.csv", b""),
+        ("f.csv", b"id,v\n"),
+        ("g.csv", b"\n\n"),
+        ("h.csv", b"id,v\n1,caf\xe9\n2,\"open\n3,x\n"),
+    ]);
+    for name in names {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+        std::fs::copy(from, project.path().join(name)).expect("copied");
+    }
+    let files: Vec<_> = std::fs::read_dir(project.path()).expect("the folder").map(|e| e.expect("an entry")).collect();
+    let (options, mut taken) = (json!({ "path": "*", "batch_rows_max": 7 }), Positions::new());
+    assert!(project.run(options.clone(), &mut taken).await.expect("rows").len() > 100);
+    for times in 1..3 {
+        files.iter().for_each(|file| project.touch(file.file_name().to_str().expect("a name"), times));
+        let opening = opening(project.path(), options.clone(), entity(&["id", "v"]), taken.clone());
+        let files_with_nothing = ["e.csv", "g.csv"];
+        let pending = super::source::pending(&opening).await.expect("a plan");
+        assert!(pending.iter().all(|p| files_with_nothing.contains(&p.partition.as_str())), "{pending:?}");
+        assert_eq!(project.run(options.clone(), &mut taken).await.expect("rows"), [""; 0]);
+        // The new etag is known from then on, and nothing is read again.
+        let opening = super::testing::opening(project.path(), options.clone(), entity(&["id", "v"]), taken.clone());
+        assert!(Files::open(opening).expect("a source").next(1 << 20).await.expect("no batch").is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_last_line_without_an_end_waits_when_the_file_is_young() {
+    for (name, cut, whole, first, rest) in [
+        ("a.csv", "id,v\n1,aaa\n2,b", "id,v\n1,aaa\n2,bbbb\n3,c\n", vec!["1|aaa|"], vec!["2|bbbb|", "3|c|"]),
+        ("a.csv", "id,v\n1,aaa\n2,\"b\n", "id,v\n1,aaa\n2,\"b\n\"\n", vec!["1|aaa|"], vec!["2|b\n|"]),
+        ("a.csv", "id,va", "id,vaa\n1,a\n", vec![], vec!["1|a|"]),
+        ("a.csv", "id,v\n1", "id,v\n1,a\n", vec![], vec!["1|a|"]),
+        ("a.ndjson", "{\"id\":1}\n{\"id\":2", "{\"id\":1}\n{\"id\":22}\n", vec!["1|∅|"], vec!["22|∅|"]),
+    ] {
+        let project = Project::new(&[(name, cut.as_bytes())]);
+        let mut taken = Positions::new();
+        for expected in [first, vec![]] {
+            assert_eq!(project.run_after(1, name, &mut taken).await.expect("rows"), expected, "{cut:?}");
+            assert!(!is_done(&taken, name), "{taken:?}");
+        }
+        project.write(name, whole.as_bytes());
+        assert_eq!(project.run_after(1, name, &mut taken).await.expect("rows"), rest, "{cut:?}");
+        assert!(is_done(&taken, name), "{taken:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_old_file_is_whole_without_a_last_line_end() {
+    let project = Project::new(&[("a.csv", b"id,v\n1,a\n2,b")]);
+    let mut taken = Positions::new();
+    assert_eq!(project.run_after(1, "a.csv", &mut taken).await.expect("rows"), ["1|a|"]);
+    assert_eq!(project.run_after(3, "a.csv", &mut taken).await.expect("rows"), ["2|b|"]);
+    assert!(is_done(&taken, "a.csv"));
+    // Touched, it is young again, and still has nothing new.
+    project.touch("a.csv", 0);
+    assert_eq!(project.run_after(1, "a.csv", &mut taken).await.expect("rows"), [""; 0]);
+    let project = Project::new(&[("a.csv.gz", &gzip(b"id,v\n1,a"))]);
+    assert_eq!(project.run_after(0, "a.csv.gz", &mut Positions::new()).await.expect("rows"), ["1|a|"]);
 }
 
 #[tokio::test]

@@ -11,6 +11,21 @@ use arrow::datatypes::{DataType, Field, FieldRef};
 use arrow::record_batch::RecordBatch;
 use std::sync::Arc;
 
+/// A name with so many digits may be somebody's number or date.
+const DIGITS_MAX: usize = 5;
+
+/// A name longer than this, in characters, may be a text.
+const NAME_MAX: usize = 64;
+
+/// A column that the contract does not name, as it may be told of.
+struct Stranger {
+    /// Its place, and its name unless that may be a value: a file without a header has a record there.
+    shown: String,
+    is_named: bool,
+    /// How many columns the contract does not name.
+    strangers: usize,
+}
+
 impl Gate {
     /// Does with them what the contract says; gives the columns that `evolve` takes in.
     pub(super) fn meet_strangers(
@@ -19,19 +34,25 @@ impl Gate {
         violations: &mut Violations,
     ) -> Result<Vec<(FieldRef, ArrayRef)>> {
         let mut evolved = Vec::new();
-        for (field, values) in batch.schema().fields().iter().zip(batch.columns()) {
-            let name = field.name();
-            if self.place(name).is_some() || STAMPS.contains(&name.as_str()) {
-                continue;
-            }
+        let schema = batch.schema();
+        let is_stranger = |name: &str| self.place(name).is_none() && !STAMPS.contains(&name);
+        let places: Vec<usize> = (0..batch.num_columns()).filter(|at| is_stranger(schema.field(*at).name())).collect();
+        // Where no column is known, the first record may stand in the header's place, word by word.
+        let is_header = places.len() < batch.num_columns();
+        for at in &places {
+            let (name, values) = (schema.field(*at).name(), batch.column(*at));
+            let (place, is_named) = (format!("{} of {}", at + 1, batch.num_columns()), is_header && is_plain(name));
+            let shown = if is_named { format!("column `{name}` ({place})") } else { format!("column {place}") };
+            let stranger = Stranger { shown, is_named, strangers: places.len() };
             // A file that lacks its header has a record there.
             if self.screen.is_personal(name) {
-                return Err(self.refusal("a new column", "its name looks like personal data: is the header missing?"));
+                return Err(self.refusal(&stranger, "its name looks like personal data: is the header missing?"));
             }
             match self.entity.schema_change {
-                SchemaChange::Freeze => return Err(self.stranger(name)),
+                SchemaChange::Freeze => return Err(self.stranger(name, &stranger)),
                 SchemaChange::Quarantine => violations.mark(&is_there(values)?, || {
-                    Cause::new("schema", Some(name), "the contract does not name this column")
+                    let column = if is_named { name } else { &stranger.shown };
+                    Cause::new("schema", Some(column), "the contract does not name this column")
                 }),
                 SchemaChange::Evolve => evolved.push(self.take_in(name, values)?),
             }
@@ -39,17 +60,23 @@ impl Gate {
         Ok(evolved)
     }
 
-    fn stranger(&self, name: &str) -> Error {
+    fn stranger(&self, name: &str, stranger: &Stranger) -> Error {
         let near = crate::suggest::nearest(name, self.entity.properties.iter().map(|p| p.name.as_str()));
         let near = near.map_or(String::new(), |near| format!(" (is it `{near}`?)"));
+        let header = match stranger.is_named {
+            true => "",
+            false => "; its name is not shown, for it may be a value: is the header missing?",
+        };
         let why = format!(
-            "the contract does not name it{near}: add it there, or state `schema_change: evolve` or `quarantine`"
+            "the contract does not name it{near}: add it there, or state `schema_change: evolve` or `quarantine`{header}"
         );
-        self.refusal(&format!("new column `{name}`"), &why)
+        self.refusal(stranger, &why)
     }
 
-    fn refusal(&self, what: &str, why: &str) -> Error {
-        Error::new(Kind::Contract, format!("{what} in `{}`", self.entity.name), why)
+    fn refusal(&self, stranger: &Stranger, why: &str) -> Error {
+        let Stranger { shown, strangers, .. } = stranger;
+        let count = if *strangers > 1 { format!("; {strangers} columns are new") } else { String::new() };
+        Error::new(Kind::Contract, format!("new {shown} in `{}`", self.entity.name), format!("{why}{count}"))
     }
 
     fn take_in(&mut self, name: &str, values: &ArrayRef) -> Result<(FieldRef, ArrayRef)> {
@@ -60,6 +87,21 @@ impl Gate {
         let text = if self.redacted.contains(name) { hidden(&text) } else { text };
         Ok((Arc::new(Field::new(name, DataType::Utf8View, true)), text))
     }
+}
+
+/// Whether a name can be nothing but a name: a word, or words with one kind of separator. People's names have blanks, and
+/// dates, numbers and addresses have digits, signs or several separators; so have some honest headers, which are told of
+/// by their place.
+fn is_plain(name: &str) -> bool {
+    let digits = name.chars().filter(char::is_ascii_digit).count();
+    let mut separators: Vec<char> = name.chars().filter(|c| ['_', '-', '.'].contains(c)).collect();
+    separators.dedup();
+    let is_word = |c: char| c.is_alphanumeric() || separators.contains(&c);
+    name.starts_with(|c: char| c.is_alphabetic() || c == '_')
+        && name.chars().all(is_word)
+        && separators.len() < 2
+        && digits < DIGITS_MAX
+        && name.chars().count() <= NAME_MAX
 }
 
 fn hidden(values: &ArrayRef) -> ArrayRef {

@@ -1,6 +1,7 @@
 //! What every implementation of a trait must pass.
 
 pub mod clock;
+pub mod engine;
 pub mod keys;
 pub mod ledger;
 pub mod mask;

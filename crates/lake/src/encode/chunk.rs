@@ -58,6 +58,7 @@ pub(super) struct Chunk<E> {
     rows: usize,
     nulls: usize,
     encodings: Vec<Encoding>,
+    compression: Compression,
     body: Vec<u8>,
     codes: Vec<u32>,
     snappy: snap::raw::Encoder,
@@ -81,6 +82,7 @@ impl<E: Encode> Chunk<E> {
             rows: 0,
             nulls: 0,
             encodings: Vec::new(),
+            compression: Compression::SNAPPY,
             body: Vec::new(),
             codes: Vec::new(),
             snappy: snap::raw::Encoder::new(),
@@ -166,7 +168,7 @@ impl<E: Encode> Chunk<E> {
 
     fn put_data(&mut self, rows: usize, encoding: Encoding) -> Result<()> {
         let page = Page::DataPage {
-            buf: compressed(&mut self.snappy, &self.body)?,
+            buf: self.compressed(self.pages.bytes_written() == 0)?,
             num_values: rows as u32,
             encoding,
             def_level_encoding: Encoding::RLE,
@@ -189,7 +191,7 @@ impl<E: Encode> Chunk<E> {
             self.body.clear();
             self.encode.dictionary(&mut self.body);
             let page = Page::DictionaryPage {
-                buf: compressed(&mut self.snappy, &self.body)?,
+                buf: self.compressed(false)?,
                 num_values: self.encode.entries() as u32,
                 encoding: Encoding::PLAIN,
                 is_sorted: false,
@@ -201,11 +203,13 @@ impl<E: Encode> Chunk<E> {
         let mut bytes = bytes.into_inner()?;
         bytes.extend(std::mem::replace(&mut self.pages, TrackedWrite::new(Vec::new())).into_inner()?);
         let mut encodings = std::mem::take(&mut self.encodings);
-        encodings.extend([Encoding::RLE].into_iter().chain(
-            (has_dictionary && !encodings.contains(&Encoding::PLAIN)).then_some(Encoding::PLAIN),
-        ));
+        encodings.extend(
+            [Encoding::RLE]
+                .into_iter()
+                .chain((has_dictionary && !encodings.contains(&Encoding::PLAIN)).then_some(Encoding::PLAIN)),
+        );
         let metadata = ColumnChunkMetaData::builder(self.descr.clone())
-            .set_compression(Compression::SNAPPY)
+            .set_compression(self.compression)
             .set_encodings(encodings)
             .set_total_compressed_size(bytes.len() as i64)
             .set_total_uncompressed_size(self.raw_bytes as i64)
@@ -223,12 +227,22 @@ impl<E: Encode> Chunk<E> {
             offset_index: None,
         };
         self.encode.forget();
+        self.compression = Compression::SNAPPY;
         (self.has_dictionary, self.raw_bytes, self.rows, self.nulls) = (true, 0, 0, 0);
         Ok(Closed { bytes: Bytes::from(bytes), result })
     }
-}
 
-fn compressed(snappy: &mut snap::raw::Encoder, body: &[u8]) -> Result<Bytes> {
-    let compressed = snappy.compress_vec(body).map_err(|e| ParquetError::External(Box::new(e)))?;
-    Ok(Bytes::from(compressed))
+    /// The body as it is stored. The first page decides for its chunk, where all pages are stored alike: packed codes of
+    /// values without order don't get smaller.
+    fn compressed(&mut self, is_first: bool) -> Result<Bytes> {
+        if self.compression == Compression::UNCOMPRESSED {
+            return Ok(Bytes::copy_from_slice(&self.body));
+        }
+        let compressed = self.snappy.compress_vec(&self.body).map_err(|e| ParquetError::External(Box::new(e)))?;
+        if is_first && compressed.len() * 20 > self.body.len() * 19 {
+            self.compression = Compression::UNCOMPRESSED;
+            return Ok(Bytes::copy_from_slice(&self.body));
+        }
+        Ok(Bytes::from(compressed))
+    }
 }

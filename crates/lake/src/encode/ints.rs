@@ -44,7 +44,13 @@ const SLOTS_MIN: usize = 256;
 impl Ints {
     pub fn new(descr: &ColumnDescPtr) -> Self {
         let seed = RandomState::new().hash_one(descr.path().string()) | 1;
-        Self { is_narrow: descr.physical_type() == Type::INT32, bounds: None, seed, slots: Vec::new(), entries: Vec::new() }
+        Self {
+            is_narrow: descr.physical_type() == Type::INT32,
+            bounds: None,
+            seed,
+            slots: Vec::new(),
+            entries: Vec::new(),
+        }
     }
 
     fn slot(&self, value: i64) -> usize {
@@ -142,11 +148,15 @@ impl Encode for Ints {
         match self.is_narrow {
             true => {
                 let (least, most) = (self.bounds.map(|b| b.0 as i32), self.bounds.map(|b| b.1 as i32));
-                ValueStatistics::new(least, most, None, Some(nulls), false).with_backwards_compatible_min_max(true).into()
+                ValueStatistics::new(least, most, None, Some(nulls), false)
+                    .with_backwards_compatible_min_max(true)
+                    .into()
             }
             false => {
                 let (least, most) = (self.bounds.map(|b| b.0), self.bounds.map(|b| b.1));
-                ValueStatistics::new(least, most, None, Some(nulls), false).with_backwards_compatible_min_max(true).into()
+                ValueStatistics::new(least, most, None, Some(nulls), false)
+                    .with_backwards_compatible_min_max(true)
+                    .into()
             }
         }
     }

@@ -300,9 +300,10 @@ fn has_own_shape(field: &Field, depth: usize) -> bool {
 fn leaves_of(data_type: &DataType) -> usize {
     match data_type {
         DataType::Struct(fields) => fields.iter().map(|field| leaves_of(field.data_type())).sum(),
-        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) | DataType::Map(item, _) => {
-            leaves_of(item.data_type())
-        }
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::Map(item, _) => leaves_of(item.data_type()),
         _ => 1,
     }
 }

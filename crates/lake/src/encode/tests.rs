@@ -80,10 +80,8 @@ fn batch(rows: usize, spread: Spread, seed: u64) -> RecordBatch {
     let dice = &mut fastrand::Rng::with_seed(seed);
     let narrow = |numbers: Vec<Option<i64>>| numbers.into_iter().map(|n| n.map(|n| n as i32));
     let some: Vec<bool> = (0..rows).map(|_| spread.missing == 0 || dice.u64(..spread.missing) > 0).collect();
-    let pair = Fields::from(vec![
-        Field::new("word", DataType::Utf8View, true),
-        Field::new("number", DataType::Int64, true),
-    ]);
+    let pair =
+        Fields::from(vec![Field::new("word", DataType::Utf8View, true), Field::new("number", DataType::Int64, true)]);
     let pairs = StructArray::new(
         pair,
         vec![
@@ -105,8 +103,14 @@ fn batch(rows: usize, spread: Spread, seed: u64) -> RecordBatch {
         ("amount", Arc::new(decimals(numbers(rows, spread, dice), 18))),
         ("wide", Arc::new(decimals(numbers(rows, spread, dice), 38))),
         ("word", Arc::new(StringViewArray::from_iter(words(rows, spread, dice)))),
-        ("bytes", Arc::new(BinaryViewArray::from_iter(words(rows, spread, dice).into_iter().map(|w| w.map(Vec::from))))),
-        ("float", Arc::new(Float64Array::from_iter(numbers(rows, spread, dice).into_iter().map(|n| n.map(|n| n as f64))))),
+        (
+            "bytes",
+            Arc::new(BinaryViewArray::from_iter(words(rows, spread, dice).into_iter().map(|w| w.map(Vec::from)))),
+        ),
+        (
+            "float",
+            Arc::new(Float64Array::from_iter(numbers(rows, spread, dice).into_iter().map(|n| n.map(|n| n as f64)))),
+        ),
         ("flag", Arc::new(BooleanArray::from(some))),
         ("pair", Arc::new(pairs)),
         ("list", Arc::new(lists)),
@@ -152,7 +156,8 @@ fn a_part_of_a_batch_and_no_row_at_all_come_back() {
 #[test]
 fn a_row_group_ends_at_a_million_rows_and_each_has_its_own_dictionary() {
     let rows = GROUP_ROWS_MAX / 2 + 100;
-    let column = |from: i64| -> ArrayRef { Arc::new((0..rows as i64).map(|row| Some(from + row % 77)).collect::<Int64Array>()) };
+    let column =
+        |from: i64| -> ArrayRef { Arc::new((0..rows as i64).map(|row| Some(from + row % 77)).collect::<Int64Array>()) };
     let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]));
     let batches: Vec<RecordBatch> =
         (0..3).map(|part| RecordBatch::try_new(schema.clone(), vec![column(part * 1000)]).expect("a batch")).collect();

@@ -1,16 +1,20 @@
 //! Models from text to checked plans: every fault of every model at once, no data file opened.
 
+use super::checks;
 use super::header::{Header, Write};
 use super::lineage::{Lineage, of_plan};
+use super::shape::{self, Shape};
 use crate::schema::{delta_schema, kept_schema};
 use crate::sql::{Catalog, SqlEngine, explain, pin_versions, plan};
+use crate::table::At;
 use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::TableReference;
 use datafusion::datasource::empty::EmptyTable;
-use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::resolve::resolve_table_references;
 use kernel::diagnostic::Diagnostic;
 use kernel::draft::{Draft, Env, read_header};
+use kernel::gate::quarantine_schema;
 use kernel::name::TableName;
 use kernel::suggest;
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,13 +37,16 @@ pub struct Model {
     /// The whole file.
     pub text: String,
     pub sql: String,
-    /// The tables it reads, in the order it names them.
+    /// The tables that must be made before it: those it reads, then those that only its checks ask.
     pub inputs: Vec<TableName>,
+    /// The tables its query reads, in the order it names them.
+    pub reads: Vec<TableName>,
+    /// Of these, the ones that it reads at one version that its text names; they never have anything new.
+    pub(super) pinned: BTreeMap<TableName, At>,
     /// The table's schema.
     pub schema: SchemaRef,
     pub lineage: Lineage,
-    /// Whether each output row is made of one row of its first table: then `append` can take new rows alone.
-    pub is_row_wise: bool,
+    pub(super) shape: Shape,
     /// Hash of header and query.
     pub fingerprint: String,
 }
@@ -48,7 +55,10 @@ struct Parsed<'a> {
     source: &'a ModelFile,
     draft: Draft<Header>,
     start: usize,
-    inputs: Vec<TableName>,
+    reads: Vec<TableName>,
+    pinned: BTreeMap<TableName, At>,
+    /// What its checks ask beside the table itself.
+    asked: Vec<TableName>,
 }
 
 /// Compiles all models over base tables (bronze, by their contracts). Models over `broken` tables, whose own faults are
@@ -77,13 +87,14 @@ pub async fn compile(
     let mut catalog = Catalog::default();
     for (name, schema) in base {
         catalog.give(name.clone(), Arc::new(EmptyTable::new(kept_schema(schema))));
+        catalog.give(name.quarantine(), Arc::new(EmptyTable::new(quarantine_schema()))); // for checks
     }
     let mut models: Vec<Model> = Vec::new();
     for name in order {
         let Some(model) = parsed.get(&name) else { continue };
-        let ready =
-            model.inputs.iter().all(|input| base.contains_key(input) || models.iter().any(|m| m.name == *input));
-        if !ready {
+        let is_ready = |input: &TableName| base.contains_key(input) || models.iter().any(|m| m.name == *input);
+        let asked = model.asked.iter().filter(|asked| known.contains(asked)); // others are faults of the check
+        if !model.reads.iter().chain(asked).all(is_ready) {
             continue; // its input's own fault is reported
         }
         match plan_model(engine, &catalog, model, &known).await {
@@ -122,22 +133,42 @@ fn parse<'a>(source: &'a ModelFile, env: Env) -> Result<Parsed<'a>, Vec<Diagnost
     {
         return Err(fault("a model is a `select`; how it is written is said in its header".into(), None, None));
     }
-    let (tables, _) =
-        resolve_table_references(&statement, true).map_err(|e| fault(explain(&e, sql, &[]).message, None, None))?;
-    let mut inputs = Vec::new();
-    for table in &tables {
-        let (bare, _) = crate::sql::unpin_name(table.table());
-        let layer = table.schema().unwrap_or_default();
-        let Ok(name) = TableName::new(layer, bare) else {
+    let tables = named_tables(&statement).map_err(|e| fault(explain(&e, sql, &[]).message, None, None))?;
+    let mut read_at: BTreeMap<TableName, Vec<At>> = BTreeMap::new();
+    let mut reads = Vec::new();
+    for (table, name, at) in tables {
+        let Some(name) = name else {
+            let (bare, _) = crate::sql::unpin_name(table.table());
             let help = format!("write it with its layer, for example `silver.{bare}`");
             let span = find(sql, bare).map(|(a, b)| (a + start, b + start));
             return Err(fault(format!("`{table}` is not a table's name"), span, Some(help)));
         };
-        inputs.push(name);
+        if !reads.contains(&name) {
+            reads.push(name.clone());
+        }
+        read_at.entry(name).or_default().push(at);
     }
-    inputs.sort_by_key(|name| find(sql, &name.to_string()).map_or(usize::MAX, |(at, _)| at));
-    inputs.dedup();
-    Ok(Parsed { source, draft, start, inputs })
+    reads.sort_by_key(|name| find(sql, &name.to_string()).map_or(usize::MAX, |(at, _)| at));
+    let one_version = |(name, at): (TableName, Vec<At>)| match at[..] {
+        [first, ..] if first != At::Latest && at.iter().all(|other| *other == first) => Some((name, first)),
+        _ => None,
+    };
+    let pinned = read_at.into_iter().filter_map(one_version).collect();
+    let asked = checks::tables(&draft.value.checks, &source.name);
+    Ok(Parsed { source, draft, start, reads, pinned, asked })
+}
+
+/// The tables that a statement names, each with the version it is read at; without a name where it is no table of ours.
+pub(super) fn named_tables(
+    statement: &Statement,
+) -> datafusion::common::Result<Vec<(TableReference, Option<TableName>, At)>> {
+    let (tables, _) = resolve_table_references(statement, true)?;
+    let named = tables.into_iter().map(|table| {
+        let (bare, at) = crate::sql::unpin_name(table.table());
+        let name = TableName::new(table.schema().unwrap_or_default(), bare).ok();
+        (table, name, at)
+    });
+    Ok(named.collect())
 }
 
 fn find(sql: &str, word: &str) -> Option<(usize, usize)> {
@@ -145,6 +176,11 @@ fn find(sql: &str, word: &str) -> Option<(usize, usize)> {
 }
 
 impl Parsed<'_> {
+    /// What must be made before: what the query reads and what the checks ask.
+    fn inputs(&self) -> impl Iterator<Item = &TableName> {
+        self.reads.iter().chain(self.asked.iter().filter(|asked| !self.reads.contains(asked)))
+    }
+
     fn sql(&self) -> &str {
         self.source.text[self.start..].trim_end().trim_end_matches(';')
     }
@@ -156,7 +192,7 @@ impl Parsed<'_> {
 
 fn missing_inputs(model: &Parsed, known: &[TableName]) -> Vec<Diagnostic> {
     let names: Vec<String> = known.iter().map(ToString::to_string).collect();
-    let missing = model.inputs.iter().filter(|input| !known.contains(input));
+    let missing = model.reads.iter().filter(|input| !known.contains(input));
     missing
         .map(|input| {
             let help = suggest::hint(&input.to_string(), names.iter().map(String::as_str));
@@ -192,7 +228,7 @@ fn in_order(parsed: &BTreeMap<TableName, Parsed>) -> (Vec<TableName>, Vec<Diagno
             return;
         }
         path.push(name.clone());
-        for input in &model.inputs {
+        for input in model.inputs() {
             visit(input, parsed, path, order, faults);
         }
         path.pop();
@@ -225,18 +261,29 @@ async fn plan_model(
     let analysed = context.state().optimize(&planned).map_err(explained)?;
     let lineage = of_plan(&planned).map_err(explained)?;
     let schema = output_schema(model, &kept_schema(analysed.schema().as_arrow()))?;
-    let faults = header_faults(&model.draft, &schema);
+    let name = &model.source.name;
+    let mut with_own = catalog.clone();
+    with_own.give(name.clone(), Arc::new(EmptyTable::new(schema.clone())));
+    let mut faults = header_faults(&model.draft, &schema);
+    faults.extend(checks::misread(&model.draft, &with_own, known));
+    if faults.is_empty() {
+        faults = checks::unplanned(engine, with_own, &model.draft, name, known).await;
+    }
     if !faults.is_empty() {
         return Err(faults);
     }
+    let header = &model.draft.value;
+    let time = header.time.as_deref().filter(|_| header.write == Write::Incremental);
     Ok(Model {
-        name: model.source.name.clone(),
+        name: name.clone(),
         file: model.source.file.clone(),
-        header: model.draft.value.clone(),
+        header: header.clone(),
         text: model.source.text.clone(),
         sql: sql.to_owned(),
-        inputs: model.inputs.clone(),
-        is_row_wise: is_row_wise(&planned),
+        inputs: model.inputs().cloned().collect(),
+        reads: model.reads.clone(),
+        pinned: model.pinned.clone(),
+        shape: shape::of_plan(&planned, time).map_err(explained)?,
         schema,
         lineage,
         fingerprint: format!("{:016x}", twox_hash::XxHash64::oneshot(0, model.source.text.as_bytes())),
@@ -260,16 +307,23 @@ fn output_schema(model: &Parsed, schema: &SchemaRef) -> Result<SchemaRef, Vec<Di
             );
         }
     }
+    let is_scd2 = model.draft.value.write == Write::Scd2;
+    for own in super::scd2::VALIDITY.into_iter().filter(|_| is_scd2) {
+        if schema.fields().iter().any(|field| field.name().eq_ignore_ascii_case(own)) {
+            faults.push(
+                model
+                    .fault(find(model.sql(), own), format!("the query gives `{own}`, which `write: scd2` makes itself"))
+                    .help(Some("give it another name with `as`; `time: column` says since when a row holds")),
+            );
+        }
+    }
     if let Err(e) = delta_schema(schema) {
         faults.push(model.fault(None, e.to_string()));
     }
     if !faults.is_empty() {
         return Err(faults);
     }
-    match model.draft.value.write {
-        Write::Scd2 => Ok(super::scd2::with_validity(schema)),
-        _ => Ok(schema.clone()),
-    }
+    Ok(if is_scd2 { super::scd2::with_validity(schema) } else { schema.clone() })
 }
 
 /// Columns that the header names must be there, and what a way of writing needs must be said.
@@ -309,24 +363,11 @@ fn header_faults(draft: &Draft<Header>, schema: &SchemaRef) -> Vec<Diagnostic> {
     if let Some(needs) = needs {
         faults.push(draft.fault("write", format!("this way of writing {needs}")));
     }
-    if let (Write::Incremental, Some(time)) = (header.write, &header.time)
+    if let (Write::Incremental | Write::Scd2, Some(time)) = (header.write, &header.time)
         && let Ok(field) = schema.field_with_name(time)
         && !matches!(field.data_type(), DataType::Date32 | DataType::Timestamp(..))
     {
         faults.push(draft.fault("time", format!("`{time}` is {}, not a date or a timestamp", field.data_type())));
     }
     faults
-}
-
-/// Rows of the result come one by one from rows of the inputs: no aggregate, no window, no order that cuts.
-fn is_row_wise(plan: &LogicalPlan) -> bool {
-    let own = !matches!(
-        plan,
-        LogicalPlan::Aggregate(_)
-            | LogicalPlan::Window(_)
-            | LogicalPlan::Limit(_)
-            | LogicalPlan::Distinct(_)
-            | LogicalPlan::RecursiveQuery(_)
-    );
-    own && plan.inputs().into_iter().all(is_row_wise)
 }

@@ -1,12 +1,13 @@
 //! What is new in an input since it was consumed.
 
 use super::run::Pinned;
+use crate::sql::Catalog;
 use crate::table::{At, Table};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::empty::EmptyTable;
 use kernel::error::Result;
 use kernel::name::TableName;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// New rows of an input, by file.
@@ -25,7 +26,7 @@ pub(super) enum News {
 /// The inputs whose version moved since they were consumed, in the order the model names them.
 pub(super) fn changed<'a>(pinned: &'a Pinned<'_>) -> Vec<&'a TableName> {
     let moved = |name: &&TableName| pinned.consumed_of(name) != Some(&pinned.inputs[*name].as_input());
-    pinned.model.inputs.iter().filter(moved).collect()
+    pinned.model.reads.iter().filter(moved).collect()
 }
 
 /// Compares an input with the version that was consumed.
@@ -52,18 +53,36 @@ pub(super) async fn news(pinned: &Pinned<'_>, name: &TableName) -> Result<News> 
     })
 }
 
-/// Providers of the rows that came or went; `None` when that can't be told and all must be looked at.
-pub(super) async fn touched(pinned: &Pinned<'_>, name: &TableName) -> Result<Vec<Option<Arc<dyn TableProvider>>>> {
+/// Catalogs over which the query gives what an input's changed rows touch: with the rows that came beside the other inputs
+/// as they are, and with the rows that went beside the others as they were, for these are what they met. `None` when that
+/// can't be told.
+pub(super) async fn touched(pinned: &Pinned<'_>, name: &TableName) -> Result<Option<Vec<Catalog>>> {
     let now = &pinned.inputs[name];
     let engine = &pinned.run.engine;
+    let instead = |rows| BTreeMap::from([(name.clone(), rows)]);
     Ok(match news(pinned, name).await? {
-        News::Nothing => Vec::new(),
-        News::Added(files) => vec![Some(engine.provide(now, Some(files)).await?)],
-        News::Rewritten { before: None, .. } => vec![None],
+        News::Nothing => Some(Vec::new()),
+        News::Added(files) => Some(vec![pinned.catalog(instead(engine.provide(now, Some(files)).await?)).await?]),
+        News::Rewritten { before: None, .. } => None,
         News::Rewritten { before: Some(before), added, removed } => {
-            vec![Some(engine.provide(now, Some(added)).await?), Some(engine.provide(&before, Some(removed)).await?)]
+            let Some(others) = as_consumed(pinned).await? else { return Ok(None) };
+            let came = pinned.catalog(instead(engine.provide(now, Some(added)).await?)).await?;
+            let went = engine.provide(&before, Some(removed)).await?;
+            Some(vec![came, pinned.catalog_of(&others, instead(went)).await?])
         }
     })
+}
+
+/// All inputs at the versions that were consumed; `None` if one of them was made anew since.
+async fn as_consumed(pinned: &Pinned<'_>) -> Result<Option<BTreeMap<TableName, Table>>> {
+    let mut tables = BTreeMap::new();
+    for (name, now) in &pinned.inputs {
+        let Some(consumed) = pinned.consumed_of(name).filter(|input| input.id == now.id()) else { return Ok(None) };
+        let then = Table::open(pinned.run.engine.store(), name, At::Version(consumed.version)).await?;
+        let Some(then) = then else { return Ok(None) };
+        tables.insert(name.clone(), then);
+    }
+    Ok(Some(tables))
 }
 
 /// An input without a row.

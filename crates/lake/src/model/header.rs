@@ -23,7 +23,8 @@ pub struct Header {
     /// The columns that name a row, for `merge` and `scd2`.
     #[serde(default)]
     pub key: Vec<String>,
-    /// For `incremental`: the column that says to which part of the table a row belongs. For `scd2`: since when a row holds.
+    /// A date or a timestamp. For `incremental`: the column that says to which part of the table a row belongs. For `scd2`:
+    /// since when a row holds.
     #[serde(default)]
     pub time: Option<String>,
     /// For `incremental`: the size of the parts that are made anew.
@@ -40,13 +41,20 @@ pub enum Write {
     /// The whole table, each time an input changed.
     #[default]
     Overwrite,
-    /// The query over the new rows of its first table, added at the end.
+    /// The query over the new rows of its first table, added at the end. The query filters, computes and joins other tables
+    /// to that one, and nothing else: no groups, windows, unions, limits, and that table once. New rows of the other tables
+    /// do not come to old rows of the first.
     Append,
-    /// The whole query; rows that are new or differ replace those of the same key.
+    /// The whole query; rows that are new or differ replace those of the same key. Over all of its input the query gives one
+    /// row a key; a key that comes twice is refused, in whichever runs its rows came. Rows that the query does not give any
+    /// more stay.
     Merge,
-    /// The parts of the table (by `time` and `grain`) that new rows touch are made anew.
+    /// The parts of the table (by `time` and `grain`) that changed rows touch are made anew. All parts are, where changed
+    /// rows alone don't tell which: with windows, limits, `having`, a table read twice, groups without the time column, or
+    /// changes in a table behind an outer join or in a subquery.
     Incremental,
-    /// Every version of a key is kept, with `valid_from`, `valid_to` and `is_current`.
+    /// Every version of a key is kept, with `valid_from`, `valid_to` and `is_current`. With `time`, a row that comes late
+    /// takes its place between the others; without, another row than the current one holds from the run on.
     Scd2,
 }
 
@@ -88,7 +96,7 @@ pub struct Checks {
     /// Columns whose values are all in another table's column.
     #[serde(default)]
     pub relationship: Vec<Relationship>,
-    /// The newest value of a time column is not older than this.
+    /// The newest value of a time column is not older than this; also asked when nothing is new.
     #[serde(default)]
     pub freshness: Option<Freshness>,
     /// How many rows the table has.

@@ -7,8 +7,10 @@ mod header;
 mod lineage;
 mod run;
 mod scd2;
+mod shape;
 mod stage;
 mod unit;
+mod ways;
 
 pub use compile::{Model, ModelFile, compile};
 pub use header::{Checks, Grain, Header, Write};

@@ -2,16 +2,17 @@
 
 use super::checks;
 use super::compile::Model;
-use super::fresh::{self, News};
-use super::header::{Grain, Write};
-use super::scd2;
-use super::stage::{Staged, stage};
+use super::header::Write;
+use super::stage::Staged;
 use crate::commit::{Change, OldFile};
 use crate::origin::{Exposure, Input, Origin, of_version};
 use crate::sink::{json, make};
-use crate::sql::{Catalog, SqlEngine, explain};
+use crate::sql::{Catalog, SqlEngine, explain, failed};
 use crate::store::Store;
 use crate::table::{At, Table};
+use arrow::array::AsArray;
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, UInt64Type};
 use datafusion::catalog::TableProvider;
 use datafusion::prelude::DataFrame;
 use kernel::clock::Clock;
@@ -61,9 +62,11 @@ pub(super) struct Pinned<'a> {
 pub async fn run(run: &ModelRun, model: &Model) -> Result<ModelReport> {
     let pinned = pin(run, model).await?;
     if pinned.is_up_to_date() {
+        let checks_passed = checks::hold_still(&pinned).await?;
         return Ok(ModelReport {
             is_up_to_date: true,
             version: Some(pinned.target.version()),
+            checks_passed,
             ..ModelReport::default()
         });
     }
@@ -84,8 +87,8 @@ pub async fn run(run: &ModelRun, model: &Model) -> Result<ModelReport> {
 async fn pin<'a>(run: &'a ModelRun, model: &'a Model) -> Result<Pinned<'a>> {
     let store = run.engine.store();
     let mut inputs = BTreeMap::new();
-    for name in &model.inputs {
-        let table = Table::open(store, name, At::Latest).await?.ok_or_else(|| {
+    for name in &model.reads {
+        let table = open_input(store, model, name).await?.ok_or_else(|| {
             Error::project(
                 format!("{} reads {name}", model.name),
                 format!("it has no data yet; run `lavra run +{}`", model.name),
@@ -101,6 +104,11 @@ async fn pin<'a>(run: &'a ModelRun, model: &'a Model) -> Result<Pinned<'a>> {
     Ok(Pinned { run, model, inputs, target, consumed })
 }
 
+/// An input as the query reads it: a version that the text pins stays what it is.
+async fn open_input(store: &Store, model: &Model, name: &TableName) -> Result<Option<Table>> {
+    Table::open(store, name, model.pinned.get(name).copied().unwrap_or(At::Latest)).await
+}
+
 /// Why a model would run now; `None` when it is up to date. Looks at versions only.
 pub async fn why_run(store: &Store, model: &Model) -> Result<Option<String>> {
     let Some(target) = Table::open(store, &model.name, At::Latest).await? else { return Ok(Some("new table".into())) };
@@ -108,8 +116,8 @@ pub async fn why_run(store: &Store, model: &Model) -> Result<Option<String>> {
     if origin.model.as_ref() != Some(&model.fingerprint) {
         return Ok(Some("the model changed".into()));
     }
-    for name in &model.inputs {
-        let now = Table::open(store, name, At::Latest).await?.map(|table| table.as_input());
+    for name in &model.reads {
+        let now = open_input(store, model, name).await?.map(|table| table.as_input());
         if now.as_ref() != origin.inputs.get(&name.to_string()) {
             return Ok(Some(format!("{name} has new rows")));
         }
@@ -117,12 +125,13 @@ pub async fn why_run(store: &Store, model: &Model) -> Result<Option<String>> {
     Ok(None)
 }
 
-/// The columns about people as of a table's last commit.
+/// The columns about people as of a table's last commit by a source or a model: such a commit says them all, and says
+/// nothing when there are none. Other commits (a table made empty, a replay, an OPTIMIZE) don't speak of them.
 pub async fn exposure(table: &Table) -> Result<Exposure> {
     let mut version = table.version();
     loop {
         if let Some(origin) = of_version(table.store(), table.name(), version).await?
-            && !origin.exposes.is_empty()
+            && (origin.model.is_some() || origin.source.is_some())
         {
             return Ok(origin.exposes);
         }
@@ -152,7 +161,7 @@ impl Pinned<'_> {
         self.inputs.iter().map(|(name, table)| (name.to_string(), table.as_input())).collect()
     }
 
-    fn is_same_model(&self) -> bool {
+    pub fn is_same_model(&self) -> bool {
         self.consumed.as_ref().is_some_and(|origin| origin.model.as_ref() == Some(&self.model.fingerprint))
     }
 
@@ -168,8 +177,17 @@ impl Pinned<'_> {
 
     /// A catalog of the pinned inputs, some of them replaced.
     pub async fn catalog(&self, instead: BTreeMap<TableName, Arc<dyn TableProvider>>) -> Result<Catalog> {
+        self.catalog_of(&self.inputs, instead).await
+    }
+
+    /// The same of other versions of the inputs.
+    pub async fn catalog_of(
+        &self,
+        inputs: &BTreeMap<TableName, Table>,
+        instead: BTreeMap<TableName, Arc<dyn TableProvider>>,
+    ) -> Result<Catalog> {
         let mut catalog = Catalog::of_lake(self.run.engine.store()).await?;
-        for (name, table) in &self.inputs {
+        for (name, table) in inputs {
             let provider = match instead.get(name) {
                 Some(given) => given.clone(),
                 None => self.run.engine.provide(table, None).await?,
@@ -182,169 +200,6 @@ impl Pinned<'_> {
     /// The model's query over these tables.
     pub async fn query(&self, catalog: Catalog) -> Result<DataFrame> {
         self.run.engine.frame_over(catalog, &self.model.sql).await
-    }
-
-    /// Computes the new rows and what they replace; nothing is visible yet.
-    async fn stage(&self) -> Result<Staged> {
-        let is_first = self.consumed.is_none() || self.run.full_refresh;
-        match self.model.header.write {
-            Write::Overwrite => self.stage_whole().await,
-            _ if is_first => match self.model.header.write {
-                Write::Scd2 => self.stage_history(true).await,
-                Write::Merge => {
-                    let staged = self.stage_whole().await?;
-                    self.need_unique_key(&staged).await?;
-                    Ok(staged)
-                }
-                _ => self.stage_whole().await,
-            },
-            Write::Append => self.stage_new().await,
-            Write::Merge => self.stage_merge().await,
-            Write::Incremental => self.stage_parts().await,
-            Write::Scd2 => self.stage_history(false).await,
-        }
-    }
-
-    /// The whole query in the place of the whole table.
-    async fn stage_whole(&self) -> Result<Staged> {
-        let frame = self.query(self.catalog(BTreeMap::new()).await?).await?;
-        let mut staged = stage(self, frame).await?;
-        staged.removes = self.target.files()?;
-        Ok(staged)
-    }
-
-    /// The query over the new rows of the first table.
-    async fn stage_new(&self) -> Result<Staged> {
-        let Some(first) = self.model.inputs.first() else { return self.stage_whole().await };
-        if !self.model.is_row_wise {
-            return Err(Error::project(
-                "write: append",
-                "the query groups, counts or orders rows, so new rows alone do not give its new results; use `merge`, `incremental` or `overwrite`",
-            ));
-        }
-        let instead = match fresh::news(self, first).await? {
-            News::Nothing => fresh::nothing(&self.inputs[first]),
-            News::Added(files) => self.run.engine.provide(&self.inputs[first], Some(files)).await?,
-            News::Rewritten { .. } => {
-                return Err(Error::project(
-                    "write: append",
-                    format!(
-                        "{first} was rewritten, so its new rows can't be told from its old ones; use `merge`, `incremental` or `overwrite`"
-                    ),
-                ));
-            }
-        };
-        let catalog = self.catalog(BTreeMap::from([(first.clone(), instead)])).await?;
-        stage(self, self.query(catalog).await?).await
-    }
-
-    /// Rows that are new or differ, in the place of those with the same key.
-    async fn stage_merge(&self) -> Result<Staged> {
-        let mut instead = BTreeMap::new();
-        let changed: Vec<&TableName> = fresh::changed(self);
-        if self.model.is_row_wise
-            && self.is_same_model()
-            && let [only] = changed[..]
-            && self.model.inputs.first() == Some(only)
-            && let News::Added(files) = fresh::news(self, only).await?
-        {
-            instead.insert(only.clone(), self.run.engine.provide(&self.inputs[only], Some(files)).await?);
-        }
-        let frame = self.query(self.catalog(instead).await?).await?;
-        let key = &self.model.header.key;
-        let on = join(key, |k| format!("t.{k} = n.{k}"), " and ");
-        let rest: Vec<String> = self.model.schema.fields().iter().map(|f| quoted(f.name())).collect();
-        let grows = self.target.evolved(&self.model.schema)?.is_some();
-        let differs = match grows {
-            true => "true".to_owned(),
-            false => join(&rest, |c| format!("(t.{c} is distinct from n.{c})"), " or "),
-        };
-        let first_key = quoted(&key[0]);
-        let sql = format!("select n.* from n left join t on {on} where t.{first_key} is null or {differs}");
-        let mut context = self.workspace().await?;
-        context.give("n", frame.into_view())?;
-        let changed = context.sql(&sql).await?;
-        let mut staged = stage(self, changed).await?;
-        self.need_unique_key(&staged).await?;
-        staged.replace(self, &on).await?;
-        Ok(staged)
-    }
-
-    /// The parts of the table that changed rows touch, made anew.
-    async fn stage_parts(&self) -> Result<Staged> {
-        let (Some(time), Some(grain)) = (&self.model.header.time, self.model.header.grain) else {
-            return self.stage_whole().await;
-        };
-        if !self.is_same_model() {
-            return self.stage_whole().await;
-        }
-        let part = |table: &str| part_of(table, time, grain);
-        let mut parts: Option<DataFrame> = None;
-        for name in fresh::changed(self) {
-            for provider in fresh::touched(self, name).await? {
-                let Some(provider) = provider else { return self.stage_whole().await };
-                let catalog = self.catalog(BTreeMap::from([(name.clone(), provider)])).await?;
-                let mut context = self.workspace().await?;
-                context.give("n", self.query(catalog).await?.into_view())?;
-                let found = context.sql(&format!("select distinct {} as part from n", part("n"))).await?;
-                parts = Some(match parts {
-                    Some(all) => all.union(found).map_err(crate::sql::failed)?,
-                    None => found,
-                });
-            }
-        }
-        let Some(parts) = parts else { return self.stage_whole().await };
-        let mut context = self.workspace().await?;
-        let known = parts.distinct().map_err(crate::sql::failed)?.cache().await.map_err(crate::sql::failed)?;
-        context.give("g", known.clone().into_view())?;
-        context.give("n", self.query(self.catalog(BTreeMap::new()).await?).await?.into_view())?;
-        let anew = context
-            .sql(&format!("select n.* from n left semi join g on {} is not distinct from g.part", part("n")))
-            .await?;
-        let mut staged = stage(self, anew).await?;
-        staged.replace_by(self, known, &format!("{} is not distinct from n.part", part("t"))).await?;
-        Ok(staged)
-    }
-
-    /// New versions of keys, and an end to the versions before them.
-    async fn stage_history(&self, is_first: bool) -> Result<Staged> {
-        let frame = self.query(self.catalog(BTreeMap::new()).await?).await?;
-        let mut context = self.workspace().await?;
-        context.give("n", frame.into_view())?;
-        if is_first {
-            context.give("t", Arc::new(datafusion::datasource::empty::EmptyTable::new(self.model.schema.clone())))?;
-        }
-        scd2::refuse_doubles(self.model, &context).await?;
-        let versions = context.sql(&scd2::versions(self.model, self.run.clock.now())).await?;
-        let mut staged = stage(self, versions).await?;
-        if is_first {
-            staged.removes = self.target.files()?;
-        } else {
-            let on = join(&self.model.header.key, |k| format!("t.{k} = n.{k}"), " and ");
-            staged.replace(self, &format!("t.is_current and {on}")).await?;
-        }
-        Ok(staged)
-    }
-
-    async fn need_unique_key(&self, staged: &Staged) -> Result<()> {
-        let key = &self.model.header.key;
-        let names = join(key, |k| k.to_owned(), ", ");
-        let mut context = self.workspace().await?;
-        context.give("n", staged.new_rows(self)?)?;
-        let nulls = join(key, |k| format!("{k} is null"), " or ");
-        let doubled = context.count(&format!("select {names} from n group by {names} having count(*) > 1")).await?;
-        let missing = context.count(&format!("select 1 from n where {nulls}")).await?;
-        if doubled + missing == 0 {
-            return Ok(());
-        }
-        staged.discard(self.run.engine.store(), &self.model.name).await;
-        Err(Error::new(
-            Kind::Contract,
-            format!("key ({})", key.join(", ")),
-            format!(
-                "{doubled} keys come more than once and {missing} rows have a null in it; a merge needs one row a key"
-            ),
-        ))
     }
 
     /// Names `t` (the target) and what else is given, for the SQL that a way of writing is made of.
@@ -409,13 +264,39 @@ impl Workspace {
     }
 
     pub async fn count(&self, sql: &str) -> Result<u64> {
-        let count = self.sql(sql).await?.count().await.map_err(crate::sql::failed)?;
+        let count = self.sql(sql).await?.count().await.map_err(failed)?;
         Ok(count as u64)
+    }
+
+    /// Refuses `n` unless these columns name each of its rows: no null in them, and no two rows alike.
+    pub async fn need_key(&self, names: &[String], help: &str) -> Result<()> {
+        let key = join(names, |name| name.to_owned(), ", ");
+        let nulls = join(names, |name| format!("{name} is null"), " or ");
+        let counted = format!("select {key}, count(*) as _lavra_rows from n group by {key}");
+        let wrong = format!(
+            "select sum(case when not ({nulls}) and _lavra_rows > 1 then 1 else 0 end),
+               sum(case when {nulls} then _lavra_rows else 0 end) from ({counted})"
+        );
+        let [doubled, missing] = two_numbers(self.sql(&wrong).await?).await?;
+        if doubled + missing == 0 {
+            return Ok(());
+        }
+        let found = format!("{doubled} keys come more than once and {missing} rows have a null in it");
+        Err(Error::new(Kind::Contract, format!("key ({})", names.join(", ")), format!("{found}; {help}")))
     }
 }
 
-fn part_of(table: &str, time: &str, grain: Grain) -> String {
-    format!("date_trunc('{}', cast({table}.{} as timestamp))", grain.as_str(), quoted(time))
+/// The two numbers of a result's first row; nothing counts as none.
+async fn two_numbers(frame: DataFrame) -> Result<[u64; 2]> {
+    let batches = frame.collect().await.map_err(failed)?;
+    let mut found = [0; 2];
+    if let Some(batch) = batches.iter().find(|batch| batch.num_rows() > 0) {
+        for (number, column) in found.iter_mut().zip(batch.columns()) {
+            let column = cast(column, &DataType::UInt64).map_err(|e| Error::internal("count rows", &e))?;
+            *number = column.as_primitive::<UInt64Type>().iter().next().flatten().unwrap_or(0);
+        }
+    }
+    Ok(found)
 }
 
 pub(super) fn quoted(name: &str) -> String {
@@ -427,4 +308,42 @@ pub(super) fn join(names: &[String], each: impl Fn(&str) -> String, separator: &
     let written: Vec<String> =
         names.iter().map(|name| if name.starts_with('"') { each(name) } else { each(&quoted(name)) }).collect();
     written.join(separator)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::compile::{ModelFile, compile};
+    use super::*;
+    use crate::sql::EngineOptions;
+    use kernel::clock::ManualClock;
+    use std::collections::{BTreeSet, HashMap};
+
+    #[tokio::test]
+    async fn a_table_that_gets_no_new_rows_is_not_fresh_for_ever() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&folder.path().join("lake").to_string_lossy(), &HashMap::new()).expect("a lake");
+        let options = EngineOptions { memory_bytes: 64 << 20, spill_folder: folder.path().to_owned(), partitions: 1 };
+        let engine = SqlEngine::new(store, &options).expect("an engine");
+        let text = "-- checks: { freshness: { column: at, within: 2 hours } }\n\
+            select timestamp '1970-01-01 00:00:00' as at";
+        let name = TableName::parse("silver.made").expect("a name");
+        let file = ModelFile { name, file: "made.sql".into(), text: text.into() };
+        let (models, faults) = compile(&engine, &BTreeMap::new(), &BTreeSet::new(), &[file], &|_| None).await;
+        assert!(faults.is_empty(), "{faults:?}");
+        let clock = Arc::new(ManualClock::at(0));
+        let once = ModelRun {
+            engine,
+            run_id: "r".into(),
+            clock: clock.clone(),
+            full_refresh: false,
+            lanes: 1,
+            exposes: Exposure::new(),
+        };
+        assert_eq!(run(&once, &models[0]).await.expect("a fresh table").checks_passed, 1);
+        clock.advance(3_600_000_000);
+        assert!(run(&once, &models[0]).await.expect("still fresh").is_up_to_date);
+        clock.advance(7_200_000_000);
+        let stale = run(&once, &models[0]).await.expect_err("three hours old");
+        assert!(stale.kind == Kind::Contract && stale.detail.contains("freshness"), "{stale}");
+    }
 }

@@ -5,7 +5,9 @@ use crate::commit::{NewFile, OldFile};
 use crate::sql::{failed, staged_files};
 use crate::store::Store;
 use crate::write::TableWriter;
+use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
+use datafusion::datasource::empty::EmptyTable;
 use datafusion::prelude::DataFrame;
 use futures::StreamExt;
 use kernel::error::{Error, Result};
@@ -111,21 +113,7 @@ impl Staged {
         if kept.is_empty() {
             return Ok(staged);
         }
-        let mut workspace = pinned.workspace().await?;
-        let old = pinned.target.schema();
-        let columns: Vec<String> = schema
-            .fields()
-            .iter()
-            .map(|f| match old.field_with_name(f.name()) {
-                Ok(_) => quoted(f.name()),
-                Err(_) => format!("null as {}", quoted(f.name())),
-            })
-            .collect();
-        let names: Vec<String> = schema.fields().iter().map(|f| quoted(f.name())).collect();
-        workspace.give("t", pinned.run.engine.provide(&pinned.target, Some(kept)).await?)?;
-        workspace.give("n", staged)?;
-        let sql = format!("select {} from n union all select {} from t", names.join(", "), columns.join(", "));
-        Ok(workspace.sql(&sql).await?.into_view())
+        beside(pinned, staged, &schema, kept).await
     }
 
     /// Deletes what was written; a file that stays is found by no reader.
@@ -136,6 +124,40 @@ impl Staged {
             }
         }
     }
+}
+
+/// These rows and those of some of the target's files, in one schema; a column that the target has not is null there.
+async fn beside(
+    pinned: &Pinned<'_>,
+    rows: Arc<dyn TableProvider>,
+    schema: &SchemaRef,
+    files: Vec<String>,
+) -> Result<Arc<dyn TableProvider>> {
+    let mut workspace = pinned.workspace().await?;
+    let old = pinned.target.schema();
+    let columns: Vec<String> = schema
+        .fields()
+        .iter()
+        .map(|f| match old.field_with_name(f.name()) {
+            Ok(_) => quoted(f.name()),
+            Err(_) => format!("null as {}", quoted(f.name())),
+        })
+        .collect();
+    let names: Vec<String> = schema.fields().iter().map(|f| quoted(f.name())).collect();
+    workspace.give("t", pinned.run.engine.provide(&pinned.target, Some(files)).await?)?;
+    workspace.give("n", rows)?;
+    let sql = format!("select {} from n union all select {} from t", names.join(", "), columns.join(", "));
+    Ok(workspace.sql(&sql).await?.into_view())
+}
+
+/// The target with all columns of the model, also those that it is about to gain.
+pub(super) async fn grown(pinned: &Pinned<'_>) -> Result<Arc<dyn TableProvider>> {
+    let schema = &pinned.model.schema;
+    if pinned.target.evolved(schema)?.is_none() {
+        return pinned.run.engine.provide(&pinned.target, None).await;
+    }
+    let files = pinned.target_files()?.into_iter().map(|file| file.path).collect();
+    beside(pinned, Arc::new(EmptyTable::new(schema.clone())), schema, files).await
 }
 
 fn base(path: &str) -> &str {

@@ -63,7 +63,10 @@ pub async fn run_unit_test(
         catalog.give(input.clone(), Arc::new(table));
     }
     let got = engine.frame_over(catalog, &model.sql).await?.collect().await.map_err(failed)?;
-    let named: Vec<String> = test.expect.first().map(|row| row.keys().cloned().collect()).unwrap_or_default();
+    let named: Vec<String> = match test.expect.first() {
+        Some(row) => row.keys().cloned().collect(),
+        None => model.schema.fields().iter().map(|field| field.name().clone()).collect(),
+    };
     let expected_schema = project(&model.name.to_string(), &model.schema, &named)?;
     let expected = shown(&rows_of("expect", &expected_schema, &test.expect)?, &named)?;
     let mut came = Vec::new();

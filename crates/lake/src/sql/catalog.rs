@@ -2,7 +2,8 @@
 
 use super::pin::unpin;
 use crate::store::Store;
-use crate::table::Table;
+use crate::table::{At, Table};
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::common::{DataFusionError, Result};
@@ -15,7 +16,7 @@ use std::sync::Arc;
 /// What a query may name.
 #[derive(Clone, Default)]
 pub struct Catalog {
-    /// Tables given by whoever runs the query; they hide the lake's of the same name.
+    /// Tables given by whoever runs the query; they hide the latest version of the lake's of the same name.
     given: BTreeMap<TableName, Arc<dyn TableProvider>>,
     lake: Option<(Store, Vec<TableName>)>,
 }
@@ -28,6 +29,11 @@ impl Catalog {
 
     pub fn give(&mut self, name: TableName, provider: Arc<dyn TableProvider>) {
         self.given.insert(name, provider);
+    }
+
+    /// The columns of a table that was given.
+    pub(crate) fn given_schema(&self, name: &TableName) -> Option<SchemaRef> {
+        self.given.get(name).map(|table| table.schema())
     }
 
     /// All names, for suggestions and completion.
@@ -89,10 +95,12 @@ impl SchemaProvider for Layer {
         let external = |e: kernel::Error| DataFusionError::External(Box::new(e));
         let (table, at) = unpin(name);
         let Ok(table) = TableName::new(self.layer, table) else { return Ok(None) };
-        if let Some(given) = self.catalog.given.get(&table) {
+        let given = self.catalog.given.get(&table);
+        let Some((store, _)) = &self.catalog.lake else { return Ok(given.cloned()) };
+        // What is given stands for the table as it is now; a version of it that the query names is the lake's.
+        if let (Some(given), At::Latest) = (given, at) {
             return Ok(Some(given.clone()));
         }
-        let Some((store, _)) = &self.catalog.lake else { return Ok(None) };
         let Some(opened) = Table::open(store, &table, at).await.map_err(external)? else { return Ok(None) };
         Ok(Some(provide(&opened, None, &self.runtime).await.map_err(external)?))
     }

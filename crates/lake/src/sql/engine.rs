@@ -28,6 +28,9 @@ pub struct EngineOptions {
     pub partitions: usize,
 }
 
+/// A hash join holds one side as a whole and can't spill. Below this budget joins sort, which can.
+const HASH_JOIN_MEMORY_MIN: usize = 1 << 30;
+
 #[derive(Clone)]
 pub struct SqlEngine {
     store: Store,
@@ -44,13 +47,20 @@ impl SqlEngine {
             .with_disk_manager_builder(disk)
             .build_arc()
             .map_err(|e| Error::new(Kind::Storage, "start the engine", &e))?;
+        let is_small = options.memory_bytes < HASH_JOIN_MEMORY_MIN;
+        // Over one partition the planner knows no sorting join.
+        let partitions = options.partitions.max(if is_small { 2 } else { 1 });
         let mut config = SessionConfig::new()
             .with_default_catalog_and_schema("lake", "silver")
             .with_create_default_catalog_and_schema(false)
             .with_information_schema(true)
-            .with_target_partitions(options.partitions.max(1));
+            .with_target_partitions(partitions);
         config.options_mut().sql_parser.collect_spans = true;
         config.options_mut().execution.time_zone = Some("UTC".into());
+        config.options_mut().optimizer.prefer_hash_join = !is_small;
+        // Each sort keeps this aside for merging what it spilled; several of them must fit beside each other.
+        config.options_mut().execution.sort_spill_reservation_bytes =
+            (options.memory_bytes / 32).clamp(1 << 20, 10 << 20);
         Ok(Self { store, runtime, config })
     }
 
@@ -116,4 +126,31 @@ impl Engine for SqlEngine {
 /// A query's failure while it runs.
 pub(crate) fn failed(error: datafusion::common::DataFusionError) -> Error {
     explain(&error, "", &[]).into_error()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    /// The plan of a join under a budget.
+    async fn plan_of_a_join(memory_bytes: usize) -> Result<String> {
+        let folder = tempfile::tempdir().map_err(|e| kernel::error::io("make a folder", e))?;
+        let store = Store::open(&folder.path().to_string_lossy(), &HashMap::new())?;
+        let options = EngineOptions { memory_bytes, spill_folder: folder.path().to_path_buf(), partitions: 1 };
+        let engine = SqlEngine::new(store, &options)?;
+        let rows = "select unnest(range(0, 10)) as k";
+        let sql = format!("select a.k from ({rows}) a join ({rows}) b on a.k = b.k");
+        let frame = engine.frame_over(Catalog::default(), &sql).await?;
+        let plan = frame.create_physical_plan().await.map_err(failed)?;
+        Ok(datafusion::physical_plan::displayable(plan.as_ref()).indent(true).to_string())
+    }
+
+    #[tokio::test]
+    async fn joins_spill_when_memory_is_small_and_hash_when_it_is_not() -> Result<()> {
+        let (small, large) = (plan_of_a_join(128 << 20).await?, plan_of_a_join(2 << 30).await?);
+        assert!(small.contains("SortMergeJoin") && !small.contains("HashJoin"), "{small}");
+        assert!(large.contains("HashJoin"), "{large}");
+        Ok(())
+    }
 }

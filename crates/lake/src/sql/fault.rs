@@ -34,7 +34,7 @@ pub fn explain(error: &DataFusionError, sql: &str, tables: &[TableName]) -> SqlF
     });
     let root = error.find_root();
     let kind = match root {
-        DataFusionError::ResourcesExhausted(_) => Kind::Storage,
+        DataFusionError::ResourcesExhausted(_) => Kind::Memory,
         DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) | DataFusionError::ParquetError(_) => Kind::Data,
         DataFusionError::Internal(_) => Kind::Internal,
         _ => Kind::Project,

@@ -1,6 +1,6 @@
 use super::Outcome;
 use crate::cli::Context;
-use crate::show::Format;
+use crate::show::{self, Format};
 use crate::wiring;
 use serde_json::json;
 
@@ -19,8 +19,15 @@ pub async fn run(context: &Context, _: Check) -> Outcome {
         );
         return Ok(0);
     }
-    for warning in &project.warnings {
-        eprintln!("{}", project.files.render(warning));
+    show::warnings(context.format, &project);
+    let counts = [("sources", sources), ("models", models), ("tests", tests), ("warnings", project.warnings.len())];
+    if context.format == Format::Csv {
+        show::print_records(
+            context.format,
+            &counts,
+            &[("what", &|c| c.0.to_owned()), ("number", &|c| c.1.to_string())],
+        )?;
+        return Ok(0);
     }
     println!("{}: {sources} sources, {models} models, {tests} tests, no fault", project.config.project);
     Ok(0)

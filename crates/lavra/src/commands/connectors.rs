@@ -34,7 +34,7 @@ pub async fn run(context: &Context, args: Connectors) -> Outcome {
         );
         return Ok(0);
     }
-    println!("{}: {}\n", spec.name, spec.summary);
+    show::say(context.format, &format!("{}: {}\n", spec.name, spec.summary));
     let options: Vec<(&String, &Value)> = schema["properties"].as_object().into_iter().flatten().collect();
     let rows: Vec<Value> =
         options.iter().map(|(name, about)| json!({ "option": name, "about": about["description"] })).collect();
@@ -43,7 +43,7 @@ pub async fn run(context: &Context, args: Connectors) -> Outcome {
         &rows,
         &[("option", &|r| text(&r["option"])), ("what it does", &|r| text(&r["about"]))],
     )?;
-    println!("\n# sources/example.yaml\n{}", spec.example);
+    show::say(context.format, &format!("\n# sources/example.yaml\n{}", spec.example));
     Ok(0)
 }
 

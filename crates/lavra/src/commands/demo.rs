@@ -1,7 +1,8 @@
 use super::{Outcome, init, run as run_command};
 use crate::cli::Context;
 use crate::demo::generate::{self, Facts};
-use crate::demo::{answers, project, search};
+use crate::demo::search::{Searched, Wanted};
+use crate::demo::{answers, project};
 use crate::show::{self, Format};
 use crate::wiring::{Failure, Wiring};
 use kernel::error::{Error, Kind};
@@ -28,10 +29,9 @@ pub struct Demo {
 pub async fn run(context: &Context, args: Demo) -> Outcome {
     let started = Instant::now();
     let is_table = context.format == Format::Table;
-    let say = |text: String| {
-        if is_table {
-            println!("{text}")
-        }
+    let say = |text: String| match context.format {
+        Format::Json => {}
+        format => show::say(format, &text),
     };
     if args.folder.exists() && !args.folder.join(".lavra-demo").exists() {
         let what = format!("make the demo in {}", args.folder.display());
@@ -47,34 +47,36 @@ pub async fn run(context: &Context, args: Demo) -> Outcome {
     let all = wiring.project.dag.names();
     let quiet = run_command::Run::quiet();
     let (run_id, outcome) = run_command::run_project(wiring.clone(), &quiet, all).await?;
-    if is_table || outcome.exit() != 0 {
-        show::summary(context.format, &run_id, &outcome)?;
+    if context.format != Format::Json || outcome.exit() != 0 {
+        show::summary(context.format, &run_id, &outcome, &wiring.project.warnings)?;
     }
     if outcome.exit() != 0 {
         return Ok(outcome.exit());
     }
     say(format!(
-        "\n3. Look for {} raw CPFs in every byte under {}/lake, plain and dotted",
-        facts.cpfs.len(),
+        "\n3. Look for the raw CPF, e-mail and phone of all {} customers in every byte under {}/lake, however written",
+        show::count(facts.cpfs.len() as u64),
         args.folder.display()
     ));
-    let searched = search::search(&args.folder.join("lake"), &facts.cpfs)?;
-    if searched.hits > 0 {
-        let detail = format!("{} of them were found", searched.hits);
-        return Err(Error::new(Kind::Refused, "raw CPFs in the lake", detail).into());
+    let wanted = Wanted::new(&facts.cpfs, &facts.emails, &facts.phones);
+    let searched = wanted.search(&args.folder.join("lake"), wiring.ask.jobs)?;
+    if searched.hits() > 0 {
+        let Searched { cpfs, emails, phones, .. } = searched;
+        let detail = format!("{cpfs} CPFs, {emails} e-mails and {phones} phones were found");
+        return Err(Error::new(Kind::Refused, "raw personal data in the lake", detail).into());
     }
     let (files, bytes) = (searched.files, show::bytes(searched.bytes));
-    say(format!(
-        "   0 found in {} values' worth of {} files, {bytes} as stored and unpacked",
-        show::count(searched.values),
-        files
-    ));
+    let values = show::count(searched.values);
+    say(format!("   0 found in {values} values and {files} files, {bytes} as stored and unpacked"));
     say("\n4. Three questions".to_owned());
     let answers = answers::ask(&wiring.engine, is_table).await?;
     if context.format == Format::Json {
         let document = json!({
             "run_id": run_id, "seconds": started.elapsed().as_secs_f64(), "nodes": outcome.nodes,
-            "raw_cpfs_searched": facts.cpfs.len(), "raw_cpfs_found": searched.hits, "files_searched": files, "answers": answers,
+            "raw_cpfs_searched": facts.cpfs.len(), "raw_cpfs_found": searched.cpfs,
+            "raw_emails_searched": facts.emails.len(), "raw_emails_found": searched.emails,
+            "raw_phones_searched": facts.phones.len(), "raw_phones_found": searched.phones,
+            "files_searched": files, "answers": answers,
         });
         println!("{document}");
     }

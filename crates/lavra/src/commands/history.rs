@@ -1,10 +1,11 @@
 use super::Outcome;
 use crate::cli::Context;
-use crate::show;
+use crate::show::{self, Format};
 use crate::wiring::Wiring;
 use kernel::TableName;
 use kernel::error::Error;
-use lake::{At, Table};
+use lake::{At, HistoryEntry, Table};
+use serde::Serialize;
 
 /// The versions of a table, the newest first, and what each was made from.
 #[derive(clap::Args)]
@@ -15,6 +16,21 @@ pub struct History {
     /// How many versions
     #[arg(long, default_value_t = 20)]
     pub limit: usize,
+}
+
+/// A version, with its time as programs read it.
+#[derive(Serialize)]
+struct Entry {
+    /// RFC 3339, UTC.
+    at: String,
+    #[serde(flatten)]
+    version: HistoryEntry,
+}
+
+impl Entry {
+    fn of(version: HistoryEntry) -> Self {
+        Self { at: show::rfc3339(version.at_micros), version }
+    }
 }
 
 pub async fn run(context: &Context, args: History) -> Outcome {
@@ -29,18 +45,19 @@ pub async fn run(context: &Context, args: History) -> Outcome {
         }
     };
     let entries = table.history(args.limit).await?;
+    let entries: Vec<Entry> = entries.into_iter().map(Entry::of).collect();
     let number = |n: Option<u64>| n.map_or(String::new(), show::count);
     show::print_records(
         context.format,
         &entries,
         &[
-            ("version", &|e| e.version.to_string()),
-            ("at", &|e| show::time(e.at_micros)),
-            ("operation", &|e| e.operation.clone()),
-            ("rows written", &|e| number(e.rows_written)),
-            ("files added", &|e| number(e.files_added)),
-            ("files removed", &|e| number(e.files_removed)),
-            ("made from", &|e| e.made_from.clone().unwrap_or_default()),
+            ("version", &|e| e.version.version.to_string()),
+            ("at", &|e| if context.format == Format::Csv { e.at.clone() } else { show::time(e.version.at_micros) }),
+            ("operation", &|e| e.version.operation.clone()),
+            ("rows written", &|e| number(e.version.rows_written)),
+            ("files added", &|e| number(e.version.files_added)),
+            ("files removed", &|e| number(e.version.files_removed)),
+            ("made from", &|e| e.version.made_from.clone().unwrap_or_default()),
         ],
     )?;
     Ok(0)

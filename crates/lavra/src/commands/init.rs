@@ -1,13 +1,15 @@
 use super::Outcome;
 use crate::cli::Context;
-use crate::project::STATE;
-use crate::show::Format;
+use crate::project::{Config, STATE};
+use crate::show::{self, Format};
+use crate::wiring::{KEY_FILE, place};
 use kernel::error::{Error, Result, io};
 use privacy::keys::KeyFile;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// Makes a project's folder with a key file that only you can read.
+/// Makes a project's folder with a key file that only you can read. In a project that was cloned, makes the key file that
+/// it lacks.
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   lavra init shop && cd shop
@@ -36,10 +38,10 @@ The key file `.lavra/keys.json` opens every mask: keep a copy of it where nobody
 ";
 
 pub async fn run(context: &Context, args: Init) -> Outcome {
-    let name = args.folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let folder = std::path::absolute(&args.folder).map_err(|e| io("find the folder", e))?;
+    let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     if args.folder.join("lavra.yaml").exists() {
-        let what = format!("make a project in {}", args.folder.display());
-        return Err(Error::project(what, "there is one already").into());
+        return mend(context, &args.folder);
     }
     let project: String =
         name.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
@@ -55,29 +57,90 @@ pub async fn run(context: &Context, args: Init) -> Outcome {
             ("README.md", README),
         ],
     )?;
-    if context.format == Format::Json {
-        println!(
-            "{}",
-            json!({ "project": project, "folder": args.folder, "keys": args.folder.join(STATE).join("keys.json") })
-        );
-        return Ok(0);
-    }
-    println!(
-        "{} is a project. Its keys are in {}: keep a copy.",
-        args.folder.display(),
-        Path::new(STATE).join("keys.json").display()
+    let keys = args.folder.join(KEY_FILE);
+    made(context, &project, &args.folder, &keys)?;
+    show::say(
+        context.format,
+        &format!("{} is a project. Its keys are in {KEY_FILE}: keep a copy.", args.folder.display()),
     );
-    println!("next:  cd {} && cp …/orders.csv data/ && lavra scan data/*.csv --write", args.folder.display());
+    show::say(
+        context.format,
+        &format!("next:  cd {} && cp …/orders.csv data/ && lavra scan data/*.csv --write", args.folder.display()),
+    );
     Ok(0)
 }
 
-/// Makes the folders, the keys and these files.
-pub fn make(folder: &Path, files: &[(&str, &str)]) -> Result<()> {
+/// For programs: what was made.
+fn made(context: &Context, project: &str, folder: &Path, keys: &Path) -> Result<()> {
+    match context.format {
+        Format::Table => Ok(()),
+        Format::Json => {
+            println!("{}", json!({ "project": project, "folder": folder, "keys": keys }));
+            Ok(())
+        }
+        Format::Csv => show::print_records(
+            context.format,
+            &[(project, folder, keys)],
+            &[
+                ("project", &|m| m.0.to_owned()),
+                ("folder", &|m| m.1.display().to_string()),
+                ("keys", &|m| m.2.display().to_string()),
+            ],
+        ),
+    }
+}
+
+/// Makes what a project lacks after it was cloned: git keeps neither its key file nor an empty folder.
+fn mend(context: &Context, folder: &Path) -> Outcome {
+    let what = format!("make a project in {}", folder.display());
+    let (project, keys) = keys_of(folder, context.environment())?;
+    if keys.exists() {
+        return Err(Error::project(what, "there is one already, and it has its keys").into());
+    }
+    make_folders(folder)?;
+    KeyFile::create(&keys)?;
+    made(context, &project, folder, &keys)?;
+    show::say(
+        context.format,
+        &format!(
+            "{} is a project already; it had no key file, so {} was made: keep a copy.\n\
+             warning: these keys are new. Whoever was masked with other keys gets another pseudonym from now on, and is not \
+             joined with what the lake holds. If there is a key file of this project elsewhere, put it in the place of the \
+             new one before `lavra run`.",
+            folder.display(),
+            keys.display()
+        ),
+    );
+    Ok(0)
+}
+
+/// The name of a project that is there, and where its key file has to be.
+fn keys_of(folder: &Path, environment: &str) -> Result<(String, PathBuf)> {
+    let file = folder.join("lavra.yaml");
+    let text = std::fs::read_to_string(&file).map_err(|e| io(format!("read {}", file.display()), e))?;
+    let read = kernel::draft::read::<Config>("lavra.yaml", &text, &|name| std::env::var(name).ok());
+    let config = read.map_err(|_| Error::project("read lavra.yaml", "it has faults; `lavra check` shows them"))?.value;
+    let named = config.environments.get(environment).and_then(|environment| environment.keys.clone());
+    let keys = place(folder, named.as_deref().unwrap_or(KEY_FILE));
+    Ok((config.project, PathBuf::from(keys)))
+}
+
+fn make_folders(folder: &Path) -> Result<()> {
     for sub in ["data", "sources", "contracts", "models/silver", "models/gold", "tests", STATE] {
         let sub = folder.join(sub);
         std::fs::create_dir_all(&sub).map_err(|e| io(format!("make {}", sub.display()), e))?;
     }
-    for (path, text) in files.iter().copied().chain([(".gitignore", GITIGNORE)]) {
+    let ignore = folder.join(".gitignore");
+    if !ignore.exists() {
+        std::fs::write(&ignore, GITIGNORE).map_err(|e| io(format!("write {}", ignore.display()), e))?;
+    }
+    Ok(())
+}
+
+/// Makes the folders, the keys and these files.
+pub fn make(folder: &Path, files: &[(&str, &str)]) -> Result<()> {
+    make_folders(folder)?;
+    for (path, text) in files {
         let file = folder.join(path);
         if let Some(parent) = file.parent() {
             std::fs::create_dir_all(parent).map_err(|e| io(format!("make {}", parent.display()), e))?;
@@ -86,7 +149,7 @@ pub fn make(folder: &Path, files: &[(&str, &str)]) -> Result<()> {
             std::fs::write(&file, text).map_err(|e| io(format!("write {}", file.display()), e))?;
         }
     }
-    let keys = folder.join(STATE).join("keys.json");
+    let keys = folder.join(KEY_FILE);
     match keys.exists() {
         true => Ok(()),
         false => KeyFile::create(&keys),

@@ -5,9 +5,9 @@ use crate::wiring::Wiring;
 use crate::work::opening;
 use kernel::TableName;
 use kernel::error::{Error, Result};
-use lake::{At, BronzeSink, Exposure, Table};
+use lake::{At, BronzeSink, Exposure, Model, Table, Write};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Shows what a run would change: tables, what they say about people, and what would be read. Changes nothing.
 #[derive(clap::Args)]
@@ -20,8 +20,11 @@ struct TablePlan {
     /// new, changed, same, removed
     change: &'static str,
     why: String,
-    files_to_read: u64,
-    bytes_to_read: u64,
+    /// Of a model known only when it reads all of its inputs, and these are not about to change.
+    files_to_read: Option<u64>,
+    bytes_to_read: Option<u64>,
+    /// Unknown of files, which nobody has read yet.
+    rows_to_read: Option<u64>,
     columns_added: Vec<String>,
     columns_gone: Vec<String>,
     /// Columns that will say more, or less, about people than now.
@@ -38,24 +41,62 @@ struct ExposureChange {
 pub async fn run(context: &Context, _: Plan) -> Outcome {
     let wiring = Wiring::open(context.ask()?).await?;
     let mut plans = Vec::new();
+    // Tables that the run will change, so that what is made from them changes too.
+    let mut moving = BTreeSet::new();
     for source in &wiring.project.sources {
-        plans.push(source_plan(&wiring, source).await?);
+        let plan = source_plan(&wiring, source).await?;
+        if plan.files_to_read != Some(0) {
+            moving.insert(source.table.clone());
+        }
+        plans.push(plan);
     }
     for model in &wiring.project.models {
-        let why = lake::why_run(&wiring.store, model).await?;
-        let is_new = Table::open(&wiring.store, &model.name, At::Latest).await?.is_none();
-        let change = match (&why, is_new) {
-            (_, true) => "new",
-            (Some(_), false) => "changed",
-            (None, false) => "same",
-        };
-        let mut plan = table_plan(&wiring, &model.name, &model.schema).await?;
-        (plan.change, plan.why) = (change, why.unwrap_or_else(|| "nothing new".into()));
+        let plan = model_plan(&wiring, model, &moving).await?;
+        if plan.change != "same" {
+            moving.insert(model.name.clone());
+        }
         plans.push(plan);
     }
     plans.extend(removed(&wiring).await?);
     print(context, &plans)?;
     Ok(0)
+}
+
+async fn model_plan(wiring: &Wiring, model: &Model, moving: &BTreeSet<TableName>) -> Result<TablePlan> {
+    let is_new = Table::open(&wiring.store, &model.name, At::Latest).await?.is_none();
+    let input = model.reads.iter().find(|input| moving.contains(input));
+    let coming = || input.map(|input| format!("its input {input} will have new rows"));
+    let why = lake::why_run(&wiring.store, model).await?.or_else(coming);
+    let mut plan = table_plan(wiring, &model.name, &model.schema).await?;
+    plan.change = match (&why, is_new) {
+        (_, true) => "new",
+        (Some(_), false) => "changed",
+        (None, false) => "same",
+    };
+    let reads_all = is_new || matches!(model.header.write, Write::Overwrite | Write::Scd2);
+    match &why {
+        None => plan.reads(0, 0, Some(0)),
+        Some(_) if reads_all && input.is_none() => {
+            let (mut files, mut bytes, mut rows) = (0, 0, Some(0));
+            for name in &model.reads {
+                if let Some(table) = Table::open(&wiring.store, name, At::Latest).await? {
+                    files += table.num_files() as u64;
+                    bytes += table.num_bytes();
+                    rows = rows.zip(table.num_rows()).map(|(all, more)| all + more);
+                }
+            }
+            plan.reads(files, bytes, rows);
+        }
+        Some(_) => {}
+    }
+    plan.why = why.unwrap_or_else(|| "nothing new".into());
+    Ok(plan)
+}
+
+impl TablePlan {
+    fn reads(&mut self, files: u64, bytes: u64, rows: Option<u64>) {
+        (self.files_to_read, self.bytes_to_read, self.rows_to_read) = (Some(files), Some(bytes), rows);
+    }
 }
 
 async fn source_plan(wiring: &Wiring, source: &crate::project::Source) -> Result<TablePlan> {
@@ -66,8 +107,8 @@ async fn source_plan(wiring: &Wiring, source: &crate::project::Source) -> Result
     pending.retain(|p| p.progress != connect::Progress::Settling);
     let mut plan = table_plan(wiring, &source.table, &source.schema).await?;
     let is_new = Table::open(&wiring.store, &source.table, At::Latest).await?.is_none();
-    plan.files_to_read = pending.len() as u64;
-    plan.bytes_to_read = pending.iter().filter_map(|p| p.bytes).sum();
+    let bytes = pending.iter().filter_map(|p| p.bytes).sum();
+    plan.reads(pending.len() as u64, bytes, pending.is_empty().then_some(0));
     plan.change = match (is_new, pending.is_empty()) {
         (true, _) => "new",
         (false, false) => "changed",
@@ -75,7 +116,7 @@ async fn source_plan(wiring: &Wiring, source: &crate::project::Source) -> Result
     };
     plan.why = match pending.len() {
         0 => "nothing new".into(),
-        n => format!("{n} files to read from source {}", source.name),
+        n => format!("{} to read from source {}", show::plural(n as u64, "file"), source.name),
     };
     Ok(plan)
 }
@@ -101,8 +142,9 @@ async fn table_plan(wiring: &Wiring, name: &TableName, schema: &arrow::datatypes
         table: name.to_string(),
         change: "same",
         why: String::new(),
-        files_to_read: 0,
-        bytes_to_read: 0,
+        files_to_read: None,
+        bytes_to_read: None,
+        rows_to_read: None,
         columns_added: added,
         columns_gone: gone,
         exposure: exposure_changes(&now, &then),
@@ -136,13 +178,19 @@ async fn removed(wiring: &Wiring) -> Result<Vec<TablePlan>> {
             table: name.to_string(),
             change: "removed",
             why: "nothing makes it any more; its data stays until you delete it".into(),
-            files_to_read: 0,
-            bytes_to_read: 0,
+            files_to_read: Some(0),
+            bytes_to_read: Some(0),
+            rows_to_read: Some(0),
             columns_added: Vec::new(),
             columns_gone: Vec::new(),
             exposure: Vec::new(),
         })
         .collect())
+}
+
+/// Nothing for nothing, and for what is not known.
+fn shown(number: Option<u64>, text: impl Fn(u64) -> String) -> String {
+    number.filter(|number| *number > 0).map_or(String::new(), text)
 }
 
 fn print(context: &Context, plans: &[TablePlan]) -> Result<()> {
@@ -153,8 +201,9 @@ fn print(context: &Context, plans: &[TablePlan]) -> Result<()> {
             ("table", &|p| p.table.clone()),
             ("change", &|p| p.change.to_owned()),
             ("why", &|p| p.why.clone()),
-            ("files", &|p| if p.files_to_read == 0 { String::new() } else { show::count(p.files_to_read) }),
-            ("to read", &|p| if p.bytes_to_read == 0 { String::new() } else { show::bytes(p.bytes_to_read) }),
+            ("files", &|p| shown(p.files_to_read, show::count)),
+            ("rows", &|p| shown(p.rows_to_read, show::count)),
+            ("to read", &|p| shown(p.bytes_to_read, show::bytes)),
         ],
     )?;
     if context.format != Format::Table {

@@ -1,10 +1,10 @@
-use super::Outcome;
+use super::{Outcome, query};
 use crate::cli::Context;
 use crate::project::STATE;
 use crate::show::{self, Format};
 use crate::wiring::Wiring;
 use crate::work::ProjectWork;
-use futures::StreamExt;
+use arrow::datatypes::{DataType, Field, Schema};
 use kernel::TableName;
 use kernel::engine::{Engine, Session};
 use kernel::error::{Error, Result};
@@ -60,7 +60,7 @@ async fn overview(context: &Context, wiring: &Wiring) -> Outcome {
         })
         .collect();
     if parts.is_empty() {
-        return empty(context);
+        return empty(context, &["table", "source", "column", "rule", "reason", "rows"]);
     }
     let sql = format!(
         "select table_name as \"table\", source, column_name as \"column\", rule, reason, rows_ as \"rows\" from ({}) order by 1, 6 desc, 2, 3, 4",
@@ -69,11 +69,13 @@ async fn overview(context: &Context, wiring: &Wiring) -> Outcome {
     print(context, wiring, &sql).await
 }
 
-fn empty(context: &Context) -> Outcome {
-    match context.format {
-        Format::Json => println!("[]"),
-        _ => println!("no row was ever set aside"),
+fn empty(context: &Context, columns: &[&str]) -> Outcome {
+    if context.format == Format::Table {
+        println!("no row was ever set aside");
+        return Ok(0);
     }
+    let fields: Vec<Field> = columns.iter().map(|name| Field::new(*name, DataType::Utf8, true)).collect();
+    show::print_batches(context.format, &Arc::new(Schema::new(fields)), &[])?;
     Ok(0)
 }
 
@@ -81,7 +83,7 @@ async fn rows(context: &Context, wiring: &Wiring, table: &str, limit: usize) -> 
     let name = quarantine_of(table)?;
     if !wiring.store.tables().await?.contains(&name) {
         known_source(wiring, table)?;
-        return empty(context);
+        return empty(context, &["partition", "offset", "column", "rule", "reason", "row"]);
     }
     let sql = format!(
         "select _position['partition'] as \"partition\", _position['offset'] as \"offset\", \"column\", rule, reason, \"row\" from {name} order by 1, 2 limit {limit}"
@@ -90,12 +92,7 @@ async fn rows(context: &Context, wiring: &Wiring, table: &str, limit: usize) -> 
 }
 
 async fn print(context: &Context, wiring: &Wiring, sql: &str) -> Outcome {
-    let mut rows = wiring.engine.query(&Session::owner("quarantine"), sql).await?;
-    let mut batches = Vec::new();
-    while let Some(batch) = rows.batches.next().await {
-        batches.push(batch?);
-    }
-    show::print_batches(context.format, &rows.schema, &batches)?;
+    query::print(context, wiring.engine.query(&Session::owner("quarantine"), sql).await?).await?;
     Ok(0)
 }
 
@@ -135,20 +132,33 @@ async fn replay(context: &Context, wiring: Wiring, table: &str) -> Outcome {
         let options = work.sink_options(source, &gate);
         total.add(&lake::replay(&wiring.engine, options, &mut gate, wiring.clock.clone()).await?);
     }
+    told(context, &format!("bronze.{bare}"), &total)
+}
+
+fn told(context: &Context, table: &str, total: &Tally) -> Outcome {
     let (passed, stay) = (total.rows_passed, total.rows_quarantined);
+    let counts = [("rows_read", total.rows_read), ("rows_passed", passed), ("rows_staying", stay)];
     match context.format {
         Format::Json => println!(
             "{}",
-            json!({ "table": format!("bronze.{bare}"), "rows_read": total.rows_read, "rows_passed": passed, "rows_staying": stay })
+            json!({ "table": table, "rows_read": total.rows_read, "rows_passed": passed, "rows_staying": stay })
         ),
-        _ => {
-            println!("{} rows went into bronze.{bare}, {} stay in quarantine", show::count(passed), show::count(stay));
-            if stay > 0 {
-                println!(
-                    "a row stays while it breaks a rule, or when the value that broke one is hidden: then mend the file and load it again"
-                );
-            }
+        Format::Csv => {
+            show::print_records(
+                context.format,
+                &counts,
+                &[("what", &|c| c.0.to_owned()), ("rows", &|c| c.1.to_string())],
+            )?;
         }
+        Format::Table => {
+            println!("{} rows went into {table}, {} stay in quarantine", show::count(passed), show::count(stay))
+        }
+    }
+    if stay > 0 && context.format != Format::Json {
+        show::say(
+            context.format,
+            "a row stays while it breaks a rule, or when the value that broke one is hidden: then mend the file and load it again",
+        );
     }
     Ok(0)
 }

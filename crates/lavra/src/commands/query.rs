@@ -1,11 +1,12 @@
 use super::Outcome;
 use crate::cli::Context;
-use crate::show;
+use crate::show::{self, Printer};
 use crate::wiring::Wiring;
-use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 use futures::StreamExt;
 use kernel::engine::{Engine, Rows, Session};
-use kernel::error::{Error, Result};
+use kernel::error::{Error, Kind, Result};
 use parquet::arrow::ArrowWriter;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -32,75 +33,120 @@ pub async fn run(context: &Context, args: Query) -> Outcome {
         _ => args.sql,
     };
     let wiring = Wiring::open(context.ask()?).await?;
-    let rows = wiring.engine.query(&Session::owner("query"), &sql).await?;
-    match &args.output {
-        Some(file) => {
-            let count = write_file(rows, file).await?;
-            eprintln!("{} rows in {}", show::count(count), file.display());
+    let answer = async {
+        let rows = wiring.engine.query(&Session::owner("query"), &sql).await?;
+        match &args.output {
+            Some(file) => {
+                let count = write_file(rows, file).await?;
+                eprintln!("{} in {}", show::plural(count, "row"), file.display());
+                Ok(())
+            }
+            None => print(context, rows).await,
         }
-        None => print(context, rows).await?,
-    }
+    };
+    until_interrupted(answer).await?;
     Ok(0)
 }
 
-/// Prints a whole result.
-pub async fn print(context: &Context, mut rows: Rows) -> Result<()> {
-    let mut batches = Vec::new();
-    while let Some(batch) = rows.batches.next().await {
-        batches.push(batch?);
+/// Ends the work where it stands when somebody presses Ctrl-C.
+pub async fn until_interrupted<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        done = work => done,
+        Ok(()) = tokio::signal::ctrl_c() => Err(Error::new(Kind::Stopped, "answer the query", "interrupted")),
     }
-    show::print_batches(context.format, &rows.schema, &batches)
 }
 
-/// Takes each batch, then `None` to close the file.
-type Writer = Box<dyn FnMut(Option<&RecordBatch>) -> Result<(), String> + Send>;
-
-async fn write_file(mut rows: Rows, path: &Path) -> Result<u64> {
-    let what = || format!("write {}", path.display());
-    let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
-    if !["parquet", "csv", "json", "ndjson"].contains(&ending) {
-        return Err(Error::project(what(), "name the file .parquet, .csv, .json or .ndjson"));
+/// Prints a result as it comes. What fails before its first rows has printed nothing.
+pub async fn print(context: &Context, mut rows: Rows) -> Result<()> {
+    let mut printer = Printer::new(context.format, &rows.schema);
+    while let Some(batch) = rows.batches.next().await {
+        printer.batch(&batch?)?;
     }
-    let file = File::create(path).map_err(|e| kernel::error::io(what(), e))?;
-    let failed = |e: &dyn std::fmt::Display| Error::new(kernel::Kind::Storage, what(), e);
-    let mut count = 0;
-    let mut write: Writer = match ending {
-        "parquet" => {
-            let mut writer = Some(ArrowWriter::try_new(file, rows.schema.clone(), None).map_err(|e| failed(&e))?);
-            Box::new(move |batch| match (batch, &mut writer) {
-                (Some(batch), Some(writer)) => writer.write(batch).map_err(|e| e.to_string()),
-                _ => writer.take().map_or(Ok(()), |writer| writer.close().map(drop).map_err(|e| e.to_string())),
-            })
-        }
-        "csv" => {
-            let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(file);
-            Box::new(move |batch| match batch {
-                Some(batch) => show::flat(batch).and_then(|flat| writer.write(&flat)).map_err(|e| e.to_string()),
-                None => Ok(()),
-            })
-        }
-        "json" => {
-            let mut writer = arrow::json::WriterBuilder::new()
-                .with_explicit_nulls(true)
-                .build::<_, arrow::json::writer::JsonArray>(file);
-            Box::new(move |batch| match batch {
-                Some(batch) => writer.write(batch).map_err(|e| e.to_string()),
-                None => writer.finish().map_err(|e| e.to_string()),
-            })
-        }
-        _ => {
-            let mut writer = arrow::json::LineDelimitedWriter::new(file);
-            Box::new(move |batch| match batch {
-                Some(batch) => writer.write(batch).map_err(|e| e.to_string()),
-                None => writer.finish().map_err(|e| e.to_string()),
-            })
-        }
+    printer.end()
+}
+
+/// Writes aside and renames at the end, so that a file is whole or not there.
+async fn write_file(rows: Rows, path: &Path) -> Result<u64> {
+    let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    if !ENDINGS.contains(&ending) {
+        return Err(Error::project(writing(path), "name the file .parquet, .csv, .json or .ndjson"));
+    }
+    let aside = Aside(path.with_added_extension(format!("part-{}", std::process::id())));
+    let failed = |e: ArrowError| Error::new(Kind::Storage, writing(path), e);
+    let file = File::create(&aside.0).map_err(|e| kernel::error::io(writing(path), e))?;
+    let write = match ending {
+        "parquet" => parquet(file, &rows.schema).map_err(failed)?,
+        "csv" => show::csv(file, &rows.schema),
+        "json" => show::json(file),
+        _ => show::ndjson(file),
     };
+    let count = drain(rows, write, failed).await?;
+    std::fs::rename(&aside.0, path).map_err(|e| kernel::error::io(writing(path), e))?;
+    Ok(count)
+}
+
+const ENDINGS: [&str; 4] = ["parquet", "csv", "json", "ndjson"];
+
+fn writing(path: &Path) -> String {
+    format!("write {}", path.display())
+}
+
+/// A file that goes with its value, unless it got another name before.
+struct Aside(PathBuf);
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0); // renamed, as a rule
+    }
+}
+
+async fn drain(mut rows: Rows, mut write: show::Write, failed: impl Fn(ArrowError) -> Error) -> Result<u64> {
+    let mut count = 0;
     while let Some(batch) = rows.batches.next().await {
         let batch = batch?;
         count += batch.num_rows() as u64;
-        write(Some(&batch)).map_err(|e| failed(&e))?;
+        write(Some(&batch)).map_err(&failed)?;
     }
-    write(None).map_err(|e| failed(&e))?;
+    write(None).map_err(failed)?;
     Ok(count)
+}
+
+fn parquet(file: File, schema: &SchemaRef) -> std::result::Result<show::Write, ArrowError> {
+    let mut writer = Some(ArrowWriter::try_new(file, schema.clone(), None)?);
+    Ok(Box::new(move |batch| {
+        match (batch, &mut writer) {
+            (Some(batch), Some(writer)) => writer.write(batch)?,
+            _ => writer.take().map_or(Ok(()), |writer| writer.close().map(drop))?,
+        }
+        Ok(())
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Int64Array, RecordBatch};
+    use std::sync::Arc;
+
+    fn rows(last: Result<RecordBatch>) -> Rows {
+        let first = RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(vec![1])) as _)]).expect("a batch");
+        Rows { schema: first.schema(), batches: futures::stream::iter([Ok(first), last]).boxed() }
+    }
+
+    #[tokio::test]
+    async fn a_result_that_breaks_off_leaves_no_file() -> Result<()> {
+        let folder = std::env::temp_dir().join(format!("lavra-query-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).map_err(|e| kernel::error::io("make a folder", e))?;
+        for ending in ENDINGS {
+            let file = folder.join(format!("out.{ending}"));
+            let broken = write_file(rows(Err(Error::data("read", "half of it"))), &file).await;
+            assert!(broken.is_err_and(|e| e.detail == "half of it"), "{ending}");
+            assert_eq!(std::fs::read_dir(&folder).map_or(1, Iterator::count), 0, "{ending}");
+            let empty = RecordBatch::new_empty(rows(Err(Error::data("", ""))).schema);
+            assert_eq!(write_file(rows(Ok(empty)), &file).await?, 1);
+            assert!(std::fs::remove_file(&file).is_ok(), "{ending}");
+        }
+        let _ = std::fs::remove_dir(&folder);
+        Ok(())
+    }
 }

@@ -66,12 +66,13 @@ impl Run {
 
 pub async fn run(context: &Context, args: Run) -> Outcome {
     let wiring = Arc::new(Wiring::open(context.ask()?).await?);
+    show::warnings(context.format, &wiring.project);
     let selected = select(&wiring, &args)?;
     if args.dry_run {
         return dry_run(context, &wiring.project.dag, &selected);
     }
-    let (run_id, outcome) = run_project(wiring, &args, selected).await?;
-    show::summary(context.format, &run_id, &outcome)?;
+    let (run_id, outcome) = run_project(wiring.clone(), &args, selected).await?;
+    show::summary(context.format, &run_id, &outcome, &wiring.project.warnings)?;
     Ok(outcome.exit())
 }
 
@@ -83,6 +84,7 @@ pub async fn run_project(
 ) -> Result<(String, orchestrate::Outcome<Report>), Failure> {
     let command = std::env::args().collect::<Vec<_>>().join(" ");
     let _lock = RunLock::acquire(&wiring.ask.folder.join(STATE), &command, wiring.clock.as_ref())?;
+    wiring.clear_spill()?;
     let run_id = uuid::Uuid::now_v7().to_string();
     let jobs = args.jobs.or(NonZeroUsize::new(wiring.ask.jobs)).unwrap_or(NonZeroUsize::MIN);
     let work = ProjectWork {
@@ -93,6 +95,10 @@ pub async fn run_project(
         lanes: 1 + wiring.ask.jobs / jobs.get(),
         wiring: wiring.clone(),
     };
+    // A mask without its key is found before anything is read.
+    for source in wiring.project.sources.iter().filter(|source| selected.contains(&source.name)) {
+        work.gate(source)?;
+    }
     let options = Options {
         jobs,
         retry: Retry { attempts_max: args.retries + 1, ..Retry::default() },

@@ -1,7 +1,7 @@
 use super::Outcome;
 use crate::cli::Context;
 use crate::project::{Config, STATE, SourceConfig};
-use crate::show::Format;
+use crate::show::{self, Format};
 use kernel::draft::json_schema;
 use kernel::error::{Error, Result, io};
 use lake::{Header, UnitTest};
@@ -21,6 +21,7 @@ pub struct Schema {
 }
 
 /// A kind of file with its schema.
+#[derive(serde::Serialize)]
 pub struct FileSchema {
     pub name: &'static str,
     /// The files that it is for.
@@ -61,11 +62,19 @@ pub async fn run(context: &Context, args: Schema) -> Outcome {
         None => (context.ask()?.folder.join(STATE).join("schemas"), Path::new(STATE).join("schemas")),
     };
     write(&folder, &all)?;
-    println!(
-        "wrote {} schemas into {}. The first line of a file tells an editor of them:\n",
-        all.len(),
-        folder.display()
+    show::say(
+        context.format,
+        &format!(
+            "wrote {} schemas into {}. The first line of a file tells an editor of them:\n",
+            all.len(),
+            folder.display()
+        ),
     );
+    if context.format == Format::Csv {
+        let path = |file: &FileSchema| folder.join(file_name(file)).display().to_string();
+        show::print_records(context.format, &all, &[("files", &|f| f.files.to_owned()), ("schema", &path)])?;
+        return Ok(0);
+    }
     for file in &all {
         // A path in the comment starts at the file that it stands in.
         let up = if shown.is_absolute() { "" } else { ["", "../", "../../"][file.files.matches('/').count().min(2)] };

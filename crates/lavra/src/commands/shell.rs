@@ -1,5 +1,6 @@
-use super::Outcome;
-use super::query;
+mod statement;
+
+use super::{Outcome, query};
 use crate::cli::Context;
 use crate::project::STATE;
 use crate::show;
@@ -12,6 +13,7 @@ use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
 use rustyline::validate::Validator;
 use rustyline::{Editor, Helper};
+use statement::Statement;
 use std::io::IsTerminal;
 
 /// Asks queries one after the other, with history and completion (Tab). A query ends with `;`.
@@ -53,70 +55,74 @@ pub async fn run(context: &Context, _: Shell) -> Outcome {
     editor.set_helper(Some(Words { words }));
     let history = wiring.ask.folder.join(STATE).join("history");
     let _ = editor.load_history(&history); // none yet
-    println!("{}: end a query with `;`, `.tables` lists, `.quit` ends", wiring.project.config.project);
-    let mut sql = String::new();
+    eprintln!("{}: end a query with `;`, `.tables` lists, `.quit` ends", wiring.project.config.project);
+    let mut text = String::new();
     loop {
-        match editor.readline(if sql.is_empty() { "lavra> " } else { "   ... " }) {
-            Ok(line) if sql.is_empty() && matches!(line.trim(), ".quit" | "exit" | "quit" | "\\q") => break,
+        match editor.readline(if text.is_empty() { "lavra> " } else { "   ... " }) {
             Ok(line) => {
-                sql.push_str(&line);
-                sql.push('\n');
-                if is_whole(&sql) {
-                    let _ = editor.add_history_entry(sql.trim());
-                    answer(context, &wiring, &sql).await;
-                    sql.clear();
+                let _ = editor.add_history_entry(line.trim_end());
+                // After each line, for a process may end in many ways. A history that can't be kept is no reason to fail.
+                let _ = editor.save_history(&history);
+                text.push_str(&line);
+                text.push('\n');
+                while let Some((statement, rest)) = statement::take(&text) {
+                    if statement == Statement::Quit {
+                        return Ok(0);
+                    }
+                    answer(context, &wiring, statement).await;
+                    text = rest.to_owned();
                 }
             }
-            Err(ReadlineError::Interrupted) => sql.clear(),
-            Err(ReadlineError::Eof) => break,
+            Err(ReadlineError::Interrupted) => text.clear(),
+            Err(ReadlineError::Eof) => return Ok(0),
             Err(e) => return Err(fault(e).into()),
         }
     }
-    // A history that can't be kept is no reason to fail.
-    let _ = editor.save_history(&history);
-    Ok(0)
-}
-
-fn is_whole(sql: &str) -> bool {
-    let text = sql.trim();
-    text.is_empty() || text.starts_with('.') || text.ends_with(';')
 }
 
 /// Queries from a pipe: stops at the first that fails.
 async fn script(context: &Context, wiring: &Wiring) -> Outcome {
     let text = std::io::read_to_string(std::io::stdin()).map_err(|e| kernel::error::io("read stdin", e))?;
-    let mut sql = String::new();
-    for line in text.lines() {
-        sql.push_str(line);
-        sql.push('\n');
-        if is_whole(&sql) {
-            one(context, wiring, &sql).await?;
-            sql.clear();
+    // The last one may leave its `;` out, and may end in a comment.
+    let text = text + "\n;";
+    let mut left = text.as_str();
+    while let Some((statement, rest)) = statement::take(left) {
+        if statement == Statement::Quit {
+            break;
+        }
+        one(context, wiring, statement).await?;
+        left = rest;
+    }
+    match left.trim().is_empty() || statement::take(left).is_some() {
+        true => Ok(0),
+        false => {
+            Err(Error::project("read the script", "its last query has a quote or a comment that does not end").into())
         }
     }
-    one(context, wiring, &sql).await?;
-    Ok(0)
 }
 
-async fn answer(context: &Context, wiring: &Wiring, sql: &str) {
-    if let Err(error) = one(context, wiring, sql).await {
-        show::error(context, &error);
+async fn answer(context: &Context, wiring: &Wiring, statement: Statement<'_>) {
+    if let Err(error) = one(context, wiring, statement).await {
+        show::error(context.format, &error);
     }
 }
 
-async fn one(context: &Context, wiring: &Wiring, sql: &str) -> Result<()> {
-    let text = sql.trim().trim_end_matches(';').trim();
-    let sql = match text.split_once(' ').unwrap_or((text, "")) {
-        ("", _) => return Ok(()),
-        (".tables", _) => "select table_schema || '.' || table_name as \"table\" from information_schema.tables where table_catalog = 'lake' and table_schema <> 'information_schema' order by 1".to_owned(),
-        (".schema", table) => {
-            let (layer, name) = table.trim().split_once('.').unwrap_or(("silver", table.trim()));
+async fn one(context: &Context, wiring: &Wiring, statement: Statement<'_>) -> Result<()> {
+    let sql = match statement {
+        Statement::Quit | Statement::Nothing => return Ok(()),
+        Statement::Tables => "select table_schema || '.' || table_name as \"table\" from information_schema.tables where table_catalog = 'lake' and table_schema <> 'information_schema' order by 1".to_owned(),
+        Statement::Schema(table) => {
+            let (layer, name) = table.split_once('.').unwrap_or(("silver", table));
+            let (layer, name) = (layer.replace('\'', "''"), name.replace('\'', "''"));
             format!("select column_name as \"column\", data_type as \"type\" from information_schema.columns where table_schema = '{layer}' and table_name = '{name}'")
         }
-        _ => text.to_owned(),
+        Statement::Query(sql) => sql.to_owned(),
     };
-    let rows = wiring.engine.query(&Session::owner("shell"), &sql).await?;
-    query::print(context, rows).await
+    query::until_interrupted(async {
+        let rows = wiring.engine.query(&Session::owner("shell"), &sql).await?;
+        query::print(context, rows).await
+    })
+    .await
 }
 
 /// Table and column names, and what queries are made of.

@@ -55,6 +55,11 @@ pub async fn run(context: &Context, args: Test) -> Outcome {
         }
         verdicts.push(verdict);
     }
+    if let (Some(filter), true) = (&args.filter, verdicts.is_empty()) {
+        let names = project.tests.iter().flat_map(|(file, test)| [file.as_str(), test.model.as_str()]);
+        let help = kernel::suggest::hint(filter, names).unwrap_or_else(|| "`lavra test` runs all".to_owned());
+        return Err(Error::project(format!("no test and no model has `{filter}` in its name"), help).into());
+    }
     let passed = |v: &Verdict| if v.passed { "passed" } else { "FAILED" }.to_owned();
     show::print_records(
         context.format,

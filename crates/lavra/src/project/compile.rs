@@ -1,16 +1,17 @@
 //! `lavra check`: the whole project to one plan, or every fault of it. Opens no socket and no data file.
 
-use super::config::{Config, SourceConfig};
+use super::config::{self, Config, SourceConfig};
 use super::contracts::{self, ContractFile};
 use super::joins;
 use super::read::Files;
+use super::secrets::Secrets;
 use arrow::datatypes::SchemaRef;
 use kernel::contract::RowRule;
 use kernel::diagnostic::{Diagnostic, Severity};
 use kernel::draft::{self, Draft};
 use kernel::gate::{Gate, Screen, Stamp};
 use kernel::mask::MaskFactory;
-use kernel::{Entity, TableName, suggest};
+use kernel::{Classification, Entity, Property, TableName};
 use lake::{Model, ModelFile, SqlEngine, SqlRowRule, UnitTest, row_condition};
 use orchestrate::{Dag, Node, NodeKind};
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,22 +53,28 @@ pub async fn compile(
     masks: &dyn MaskFactory,
     screen: Arc<dyn Screen>,
 ) -> Result<Compiled, (Files, Vec<Diagnostic>)> {
-    let mut check = Check { files: &files, env, masks, screen, found: files.faults.clone(), broken: BTreeSet::new() };
+    let secrets = Secrets::new(env);
+    let env = |name: &str| secrets.ask(name);
+    let mut check =
+        Check { files: &files, env: &env, masks, screen, found: files.faults.clone(), broken: BTreeSet::new() };
     let config = check.config();
-    let contracts = check.contracts(config.as_ref());
+    let mut contracts = check.contracts(config.as_ref());
+    check.gates(&mut contracts);
+    check.set_rules(&contracts, engine).await;
     let sources = check.sources(&contracts);
     let base: BTreeMap<TableName, SchemaRef> = sources.iter().map(|s| (s.table.clone(), s.schema.clone())).collect();
     let model_files = check.model_files(&base);
-    let (models, faults) = lake::compile(engine, &base, &check.broken, &model_files, env).await;
+    let (models, faults) = lake::compile(engine, &base, &check.broken, &model_files, &env).await;
     check.found.extend(faults);
     check.found.extend(joins::check(&models, &sources, masks));
-    let tests = check.tests(&model_files);
+    let tests = check.tests(&model_files, &models, &base);
     let dag = check.dag(&sources, &models);
-    let (warnings, mut errors): (Vec<_>, Vec<_>) =
-        check.found.into_iter().partition(|d| d.severity == Severity::Warning);
-    for fault in &mut errors {
+    let mut found = check.found;
+    for fault in &mut found {
         fault.locate(files.texts.get(&fault.file).map_or("", String::as_str));
+        secrets.hide(fault);
     }
+    let (warnings, mut errors): (Vec<_>, Vec<_>) = found.into_iter().partition(|d| d.severity == Severity::Warning);
     errors.sort_by(|a, b| (&a.file, a.span).cmp(&(&b.file, b.span)));
     errors.dedup();
     match (errors.is_empty(), config, dag) {
@@ -79,25 +86,42 @@ pub async fn compile(
     }
 }
 
-struct Check<'a> {
-    files: &'a Files,
-    env: &'a (dyn Fn(&str) -> Option<String> + Sync),
+pub(super) struct Check<'a> {
+    pub files: &'a Files,
+    pub env: &'a (dyn Fn(&str) -> Option<String> + Sync),
     masks: &'a dyn MaskFactory,
     screen: Arc<dyn Screen>,
-    found: Vec<Diagnostic>,
+    pub found: Vec<Diagnostic>,
     /// Bronze tables whose source or contract has faults.
-    broken: BTreeSet<TableName>,
+    pub broken: BTreeSet<TableName>,
 }
 
 impl Check<'_> {
-    fn keep<T>(&mut self, read: Result<T, Vec<Diagnostic>>) -> Option<T> {
+    pub fn keep<T>(&mut self, read: Result<T, Vec<Diagnostic>>) -> Option<T> {
         read.map_err(|faults| self.found.extend(faults)).ok()
     }
 
     fn config(&mut self) -> Option<Draft<Config>> {
         let text = self.files.texts.get("lavra.yaml")?.clone();
         let read = draft::read::<Config>("lavra.yaml", &text, &|name| (self.env)(name));
-        self.keep(read)
+        let config = self.keep(read)?;
+        self.found.extend(config::unreachable(&config));
+        self.default_masks(&config);
+        Some(config)
+    }
+
+    /// Masks of the project that nothing can be masked by, whether a column has their class or not.
+    fn default_masks(&mut self, config: &Draft<Config>) {
+        for (class, mask) in contracts::default_masks(config).0 {
+            let Err(why) = self.masks.build(&mask, Some(&Classification::new(class.as_str()))) else { continue };
+            let written = config.value.masks.keys().find(|name| Classification::new(name.as_str()).as_str() == class);
+            let path = format!("masks[\"{}\"]", written.map_or("", String::as_str));
+            let why = match config.at(&path).is_some_and(draft::Node::has_variable) {
+                true => "this does not fit here once its variables are put in".to_owned(),
+                false => why.to_string(),
+            };
+            self.found.push(config.fault(&path, why));
+        }
     }
 
     fn contracts(&mut self, config: Option<&Draft<Config>>) -> BTreeMap<String, ContractFile> {
@@ -106,7 +130,8 @@ impl Check<'_> {
         let mut all = BTreeMap::new();
         for (name, file, text) in self.files.below("contracts") {
             let read = contracts::read(file, text, &defaults, &|name| (self.env)(name));
-            if let Some(contract) = self.keep(read) {
+            if let Some(mut contract) = self.keep(read) {
+                self.found.extend(contract.look());
                 self.found.extend(contract.draft.warnings.iter().cloned());
                 all.insert(name.to_owned(), contract);
             }
@@ -114,134 +139,65 @@ impl Check<'_> {
         all
     }
 
-    fn sources(&mut self, contracts: &BTreeMap<String, ContractFile>) -> Vec<Source> {
-        let mut all = Vec::new();
-        for (name, file, text) in self.files.below("sources") {
-            let read = draft::read::<SourceConfig>(file, text, &|name| (self.env)(name));
-            let Some(draft) = self.keep(read) else {
-                self.broken.extend(TableName::new("bronze", name));
-                continue;
-            };
-            self.options(&draft);
-            match self.source(name, file, &draft, contracts) {
-                Some(source) => all.push(source),
-                None => self.broken.extend(TableName::new("bronze", draft.value.table.as_deref().unwrap_or(name))),
-            }
-        }
-        all
-    }
-
-    /// The connector's own look at its options.
-    fn options(&mut self, draft: &Draft<SourceConfig>) {
-        let config = &draft.value;
-        let Some(spec) = connect::by_name(&config.connector) else {
-            let all = connect::all();
-            let help = suggest::hint(&config.connector, all.iter().map(|spec| spec.name));
-            let message = format!("there is no connector `{}`", config.connector);
-            self.found.push(draft.fault("connector", message).help(help));
-            return;
-        };
-        if let Some(schedule) = &config.schedule
-            && !is_schedule(schedule)
-        {
-            let help = "write `every 15 minutes`, a cron line such as `0 6 * * *`, or `continuous`";
-            self.found.push(draft.fault("schedule", "this is no schedule").help(Some(help)));
-        }
-        for fault in (spec.check)(&serde_json::Value::Object(config.options.clone())) {
-            let place = match fault.option.is_empty() {
-                true => Diagnostic::new(&draft.file, None, fault.message),
-                false => draft.key_fault(&fault.option, fault.message),
-            };
-            self.found.push(place.help(fault.help));
-        }
-    }
-
-    fn source(
-        &mut self,
-        name: &str,
-        file: &str,
-        draft: &Draft<SourceConfig>,
-        contracts: &BTreeMap<String, ContractFile>,
-    ) -> Option<Source> {
-        let config = draft.value.clone();
-        let contract_name = config.contract.clone().unwrap_or_else(|| name.to_owned());
-        let Some(contract) = contracts.get(&contract_name) else {
-            if !self.files.texts.contains_key(&format!("contracts/{contract_name}.yaml")) {
-                let near = suggest::nearest(&contract_name, contracts.keys().map(String::as_str));
-                let help = near.map_or("write one, or let `lavra scan FILES --write` propose it".to_owned(), |near| {
-                    format!("did you mean `{near}`?")
-                });
-                let fault = Diagnostic::new(
-                    file,
-                    draft.span("contract"),
-                    format!("there is no contracts/{contract_name}.yaml"),
-                );
-                self.found.push(fault.help(Some(help)));
-            }
-            return None;
-        };
-        let entity = self.entity(name, draft, contract)?;
-        let table = match TableName::new("bronze", config.table.as_deref().unwrap_or(name)) {
-            Ok(table) => table,
-            Err(e) => {
-                self.found.push(Diagnostic::new(file, draft.span("table"), e.to_string()));
-                return None;
-            }
-        };
-        let schema = self.gate_schema(&entity, contract)?;
-        Some(Source {
-            name: name.to_owned(),
-            file: file.to_owned(),
-            table,
-            entity,
-            contract_version: contract.contract.version.clone(),
-            schema,
-            config,
-        })
-    }
-
-    fn entity(&mut self, name: &str, draft: &Draft<SourceConfig>, contract: &ContractFile) -> Option<Entity> {
-        let entities = &contract.contract.entities;
-        let wanted = draft.value.entity.as_deref().unwrap_or(name);
-        let found = entities.iter().find(|e| e.name == wanted);
-        match (found, draft.value.entity.is_none(), &entities[..]) {
-            (Some(entity), _, _) | (None, true, [entity]) => Some(entity.clone()),
-            _ => {
-                let help = suggest::hint(wanted, entities.iter().map(|e| e.name.as_str()));
-                let message = format!("the contract has no table `{wanted}`");
-                let fault = Diagnostic::new(&draft.file, draft.span("entity"), message);
-                self.found.push(fault.help(help.map(|h| format!("{h} Say which with `entity:`"))));
-                None
+    /// Builds rules and masks of every contract once, for their faults and their types.
+    fn gates(&mut self, contracts: &mut BTreeMap<String, ContractFile>) {
+        for contract in contracts.values_mut() {
+            for entity in &contract.contract.entities {
+                if let Some(schema) = self.gate_schema(entity, contract) {
+                    contract.schemas.insert(entity.name.clone(), schema);
+                }
             }
         }
     }
 
-    /// Builds rules and masks once, for their faults and their types.
     fn gate_schema(&mut self, entity: &Entity, contract: &ContractFile) -> Option<SchemaRef> {
-        let stamp = Stamp { source: String::new(), contract_version: String::new(), run_id: String::new() };
-        let (_, faults) = row_rules(entity);
         let before = self.found.len();
-        for fault in faults {
-            let fault = match find_property(contract, entity, fault.property.as_deref()) {
-                Some(path) => contract.draft.fault(&format!("{path}.quality"), fault.message).help(fault.help),
-                None => Diagnostic::new(&contract.draft.file, None, fault.message).help(fault.help),
-            };
-            self.found.push(fault);
+        for fault in row_rules(entity).1 {
+            self.found.push(rule_fault(contract, entity, fault));
         }
         for property in &entity.properties {
-            let alone = Entity { properties: vec![property.clone()], rules: Vec::new(), ..entity.clone() };
-            if let Err(e) = Gate::new(alone, self.masks, Vec::new(), stamp.clone(), self.screen.clone()) {
-                let path = find_property(contract, entity, Some(&property.name)).unwrap_or_default();
-                self.found.push(contract.draft.fault(&path, e.to_string()));
-            }
+            let Err(why) =
+                self.gate(Entity { properties: vec![property.clone()], rules: Vec::new(), ..entity.clone() })
+            else {
+                continue;
+            };
+            let unmasked = Property { mask: None, ..property.clone() };
+            let unmasked = Entity { properties: vec![unmasked], rules: Vec::new(), ..entity.clone() };
+            let fault = match self.gate(unmasked) {
+                Ok(_) => contract.mask_fault(entity, property, why.to_string()),
+                Err(_) => {
+                    let path = contract.find(&entity.name, &property.name).map(|(path, _)| path);
+                    contract.draft.fault(&path.unwrap_or_default(), why.to_string())
+                }
+            };
+            self.found.push(fault);
         }
         if self.found.len() > before {
             return None;
         }
-        let gate = Gate::new(entity.clone(), self.masks, Vec::new(), stamp, self.screen.clone());
-        gate.map(|gate| gate.output_schema())
-            .map_err(|e| self.found.push(Diagnostic::new(&contract.draft.file, None, e.to_string())))
-            .ok()
+        let schema = self.gate(entity.clone()).map(|gate| gate.output_schema());
+        schema.map_err(|e| self.found.push(Diagnostic::new(&contract.draft.file, None, e.to_string()))).ok()
+    }
+
+    fn gate(&self, entity: Entity) -> kernel::Result<Gate> {
+        let stamp = Stamp { source: String::new(), contract_version: String::new(), run_id: String::new() };
+        Gate::new(entity, self.masks, Vec::new(), stamp, self.screen.clone())
+    }
+
+    /// Plans the rules that are asked of a whole batch.
+    async fn set_rules(&mut self, contracts: &BTreeMap<String, ContractFile>, engine: &SqlEngine) {
+        for contract in contracts.values() {
+            for entity in &contract.contract.entities {
+                let Some(schema) = contract.schemas.get(&entity.name) else { continue };
+                for rule in entity.rules.iter().filter(|rule| row_condition(rule).is_none()) {
+                    for fault in planned(engine, schema, &rule.query).await {
+                        let fault =
+                            RuleFault { property: rule.property.clone(), message: fault.message, help: fault.help };
+                        self.found.push(rule_fault(contract, entity, fault));
+                    }
+                }
+            }
+        }
     }
 
     fn model_files(&mut self, base: &BTreeMap<TableName, SchemaRef>) -> Vec<ModelFile> {
@@ -252,7 +208,9 @@ impl Check<'_> {
             match name {
                 Some((layer, Ok(name))) if layers.contains(&layer) => {
                     if base.contains_key(&name) {
-                        self.found.push(Diagnostic::new(file, None, format!("`{name}` is a source's table already")));
+                        let first = text.lines().next().map(|line| (0, line.len()));
+                        let fault = Diagnostic::new(file, first, format!("`{name}` is a source's table already"));
+                        self.found.push(fault.help(Some("give the model, and so its file, another name")));
                     }
                     all.push(ModelFile { name, file: file.to_owned(), text: text.to_owned() });
                 }
@@ -265,21 +223,6 @@ impl Check<'_> {
                     self.found.push(fault.help(Some(format!("put it into one of: {}", layers.join(", ")))));
                 }
             }
-        }
-        all
-    }
-
-    fn tests(&mut self, models: &[ModelFile]) -> Vec<(String, UnitTest)> {
-        let names: Vec<String> = models.iter().map(|m| m.name.to_string()).collect();
-        let mut all = Vec::new();
-        for (_, file, text) in self.files.below("tests") {
-            let read = draft::read::<UnitTest>(file, text, &|name| (self.env)(name));
-            let Some(draft) = self.keep(read) else { continue };
-            if !names.contains(&draft.value.model) {
-                let help = suggest::hint(&draft.value.model, names.iter().map(String::as_str));
-                self.found.push(draft.fault("model", format!("there is no model `{}`", draft.value.model)).help(help));
-            }
-            all.push((file.to_owned(), draft.value));
         }
         all
     }
@@ -313,21 +256,6 @@ impl Check<'_> {
     }
 }
 
-/// `continuous`, `every 15 minutes`, or five fields of cron.
-fn is_schedule(text: &str) -> bool {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let is_cron = |field: &str| field.chars().all(|c| c.is_ascii_alphanumeric() || "*/,-?#".contains(c));
-    match words[..] {
-        ["continuous"] => true,
-        ["every", unit] => ["minute", "hour", "day", "week"].contains(&unit),
-        ["every", number, unit] => {
-            number.parse::<u32>().is_ok_and(|n| n > 0)
-                && ["second", "minute", "hour", "day", "week"].contains(&unit.trim_end_matches('s'))
-        }
-        _ => words.len() == 5 && words.iter().all(|field| is_cron(field)),
-    }
-}
-
 /// A fault in a SQL rule, with the column it is written under.
 pub struct RuleFault {
     pub property: Option<String>,
@@ -351,8 +279,24 @@ pub fn row_rules(entity: &Entity) -> (Vec<Box<dyn RowRule>>, Vec<RuleFault>) {
     (rules, faults)
 }
 
-fn find_property(contract: &ContractFile, entity: &Entity, property: Option<&str>) -> Option<String> {
-    let at = contract.contract.entities.iter().position(|e| e.name == entity.name)?;
-    let inner = entity.properties.iter().position(|p| Some(p.name.as_str()) == property)?;
-    Some(format!("schema[{at}].properties[{inner}]"))
+/// The faults of a rule's query over the rows of its table.
+async fn planned(engine: &SqlEngine, schema: &SchemaRef, query: &str) -> Vec<Diagnostic> {
+    let names = (TableName::new("bronze", "rows"), TableName::new("gold", "rule"));
+    let (Ok(rows), Ok(name)) = names else { return Vec::new() };
+    let query = query.replace("{table}", &rows.to_string());
+    let text = format!("select answer from ({}) as measured (answer)", query.trim().trim_end_matches(';'));
+    let rule = ModelFile { name, file: String::new(), text };
+    lake::compile(engine, &BTreeMap::from([(rows, schema.clone())]), &BTreeSet::new(), &[rule], &|_| None).await.1
+}
+
+/// A rule's fault, where the rules of its column or table stand. What a variable put there is not shown.
+fn rule_fault(contract: &ContractFile, entity: &Entity, fault: RuleFault) -> Diagnostic {
+    let table = || contract.draft.value.schema.iter().flatten().position(|object| object.name == entity.name);
+    let column = fault.property.as_deref().and_then(|property| contract.find(&entity.name, property));
+    let owner = column.map(|(path, _)| path).or_else(|| table().map(|at| format!("schema[{at}]")));
+    let path = owner.map(|owner| format!("{owner}.quality")).unwrap_or_default();
+    match contract.draft.at(&path).is_some_and(draft::Node::has_variable) {
+        true => contract.draft.fault(&path, "a rule here does not fit once its variables are put in"),
+        false => contract.draft.fault(&path, fault.message).help(fault.help),
+    }
 }

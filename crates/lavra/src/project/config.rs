@@ -1,5 +1,7 @@
 //! `lavra.yaml` and `sources/*.yaml`, as written.
 
+use kernel::diagnostic::Diagnostic;
+use kernel::draft::{Draft, Node};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -56,4 +58,83 @@ pub struct SourceConfig {
     pub tags: Vec<String>,
     #[serde(flatten)]
     pub options: Map<String, Value>,
+}
+
+/// What `lake` can be beside a folder.
+const LAKES: [&str; 9] = ["file", "s3", "s3a", "gs", "az", "adl", "azure", "abfs", "abfss"];
+
+/// Places that nothing of this build can reach: read as paths they would be other places than were meant.
+pub fn unreachable(draft: &Draft<Config>) -> Vec<Diagnostic> {
+    let mut faults = Vec::new();
+    for (name, environment) in &draft.value.environments {
+        let mut refuse = |key: &str, place: &Option<String>, known: &[&str], help: &str| {
+            let Some((scheme, _)) = place.as_deref().and_then(|place| place.split_once("://")) else { return };
+            if known.contains(&scheme) {
+                return;
+            }
+            let path = format!("environments[\"{name}\"].{key}");
+            let scheme = match draft.at(&path).is_some_and(Node::has_variable) {
+                true => "this".to_owned(),
+                false => format!("`{scheme}://`"),
+            };
+            let message = format!("{scheme} is no place that `{key}` can be at");
+            faults.push(draft.fault(&path, message).help(Some(help)));
+        };
+        refuse(
+            "lake",
+            &environment.lake,
+            &LAKES,
+            "it can be a folder, or a URL that starts with s3://, gs:// or az://",
+        );
+        refuse(
+            "keys",
+            &environment.keys,
+            &[],
+            "it can be the path of a key file; services that keep keys are not supported yet",
+        );
+    }
+    faults
+}
+
+impl SourceConfig {
+    /// What can be read of a source that has faults, so that those of its other fields are told too.
+    pub fn salvaged(fields: &Map<String, Value>) -> Self {
+        let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
+        let own = |name: &String| OWN_KEYS.contains(&name.as_str());
+        Self {
+            connector: text("connector").unwrap_or_default(),
+            contract: text("contract"),
+            entity: text("entity"),
+            table: text("table"),
+            schedule: text("schedule"),
+            tags: Vec::new(),
+            options: fields.iter().filter(|(name, _)| !own(name)).map(|(k, v)| (k.clone(), v.clone())).collect(),
+        }
+    }
+}
+
+/// The keys that every source has.
+pub const OWN_KEYS: [&str; 6] = ["connector", "contract", "entity", "table", "schedule", "tags"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::draft;
+
+    #[test]
+    fn a_place_that_can_not_be_reached_is_told_at_check_time() {
+        let told = |line: &str| {
+            let text = format!("project: x\nenvironments:\n  prod.eu:\n    {line}\n");
+            let env = |name: &str| (name == "KEYS").then(|| "vault://t:hunter2@vault".to_owned());
+            let draft = draft::read::<Config>("lavra.yaml", &text, &env).expect("a config");
+            unreachable(&draft).iter().map(|fault| fault.render(&text)).collect::<String>()
+        };
+        assert!(told("keys: vault://vault:8200/transit").contains("`vault://` is no place that `keys` can be at"));
+        assert!(told("keys: vault://vault:8200/transit").contains("lavra.yaml:4:11"));
+        assert!(told("lake: s4://bucket").contains("s3://, gs:// or az://"));
+        assert!(told("keys: ${KEYS}").contains("this is no place") && !told("keys: ${KEYS}").contains("vault"));
+        for good in ["keys: /etc/lavra/keys.json", "lake: s3://bucket/x", "lake: ./lake", "lake: gs://b", "store: {}"] {
+            assert_eq!(told(good), "", "{good}");
+        }
+    }
 }

@@ -7,6 +7,9 @@ mod exposure;
 mod forms;
 mod joins;
 mod read;
+mod secrets;
+mod sources;
+mod unit_tests;
 
 pub use compile::{Compiled, Source, compile, row_rules};
 pub use config::{Config, Environment, SourceConfig};

@@ -5,14 +5,13 @@ mod rows;
 mod summary;
 
 pub use progress::Progress;
-pub use rows::{flat, print_batches, print_records};
+pub use rows::{Printer, Write, csv, json, ndjson, print_batches, print_records};
 pub use summary::summary;
 
-use crate::cli::Context;
-use crate::project::Files;
+use crate::project::{Compiled, Files};
 use kernel::diagnostic::Diagnostic;
 use kernel::error::{Error, advice};
-use serde_json::json;
+use serde_json::json as document;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
@@ -21,21 +20,52 @@ pub enum Format {
     Csv,
 }
 
-/// Prints an error; gives the exit code.
-pub fn error(context: &Context, error: &Error) -> u8 {
-    let advice = advice(error.kind);
-    if context.format == Format::Json {
-        println!("{}", json!({ "error": error.to_string(), "kind": advice.page, "advice": advice.sentence }));
+/// A line for people: on stdout beside tables, else out of the way of what programs read.
+pub fn say(format: Format, text: &str) {
+    match format {
+        Format::Table => println!("{text}"),
+        Format::Json | Format::Csv => eprintln!("{text}"),
     }
+}
+
+/// Prints an error; gives the exit code.
+pub fn error(format: Format, error: &Error) -> u8 {
+    let advice = advice(error.kind);
+    error_document(format, error);
     eprintln!("error: {error}");
     eprintln!("  {}", advice.sentence);
     advice.exit
 }
 
+/// An error as the one document on stdout, where that is asked for.
+pub fn error_document(format: Format, error: &Error) {
+    if format != Format::Json {
+        return;
+    }
+    let advice = advice(error.kind);
+    println!(
+        "{}",
+        document!({
+            "error": error.to_string(), "kind": advice.page, "what": error.what, "detail": error.detail,
+            "advice": advice.sentence,
+        })
+    );
+}
+
+/// What a project's author should know though nothing is wrong, on stderr: for people, or an event like those of a run.
+pub fn warnings(format: Format, project: &Compiled) {
+    for warning in &project.warnings {
+        match format {
+            Format::Json => eprintln!("{}", document!({ "event": "warning", "warning": warning })),
+            Format::Table | Format::Csv => eprintln!("{}", project.files.render(warning)),
+        }
+    }
+}
+
 /// Prints the faults of a project; gives the exit code.
-pub fn faults(context: &Context, files: &Files, faults: &[Diagnostic]) -> u8 {
-    if context.format == Format::Json {
-        println!("{}", json!({ "faults": faults }));
+pub fn faults(format: Format, files: &Files, faults: &[Diagnostic]) -> u8 {
+    if format == Format::Json {
+        println!("{}", document!({ "kind": "project", "faults": faults }));
         return 2;
     }
     for fault in faults {
@@ -108,7 +138,18 @@ pub fn seconds(millis: u64) -> String {
     format!("{:.1} s", millis as f64 / 1000.0)
 }
 
-/// A moment as RFC 3339, to the second.
+/// `1 file`, `3 files`
+pub fn plural(number: u64, one: &str) -> String {
+    format!("{} {one}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
+/// A moment as RFC 3339 in UTC, to the microsecond.
+pub fn rfc3339(micros: i64) -> String {
+    let at = chrono::DateTime::from_timestamp_micros(micros).unwrap_or_default();
+    at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true)
+}
+
+/// A moment for people, to the second.
 pub fn time(micros: i64) -> String {
     chrono::DateTime::from_timestamp_micros(micros).unwrap_or_default().format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }

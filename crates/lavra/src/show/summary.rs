@@ -1,16 +1,17 @@
 //! A run when it is over.
 
-use super::{Format, bytes, count, print_records, seconds};
+use super::{Format, bytes, count, print_records, say, seconds};
 use crate::work::Report;
+use kernel::diagnostic::Diagnostic;
 use kernel::error::Result;
 use orchestrate::{End, Ended, Outcome, Status};
 use serde_json::json;
 use std::collections::BTreeMap;
 
 /// Prints what became of a run: one JSON document, or a table with what was masked, set aside and gone wrong.
-pub fn summary(format: Format, run_id: &str, outcome: &Outcome<Report>) -> Result<()> {
+pub fn summary(format: Format, run_id: &str, outcome: &Outcome<Report>, warnings: &[Diagnostic]) -> Result<()> {
     if format == Format::Json {
-        println!("{}", document(run_id, outcome));
+        println!("{}", document(run_id, outcome, warnings));
         return Ok(());
     }
     let report = |node: &Ended<Report>| node.end.report().cloned().unwrap_or_default();
@@ -35,18 +36,21 @@ pub fn summary(format: Format, run_id: &str, outcome: &Outcome<Report>) -> Resul
     }
     if !masked.is_empty() {
         let list: Vec<String> = masked.iter().map(|(kind, number)| format!("{kind} {}", count(*number))).collect();
-        println!("masked before they were stored: {}", list.join(", "));
+        say(format, &format!("masked before they were stored: {}", list.join(", ")));
     }
     for node in &outcome.nodes {
         let report = report(node);
         let because = report.quarantined_because.iter().map(|(cause, number)| format!("{cause} {}", count(*number)));
         let because: Vec<String> = because.collect();
         if !because.is_empty() {
-            println!("quarantined from {}: {}", report.table, because.join(", "));
+            say(format, &format!("quarantined from {}: {}", report.table, because.join(", ")));
         }
     }
     if outcome.nodes.iter().all(|n| n.end.status() == Status::UpToDate) && !outcome.nodes.is_empty() {
-        println!("nothing new: no table was touched");
+        say(format, "nothing new: no table was touched");
+    }
+    for warning in outcome.nodes.iter().filter_map(|n| report(n).warning) {
+        eprintln!("warning: {warning}");
     }
     for node in &outcome.nodes {
         match &node.end {
@@ -61,11 +65,12 @@ pub fn summary(format: Format, run_id: &str, outcome: &Outcome<Report>) -> Resul
     Ok(())
 }
 
-fn document(run_id: &str, outcome: &Outcome<Report>) -> serde_json::Value {
+fn document(run_id: &str, outcome: &Outcome<Report>, warnings: &[Diagnostic]) -> serde_json::Value {
     json!({
         "run_id": run_id,
         "seconds": outcome.elapsed_ms as f64 / 1000.0,
         "exit": outcome.exit(),
+        "warnings": warnings,
         "nodes": outcome.nodes,
     })
 }

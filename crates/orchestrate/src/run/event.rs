@@ -18,11 +18,12 @@ pub enum Event<R> {
     NodeStarted {
         node: String,
     },
-    /// Totals of this attempt.
+    /// Totals of this attempt, and what it will come to where that is known.
     NodeProgress {
         node: String,
         rows: u64,
         bytes: u64,
+        bytes_total: Option<u64>,
     },
     /// `attempt` has failed; the next one comes after `wait_ms`.
     NodeRetried {

@@ -54,7 +54,7 @@ impl Default for Options {
             node_timeout: None,
             deadline: None,
             grace: Duration::from_secs(30),
-            progress_every: Duration::from_millis(250),
+            progress_every: Duration::from_millis(200),
             seed: 0,
             cancel: CancellationToken::new(),
         }

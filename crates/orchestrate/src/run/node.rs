@@ -118,17 +118,24 @@ impl<R: Clone + Send + 'static> Crew<'_, R> {
         loop {
             tokio::select! {
                 biased;
-                joined = running.join_next() => return Ok(joined),
+                joined = running.join_next() => {
+                    self.tell_progress(post, &mut told);
+                    return Ok(joined);
+                }
                 () = post.cancel.cancelled() => return Err(self.why()),
                 () = post.limit.passed() => return Err(Why::Timeout),
-                () = sleep(self.options.progress_every) => {
-                    let (rows, bytes) = post.desk.seen();
-                    if (rows, bytes) != told {
-                        told = (rows, bytes);
-                        self.tell(Event::NodeProgress { node: post.node.into(), rows, bytes });
-                    }
-                }
+                () = sleep(self.options.progress_every) => self.tell_progress(post, &mut told),
             }
+        }
+    }
+
+    /// Tells what was done since it was told last, if there is any.
+    fn tell_progress(&self, post: &Post<'_, R>, told: &mut (u64, u64)) {
+        let (rows, bytes) = post.desk.seen();
+        if (rows, bytes) != *told {
+            *told = (rows, bytes);
+            let bytes_total = post.desk.bytes_total();
+            self.tell(Event::NodeProgress { node: post.node.into(), rows, bytes, bytes_total });
         }
     }
 

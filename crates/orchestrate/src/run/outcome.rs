@@ -87,9 +87,21 @@ pub struct Ended<R> {
     pub node: String,
     /// None is 0: it was not started.
     pub attempts: u32,
+    #[serde(flatten, serialize_with = "as_time")]
     pub elapsed_ms: u64,
     #[serde(flatten)]
     pub end: End<R>,
+}
+
+/// The same time in both units that readers ask for.
+#[derive(Serialize)]
+struct Time {
+    elapsed_ms: u64,
+    seconds: f64,
+}
+
+fn as_time<S: Serializer>(elapsed_ms: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    Time { elapsed_ms: *elapsed_ms, seconds: *elapsed_ms as f64 / 1000.0 }.serialize(serializer)
 }
 
 impl<R: Clone> Ended<R> {
@@ -183,7 +195,7 @@ mod tests {
         let written = serde_json::to_value(outcome(vec![failed("silver.a", Kind::Data)])).expect("a document");
         let sentence = advice(Kind::Data).sentence;
         let node = json!({
-            "node": "silver.a", "attempts": 2, "elapsed_ms": 40, "status": "failed",
+            "node": "silver.a", "attempts": 2, "elapsed_ms": 40, "seconds": 0.04, "status": "failed",
             "error": "read a.csv: half of it", "kind": "data", "advice": sentence, "report": 3,
         });
         assert_eq!(written, json!({ "nodes": [node], "elapsed_ms": 40, "stopped": null }));

@@ -48,6 +48,11 @@ impl<R: Clone> Task<R> {
         self.desk.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Says how many bytes this attempt will come to, where that is known: a share can then be shown.
+    pub fn expect_bytes(&self, bytes: u64) {
+        self.desk.bytes_total.store(bytes, Ordering::Relaxed);
+    }
+
     /// Leaves the report of what is committed so far, for the case that the node fails or is stopped after it.
     pub fn keep(&self, report: R) {
         *self.desk.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
@@ -63,12 +68,15 @@ impl<R: Clone> Task<R> {
 pub(super) struct Desk<R> {
     rows: AtomicU64,
     bytes: AtomicU64,
+    /// 0 is unknown.
+    bytes_total: AtomicU64,
     kept: Mutex<Option<R>>,
 }
 
 impl<R: Clone> Desk<R> {
     pub fn new() -> Self {
-        Self { rows: AtomicU64::new(0), bytes: AtomicU64::new(0), kept: Mutex::new(None) }
+        let zero = || AtomicU64::new(0);
+        Self { rows: zero(), bytes: zero(), bytes_total: zero(), kept: Mutex::new(None) }
     }
 
     pub fn kept(&self) -> Option<R> {
@@ -80,7 +88,13 @@ impl<R: Clone> Desk<R> {
         (self.rows.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
     }
 
+    /// Bytes that this attempt will come to, if it said so.
+    pub fn bytes_total(&self) -> Option<u64> {
+        Some(self.bytes_total.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
+    }
+
     pub fn restart(&self) {
+        self.bytes_total.store(0, Ordering::Relaxed);
         self.rows.store(0, Ordering::Relaxed);
         self.bytes.store(0, Ordering::Relaxed);
     }

@@ -1,7 +1,7 @@
 //! Check digits and number ranges: pure functions on ASCII bytes without separators.
 
 /// CPF: two mod-11 digits over nine (Receita Federal, IN RFB 2.172/2024). Eleven equal digits pass and are nobody's.
-pub(super) fn is_cpf(digits: &[u8]) -> bool {
+pub(crate) fn is_cpf(digits: &[u8]) -> bool {
     let Some(values) = values::<11>(digits, |c| c.is_ascii_digit()) else { return false };
     values.iter().any(|v| *v != values[0])
         && check(&values[..9], 11) == values[9]
@@ -10,11 +10,27 @@ pub(super) fn is_cpf(digits: &[u8]) -> bool {
 
 /// CNPJ, numeric and alphanumeric: two mod-11 digits over twelve, each letter worth its ASCII code less 48 (IN RFB
 /// 2.229/2024).
-pub(super) fn is_cnpj(text: &[u8]) -> bool {
+pub(crate) fn is_cnpj(text: &[u8]) -> bool {
     let Some(values) = values::<14>(text, |c| c.is_ascii_digit() || c.is_ascii_uppercase()) else { return false };
     values.iter().any(|v| *v != values[0])
         && check(&values[..12], 9) == values[12]
         && check(&values[..13], 9) == values[13]
+}
+
+/// The right check digits of a CPF's first nine digits, as a number below 100.
+pub(crate) fn cpf_check(base: &[u8]) -> Option<u8> {
+    check_digits(&values::<9>(base, |c| c.is_ascii_digit())?, 11)
+}
+
+/// The right check digits of a CNPJ's first twelve characters, as a number below 100.
+pub(crate) fn cnpj_check(base: &[u8]) -> Option<u8> {
+    check_digits(&values::<12>(base, |c| c.is_ascii_digit() || c.is_ascii_uppercase())?, 9)
+}
+
+fn check_digits(base: &[u32], weight_max: u32) -> Option<u8> {
+    let first = check(base, weight_max);
+    let second = check(&[base, &[first]].concat(), weight_max);
+    u8::try_from(first * 10 + second).ok()
 }
 
 /// PIS/PASEP/NIS: one mod-11 digit over ten.

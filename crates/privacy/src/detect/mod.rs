@@ -16,6 +16,9 @@ mod shape;
 mod tests;
 mod words;
 
+pub(crate) use digits::{cnpj_check, cpf_check};
+#[cfg(test)]
+pub(crate) use digits::{is_cnpj, is_cpf};
 pub use form::Form;
 pub use kinds::{Kind, kinds};
 pub use profile::ProposedType;

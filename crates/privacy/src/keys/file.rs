@@ -78,7 +78,7 @@ impl KeyFile {
         let file = File::open(path).map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => Error::project(
                 what(),
-                "there is no such file; `lavra init` makes one, or name a key store under `keys:`",
+                "there is no such file; `lavra init .` makes one, or name a key store under `keys:`",
             ),
             _ => io(what(), e),
         })?;

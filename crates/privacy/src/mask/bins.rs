@@ -49,23 +49,29 @@ impl Bin {
         (self.unscaled % unit == 0).then(|| self.unscaled / unit)
     }
 
-    /// Whether the bin's bounds are values of the type.
+    /// Whether the bin's bounds are values of the type, and more than one value falls into a bin.
     pub fn check(&self, plain: &DataType) -> Result<()> {
         let what = || "generalize to bins".to_owned();
-        let exact = match plain {
-            DataType::Float32 | DataType::Float64 => true,
+        let units = match plain {
+            DataType::Float32 | DataType::Float64 => return Ok(()),
             DataType::Decimal32(_, s) | DataType::Decimal64(_, s) | DataType::Decimal128(_, s) => {
-                self.in_units(i32::from(*s)).is_some()
+                self.in_units(i32::from(*s))
             }
-            integer if integer.is_integer() => self.in_units(0).is_some(),
+            integer if integer.is_integer() => self.in_units(0),
             other => {
                 return Err(Error::project(what(), format!("it takes integers, decimals and floats, not {other}")));
             }
         };
-        if exact {
-            Ok(())
-        } else {
-            Err(Error::project(what(), format!("a bound of bins of {} is no {plain}", self.width)))
+        match units {
+            Some(1) => {
+                let detail = format!(
+                    "a bin of {} holds one value of {plain}, so it hides nothing; write a wider one",
+                    self.width
+                );
+                Err(Error::refused(what(), detail))
+            }
+            Some(_) => Ok(()),
+            None => Err(Error::project(what(), format!("a bound of bins of {} is no {plain}", self.width))),
         }
     }
 
@@ -131,6 +137,7 @@ mod tests {
     use super::super::tests::mask;
     use super::*;
     use arrow::array::{Decimal128Array, Float64Array, Int8Array, Int64Array, PrimitiveArray, UInt64Array};
+    use kernel::Kind;
     use kernel::laws::mask::obeys;
 
     fn decimals(values: Vec<Option<i128>>, precision: u8, scale: i8) -> ArrayRef {
@@ -153,7 +160,7 @@ mod tests {
             decimals(vec![Some(-99_999), None, Some(99_999)], 5, 2),
             decimals(vec![Some(-(10i128.pow(38) - 1)), None, Some(10i128.pow(38) - 1)], 38, 0),
         ];
-        for bin in ["10", "1", "1000"] {
+        for bin in ["10", "2", "1000"] {
             obeys(&|| mask(&format!("generalize(bin: {bin})")), &samples);
         }
     }
@@ -180,11 +187,23 @@ mod tests {
     }
 
     #[test]
+    fn a_bin_of_one_value_is_refused() {
+        let kind = |bin: &str, data_type: &DataType| {
+            mask(&format!("generalize(bin: {bin})")).output(data_type).err().map(|e| e.kind)
+        };
+        assert_eq!(kind("1", &DataType::Int64), Some(Kind::Refused));
+        assert_eq!(kind("1.0", &DataType::Decimal128(11, 0)), Some(Kind::Refused));
+        assert_eq!(kind("0.01", &DataType::Decimal128(12, 2)), Some(Kind::Refused));
+        assert_eq!(kind("0.02", &DataType::Decimal128(12, 2)), None);
+        assert_eq!(kind("2", &DataType::Int64), None);
+    }
+
+    #[test]
     fn a_bin_fits_the_type_or_is_an_error() {
         let fits = |bin: &str, data_type: &DataType| mask(&format!("generalize(bin: {bin})")).output(data_type).is_ok();
         assert!(fits("10", &DataType::Int32) && fits("10.0", &DataType::Int32) && !fits("0.5", &DataType::Int32));
         assert!(fits("0.05", &DataType::Decimal128(12, 2)) && !fits("0.005", &DataType::Decimal128(12, 2)));
-        assert!(fits("1000", &DataType::Decimal128(12, -3)) && !fits("100", &DataType::Decimal128(12, -3)));
+        assert!(fits("2000", &DataType::Decimal128(12, -3)) && !fits("100", &DataType::Decimal128(12, -3)));
         assert!(!fits("10", &DataType::Utf8) && !fits("10", &DataType::Date32));
         for bad in ["0", "-1", "", "1e3", "ten", "0.0", ".5"] {
             assert!(Bin::parse(bad).is_err(), "{bad}");

@@ -1,13 +1,16 @@
 //! `encrypt(scope)`: AES-256-GCM-SIV (RFC 8452) with a random nonce. Only a key holder reads it back, and equal values
-//! don't look equal.
+//! don't look equal. `encrypt(scope, mode: deterministic)`: AES-SIV with two keys of 256 bits (RFC 5297): equal values are
+//! equal, so that they can be joined on, and anybody can count how often each occurs.
 //!
 //! ciphertext = `version.nonce.box`, nonce and box in base64url without padding (RFC 4648); the box ends in the 16-byte
-//! tag; the scope is authenticated with it, so that a ciphertext moved to another scope's column does not open.
+//! tag; the scope is authenticated with it, so that a ciphertext moved to another scope's column does not open. A
+//! deterministic one has the word `siv` for its nonce, and its tag in front.
 
-use super::{SCOPE, Spec, takes, text};
+use super::{Arg, SCOPE, Spec, takes, text};
 use crate::keys::{check_scope, subkey};
 use aes_gcm_siv::aead::{AeadInOut, KeyInit};
 use aes_gcm_siv::{Aes256GcmSiv, Nonce};
+use aes_siv::siv::Aes256Siv;
 use arrow::array::{Array, ArrayRef, AsArray, StringViewBuilder};
 use arrow::datatypes::DataType;
 use base64::Engine as _;
@@ -16,14 +19,16 @@ use kernel::contract::MaskSpec;
 use kernel::error::{Error, Kind, Result};
 use kernel::keys::{Key, KeyProvider};
 use kernel::mask::{Mask, Promise};
+use kernel::suggest;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
 pub(super) const SPEC: Spec = Spec {
     name: "encrypt",
-    summary: "AES-256-GCM-SIV with a random nonce: a key holder reads it again; equal values don't look equal",
-    args: &[SCOPE],
+    summary: "AES-256-GCM-SIV with a random nonce: a key holder reads it again; equal values don't look equal, unless \
+              the mode is deterministic (AES-256-SIV), which can be joined on",
+    args: &[SCOPE, Arg { name: "mode", about: "random (the default) or deterministic" }],
     example: "encrypt(person)",
     promise: Promise { joinable: false, reversible: true, keeps_type: false },
     build: encrypt,
@@ -32,6 +37,9 @@ pub(super) const SPEC: Spec = Spec {
 const NONCE_BYTES: usize = 12;
 /// Nonces are drawn for this many values at a time: one call to the system, not one per value.
 const CHUNK_ROWS: usize = 1024;
+
+/// Stands where a random ciphertext has its nonce; no nonce has three letters.
+const SIV: &str = "siv";
 
 struct Encrypt {
     scope: String,
@@ -42,10 +50,18 @@ struct Encrypt {
 fn encrypt(spec: &MaskSpec, _: Option<&str>, keys: &dyn KeyProvider) -> Result<Box<dyn Mask>> {
     let scope = spec.arg("scope", 0).unwrap_or_default();
     check_scope(scope)?;
-    Ok(Box::new(Encrypt::new(scope, &keys.key(scope, None)?)?))
+    let key = keys.key(scope, None)?;
+    match spec.arg("mode", 1) {
+        None | Some("random") => Ok(Box::new(Encrypt::new(scope, &key)?)),
+        Some("deterministic") => Ok(Box::new(Deterministic::new(scope, &key)?)),
+        Some(other) => {
+            let hint = suggest::hint(other, ["random", "deterministic"]).unwrap_or_default();
+            Err(Error::project(format!("`mode: {other}`"), hint))
+        }
+    }
 }
 
-/// Opens one ciphertext of `encrypt(scope)`, for whoever holds the key. What was a number or a date comes back as its text.
+/// Opens one ciphertext of `encrypt(scope)` in either mode, for whoever holds the key. What was a number or a date comes back as its text.
 ///
 /// A changed byte, another scope or another key is an error; so is a version that `keys` no longer has.
 pub fn decrypt(ciphertext: &str, scope: &str, keys: &dyn KeyProvider) -> Result<String> {
@@ -56,15 +72,20 @@ pub fn decrypt(ciphertext: &str, scope: &str, keys: &dyn KeyProvider) -> Result<
         return Err(closed("it is not `version.nonce.box`"));
     };
     let version = version.parse().map_err(|_| closed("its version is not a number"))?;
-    let nonce = URL_SAFE_NO_PAD.decode(nonce).map_err(|_| closed("its nonce is not base64url"))?;
-    let nonce: [u8; NONCE_BYTES] = nonce.try_into().map_err(|_| closed("its nonce is not 12 bytes long"))?;
     let mut sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| closed("its box is not base64url"))?;
-    let encrypt = Encrypt::new(scope, &keys.key(scope, Some(version))?)?;
-    encrypt
-        .cipher()?
-        .decrypt_in_place(&Nonce::from(nonce), scope.as_bytes(), &mut sealed)
-        .map_err(|_| closed("it was changed, or made with another key or scope"))?;
-    String::from_utf8(sealed).map_err(|_| closed("what it holds is not text"))
+    let key = keys.key(scope, Some(version))?;
+    let changed = || closed("it was changed, or made with another key or scope");
+    let opened = if nonce == SIV {
+        let mut cipher = Deterministic::new(scope, &key)?.cipher();
+        cipher.decrypt([scope.as_bytes()], &sealed).map_err(|_| changed())?
+    } else {
+        let nonce = URL_SAFE_NO_PAD.decode(nonce).map_err(|_| closed("its nonce is not base64url"))?;
+        let nonce: [u8; NONCE_BYTES] = nonce.try_into().map_err(|_| closed("its nonce is not 12 bytes long"))?;
+        let cipher = Encrypt::new(scope, &key)?.cipher()?;
+        cipher.decrypt_in_place(&Nonce::from(nonce), scope.as_bytes(), &mut sealed).map_err(|_| changed())?;
+        sealed
+    };
+    String::from_utf8(opened).map_err(|_| closed("what it holds is not text"))
 }
 
 impl Encrypt {
@@ -107,10 +128,7 @@ impl Mask for Encrypt {
     }
 
     fn output(&self, input: &DataType) -> Result<Option<DataType>> {
-        let plain = text::plain_type(input);
-        let fits = text::has_canonical_text(&plain) || plain.is_floating() || plain == DataType::Boolean;
-        takes(self.name(), input, fits, "text, numbers, booleans, dates and timestamps")?;
-        Ok(Some(DataType::Utf8View))
+        output(input)
     }
 
     /// Every row is encrypted by itself, also of a dictionary: one ciphertext per distinct value would show who is equal.
@@ -139,6 +157,66 @@ impl Mask for Encrypt {
         }
         Ok(Arc::new(out.finish()))
     }
+}
+
+/// Equal values have equal ciphertexts.
+pub(super) struct Deterministic {
+    scope: String,
+    key: Zeroizing<[u8; 64]>,
+    version: u32,
+}
+
+impl Deterministic {
+    pub fn new(scope: &str, key: &Key) -> Result<Self> {
+        let mut both = Zeroizing::new([0; 64]);
+        both[..32].copy_from_slice(&*subkey(key, "encrypt siv mac")?);
+        both[32..].copy_from_slice(&*subkey(key, "encrypt siv cipher")?);
+        Ok(Self { scope: scope.to_owned(), key: both, version: key.version() })
+    }
+
+    pub fn cipher(&self) -> Aes256Siv {
+        Aes256Siv::new(&(*self.key).into())
+    }
+
+    /// Appends the ciphertext of `value`.
+    pub fn seal(&self, cipher: &mut Aes256Siv, value: &str, out: &mut String) -> Result<()> {
+        let fails = |why: &dyn std::fmt::Display| Error::internal("encrypt a value", why);
+        let sealed = cipher.encrypt([self.scope.as_bytes()], value.as_bytes()).map_err(|e| fails(&e))?;
+        write!(out, "{}.{SIV}.", self.version).map_err(|e| fails(&e))?;
+        URL_SAFE_NO_PAD.encode_string(sealed, out);
+        Ok(())
+    }
+}
+
+impl Mask for Deterministic {
+    fn name(&self) -> &str {
+        SPEC.name
+    }
+
+    fn promise(&self) -> Promise {
+        Promise { joinable: true, ..SPEC.promise }
+    }
+
+    fn output(&self, input: &DataType) -> Result<Option<DataType>> {
+        output(input)
+    }
+
+    fn apply(&self, column: &ArrayRef) -> Result<ArrayRef> {
+        let (mut cipher, mut failed) = (self.cipher(), None);
+        let sealed = text::map(column, |value, out| {
+            if let Err(error) = self.seal(&mut cipher, value, out) {
+                failed = Some(error);
+            }
+        })?;
+        failed.map_or(Ok(sealed), Err)
+    }
+}
+
+fn output(input: &DataType) -> Result<Option<DataType>> {
+    let plain = text::plain_type(input);
+    let fits = text::has_canonical_text(&plain) || plain.is_floating() || plain == DataType::Boolean;
+    takes(SPEC.name, input, fits, "text, numbers, booleans, dates and timestamps")?;
+    Ok(Some(DataType::Utf8View))
 }
 
 #[cfg(test)]
@@ -197,6 +275,24 @@ mod tests {
         assert_eq!(decrypt(&token, "person", &newer).unwrap(), "ana");
         assert!(one(&*keyed_mask("encrypt(person)", None, &newer).unwrap(), "ana").starts_with("2."));
         assert_eq!(build("encrypt", None).err().map(|e| e.kind), Some(Kind::Refused));
+    }
+
+    #[test]
+    fn a_deterministic_ciphertext_can_be_joined_on_and_opened() {
+        let siv = "encrypt(person, mode: deterministic)";
+        obeys(&|| mask(siv), &samples_with_text());
+        let token = one(&*mask(siv), "529.982.247-25");
+        assert!(token.starts_with("1.siv."), "{token}");
+        assert_eq!(token, one(&*mask(siv), "529.982.247-25"));
+        assert_ne!(token, one(&*mask("encrypt(contact, deterministic)"), "529.982.247-25"));
+        assert_eq!(decrypt(&token, "person", &keys()).unwrap(), "529.982.247-25");
+        assert!(
+            decrypt(&token, "contact", &keys()).is_err() && decrypt(&token, "person", &FixedKeys::new(&[9])).is_err()
+        );
+        let changed = format!("{}{}", &token[..token.len() - 1], if token.ends_with('A') { 'B' } else { 'A' });
+        assert!(decrypt(&changed, "person", &keys()).is_err());
+        let error = build("encrypt(person, mode: determinstic)", None).err().map(|e| e.detail);
+        assert_eq!(error, Some("did you mean `deterministic`?".into()));
     }
 
     fn hex(text: &str) -> Vec<u8> {

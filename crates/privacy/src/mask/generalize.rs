@@ -4,7 +4,7 @@
 use super::bins::Bin;
 use super::partial::{HIDDEN_MIN, kept_max};
 use super::periods::Period;
-use super::{Arg, Spec, takes, text};
+use super::{Arg, Spec, refused, takes, text};
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use kernel::contract::MaskSpec;
@@ -35,8 +35,8 @@ enum Generalize {
 
 fn generalize(spec: &MaskSpec, kind: Option<&str>, _: &dyn KeyProvider) -> Result<Box<dyn Mask>> {
     let mask = match (spec.arg("to", 0), spec.arg("bin", 1), spec.arg("digits", 2)) {
-        (Some(period), None, None) => Generalize::To(Period::parse(period)?),
-        (None, Some(bin), None) => Generalize::Bin(Bin::parse(bin)?),
+        (Some(period), None, None) => Generalize::To(parse_period(period, kind)?),
+        (None, Some(bin), None) => Generalize::Bin(parse_bin(bin, kind)?),
         (None, None, Some(digits)) => Generalize::Digits(parse_digits(digits, kind)?),
         _ => {
             let detail = "write one of `generalize(month)`, `generalize(bin: 10)` and `generalize(digits: 5)`";
@@ -44,6 +44,29 @@ fn generalize(spec: &MaskSpec, kind: Option<&str>, _: &dyn KeyProvider) -> Resul
         }
     };
     Ok(Box::new(mask))
+}
+
+/// A moment of birth is a date with a time that nobody knows: its day is the whole of it.
+fn parse_period(text: &str, kind: Option<&str>) -> Result<Period> {
+    let period = Period::parse(text)?;
+    if period == Period::Day && kind == Some("birth_date") {
+        let detail = "a date of birth is a day already; write `generalize(month)` or `generalize(year)`";
+        return Err(Error::refused("generalize to `day`", detail));
+    }
+    Ok(period)
+}
+
+/// Whatever its width, a bin of an identifier leaves few candidates, and check digits or a directory pick the one.
+fn parse_bin(text: &str, kind: Option<&str>) -> Result<Bin> {
+    let bin = Bin::parse(text)?;
+    match kind.filter(|_| refused::identifies(kind)) {
+        None => Ok(bin),
+        Some(kind) => {
+            let detail =
+                format!("a {kind} identifies, and the bin's few others can be ruled out; write `pseudonym(scope)`");
+            Err(Error::refused(format!("`bin: {text}`"), detail))
+        }
+    }
 }
 
 fn parse_digits(text: &str, kind: Option<&str>) -> Result<usize> {
@@ -70,7 +93,7 @@ impl Mask for Generalize {
     fn output(&self, input: &DataType) -> Result<Option<DataType>> {
         let plain = text::plain_type(input);
         match self {
-            Self::To(_) => takes("generalize to a period", input, Period::fits(&plain), "dates and timestamps")?,
+            Self::To(period) => period.check(&plain)?,
             Self::Bin(bin) => bin.check(&plain)?,
             Self::Digits(_) => takes("generalize(digits)", input, plain == DataType::Utf8View, "text")?,
         }
@@ -125,6 +148,20 @@ mod tests {
         assert_eq!(kind("generalize(digits: 0)", None), Some(Kind::Project));
         assert_eq!(kind("generalize(digits: 11)", None), Some(Kind::Refused));
         assert_eq!(kind("generalize(digits: 6)", Some("personal.cpf")), Some(Kind::Refused));
+        assert_eq!(kind("generalize(digits: 6)", Some("Personal.CPF.payer")), Some(Kind::Refused));
         assert!(build("generalize(mont)", None).is_err_and(|e| e.detail.contains("did you mean `month`?")));
+    }
+
+    #[test]
+    fn an_identifier_is_in_no_bin() {
+        let kind = |text: &str, class: &str| build(text, Some(class)).err().map(|e| e.kind);
+        for class in ["cpf", "cnpj", "pis", "cnh", "card", "phone", "rg", "us_ssn"] {
+            let class = format!("personal.{class}");
+            assert_eq!(kind("generalize(bin: 10)", &class), Some(Kind::Refused), "{class}");
+            assert_eq!(kind("generalize(bin: 1000000)", &class), Some(Kind::Refused), "{class}");
+        }
+        assert_eq!(kind("generalize(bin: 1000)", "personal.income"), None);
+        assert_eq!(kind("generalize(day)", "personal.birth_date"), Some(Kind::Refused));
+        assert_eq!(kind("generalize(month)", "personal.birth_date"), None);
     }
 }

@@ -4,6 +4,7 @@ mod bins;
 mod constant;
 mod defaults;
 mod encrypt;
+mod fpe;
 mod generalize;
 mod normalize;
 mod partial;
@@ -16,6 +17,7 @@ mod text;
 
 pub use defaults::default_for;
 pub use encrypt::decrypt;
+pub use fpe::unfpe;
 pub use normalize::Normalize;
 pub(crate) use text::canonical as canonical_text;
 
@@ -62,6 +64,7 @@ pub fn all() -> Vec<Spec> {
         partial::SPEC,
         pseudonym::SPEC,
         encrypt::SPEC,
+        fpe::SPEC,
         generalize::SPEC,
     ]
 }

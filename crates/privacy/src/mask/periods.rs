@@ -1,6 +1,6 @@
 //! Dates and timestamps back to the start of their day, week, month, quarter or year.
 
-use super::text;
+use super::{takes, text};
 use arrow::array::{ArrayRef, ArrowPrimitiveType, AsArray};
 use arrow::datatypes::{
     DataType, Date32Type, Date64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
@@ -41,8 +41,17 @@ impl Period {
         })
     }
 
-    pub fn fits(plain: &DataType) -> bool {
-        matches!(plain, DataType::Date32 | DataType::Date64 | DataType::Timestamp(..))
+    /// Whether values of the type have such periods, and are more than the start of one.
+    pub fn check(self, plain: &DataType) -> Result<()> {
+        let what = "generalize to a period";
+        let is_date = matches!(plain, DataType::Date32 | DataType::Date64);
+        takes(what, plain, is_date || matches!(plain, DataType::Timestamp(..)), "dates and timestamps")?;
+        if is_date && self == Self::Day {
+            let detail =
+                "a date is a day already, so `day` changes nothing; write `generalize(month)` or `generalize(year)`";
+            return Err(Error::refused(what, detail));
+        }
+        Ok(())
     }
 
     /// The type stays; a moment whose start is out of the type's range becomes null, which tells nothing of it.
@@ -100,6 +109,7 @@ mod tests {
     use super::*;
     use arrow::array::{Date32Array, Date64Array, TimestampMicrosecondArray, TimestampNanosecondArray};
     use arrow::compute::cast;
+    use kernel::Kind;
     use kernel::laws::mask::obeys;
 
     fn days(texts: &[&str]) -> ArrayRef {
@@ -117,7 +127,10 @@ mod tests {
         let zoned: ArrayRef = Arc::new(TimestampMicrosecondArray::from(extremes.clone()).with_timezone("UTC"));
         let nanos: ArrayRef = Arc::new(TimestampNanosecondArray::from(extremes));
         for (name, _) in NAMES {
-            let samples = [dates.clone(), millis.clone(), zoned.clone(), nanos.clone()];
+            let mut samples = vec![zoned.clone(), nanos.clone()];
+            if name != "day" {
+                samples.extend([dates.clone(), millis.clone()]);
+            }
             obeys(&|| mask(&format!("generalize({name})")), &samples);
         }
     }
@@ -126,7 +139,6 @@ mod tests {
     fn each_period_starts_where_it_does() {
         let input = days(&["2024-02-29", "1969-12-31", "2026-11-23"]);
         let expected = [
-            ("day", ["2024-02-29", "1969-12-31", "2026-11-23"]),
             ("week", ["2024-02-26", "1969-12-29", "2026-11-23"]),
             ("month", ["2024-02-01", "1969-12-01", "2026-11-01"]),
             ("quarter", ["2024-01-01", "1969-10-01", "2026-10-01"]),
@@ -136,6 +148,17 @@ mod tests {
             let masked = mask(&format!("generalize({period})")).apply(&input).unwrap();
             assert!(masked.as_ref() == days(&starts).as_ref(), "{period}");
         }
+    }
+
+    #[test]
+    fn the_day_of_a_date_hides_nothing_and_is_refused() {
+        let output = |mask_text: &str, data_type: &DataType| mask(mask_text).output(data_type).err().map(|e| e.kind);
+        for date in [DataType::Date32, DataType::Date64] {
+            assert_eq!(output("generalize(day)", &date), Some(Kind::Refused));
+            assert_eq!(output("generalize(month)", &date), None);
+        }
+        assert_eq!(output("generalize(day)", &DataType::Timestamp(TimeUnit::Microsecond, None)), None);
+        assert_eq!(output("generalize(day)", &DataType::Utf8), Some(Kind::Project));
     }
 
     #[test]

@@ -1,5 +1,14 @@
 //! Masks that look like masks and hide nothing. Whoever asks for one is told why, and what to write instead.
 
+use kernel::Classification;
+
+/// Whether each value of this kind is one person's or one company's: a neighbour of it tells who is meant. Those are the
+/// kinds whose default mask is a pseudonym.
+pub(super) fn identifies(kind: Option<&str>) -> bool {
+    let default = kind.and_then(|kind| super::default_for(&Classification::new(format!("personal.{kind}"))));
+    default.is_some_and(|mask| mask.name == "pseudonym")
+}
+
 /// Why a mask of this name is refused, if it is.
 pub(super) fn reason(name: &str) -> Option<&'static str> {
     let reason = match name {

@@ -17,6 +17,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use kernel::{Error, Result};
 use scan::{Records, Scanner};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// Reads a CSV file.
@@ -26,6 +27,8 @@ pub struct CsvRows {
     body: Option<Body>,
     records: Records,
     mark: Mark,
+    /// Whether a last line without an end is left.
+    hold: bool,
 }
 
 /// What is behind the header.
@@ -47,29 +50,39 @@ impl Body {
     fn upto(&self) -> u64 {
         u64::try_from(self.scanner.line() - 1).unwrap_or_default()
     }
+
+    fn is_at_end(&self) -> bool {
+        self.last && (self.at >= self.used || self.scanner.has_held())
+    }
 }
 
 impl CsvRows {
     pub fn new(job: Job) -> Result<Self> {
-        let blocks = Blocks::new(job.input()?, job.options.encoding, block_bytes(job.bytes_max));
+        let (input, hold) = job.text()?;
+        let blocks = Blocks::new(input, job.options.encoding, block_bytes(job.bytes_max));
         let mark = Mark::behind(job.behind);
-        Ok(Self { job, blocks, body: None, records: Records::default(), mark })
+        Ok(Self { job, blocks, body: None, records: Records::default(), mark, hold })
     }
 
-    /// Reads up to the end of the header. `None` when the file has no record at all.
-    fn open(&mut self) -> Result<Option<Body>> {
+    /// Reads up to the end of the header, or answers for a file that has no record at all, or not yet a whole one.
+    fn open(&mut self) -> Result<ControlFlow<Piece, Body>> {
         let block = self.first_block()?;
         let text = &block.data[..block.used];
+        if self.hold && self.job.behind == 0 && !sniff::has_record(text, self.job.options.quote.0) {
+            let held = !text.trim_ascii().is_empty();
+            return Ok(ControlFlow::Break(Piece { held, ..self.empty()? }));
+        }
         let layout = sniff::layout(text, &self.job.options, &self.job.entity).map_err(|e| self.job.error(e))?;
-        let Some(layout) = layout else { return Ok(None) };
+        let Some(layout) = layout else { return self.empty().map(ControlFlow::Break) };
         let fields = layout.names.iter().map(|name| Field::new(name, DataType::Utf8View, true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let width = layout.names.len();
         let line_bytes_max = self.job.options.line_bytes_max;
         let behind = i64::try_from(self.job.behind).unwrap_or(i64::MAX);
         self.mark.add(&text[..layout.body]);
-        Ok(Some(Body {
-            scanner: Scanner::new(layout.dialect, width, layout.line, behind, line_bytes_max),
+        let scanner = Scanner::new(layout.dialect, width, layout.line, behind, line_bytes_max);
+        Ok(ControlFlow::Continue(Body {
+            scanner: if self.hold { scanner.holding() } else { scanner },
             schema,
             width,
             rows_max: self.job.options.batch_rows_max.min(self.job.bytes_max / (32 * width) + 1),
@@ -109,9 +122,15 @@ impl CsvRows {
             offsets: Int64Array::from(std::mem::take(&mut self.records.lines)),
             malformed: std::mem::take(&mut self.records.malformed),
             upto: body.upto(),
-            last: body.last && body.at >= body.used,
-            mark: body.scanner.is_at_record().then(|| self.mark.so_far()),
+            last: body.is_at_end(),
+            held: body.scanner.has_held(),
+            mark: (body.is_at_end() || body.scanner.is_at_record()).then(|| self.mark.so_far()),
         })
+    }
+
+    /// Whether all that was taken before is passed, just now.
+    fn crosses(&mut self, body: &Body) -> bool {
+        body.scanner.is_at_record() && self.mark.crosses(body.upto())
     }
 
     /// A file without any record: the contract's columns without a row.
@@ -126,19 +145,20 @@ impl Rows for CsvRows {
         let mut body = match self.body.take() {
             Some(body) => body,
             None => match self.open()? {
-                Some(body) => body,
-                None => return self.empty(),
+                ControlFlow::Continue(body) => body,
+                ControlFlow::Break(piece) => return Ok(piece),
             },
         };
         self.records.clear();
-        loop {
+        // Of a file that had nothing but its header, all that was taken is passed already.
+        let mut crossed = self.crosses(&body);
+        while !crossed {
             let region = Region { text: &body.text, used: body.used, last: body.last, clean: body.clean };
             let at = std::mem::replace(&mut body.at, 0);
             body.at = body.scanner.scan(region, at, body.rows_max, &mut self.records);
             self.mark.add(&body.text[at..body.at]);
-            let ended = body.last && body.at >= body.used;
-            let crossed = self.mark.crosses(body.upto());
-            if ended || crossed || !self.records.lines.is_empty() || !self.records.malformed.is_empty() {
+            crossed = self.crosses(&body);
+            if crossed || body.is_at_end() || !self.records.lines.is_empty() || !self.records.malformed.is_empty() {
                 break;
             }
             let block = self.next_block(&body.text[body.at..body.used])?;

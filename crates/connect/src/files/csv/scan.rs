@@ -52,6 +52,9 @@ pub struct Scanner {
     record_bytes_max: usize,
     /// Inside a line that is too long: its rest is passed over.
     discarding: bool,
+    /// Whether a record that the file ends in, without a line end, is left; and whether one was.
+    hold: bool,
+    held: bool,
 }
 
 /// The record being split.
@@ -102,7 +105,19 @@ impl Scanner {
     /// Splits records of `width` fields; the first is on `line`.
     pub fn new(dialect: Dialect, width: usize, line: i64, behind: i64, record_bytes_max: usize) -> Self {
         let needles = Needles::new(dialect.delimiter, dialect.quote);
-        Self { dialect, needles, width, line, behind, record_bytes_max, discarding: false }
+        let (discarding, hold, held) = (false, false, false);
+        Self { dialect, needles, width, line, behind, record_bytes_max, discarding, hold, held }
+    }
+
+    /// Leaves a record that the file ends in without a line end: it may go on.
+    #[must_use]
+    pub fn holding(self) -> Self {
+        Self { hold: true, ..self }
+    }
+
+    /// Whether such a record was met: nothing is to be split any more.
+    pub fn has_held(&self) -> bool {
+        self.held
     }
 
     /// The line of the next record.
@@ -117,12 +132,19 @@ impl Scanner {
         if self.discarding {
             let Some(end) = memchr::memchr(b'\n', &region.text[at..region.used]) else { return region.used };
             (self.discarding, at) = (false, at + end + 1);
+            if self.line == self.behind + 1 {
+                return at;
+            }
         }
         while at < region.used && records.lines.len() < rows_max {
             let before = self.line;
             match self.run(region, at, rows_max, records) {
                 Next::Record(next) => at = next,
                 Next::Cut(start) if !region.last => return start,
+                Next::Cut(start) if self.hold && self.line > self.behind => {
+                    self.held = true;
+                    return start;
+                }
                 Next::Cut(start) => at = self.finish_file(region, start, records),
                 Next::Broken(start) => at = self.give_up(region, start, records),
             }

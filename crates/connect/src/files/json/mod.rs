@@ -9,7 +9,6 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use super::mark::Mark;
 use super::rows::{Job, Piece, Rows};
 use super::text::{Blocks, Region};
 use super::views::{Span, Texts};
@@ -35,23 +34,22 @@ pub struct JsonRows {
     last: bool,
     clean: bool,
     at: usize,
-    mark: Mark,
 }
 
 impl JsonRows {
     pub fn new(job: Job, layout: Layout) -> Result<Self> {
-        let blocks = Blocks::new(job.input()?, job.options.encoding, (job.bytes_max / 2).clamp(64 << 10, 64 << 20));
+        let (input, hold) = job.text()?;
+        let blocks = Blocks::new(input, job.options.encoding, (job.bytes_max / 2).clamp(64 << 10, 64 << 20));
         let table = Table::new(&job.entity, nested::is_nested);
         let limits = Limits {
             behind: i64::try_from(job.behind).unwrap_or(i64::MAX),
             record_bytes_max: job.options.line_bytes_max,
             rows_max: job.options.batch_rows_max,
             cells_max: job.bytes_max / 32,
+            hold,
         };
         let split = Split::new(layout, table, limits);
-        let mark = Mark::behind(job.behind);
         Ok(Self {
-            mark,
             job,
             blocks,
             split,
@@ -91,9 +89,8 @@ impl JsonRows {
         let lines = std::mem::take(&mut self.split.lines);
         let malformed = std::mem::take(&mut self.split.malformed);
         let upto = self.split.upto();
-        let mark = self.split.is_at_line().then(|| self.mark.so_far());
         let piece = out.finish(lines, malformed).map_err(|e| Error::internal(&self.job.opened.partition, e))?;
-        Ok(Piece { upto, last, mark, ..piece })
+        Ok(Piece { upto, last, held: self.split.has_held(), mark: self.split.mark(), ..piece })
     }
 }
 
@@ -103,11 +100,9 @@ impl Rows for JsonRows {
         loop {
             let region = Region { text: &self.text, used: self.used, last: self.last, clean: self.clean };
             let at = self.split.split(region, self.at).map_err(|e| self.job.error(e))?;
-            self.mark.add(&self.text[self.at..at]);
             self.at = at;
-            let ended = self.last && self.at >= self.used;
-            let crossed = self.split.has_lines() && self.mark.crosses(self.split.upto());
-            if ended || crossed || self.split.has_any() {
+            let ended = self.last && (self.at >= self.used || self.split.has_held());
+            if ended || self.split.crosses() || self.split.has_any() {
                 return self.piece(ended);
             }
             self.load()?;
@@ -161,6 +156,6 @@ impl Columns {
             batch = arrow::compute::filter_record_batch(&batch, &keep)?;
             offsets = arrow::compute::filter(&offsets, &keep)?.as_any().downcast_ref().cloned().unwrap_or(offsets);
         }
-        Ok(Piece { batch, offsets, malformed, upto: 0, last: false, mark: None })
+        Ok(Piece { batch, offsets, malformed, upto: 0, last: false, held: false, mark: None })
     }
 }

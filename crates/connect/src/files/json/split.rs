@@ -2,6 +2,7 @@
 
 use super::parse::{self, Bad};
 use super::table::Table;
+use crate::files::mark::Mark;
 use crate::files::text::{Region, bad_bytes};
 use kernel::gate::Malformed;
 
@@ -31,6 +32,10 @@ pub struct Split {
     limits: Limits,
     /// Inside a line that is too long: its rest is passed over.
     discarding: bool,
+    /// Whether a line that the file ends in, without a line end, was left.
+    held: bool,
+    /// Of lines with what is between them, of other records without.
+    mark: Mark,
 }
 
 const LONG_LINE: &str = "the line is longer than `line_bytes_max`";
@@ -44,12 +49,15 @@ pub struct Limits {
     pub rows_max: usize,
     /// Values of a batch: the more columns, the fewer rows.
     pub cells_max: usize,
+    /// Whether a line that the file ends in, without a line end, is left: it may go on.
+    pub hold: bool,
 }
 
 impl Split {
     pub fn new(layout: Layout, table: Table, limits: Limits) -> Self {
         let (lines, malformed) = (Vec::new(), Vec::new());
-        Self { table, lines, malformed, number: 1, layout, limits, discarding: false }
+        let mark = Mark::behind(u64::try_from(limits.behind).unwrap_or_default());
+        Self { table, lines, malformed, number: 1, layout, limits, discarding: false, held: false, mark }
     }
 
     fn is_full(&self) -> bool {
@@ -68,14 +76,19 @@ impl Split {
         u64::try_from(self.number - 1).unwrap_or_default()
     }
 
-    /// Whether records are lines.
-    pub fn has_lines(&self) -> bool {
-        self.layout == Layout::Lines
+    /// Whether a last line was left: nothing is to be split any more.
+    pub fn has_held(&self) -> bool {
+        self.held
     }
 
-    /// Whether a line starts where the block's text does.
-    pub fn is_at_line(&self) -> bool {
-        self.has_lines() && !self.discarding
+    /// The mark of what was taken or passed over; none inside a line.
+    pub fn mark(&self) -> Option<u64> {
+        (!self.discarding).then(|| self.mark.so_far())
+    }
+
+    /// True once: when all that was taken before is passed.
+    pub fn crosses(&mut self) -> bool {
+        self.mark.crosses(self.upto())
     }
 
     pub fn has_any(&self) -> bool {
@@ -117,11 +130,21 @@ impl Split {
         at
     }
 
-    fn lines(&mut self, region: Region, mut at: usize) -> usize {
+    fn lines(&mut self, region: Region, at: usize) -> usize {
+        let end = self.whole_lines(region, at);
+        self.mark.add(&region.text[at..end]);
+        end
+    }
+
+    fn whole_lines(&mut self, region: Region, mut at: usize) -> usize {
         while at < region.used && !self.is_full() {
             let found = memchr::memchr(b'\n', &region.text[at..region.used]).map(|length| at + length);
             let (end, next) = match found {
                 Some(end) => (end, end + 1),
+                None if region.last && self.limits.hold && self.number > self.limits.behind => {
+                    self.held = true;
+                    return at;
+                }
                 None if region.last => (region.used, region.used),
                 None if !self.discarding && region.used - at <= self.limits.record_bytes_max => break,
                 None => {
@@ -187,7 +210,14 @@ impl Split {
                 (Some(b','), Layout::Array) => at += 1,
                 (Some(b']'), Layout::Array) => (self.layout, at) = (Layout::Closed, at + 1),
                 (Some(_), _) => match self.element(region, at)? {
-                    Some(next) => at = next,
+                    Some(next) => {
+                        self.mark.add(&text[at..next]);
+                        at = next;
+                        // Once, behind the last record that is passed over.
+                        if self.number == self.limits.behind + 1 {
+                            return Ok(at);
+                        }
+                    }
                     None => return Ok(at),
                 },
             }

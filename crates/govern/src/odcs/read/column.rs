@@ -21,7 +21,7 @@ pub(super) fn read(property: &model::Property, path: &str, notes: &mut Notes) ->
         unique: property.unique.unwrap_or(false),
         primary_key: None,
         constraints: Default::default(),
-        classification: property.classification.clone().map(Classification::new),
+        classification: classification(property, path, notes),
         mask: own.mask,
         format: typed.format.clone(),
         decimal_comma: own.decimal_comma,
@@ -39,4 +39,17 @@ pub(super) fn read(property: &model::Property, path: &str, notes: &mut Notes) ->
     limits::read(property, &typed, path, &mut column, notes);
     nested::check(property, &column, path, notes);
     column
+}
+
+/// What a column says about people. A class that was meant to say so and does not would be stored raw.
+pub(super) fn classification(property: &model::Property, path: &str, notes: &mut Notes) -> Option<Classification> {
+    let class = property.classification.clone().map(Classification::new)?;
+    if let Some(meant) = class.meant() {
+        let here = format!("{path}.classification");
+        let message =
+            format!("`{}` is no class of personal data, so the column would be stored as it is", notes.written(&here));
+        let help = notes.why(&here, format!("did you mean `{meant}`?"));
+        notes.error_help(&here, message, help);
+    }
+    Some(class)
 }

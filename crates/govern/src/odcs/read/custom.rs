@@ -36,28 +36,52 @@ const PLACES: [(&str, &[Level], &str); 5] = [
     (OWNER, &[Level::Contract], "the contract"),
 ];
 
-/// Names of ours in the wrong place or written twice, and names that are nearly ours: a mask that is not read hides nothing.
+/// Names of ours in the wrong place or written twice, and names that are nearly ours: a mask that is not read hides
+/// nothing.
 pub(super) fn misplaced(customs: Option<&[CustomProperty]>, path: &str, level: Level, notes: &mut Notes) {
-    let customs = customs.unwrap_or_default();
-    for (place, custom) in customs.iter().enumerate() {
+    let all = customs.unwrap_or_default();
+    for (place, custom) in all.iter().enumerate() {
         let here = format!("{path}[{place}].property");
         match PLACES.iter().find(|(name, ..)| *name == custom.property) {
             Some((name, levels, owner)) if !levels.contains(&level) => {
                 notes.error(&here, format!("`{name}` says nothing here: it belongs to {owner}"));
             }
-            Some((name, ..)) if customs[..place].iter().any(|other| other.property == *name) => {
+            Some((name, ..)) if all[..place].iter().any(|other| other.property == *name) => {
                 notes.error(&here, format!("`{name}` is written twice"));
             }
-            Some(_) => {}
-            None => {
-                let ours = PLACES.iter().filter(|(_, levels, _)| levels.contains(&level)).map(|(name, ..)| *name);
-                if let Some(near) = suggest::nearest(&custom.property, ours) {
-                    let message = format!("`{}` means nothing to Lavra; did you mean `{near}`?", custom.property);
-                    notes.warn(&here, message);
-                }
-            }
+            Some(_) | None => {}
         }
     }
+    near_misses(customs, path, level, notes);
+}
+
+/// Names that are ours but for a slip are errors; those that only come near are warned of.
+pub(super) fn near_misses(customs: Option<&[CustomProperty]>, path: &str, level: Level, notes: &mut Notes) {
+    for (place, custom) in customs.into_iter().flatten().enumerate() {
+        let (name, here) = (custom.property.as_str(), format!("{path}[{place}].property"));
+        if PLACES.iter().any(|(ours, ..)| *ours == name) {
+            continue;
+        }
+        let message = format!("`{}` means nothing to Lavra", notes.written(&here));
+        if let Some((ours, ..)) = PLACES.iter().find(|(ours, ..)| is_slip(name, ours)) {
+            notes.error_help(&here, message, format!("did you mean `{ours}`?"));
+            continue;
+        }
+        let ours = PLACES.iter().filter(|(_, levels, _)| levels.contains(&level)).map(|(name, ..)| *name);
+        if let Some(near) = suggest::nearest(name, ours) {
+            notes.warn(&here, format!("{message}; did you mean `{near}`?"));
+        }
+    }
+}
+
+/// Whether `name` is `ours` with other capitals, other separators, an ending, or a letter or two that slipped.
+fn is_slip(name: &str, ours: &str) -> bool {
+    let bare = |text: &str| -> String { text.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect() };
+    let (name, ours) = (bare(name), bare(ours));
+    let slips = if ours.len() > 5 { 2 } else { 1 };
+    let is_longer_mask = ours == MASK && name.starts_with(MASK);
+    let is_near = name.starts_with(&ours[..1]) && suggest::slips(&name, &ours) <= slips;
+    is_longer_mask || is_near
 }
 
 pub(super) fn policy(customs: Option<&[CustomProperty]>, path: &str, notes: &mut Notes) -> Policy {

@@ -47,11 +47,11 @@ fn unique_columns(properties: &[Property], path: &str, notes: &mut Notes) {
     let mut seen: HashMap<String, usize> = HashMap::new();
     for (place, property) in properties.iter().enumerate() {
         if let Some(first) = seen.insert(property.name.to_lowercase(), place) {
-            let name = format!("{path}.properties[{place}].name");
-            let other = &properties[first].name;
+            let name = |place: usize| format!("{path}.properties[{place}].name");
+            let (this, other) = (notes.written(&name(place)), notes.written(&name(first)));
             notes.error_help(
-                &name,
-                format!("there are two columns `{}`", property.name),
+                &name(place),
+                format!("there are two columns `{this}`"),
                 format!("the first one is `{other}`"),
             );
         }
@@ -62,7 +62,8 @@ pub(super) fn unique_names(odcs: &Odcs, notes: &mut Notes) {
     let mut seen: HashMap<String, usize> = HashMap::new();
     for (place, object) in odcs.schema.iter().flatten().enumerate() {
         if seen.insert(object.name.to_lowercase(), place).is_some() {
-            notes.error(&format!("schema[{place}].name"), format!("there are two tables `{}`", object.name));
+            let name = format!("schema[{place}].name");
+            notes.error(&name, format!("there are two tables `{}`", notes.written(&name)));
         }
     }
 }

@@ -1,9 +1,9 @@
 //! What stands inside of a column: the gate parses it, and masks and rules are for whole columns.
 
+use super::custom::{self, Level};
 use super::notes::Notes;
 use crate::odcs::MASK;
 use crate::odcs::model::{self, LogicalTypeOptions};
-use kernel::Classification;
 use kernel::contract::Property;
 
 /// Refuses what would stay unmasked without anybody noticing, and says which rules are not held.
@@ -15,7 +15,9 @@ pub(super) fn check(property: &model::Property, column: &Property, path: &str, n
             let help = format!("put it on `{}`", column.name);
             notes.error_help(&format!("{here}.customProperties[{place}]"), message, help);
         }
-        let personal = inner.classification.clone().map(Classification::new).is_some_and(|class| class.is_personal());
+        let customs = format!("{here}.customProperties");
+        custom::near_misses(inner.custom_properties.as_deref(), &customs, Level::Column, notes);
+        let personal = super::column::classification(inner, here, notes).is_some_and(|class| class.is_personal());
         if personal && masked.is_none() && column.mask.is_none() && column.classification.is_none() {
             notes.error_help(
                 &format!("{here}.classification"),

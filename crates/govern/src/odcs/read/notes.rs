@@ -2,7 +2,7 @@
 
 use crate::odcs::Odcs;
 use kernel::diagnostic::{Diagnostic, Severity};
-use kernel::draft::Draft;
+use kernel::draft::{Draft, Node};
 use kernel::suggest;
 
 pub(super) struct Notes<'a> {
@@ -42,6 +42,14 @@ impl<'a> Notes<'a> {
     /// The scalar at `path` for a message: a variable is shown as such.
     pub fn written(&self, path: &str) -> &'a str {
         self.draft.at(path).and_then(|node| node.scalar()).map_or("", |scalar| scalar.written())
+    }
+
+    /// What a message says of a value: what a variable put there may be a secret, in whole or in part.
+    pub fn why(&self, path: &str, message: String) -> String {
+        match self.draft.at(path).is_some_and(Node::has_variable) {
+            true => "this does not fit here once its variables are put in".into(),
+            false => message,
+        }
     }
 
     /// The names of the fields at `path`.

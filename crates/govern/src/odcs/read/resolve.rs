@@ -29,13 +29,14 @@ pub(super) fn column(property: &Property, path: &str, notes: &mut Notes) -> Type
     let physical = match physical.transpose() {
         Ok(physical) => physical,
         Err(why) => {
-            notes.error(&format!("{path}.physicalType"), why);
+            let here = format!("{path}.physicalType");
+            notes.error(&here, notes.why(&here, why));
             None
         }
     };
     let logical = property.logical_type.or_else(|| implied(property, physical.as_ref()));
     let Some(logical) = logical else {
-        notes.warn(path, format!("`{}` has no type that is known here: it is taken as text", name(property)));
+        notes.warn(path, format!("`{}` has no type that is known here: it is taken as text", shown(path, notes)));
         return Typed { ..plain(TEXT, LogicalType::String) };
     };
     let typed = of(property, logical, physical.as_ref(), path, notes);
@@ -44,6 +45,14 @@ pub(super) fn column(property: &Property, path: &str, notes: &mut Notes) -> Type
 
 fn name(property: &Property) -> &str {
     property.name.as_deref().unwrap_or("item")
+}
+
+/// The name for a message.
+fn shown<'a>(path: &str, notes: &Notes<'a>) -> &'a str {
+    match notes.written(&format!("{path}.name")) {
+        "" => "item",
+        written => written,
+    }
 }
 
 fn plain(data_type: DataType, logical: LogicalType) -> Typed {
@@ -189,11 +198,11 @@ fn with_format(property: &Property, mut typed: Typed, path: &str, notes: &mut No
     match (typed.logical, jdk) {
         (LogicalType::Date | LogicalType::Timestamp, Some(jdk)) => match pattern::from_jdk(jdk) {
             Ok(format) => typed.format = Some(format),
-            Err(why) => notes.error_help(&here, why, "formats are written as `dd/MM/yyyy HH:mm:ss`"),
+            Err(why) => notes.error_help(&here, notes.why(&here, why), "formats are written as `dd/MM/yyyy HH:mm:ss`"),
         },
         (LogicalType::Time, Some(jdk)) => match pattern::time_regex(jdk) {
             Ok(regex) => typed.pattern = Some(regex),
-            Err(why) => notes.error_help(&here, why, "times are written as `HH:mm:ss`"),
+            Err(why) => notes.error_help(&here, notes.why(&here, why), "times are written as `HH:mm:ss`"),
         },
         (LogicalType::Time, None) => typed.pattern = Some(TIME.into()),
         (LogicalType::Integer, Some(width)) => known(width, &INTEGERS, &here, notes),
@@ -232,14 +241,15 @@ fn known(width: &str, known: &[&str], path: &str, notes: &mut Notes) {
 fn object(property: &Property, path: &str, notes: &mut Notes) -> Typed {
     let children = property.properties.as_deref().unwrap_or_default();
     if children.is_empty() {
-        notes.warn(path, format!("`{}` does not say its fields: it is taken as text (JSON)", name(property)));
+        notes.warn(path, format!("`{}` does not say its fields: it is taken as text (JSON)", shown(path, notes)));
         return plain(TEXT, LogicalType::Object);
     }
     let mut fields: Vec<Field> = Vec::new();
     for (place, child) in children.iter().enumerate() {
         let here = format!("{path}.properties[{place}]");
         if fields.iter().any(|field| field.name().eq_ignore_ascii_case(name(child))) {
-            notes.error(&format!("{here}.name"), format!("there are two fields `{}`", name(child)));
+            let here = format!("{here}.name");
+            notes.error(&here, format!("there are two fields `{}`", notes.written(&here)));
         }
         fields.push(Field::new(name(child), column(child, &here, notes).data_type, true));
     }
@@ -250,7 +260,7 @@ fn array(property: &Property, path: &str, notes: &mut Notes) -> Typed {
     let item = match &property.items {
         Some(item) => column(item, &format!("{path}.items"), notes).data_type,
         None => {
-            notes.warn(path, format!("`{}` does not say its `items`: they are taken as text", name(property)));
+            notes.warn(path, format!("`{}` does not say its `items`: they are taken as text", shown(path, notes)));
             TEXT
         }
     };
@@ -261,7 +271,7 @@ fn map(property: &Property, path: &str, notes: &mut Notes) -> Typed {
     let Some(map) = &property.map else {
         notes.error_help(
             path,
-            format!("`{}` is a map and does not say of what", name(property)),
+            format!("`{}` is a map and does not say of what", shown(path, notes)),
             "write `map: { key: …, value: … }`",
         );
         return plain(TEXT, LogicalType::Map);

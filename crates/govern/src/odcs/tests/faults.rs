@@ -132,8 +132,8 @@ fn a_mask_that_would_hide_nothing_is_an_error() {
 
 #[test]
 fn near_misses_and_what_is_not_held_are_warned_of() {
-    let near = table(&["{ name: a, logicalType: string, customProperties: [{ property: masks, value: redact }] }"], "");
-    assert_eq!(warnings(&near), ["9 «masks» `masks` means nothing to Lavra; did you mean `mask`?"]);
+    let near = table(&["{ name: a, logicalType: string, customProperties: [{ property: marker, value: x }] }"], "");
+    assert_eq!(warnings(&near), ["9 «marker» `marker` means nothing to Lavra; did you mean `mask`?"]);
     let one = |text: &str| warnings(&table(&[text], "")).join("; ");
     assert_eq!(
         one("{ name: a, logicalType: number, physicalType: BIGNUMERIC }"),
@@ -196,4 +196,70 @@ fn allowed_values_have_to_be_values_of_the_column() {
             "11 «b» `b` is allowed here, and does not match `[A-Z]`",
         ]
     );
+}
+
+#[test]
+fn a_property_that_is_ours_but_for_a_slip_is_an_error() {
+    let column = |name: &str| {
+        faults(&table(
+            &[&format!(
+                "{{ name: a, logicalType: string, customProperties: [{{ property: {name}, value: redact }}] }}"
+            )],
+            "",
+        ))
+    };
+    for name in ["Mask", "masks", "MASK", "maks", "masking", "mask_type", "Mask "] {
+        let told = column(&format!("'{name}'")).join("; ");
+        assert!(told.contains(&format!("`{name}` means nothing to Lavra [did you mean `mask`?]")), "{name}: {told}");
+    }
+    assert_eq!(column("unit"), [""; 0]);
+    let inner = "properties: [{ name: b, logicalType: string, customProperties: [{ property: Mask, value: redact }] }]";
+    let told = faults(&table(&[&format!("{{ name: a, logicalType: object, {inner} }}")], "")).join("; ");
+    assert!(told.contains("did you mean `mask`?"), "{told}");
+    let policy = |name: &str| faults(&format!("{HEAD}customProperties: [{{ property: {name}, value: fail }}]\n"));
+    for name in ["on_violaton", "onViolation", "On_Violation", "schemaChange", "decimal-separator"] {
+        assert_eq!(policy(name).len(), 1, "{name}");
+    }
+    assert_eq!((policy("on_failure"), policy("reviewed_by")), (vec![], vec![]));
+}
+
+#[test]
+fn a_class_that_is_nearly_one_of_personal_data_is_an_error() {
+    let class = |class: &str| {
+        faults(&table(&[&format!("{{ name: a, logicalType: string, classification: {class} }}")], "")).join("; ")
+    };
+    assert_eq!(
+        class("personal_cpf"),
+        "9 «personal_cpf» `personal_cpf` is no class of personal data, so the column would be stored as it is \
+         [did you mean `personal.cpf`?]"
+    );
+    for wrong in ["personnal.cpf", "pii", "PII.cpf", "restricted/pii", "sensitive-health"] {
+        assert!(class(wrong).contains("did you mean `"), "{wrong}");
+    }
+    for right in ["restricted", "internal", "public", "Personal.CPF", "sensitive.health", "non-sensitive"] {
+        assert_eq!(class(right), "", "{right}");
+    }
+    assert_eq!(column("{ name: a, logicalType: string, classification: Personal.CPF }").classification, {
+        Some(kernel::Classification::new("personal.cpf"))
+    });
+}
+
+#[test]
+fn what_a_variable_put_in_is_never_shown() {
+    let secret = |columns: &[&str]| {
+        let env = |name: &str| (name == "SECRET").then(|| "decimal(99,1) hunter2".to_owned());
+        let text = table(columns, "");
+        let found = read("contracts/shop.yaml", &text, &env).err().unwrap_or_default();
+        assert!(!found.is_empty(), "{columns:?} has a fault");
+        for fault in &found {
+            assert!(!fault.render(&text).contains("hunter2") && !fault.render(&text).contains("99"), "{fault:?}");
+        }
+    };
+    secret(&["{ name: a, logicalType: number, physicalType: '${SECRET}' }"]);
+    secret(&["{ name: '${SECRET}', logicalType: string }", "{ name: '${SECRET}', logicalType: string }"]);
+    secret(&["{ name: a, logicalType: date, logicalTypeOptions: { format: '${SECRET}' } }"]);
+    let query = "quality: [{ type: sql, query: '${SECRET}' }]";
+    secret(&[&format!("{{ name: a, logicalType: string, {query} }}")]);
+    let name = "{ name: b, logicalType: object, properties: [{ name: '${SECRET}' }, { name: '${SECRET}' }] }";
+    secret(&[name]);
 }

@@ -1,5 +1,6 @@
 //! Parses a column to the contract's type, exactly: what would lose a digit, a fraction or a zone is a violation.
 
+mod nested;
 mod number;
 mod time;
 mod typed;

@@ -1,15 +1,14 @@
 //! Values that come typed (Parquet, Avro, Arrow, nested JSON) to the contract's type, if that loses nothing.
 
-use super::{Parsed, ValidMask, blank, except, is_text, kept_type};
+use super::{Parsed, ValidMask, blank, except, is_text, kept_type, nested};
 use crate::contract::Property;
 use crate::error::{Error, Result};
 use crate::gate::cells;
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, new_null_array};
 use arrow::compute::kernels::cmp::not_distinct;
 use arrow::compute::{can_cast_types, cast};
 use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 use arrow::error::ArrowError;
-use arrow::row::{RowConverter, SortField};
 use std::sync::Arc;
 
 pub(super) fn unexpected(error: ArrowError) -> Error {
@@ -41,6 +40,7 @@ pub(super) fn convert(column: &ArrayRef, property: &Property) -> Result<Parsed> 
         (from, to) if is_text(to) && has_one_text(from) => {
             Ok(Parsed { values: Arc::new(cells::texts(column)?), failed: None })
         }
+        (from, to) if from.is_nested() && to.is_nested() => nested::convert(column, to, property),
         (from, to) if sensible(from, to) && can_cast_types(from, to) && can_cast_types(to, from) => {
             there_and_back(column, to)
         }
@@ -49,7 +49,7 @@ pub(super) fn convert(column: &ArrayRef, property: &Property) -> Result<Parsed> 
 }
 
 /// No value is of the type.
-fn nothing(column: &ArrayRef, to: &DataType) -> Parsed {
+pub(super) fn nothing(column: &ArrayRef, to: &DataType) -> Parsed {
     Parsed { values: new_null_array(to, column.len()), failed: Some(column.is_valid_mask()) }
 }
 
@@ -57,18 +57,12 @@ fn nothing(column: &ArrayRef, to: &DataType) -> Parsed {
 fn there_and_back(column: &ArrayRef, to: &DataType) -> Result<Parsed> {
     let values = cast(column, to).map_err(unexpected)?;
     let back = cast(&values, column.data_type()).map_err(unexpected)?;
-    let same = if column.data_type().is_nested() { equal_rows(&back, column) } else { not_distinct(&back, column) };
-    let failed = except(&column.is_valid_mask(), &same.map_err(unexpected)?);
+    let same = not_distinct(&back, column).map_err(unexpected)?;
+    let failed = except(&column.is_valid_mask(), &same);
     if failed.true_count() == 0 {
         return Ok(Parsed { values, failed: None });
     }
     Ok(Parsed { values: blank(&values, &failed)?, failed: Some(failed) })
-}
-
-fn equal_rows(a: &ArrayRef, b: &ArrayRef) -> Result<BooleanArray, ArrowError> {
-    let rows = RowConverter::new(vec![SortField::new(a.data_type().clone())])?;
-    let (a, b) = (rows.convert_columns(std::slice::from_ref(a))?, rows.convert_columns(std::slice::from_ref(b))?);
-    Ok(a.iter().zip(b.iter()).map(|(a, b)| Some(a == b)).collect())
 }
 
 /// Arrow casts more than means anything: a number is no date, a flag is no number.
@@ -78,7 +72,7 @@ fn sensible(from: &DataType, to: &DataType) -> bool {
         // Half the world's Parquet has dates as timestamps at midnight; any other hour does not come back.
         (Date32 | Date64 | Timestamp(_, None), Date32) | (Boolean, Boolean) => true,
         (Date32 | Date64, Timestamp(_, None)) => true,
-        (from, to) => from.is_numeric() && to.is_numeric() || from.is_nested() && to.is_nested(),
+        (from, to) => from.is_numeric() && to.is_numeric(),
     }
 }
 

@@ -166,6 +166,80 @@ fn nested_values_are_held_to_their_parts() {
     );
 }
 
+/// A struct of one text `x`, as nested JSON comes; null where there is none.
+fn objects(values: &[Option<&str>]) -> ArrayRef {
+    let fields = Fields::from(vec![Field::new("x", DataType::Utf8, true)]);
+    let nulls = values.iter().map(Option::is_some).collect::<Vec<_>>();
+    let texts = Arc::new(StringArray::from(values.to_vec()));
+    Arc::new(StructArray::new(fields, vec![texts], Some(nulls.into())))
+}
+
+#[test]
+fn a_text_inside_a_nested_value_is_read_as_a_column_of_text_is() {
+    let object = |of: DataType| DataType::Struct(vec![Field::new("x", of, true)].into());
+    let check = |of, values: &[&str], expected: &[&str], refused| {
+        let values: Vec<_> = values.iter().map(|value| Some(*value)).chain([None]).collect();
+        let shown = |value: &&str| if *value == "-" { "-".into() } else { format!("{{\"x\":{value}}}") };
+        let shown: Vec<String> = expected.iter().map(shown).chain(["-".to_owned()]).collect();
+        let shown: Vec<&str> = shown.iter().map(String::as_str).collect();
+        check(object(of), objects(&values), &shown, refused);
+    };
+    check(DataType::Decimal128(10, 2), &["1.1", "5", "1.125", "x"], &["1.10", "5.00", "-", "-"], 2);
+    check(DataType::Float64, &["2", "1e3", "1.5"], &["2.0", "1000.0", "1.5"], 0);
+    check(DataType::Decimal128(38, 9), &["1.5"], &["1.500000000"], 0);
+    let times = ["2026-01-01T09:00:00-03:00", "2026-01-01 00:00:00", "2026-01-01T00:00:00.5Z", "yesterday"].map(Some);
+    let mut entity = entity(vec![property("x", object(MICROS_UTC()))]);
+    entity.on_violation = OnViolation::DropValue;
+    let passed = pass(entity, vec![("x", objects(&times))]);
+    let objects = passed.safe.batch().column(0).as_struct();
+    let midnight = 1_767_225_600_000_000;
+    let expected = [midnight + 43_200_000_000, midnight, midnight + 500_000];
+    assert_eq!(objects.column(0).as_primitive::<TimestampMicrosecondType>().values()[..3], expected);
+    assert!(objects.is_valid(2) && objects.is_null(3));
+    check(DataType::Boolean, &["true", "maybe"], &["true", "-"], 1);
+    check(DataType::Utf8, &["a"], &["\"a\""], 0);
+}
+
+#[test]
+fn a_refused_part_costs_its_value_only() {
+    let list = |data_type| DataType::List(Arc::new(Field::new("item", data_type, true)));
+    let mut texts = ListBuilder::new(StringBuilder::new());
+    for row in [&["7"][..], &["1", "2"], &[], &["3", "x"], &["4"]] {
+        row.iter().for_each(|text| texts.values().append_value(text));
+        texts.append(true);
+    }
+    texts.append_null();
+    let texts: ArrayRef = Arc::new(texts.finish());
+    let expected = ["[7]", "[1,2]", "[]", "-", "[4]", "-"];
+    check(list(DataType::Int64), texts.clone(), &expected, 1);
+    check(list(DataType::Int64), texts.slice(1, 3), &expected[1..4], 1);
+    let large = DataType::LargeList(Arc::new(Field::new("item", DataType::Int64, true)));
+    check(large, texts, &expected, 1);
+    let inner = Fields::from(vec![Field::new("x", DataType::Utf8, true), Field::new("y", DataType::Int64, true)]);
+    let columns: Vec<ArrayRef> =
+        vec![Arc::new(StringArray::from(vec!["1", "2"])), Arc::new(Int64Array::from(vec![None, Some(1)]))];
+    let more = StructArray::new(inner, columns, None);
+    let to = DataType::Struct(vec![Field::new("x", DataType::Int64, true)].into());
+    check(to, Arc::new(more), &["{\"x\":1}", "-"], 1);
+}
+
+#[test]
+fn a_map_is_read_by_its_keys_and_values() {
+    let map = |key, value| {
+        let pair = vec![Field::new("keys", key, false), Field::new("values", value, true)];
+        DataType::Map(Arc::new(Field::new("entries", DataType::Struct(pair.into()), false)), false)
+    };
+    let mut texts = MapBuilder::new(None, StringBuilder::new(), StringBuilder::new());
+    for (key, value) in [("1", "1.5"), ("one", "2"), ("3", "x"), ("4", "4")] {
+        texts.keys().append_value(key);
+        texts.values().append_value(value);
+        texts.append(true).expect("a map");
+    }
+    let texts: ArrayRef = Arc::new(texts.finish());
+    check(map(DataType::Int64, DataType::Float64), texts.clone(), &["{\"1\":1.5}", "-", "-", "{\"4\":4.0}"], 2);
+    check(map(DataType::Utf8, DataType::Float64), texts, &["{\"1\":1.5}", "{\"one\":2.0}", "-", "{\"4\":4.0}"], 1);
+}
+
 #[test]
 fn a_slice_is_parsed_as_the_rows_it_shows() {
     let ints: ArrayRef = Arc::new(Int64Array::from(vec![Some(999), Some(1), None, Some(300), Some(999)]));

@@ -20,7 +20,7 @@ fn freeze_stops_at_a_new_column_and_guesses_what_was_meant() {
     let mut contract = two_columns(SchemaChange::Freeze);
     contract.properties.push(property("amount", DataType::Int64));
     let error = gate(contract).pass(raw(stranger(words(&["5", "6"]))), NOW).err().expect("a stop");
-    assert_eq!((error.kind, error.what.as_str()), (Kind::Contract, "new column `amout` in `payments`"));
+    assert_eq!((error.kind, error.what.as_str()), (Kind::Contract, "new column `amout` (2 of 2) in `payments`"));
     assert!(error.detail.contains("is it `amount`?"), "{error}");
 }
 
@@ -65,6 +65,26 @@ fn a_record_in_the_place_of_the_header_is_not_told_on() {
         assert!(!error.to_string().contains("529"), "{error}");
         assert_eq!(error.kind, Kind::Contract);
     }
+}
+
+#[test]
+fn a_new_column_whose_name_may_be_a_value_is_told_by_its_place() {
+    for name in ["Zulmira Prates", "12345", "Rua A, 5", "x.y_z", "a1982b0517", "ana@example", "", "1a"] {
+        let rows = raw(vec![("id", words(&["1"])), (name, words(&["x"])), ("more", words(&["y"]))]);
+        let error = gate(two_columns(SchemaChange::Freeze)).pass(rows, NOW).err().expect("a stop");
+        assert_eq!(error.what, "new column 2 of 3 in `payments`");
+        assert!(name.is_empty() || !error.to_string().contains(name), "{error}");
+        assert!(error.detail.contains("2 columns are new") && error.detail.contains("header"), "{error}");
+    }
+    let rows = vec![("id", words(&["1"])), ("Zulmira Prates", words(&["x"]))];
+    assert_eq!(causes(&pass(two_columns(SchemaChange::Quarantine), rows)), ["column 2 of 2: schema @ 1"]);
+}
+
+#[test]
+fn a_file_none_of_whose_columns_is_known_shows_none_of_their_names() {
+    let rows = raw(vec![("zulmira", words(&["1"])), ("prates", words(&["x"]))]);
+    let error = gate(two_columns(SchemaChange::Freeze)).pass(rows, NOW).err().expect("a stop");
+    assert!(!error.to_string().contains("zulmira") && error.to_string().contains("1 of 2"), "{error}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! One page a command, from the command line's own tree.
 
+use super::json::{self, Document};
 use super::markdown::{Page, code, sentence};
 use clap::{Arg, Command};
 
@@ -26,6 +27,8 @@ pub fn pages() -> Vec<Page> {
         ("4", "an outside system can't be reached"),
     ];
     index.table(["code", "meaning"], &codes.map(|(code, meaning)| [code.to_owned(), meaning.to_owned()]));
+    index.heading("An error as JSON");
+    explain(&mut index, &json::ERROR);
     let mut pages: Vec<Page> = shown.into_iter().map(page).collect();
     pages.insert(0, index);
     pages
@@ -47,8 +50,21 @@ fn page(command: &Command) -> Page {
         page.heading(&format!("lavra {name} {}", sub.get_name()));
         describe(&mut page, sub);
     }
+    if let Some(document) = json::document(name) {
+        page.heading("With `--format json`");
+        explain(&mut page, &document);
+    }
     page.say("It also takes the [options of every command](README.md#options-of-every-command).");
     page
+}
+
+fn explain(page: &mut Page, document: &Document) {
+    page.say(document.shape);
+    let keys = document
+        .keys
+        .iter()
+        .map(|(keys, meaning)| [keys.split(", ").map(code).collect::<Vec<_>>().join(", "), (*meaning).to_owned()]);
+    page.table(["key", "what it is"], &keys.collect::<Vec<_>>());
 }
 
 fn describe(page: &mut Page, command: &Command) {
@@ -122,6 +138,7 @@ mod tests {
         assert!(!pages.iter().any(|page| page.path == "commands/docs.md"), "hidden");
         for page in &pages[1..] {
             assert!(page.text.contains("```sh\nlavra "), "{} has no example", page.path);
+            assert!(page.text.contains("With `--format json`"), "{} says nothing of its JSON", page.path);
         }
     }
 }

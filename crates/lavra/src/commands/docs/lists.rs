@@ -104,7 +104,7 @@ pub fn kinds() -> Page {
     page
 }
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 10] = [
     Kind::Project,
     Kind::Contract,
     Kind::Refused,
@@ -112,6 +112,7 @@ const KINDS: [Kind; 9] = [
     Kind::Conflict,
     Kind::Unreachable,
     Kind::Storage,
+    Kind::Memory,
     Kind::Stopped,
     Kind::Internal,
 ];
@@ -126,6 +127,7 @@ fn meaning(kind: Kind) -> &'static str {
         Kind::Conflict => "somebody else moved what was about to be moved",
         Kind::Unreachable => "an outside system does not answer",
         Kind::Storage => "the store can't take or give bytes: full disk, no permission",
+        Kind::Memory => "the memory budget does not hold what has to be held",
         Kind::Stopped => "it took longer than allowed, or was told to stop",
         Kind::Internal => "a law of Lavra's own is broken: a defect",
     }

@@ -1,6 +1,7 @@
 //! The reference pages: written by the program itself, so that they can't differ from it.
 
 mod commands;
+mod json;
 mod lists;
 mod markdown;
 mod schema;

@@ -13,7 +13,7 @@ mod write;
 
 use super::Outcome;
 use crate::cli::Context;
-use crate::show::Format;
+use crate::show::{self, Format};
 use crate::wiring::{Failure, Wiring};
 use group::Group;
 use kernel::error::Error;
@@ -140,8 +140,8 @@ fn propose(proposer: &Proposer, looked: &Looked, origin: &Origin, files: &group:
 
 fn show(format: Format, found: &[Found]) -> Result<(), Error> {
     for Found { looked, proposal, .. } in found {
-        print::say(format, &print::heading(looked));
-        print::notes(looked, proposal).iter().for_each(|note| print::say(format, &format!("  {note}")));
+        show::say(format, &print::heading(looked));
+        print::notes(looked, proposal).iter().for_each(|note| show::say(format, &format!("  {note}")));
         if format == Format::Table && !proposal.records.is_empty() {
             print::records(format, &proposal.records)?;
         }
@@ -217,12 +217,12 @@ async fn write_all(
     for (file, text) in &all {
         let written = write::put(&files.base, file, text, force)?;
         is_any_new |= written != Written::Kept;
-        print::say(format, &told(file, written));
+        show::say(format, &told(file, written));
     }
     if all.is_empty() {
-        print::say(format, "nothing to write");
+        show::say(format, "nothing to write");
     } else if is_any_new {
-        print::say(
+        show::say(
             format,
             &format!("\nlook over the masks in {}, then:  lavra check && lavra run", project.shown("contracts")),
         );

@@ -5,24 +5,15 @@ use super::propose::{Proposal, Record};
 use crate::show::{self, Format};
 use kernel::error::Result;
 
-/// A line for people: on stdout beside tables, else out of the way of the one document.
-pub fn say(format: Format, text: &str) {
-    match format {
-        Format::Table => println!("{text}"),
-        Format::Json | Format::Csv => eprintln!("{text}"),
-    }
-}
-
 /// What was read of a table.
 pub fn heading(looked: &Looked) -> String {
-    let plural = |count: u64, one: &str| format!("{} {one}{}", show::count(count), if count == 1 { "" } else { "s" });
     let mut parts = Vec::new();
     match (looked.files, looked.files_read) {
         (0, _) => {}
-        (files, read) if files == read => parts.push(plural(files as u64, "file")),
-        (files, read) => parts.push(format!("{read} of {} looked at", plural(files as u64, "file"))),
+        (files, read) if files == read => parts.push(show::plural(files as u64, "file")),
+        (files, read) => parts.push(format!("{read} of {} looked at", show::plural(files as u64, "file"))),
     }
-    let rows = plural(looked.rows, "row");
+    let rows = show::plural(looked.rows, "row");
     parts.push(match (looked.is_whole, looked.rows) {
         (true, 0) => "no row".to_owned(),
         (true, _) => format!("all {rows}"),
@@ -30,7 +21,7 @@ pub fn heading(looked: &Looked) -> String {
         (false, _) => format!("the first {rows}"),
     });
     if looked.malformed > 0 {
-        parts.push(format!("{} that can't be read as rows", plural(looked.malformed, "line")));
+        parts.push(format!("{} that can't be read as rows", show::plural(looked.malformed, "line")));
     }
     format!("{}: {}", looked.table, parts.join(", "))
 }

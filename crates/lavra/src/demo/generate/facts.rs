@@ -14,8 +14,10 @@ pub struct Facts {
     pub late: BTreeMap<&'static str, usize>,
     /// People who made eight or more card payments within ten minutes.
     pub bursts: usize,
-    /// CPFs of customers, digits only: none of them may be found in the lake.
+    /// Of all customers; none of it may be found in the lake. CPFs are digits only, phones `+5511912345678`.
     pub cpfs: Vec<String>,
+    pub emails: Vec<String>,
+    pub phones: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,5 +54,7 @@ impl Facts {
         self.late.extend(other.late);
         self.bursts += other.bursts;
         self.cpfs.extend(other.cpfs);
+        self.emails.extend(other.emails);
+        self.phones.extend(other.phones);
     }
 }

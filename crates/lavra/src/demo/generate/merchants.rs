@@ -1,16 +1,21 @@
-//! `data/merchants.ndjson`: eight hundred shops, half of the newer ones with the alphanumeric CNPJ.
+//! `data/merchants.ndjson`: eight hundred shops, half of the newer ones with the alphanumeric CNPJ; and
+//! `data/merchants-2026-09.ndjson`: those that moved.
 
 use super::dice::Dice;
 use super::documents::{CNPJ_ALPHABET, cnpj, cnpj_dotted};
 use super::facts::{Facts, FileFact};
 use super::names::{CATEGORIES, CITIES, FAMILY};
 use anyhow::{Context, Result};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
 
 pub const SOURCE: &str = "merchants";
 pub const COUNT: usize = 800;
 const PATH: &str = "data/merchants.ndjson";
+const MOVED: &str = "data/merchants-2026-09.ndjson";
+/// Of so many shops one moved: this one, for it has no dirt.
+const ONE_MOVED_OF: usize = 40;
+const MOVER: usize = 7;
 
 pub struct Merchant {
     /// `M0042`
@@ -36,7 +41,8 @@ pub fn merchants(seed: u64) -> Vec<Merchant> {
 pub fn write(dir: &Path, seed: u64, merchants: &[Merchant]) -> Result<Facts> {
     let mut dice = Dice::new(seed, 0x5408);
     let mut facts = Facts::default();
-    let mut text = String::with_capacity(merchants.len() * 240);
+    let (mut text, mut moved) = (String::with_capacity(merchants.len() * 260), String::new());
+    let mut moves = Dice::new(seed, 0x30E5);
     for (number, merchant) in merchants.iter().enumerate() {
         let reason = match number {
             97 | 411 => Some("CNPJ with a wrong check digit"),
@@ -44,7 +50,8 @@ pub fn write(dir: &Path, seed: u64, merchants: &[Merchant]) -> Result<Facts> {
             333 | 777 => Some("line that is no JSON"),
             _ => None,
         };
-        let mut line = line(&mut dice, merchant, reason);
+        let shop = shop(&mut dice, merchant, reason);
+        let mut line = shop.to_string();
         if let Some(reason) = reason {
             facts.add_bad(SOURCE, reason);
             if reason.contains("JSON") {
@@ -53,13 +60,34 @@ pub fn write(dir: &Path, seed: u64, merchants: &[Merchant]) -> Result<Facts> {
         }
         text.push_str(&line);
         text.push('\n');
+        if number % ONE_MOVED_OF == MOVER {
+            moved.push_str(&elsewhere(&mut moves, shop).to_string());
+            moved.push('\n');
+        }
     }
-    std::fs::write(dir.join(PATH), &text).with_context(|| format!("writing {PATH}"))?;
-    facts.files.push(FileFact { source: SOURCE, path: PATH.into(), rows: merchants.len(), bytes: text.len() as u64 });
+    for (path, text) in [(PATH, text), (MOVED, moved)] {
+        let rows = text.lines().count();
+        std::fs::write(dir.join(path), &text).with_context(|| format!("writing {path}"))?;
+        facts.files.push(FileFact { source: SOURCE, path: path.into(), rows, bytes: text.len() as u64 });
+    }
     Ok(facts)
 }
 
-fn line(dice: &mut Dice, merchant: &Merchant, reason: Option<&str>) -> String {
+/// The same shop in another city.
+fn elsewhere(dice: &mut Dice, mut shop: Value) -> Value {
+    let here = shop["location"]["city"].as_str().unwrap_or_default().to_owned();
+    let city = loop {
+        let city = dice.pick(CITIES);
+        if city.name != here {
+            break city;
+        }
+    };
+    shop["location"] = json!({ "city": city.name, "state": city.state });
+    shop["known_since"] = json!("2026-09-01T03:00:00Z");
+    shop
+}
+
+fn shop(dice: &mut Dice, merchant: &Merchant, reason: Option<&str>) -> Value {
     let (category, shops, _) = CATEGORIES[merchant.category];
     let city = dice.pick(CITIES);
     // The alphanumeric form is given out since July 2026.
@@ -81,8 +109,8 @@ fn line(dice: &mut Dice, merchant: &Merchant, reason: Option<&str>) -> String {
         "category": if reason == Some("unknown category") { "???" } else { category },
         "opened_on": opened_on,
         "location": { "city": city.name, "state": city.state },
+        "known_since": "2026-07-01T03:00:00Z",
     })
-    .to_string()
 }
 
 /// Eight characters of the company and `0001`, its first shop.
@@ -100,11 +128,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_json_with_a_right_cnpj() -> Result<()> {
+    fn a_shop_has_a_right_cnpj() {
         let merchant = &merchants(1)[0];
         let mut dice = Dice::new(1, 9);
         for _ in 0..50 {
-            let value: serde_json::Value = serde_json::from_str(&line(&mut dice, merchant, None))?;
+            let value = shop(&mut dice, merchant, None);
             assert_eq!(value["merchant_id"], "M0001");
             assert!(value["location"]["state"].is_string());
             let bare: Vec<u8> =
@@ -112,6 +140,5 @@ mod tests {
             let root: [u8; 12] = std::array::from_fn(|place| bare[place]);
             assert_eq!(cnpj(root).as_bytes(), bare);
         }
-        Ok(())
     }
 }

@@ -28,8 +28,6 @@ use std::path::Path;
 /// Of a hundred payments, how many are made by card; the others are PIX.
 const CARD_PERCENT: usize = 60;
 const BURSTS: usize = 40;
-/// How many CPFs are told to whoever wants to look for them in the lake.
-const CPFS_TOLD: usize = 256;
 
 /// Writes the company's files under `dir/data`: `payments` different payments, of as many people as that feeds.
 /// Files that are there are overwritten. On two cores a million payments take about two seconds.
@@ -44,7 +42,7 @@ pub fn write(dir: &Path, seed: u64, payments: usize) -> Result<Facts> {
     let card_kind = card::kind(BURSTS.min(by_card / 100));
     let pix_kind = pix::kind();
 
-    let mut facts = Facts { cpfs: some_cpfs(&people), ..Facts::default() };
+    let mut facts = who(&people);
     let (others, cards) = std::thread::scope(|scope| {
         let cards = scope.spawn(|| card::write(dir, &world, &card_kind, by_card));
         let others = || -> Result<[Facts; 3]> {
@@ -62,8 +60,12 @@ pub fn write(dir: &Path, seed: u64, payments: usize) -> Result<Facts> {
     Ok(facts)
 }
 
-/// Evenly spread over all people.
-fn some_cpfs(people: &[Person]) -> Vec<String> {
-    let place = |number| number * people.len() / CPFS_TOLD;
-    (0..CPFS_TOLD).map(|number| people[place(number)].cpf_text()).collect()
+/// What names the people, for whoever wants to look for it in the lake.
+fn who(people: &[Person]) -> Facts {
+    Facts {
+        cpfs: people.iter().map(Person::cpf_text).collect(),
+        emails: people.iter().map(|person| person.email.clone()).collect(),
+        phones: people.iter().map(|person| person.phone.clone()).collect(),
+        ..Facts::default()
+    }
 }

@@ -60,7 +60,7 @@ fn same_seed_same_bytes() -> Result<()> {
     let facts = write(&one.0, 42, 5_000)?;
     assert_eq!(facts, write(&two.0, 42, 5_000)?);
     write(&other.0, 43, 5_000)?;
-    assert_eq!(facts.files.len(), 8);
+    assert_eq!(facts.files.len(), 9);
     for file in &facts.files {
         let bytes = std::fs::read(one.0.join(&file.path))?;
         assert_eq!(bytes.len() as u64, file.bytes, "{}", file.path);
@@ -170,11 +170,35 @@ fn customers_are_windows_1252_and_merchants_json() -> Result<()> {
 }
 
 #[test]
-fn the_cpfs_told_are_those_of_customers() -> Result<()> {
+fn some_shops_move_and_nothing_else_of_them_changes() -> Result<()> {
+    let folder = Folder::new("moves");
+    let facts = write(&folder.0, 1, 1_000)?;
+    let read = |path: &str| -> Result<Vec<serde_json::Value>> {
+        let text = std::fs::read_to_string(folder.0.join(path))?;
+        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    };
+    let (before, moved) = (read("data/merchants.ndjson")?, read("data/merchants-2026-09.ndjson")?);
+    assert_eq!((moved.len(), facts.rows(merchants::SOURCE)), (20, merchants::COUNT + 20));
+    for mut shop in moved {
+        let old = before.iter().find(|old| old["merchant_id"] == shop["merchant_id"]).context("a known shop")?;
+        assert_ne!(shop["location"], old["location"]);
+        assert!(shop["known_since"].as_str() > old["known_since"].as_str());
+        (shop["location"], shop["known_since"]) = (old["location"].clone(), old["known_since"].clone());
+        assert_eq!(shop, *old);
+    }
+    Ok(())
+}
+
+#[test]
+fn all_customers_are_told() -> Result<()> {
     let folder = Folder::new("cpfs");
     let facts = write(&folder.0, 9, 1_000)?;
     let cards = card_rows(&folder.0, &facts)?.join("\n");
-    assert!(facts.cpfs.len() >= 200);
+    assert_eq!(facts.cpfs.len(), facts.rows(customers::SOURCE));
+    let customers = std::fs::read(folder.0.join("data/customers.csv"))?;
+    let customers = String::from_utf8_lossy(&customers);
+    assert!(facts.emails.len() == facts.cpfs.len() && facts.emails.iter().all(|email| customers.contains(email)));
+    assert!(facts.phones.len() == facts.cpfs.len() && facts.phones.iter().all(|phone| phone.len() == 14));
     assert_eq!(facts.cpfs.iter().collect::<BTreeSet<_>>().len(), facts.cpfs.len());
     assert!(facts.cpfs.iter().filter(|cpf| cards.contains(*cpf)).count() > 50);
     let first = facts.cpfs.first().context("there are some")?;

@@ -61,11 +61,18 @@ async fn a_run_tells_what_it_does() {
         [
             Event::RunStarted { nodes: vec![node()], jobs: 2 },
             Event::NodeStarted { node: node() },
-            Event::NodeProgress { node: node(), rows: 1, bytes: 10 },
+            Event::NodeProgress { node: node(), rows: 1, bytes: 10, bytes_total: None },
             Event::NodeFinished { node: node(), status: Status::UpToDate, attempts: 1, elapsed_ms: 600, report: 1 },
             Event::RunFinished { done, up_to_date: 1, failed, skipped, cancelled, elapsed_ms: 600, stopped: None },
         ]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_soon_done_tells_its_progress_too() {
+    let (_, events) = play_all(&shop(), &Script::new(1), &jobs(2)).await;
+    let told = events.iter().filter(|event| matches!(event, Event::NodeProgress { rows: 1, .. })).count();
+    assert_eq!(told, 5, "once a node: {events:?}");
 }
 
 #[tokio::test(start_paused = true)]

