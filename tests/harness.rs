@@ -51,6 +51,14 @@ impl Project {
         self
     }
 
+    /// Makes a file old: of a young one, a line without an end may still be written on.
+    pub fn age(&self, path: &str) -> &Self {
+        let file = std::fs::File::options().write(true).open(self.path(path)).expect("the file");
+        let modified = file.metadata().and_then(|data| data.modified()).expect("its time");
+        file.set_modified(modified - Duration::from_secs(60)).expect("an older file");
+        self
+    }
+
     pub fn read(&self, path: &str) -> String {
         std::fs::read_to_string(self.path(path)).expect("a text file")
     }

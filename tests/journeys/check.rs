@@ -267,6 +267,18 @@ fn faults_do_not_hide_each_other() {
 }
 
 #[test]
+fn every_column_of_a_query_that_is_not_there_is_told_at_its_place() {
+    let project = Project::new("columns");
+    project.source("orders", "data/o.csv", &[]).contract("orders", GOOD, &[]);
+    project.model("silver.all", "select o.idd,\n  amuont, id\nfrom bronze.orders o\nwhere x > 1\n");
+    project.model("silver.b", "select id from silver.c\n").model("silver.c", "select id\nfrom silver.b\n");
+    let answer = project.lavra(&["check"]).exits(2);
+    for says in ["all.sql:1", "`idd`", "all.sql:2", "`amuont`", "all.sql:4", "`x`", "circle", "b.sql:1"] {
+        assert!(answer.stderr.contains(says), "{says}: {}", answer.stderr);
+    }
+}
+
+#[test]
 fn a_column_that_says_to_be_personal_and_is_open_is_warned_of() {
     let project = Project::new("open");
     project.source("people", "data/p.csv", &[]);

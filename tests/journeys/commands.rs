@@ -220,7 +220,7 @@ fn results_go_to_files_and_queries_come_from_stdin() {
     for ending in ["parquet", "csv", "json", "ndjson"] {
         let file = format!("out.{ending}");
         let answer =
-            project.lavra(&["query", "--output", &file, "select * from bronze.orders"]).exits(0).says("1 rows");
+            project.lavra(&["query", "--output", &file, "select * from bronze.orders"]).exits(0).says("1 row in");
         assert!(answer.stdout.is_empty(), "{answer:?}");
         assert!(std::fs::metadata(project.path(&file)).expect("the file").len() > 0);
     }

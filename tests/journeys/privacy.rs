@@ -143,3 +143,23 @@ fn a_file_without_a_header_shows_no_name_of_a_person() {
     assert!(!format!("{}{}", answer.stdout, answer.stderr).contains("Zulmira"), "{answer:?}");
     assert!(answer.stderr.contains("column 1 of 2"), "{answer:?}");
 }
+
+/// Another key file would give one person a second pseudonym.
+#[test]
+fn other_keys_than_those_of_the_table_are_refused() {
+    let project = Project::new("keys");
+    project.source("people", "data/*.csv", &[]).contract(
+        "people",
+        "{ name: cpf, logicalType: string, classification: personal.cpf, customProperties: [{ property: mask, value: pseudonym(person) }] }",
+        &[],
+    );
+    project.write("data/1.csv", "cpf\n529.982.247-25\n").run();
+    let other = Project::new("other");
+    let own = project.read(".lavra/keys.json");
+    project.write(".lavra/keys.json", other.read(".lavra/keys.json"));
+    project.write("data/2.csv", "cpf\n111.444.777-35\n");
+    project.lavra(&["run"]).exits(3).says("masked with other keys");
+    assert_eq!(project.count("bronze.people"), 1);
+    project.write(".lavra/keys.json", own).run();
+    assert_eq!(project.count("bronze.people"), 2);
+}

@@ -88,3 +88,15 @@ fn a_file_that_is_still_copied_in_is_taken_once() {
     project.run();
     assert_eq!(project.lines("select id, v from bronze.orders"), ["1,aaa", "2,bbbb", "3,c", "7,a"]);
 }
+
+#[test]
+fn a_line_that_may_still_be_written_on_waits_and_is_told_of() {
+    let project = Project::new("young");
+    project.source("orders", "data/*.csv", &[]).contract("orders", "{ name: id, logicalType: string }", &[]);
+    project.write("data/a.csv", "id\n1\n2");
+    let answer = project.lavra(&["run", "--quiet"]).exits(0);
+    assert!(answer.stderr.contains("left for a later run") && answer.stderr.contains("data/a.csv"), "{answer:?}");
+    assert_eq!(project.count("bronze.orders"), 1);
+    project.age("data/a.csv").run();
+    assert_eq!(project.lines("select id from bronze.orders"), ["1", "2"]);
+}

@@ -136,7 +136,7 @@ fn a_plan_follows_new_files_through_the_models() {
         assert_eq!(after(table)["why"], format!("its input {input} will have new rows"));
     }
     assert_eq!(after("silver.people")["change"], "same");
-    project.run_with(&["orders"]).exits(0);
+    project.run_with(&["source:orders"]).exits(0);
     let silver = plan()("silver.orders");
     assert_eq!((&silver["files_to_read"], &silver["rows_to_read"]), (&2.into(), &2.into()), "{silver}");
 }

@@ -26,8 +26,11 @@ pub fn slips(a: &str, b: &str) -> usize {
     strsim::damerau_levenshtein(a, b)
 }
 
+/// One slip is near also in a word so short that it is a third of it.
 fn score(a: &str, b: &str) -> f64 {
-    strsim::jaro_winkler(a, b).max(strsim::normalized_damerau_levenshtein(a, b))
+    let one_slip = a.chars().count() >= 3 && slips(a, b) == 1;
+    let floor = if one_slip { 0.73 } else { 0.0 };
+    strsim::jaro_winkler(a, b).max(strsim::normalized_damerau_levenshtein(a, b)).max(floor)
 }
 
 #[cfg(test)]
@@ -37,6 +40,7 @@ mod tests {
     #[test]
     fn a_slip_of_the_keyboard_finds_its_word() {
         assert_eq!(nearest("amuont", ["id", "amount", "paid_at"]), Some("amount"));
+        assert_eq!(nearest("cvs", ["parquet", "csv"]), Some("csv"));
         assert_eq!(nearest("zzz", ["id", "amount"]), None);
     }
 }

@@ -43,6 +43,9 @@ pub(crate) struct Origin {
     /// Rows that went to the quarantine, whose positions are in this commit.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub aside: u64,
+    /// Tells the keys that masked the rows from others, and nothing of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fold: Option<FoldRef>,
 }
@@ -83,6 +86,8 @@ pub(crate) struct SourceProgress {
     /// Rows that all its commits set aside.
     #[serde(default)]
     pub aside: u64,
+    #[serde(default)]
+    pub keys: Option<String>,
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -150,6 +155,7 @@ impl Progress {
         own.sequence = origin.sequence;
         own.added = origin.added;
         own.aside += origin.aside;
+        own.keys = origin.keys.or(own.keys.take());
         own.version = version;
     }
 

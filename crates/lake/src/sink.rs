@@ -29,6 +29,7 @@ pub struct BronzeSink {
     store: Store,
     rules: Vec<SqlRule>,
     exposes: Exposure,
+    keys: Option<String>,
     source: String,
     run_id: String,
     clock: Arc<dyn Clock>,
@@ -55,12 +56,14 @@ pub struct SinkOptions {
     pub rules: Vec<SqlRule>,
     /// Columns about people, for whoever looks at the table later.
     pub exposes: Exposure,
+    /// Tells the keys of the masks from others; none where no mask has a key.
+    pub keys: Option<String>,
 }
 
 impl BronzeSink {
     /// Opens the table (made when it is not there) and takes back rows in quarantine whose bronze never came.
     pub async fn open(engine: &SqlEngine, options: SinkOptions, clock: Arc<dyn Clock>) -> Result<Self> {
-        let SinkOptions { table, source, run_id, schema, lanes, rules, exposes } = options;
+        let SinkOptions { table, source, run_id, schema, lanes, rules, exposes, keys } = options;
         let store = engine.store();
         let bronze = match Table::open(store, &table, At::Latest).await? {
             Some(bronze) => bronze,
@@ -68,11 +71,17 @@ impl BronzeSink {
         };
         bronze.evolved(&schema)?;
         let done = progress(store, &table, bronze.version()).await?.of(&source);
+        if let (Some(then), Some(now)) = (&done.keys, &keys)
+            && then != now
+        {
+            return Err(other_keys(&table, &source));
+        }
         let mut sink = Self {
             engine: engine.clone(),
             store: store.clone(),
             rules,
             exposes,
+            keys,
             source,
             run_id,
             clock,
@@ -336,6 +345,7 @@ impl Sink for BronzeSink {
                 positions: upto.clone(),
                 exposes: self.exposes.clone(),
                 aside,
+                keys: self.keys.clone(),
                 ..Origin::default()
             };
             let txn = Some((format!("lavra/{}", self.source), sequence));
@@ -357,6 +367,16 @@ impl Sink for BronzeSink {
             Err(error) => conflict(error),
         }
     }
+}
+
+/// One person must not get a second pseudonym.
+fn other_keys(table: &TableName, source: &str) -> Error {
+    Error::refused(
+        format!("take `{source}` into {table}"),
+        "its rows were masked with other keys than the ones at hand, so that one person would have two pseudonyms and old \
+         values could not be read: put the key file back (`keys:` in lavra.yaml says where it is), or move the table's \
+         folder away and load all again",
+    )
 }
 
 /// An error that is an outcome of a commit.

@@ -115,6 +115,7 @@ pub async fn main() -> u8 {
     };
     let context =
         Context { format: cli.format, project: cli.project, environment: cli.environment, memory: cli.memory };
+    show::notes::show(context.format);
     let outcome = run(&context, cli.command).await;
     match outcome {
         Ok(code) => code,

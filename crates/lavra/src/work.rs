@@ -131,6 +131,7 @@ impl ProjectWork {
             lanes: self.lanes,
             rules: source.entity.rules.iter().filter(|r| lake::row_condition(r).is_none()).cloned().collect(),
             exposes: self.exposes(&source.table.to_string()),
+            keys: self.masks.fingerprint().filter(|_| source.entity.properties.iter().any(|p| p.mask.is_some())),
         }
     }
 

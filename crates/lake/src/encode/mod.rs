@@ -184,7 +184,7 @@ impl Column {
     /// Takes the column's leaves off `leaves`.
     fn new(field: &Field, leaves: &mut impl Iterator<Item = ColumnDescPtr>) -> Self {
         let own: Vec<ColumnDescPtr> = leaves.take(leaves_of(field.data_type())).collect();
-        let leaves: Option<Vec<Leaf>> = match has_own_shape(field, 1) {
+        let leaves: Option<Vec<Leaf>> = match has_own_shape(field) {
             true => own.into_iter().map(Leaf::new).collect(),
             false => None,
         };
@@ -286,10 +286,10 @@ impl Levels {
 }
 
 /// Whether a column is one of ours: a flat one, or a structure of such. Everything is optional, as Delta has it.
-fn has_own_shape(field: &Field, depth: usize) -> bool {
+fn has_own_shape(field: &Field) -> bool {
     use DataType::{BinaryView, Date32, Decimal128, Int8, Int16, Int32, Int64, Timestamp, Utf8View};
     let own = match field.data_type() {
-        DataType::Struct(fields) => !fields.is_empty() && fields.iter().all(|f| has_own_shape(f, depth + 1)),
+        DataType::Struct(fields) => !fields.is_empty() && fields.iter().all(|f| has_own_shape(f)),
         Int8 | Int16 | Int32 | Int64 | Date32 | Timestamp(TimeUnit::Microsecond, _) | Utf8View | BinaryView => true,
         Decimal128(precision, _) => *precision <= 18,
         _ => false,

@@ -3,6 +3,7 @@
 use super::checks;
 use super::header::{Header, Write};
 use super::lineage::{Lineage, of_plan};
+use super::misnamed;
 use super::shape::{self, Shape};
 use crate::schema::{delta_schema, kept_schema};
 use crate::sql::{Catalog, SqlEngine, explain, pin_versions, plan};
@@ -220,10 +221,8 @@ fn in_order(parsed: &BTreeMap<TableName, Parsed>) -> (Vec<TableName>, Vec<Diagno
             circle.push(name.to_string());
             let message = format!("models go in a circle: {}", circle.join(" → "));
             if !faults.iter().any(|f| f.message.contains(&name.to_string())) {
-                faults.push(
-                    Diagnostic::new(&model.source.file, None, message)
-                        .help(Some("one of them must read something else")),
-                );
+                let span = circle.get(1).and_then(|next| find(model.sql(), next));
+                faults.push(model.fault(span, message).help(Some("one of them must read something else")));
             }
             return;
         }
@@ -256,7 +255,13 @@ async fn plan_model(
         vec![model.fault(found.span, found.message).help(found.help)]
     };
     let pinned = pin_versions(sql).map_err(|e| vec![model.fault(None, e.to_string())])?;
-    let planned = plan(&context, &pinned).await.map_err(explained)?;
+    let planned = match plan(&context, &pinned).await {
+        Ok(planned) => planned,
+        Err(e) => {
+            let faults = misnamed::faults(&context, sql, &e, known).await.into_iter();
+            return Err(faults.map(|fault| model.fault(fault.span, fault.message).help(fault.help)).collect());
+        }
+    };
     // Type errors show when the plan is analysed, and only then do the sides of a union have one type.
     let analysed = context.state().optimize(&planned).map_err(explained)?;
     let lineage = of_plan(&planned).map_err(explained)?;
@@ -296,13 +301,14 @@ fn output_schema(model: &Parsed, schema: &SchemaRef) -> Result<SchemaRef, Vec<Di
     for (at, field) in schema.fields().iter().enumerate() {
         let name = field.name();
         if name.contains([' ', ',', ';', '{', '}', '(', ')', '\n', '\t', '=']) {
-            let fault = model.fault(None, format!("column {} has no name of its own: `{name}`", at + 1));
+            let fault =
+                model.fault(find(model.sql(), name), format!("column {} has no name of its own: `{name}`", at + 1));
             faults.push(fault.help(Some("give it one with `as`")));
         }
         if schema.fields()[..at].iter().any(|other| other.name().eq_ignore_ascii_case(name)) {
             faults.push(
                 model
-                    .fault(None, format!("two columns are called `{name}`"))
+                    .fault(find(model.sql(), name), format!("two columns are called `{name}`"))
                     .help(Some("give one another name with `as`")),
             );
         }

@@ -5,6 +5,7 @@ mod compile;
 mod fresh;
 mod header;
 mod lineage;
+mod misnamed;
 mod run;
 mod scd2;
 mod shape;

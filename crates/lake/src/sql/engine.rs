@@ -60,7 +60,7 @@ impl SqlEngine {
         config.options_mut().optimizer.prefer_hash_join = !is_small;
         // Each sort keeps this aside for merging what it spilled; several of them must fit beside each other.
         config.options_mut().execution.sort_spill_reservation_bytes =
-            (options.memory_bytes / 32).clamp(1 << 20, 10 << 20);
+            (options.memory_bytes / 256).clamp(256 << 10, 10 << 20);
         Ok(Self { store, runtime, config })
     }
 

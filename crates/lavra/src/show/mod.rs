@@ -1,5 +1,6 @@
 //! What people and programs see.
 
+pub mod notes;
 mod progress;
 mod rows;
 mod summary;

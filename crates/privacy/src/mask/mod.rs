@@ -78,6 +78,11 @@ impl Masks {
     pub fn new(keys: Arc<dyn KeyProvider>) -> Self {
         Self { keys }
     }
+
+    /// Tells these keys from others without telling anything of them; `None` when there are none.
+    pub fn fingerprint(&self) -> Option<String> {
+        crate::keys::fingerprint(&*self.keys).ok()
+    }
 }
 
 impl MaskFactory for Masks {

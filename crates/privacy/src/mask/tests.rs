@@ -105,7 +105,7 @@ fn a_slip_of_the_keyboard_is_named() {
     assert!(parsed("pseudonym(scop: person)").contains("did you mean `scope`?"));
     assert!(parsed("partial(first: 1, first: 2)").contains("twice"));
     assert!(parsed("redact(all)").contains("no argument"));
-    assert!(parsed("encrypt(a, b)").contains("at most 1"));
+    assert!(parsed("encrypt(a, b, c)").contains("at most 2"));
 }
 
 #[test]
@@ -143,8 +143,16 @@ fn values_masked_per_second() {
     let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
     let dictionary = arrow::compute::cast(&repeated, &dictionary).unwrap();
     let columns = [("unique", unique), ("repeated", repeated), ("dictionary", dictionary)];
-    for text in ["redact", "null", "partial(last: 4)", "pseudonym(person)", "encrypt(person)", "generalize(digits: 5)"]
-    {
+    for text in [
+        "redact",
+        "null",
+        "partial(last: 4)",
+        "pseudonym(person)",
+        "encrypt(person)",
+        "encrypt(person, deterministic)",
+        "fpe(person)",
+        "generalize(digits: 5)",
+    ] {
         for (shape, column) in &columns {
             let mask = build(text, Some("personal.cpf")).unwrap();
             let seconds = core_seconds(|| drop(std::hint::black_box(mask.apply(column).unwrap())));

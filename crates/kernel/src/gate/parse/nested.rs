@@ -1,4 +1,4 @@
-//! Lists, structs and maps, part by part: a leaf that comes as text is read as a column of text is. A value of which a
+//! Lists and structs, part by part: a leaf that comes as text is read as a column of text is. A value of which a
 //! part is refused is refused.
 
 use super::typed::{nothing, unexpected};
@@ -6,16 +6,16 @@ use super::{Parsed, ValidMask, blank};
 use crate::contract::Property;
 use crate::error::Result;
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, GenericListArray, MapArray, OffsetSizeTrait, StructArray, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, GenericListArray, OffsetSizeTrait, StructArray, new_null_array,
 };
 use arrow::buffer::{BooleanBuffer, OffsetBuffer};
-use arrow::compute::{cast, filter};
-use arrow::datatypes::{ArrowNativeType, DataType, FieldRef, Fields};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, FieldRef, Fields};
 use std::sync::Arc;
 
 /// Both types are nested. The property gives no more than its name: its format is not one of its parts.
 pub(super) fn convert(column: &ArrayRef, to: &DataType, property: &Property) -> Result<Parsed> {
-    use DataType::{FixedSizeList, LargeList, List, Map, Struct};
+    use DataType::{FixedSizeList, LargeList, List, Struct};
     let (values, lost) = match (column.data_type(), to) {
         (Struct(_), Struct(fields)) => structs(column.as_struct(), fields, property)?,
         (List(item) | LargeList(item) | FixedSizeList(item, _), List(to)) => {
@@ -24,10 +24,6 @@ pub(super) fn convert(column: &ArrayRef, to: &DataType, property: &Property) -> 
         (List(item) | LargeList(item) | FixedSizeList(item, _), LargeList(to)) => {
             lists::<i64>(cast(column, &LargeList(item.clone())).map_err(unexpected)?.as_list(), to, property)?
         }
-        (Map(..), Map(entries, sorted)) => match entries.data_type() {
-            Struct(pair) if pair.len() == 2 => maps(column.as_map(), (entries, pair), *sorted, property)?,
-            _ => return Ok(nothing(column, to)),
-        },
         _ => return Ok(nothing(column, to)),
     };
     // What is below a null is nothing.
@@ -92,23 +88,6 @@ fn lists<O: OffsetSizeTrait>(from: &GenericListArray<O>, to: &FieldRef, property
     let offsets = OffsetBuffer::<O>::from_lengths(lengths);
     let values = GenericListArray::<O>::try_new(to.clone(), offsets, items, from.nulls().cloned());
     Ok((Arc::new(values.map_err(unexpected)?), any(&ends, &bad)))
-}
-
-fn maps(from: &MapArray, to: (&FieldRef, &Fields), sorted: bool, property: &Property) -> Result<Read> {
-    let (entries, pair) = to;
-    let ends: Vec<usize> = from.value_offsets().iter().map(|end| end.as_usize()).collect();
-    let (first, last) = bounds(&ends);
-    let (keys, bad_keys) = part(&from.keys().slice(first, last - first), pair[0].data_type(), property)?;
-    let (values, bad) = part(&from.values().slice(first, last - first), pair[1].data_type(), property)?;
-    // A key can't be null, so an entry whose key was refused goes, and its map with it.
-    let keep: BooleanArray = bad_keys.iter().map(|bad| Some(!bad)).collect();
-    let kept = |array: &ArrayRef| filter(array, &keep).map_err(unexpected);
-    let pairs = StructArray::try_new(pair.clone(), vec![kept(&keys)?, kept(&values)?], None).map_err(unexpected)?;
-    let lengths = ends.windows(2).map(|pair| (pair[0]..pair[1]).filter(|at| !bad_keys[at - first]).count());
-    let offsets = OffsetBuffer::from_lengths(lengths);
-    let values = MapArray::try_new(entries.clone(), offsets, pairs, from.nulls().cloned(), sorted);
-    let lost = any(&ends, &bad_keys).into_iter().zip(any(&ends, &bad)).map(|(key, value)| key || value);
-    Ok((Arc::new(values.map_err(unexpected)?), lost.collect()))
 }
 
 /// The items that a slice shows.

@@ -224,23 +224,6 @@ fn a_refused_part_costs_its_value_only() {
 }
 
 #[test]
-fn a_map_is_read_by_its_keys_and_values() {
-    let map = |key, value| {
-        let pair = vec![Field::new("keys", key, false), Field::new("values", value, true)];
-        DataType::Map(Arc::new(Field::new("entries", DataType::Struct(pair.into()), false)), false)
-    };
-    let mut texts = MapBuilder::new(None, StringBuilder::new(), StringBuilder::new());
-    for (key, value) in [("1", "1.5"), ("one", "2"), ("3", "x"), ("4", "4")] {
-        texts.keys().append_value(key);
-        texts.values().append_value(value);
-        texts.append(true).expect("a map");
-    }
-    let texts: ArrayRef = Arc::new(texts.finish());
-    check(map(DataType::Int64, DataType::Float64), texts.clone(), &["{\"1\":1.5}", "-", "-", "{\"4\":4.0}"], 2);
-    check(map(DataType::Utf8, DataType::Float64), texts, &["{\"1\":1.5}", "{\"one\":2.0}", "-", "{\"4\":4.0}"], 1);
-}
-
-#[test]
 fn a_slice_is_parsed_as_the_rows_it_shows() {
     let ints: ArrayRef = Arc::new(Int64Array::from(vec![Some(999), Some(1), None, Some(300), Some(999)]));
     check(DataType::Int8, ints.slice(1, 3), &["1", "-", "-"], 1);
