@@ -41,6 +41,7 @@ impl Store {
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));
         }
+        know_scheme(&url);
         let (objects, prefix) =
             object_store::parse_url_opts(&url, options).map_err(|e| Error::project(what(), &e).because(e))?;
         Ok(Self { is_local: url.scheme() == "file", url, objects: Arc::from(objects), prefix })
@@ -145,6 +146,17 @@ impl Store {
 
     fn local(&self, path: &Path) -> Option<PathBuf> {
         self.is_local.then(|| PathBuf::from(format!("/{path}")))
+    }
+}
+
+/// delta-rs opens tables only under schemes that it was told of. Commits are ours, so its plain log reader does for all.
+fn know_scheme(url: &Url) {
+    let factories = deltalake_core::logstore::logstore_factories();
+    let known = Url::parse("file://").ok().and_then(|file| factories.get(&file).map(|found| found.value().clone()));
+    if let (Some(plain), Ok(scheme)) = (known, Url::parse(&format!("{}://", url.scheme())))
+        && !factories.contains_key(&scheme)
+    {
+        factories.insert(scheme, plain);
     }
 }
 

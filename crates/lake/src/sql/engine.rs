@@ -3,11 +3,13 @@
 use super::catalog::{Catalog, provide};
 use super::fault::explain;
 use super::pin::pin_versions;
+use super::pool::Budget;
 use crate::store::Store;
 use crate::table::Table;
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
@@ -15,6 +17,7 @@ use datafusion::prelude::{DataFrame, SQLOptions, SessionConfig, SessionContext};
 use futures::StreamExt;
 use kernel::engine::{Engine, Rows, Session};
 use kernel::error::{Error, Kind, Result};
+use kernel::name::LAYERS;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -43,7 +46,7 @@ impl SqlEngine {
         let disk =
             DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![options.spill_folder.clone()]));
         let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_bytes)))
+            .with_memory_pool(Arc::new(Budget::new(options.memory_bytes)))
             .with_disk_manager_builder(disk)
             .build_arc()
             .map_err(|e| Error::new(Kind::Storage, "start the engine", &e))?;
@@ -117,10 +120,41 @@ pub(crate) async fn plan(context: &SessionContext, sql: &str) -> datafusion::com
 impl Engine for SqlEngine {
     async fn query(&self, session: &Session, sql: &str) -> Result<Rows> {
         let frame = self.frame(session, sql).await?;
-        let schema = Arc::new(frame.schema().as_arrow().clone());
+        let schema = short_names(frame.schema().as_arrow());
         let stream = frame.execute_stream().await.map_err(failed)?;
-        Ok(Rows { schema, batches: stream.map(|batch| batch.map_err(failed)).boxed() })
+        let named = schema.clone();
+        let batches = stream.map(move |batch| {
+            let batch = batch.map_err(failed)?;
+            RecordBatch::try_new(named.clone(), batch.columns().to_vec())
+                .map_err(|e| Error::internal("name a result's columns", e))
+        });
+        Ok(Rows { schema, batches: batches.boxed() })
     }
+}
+
+/// `sum(amount)`, where the planner says `sum(bronze.orders.amount)`.
+fn short_names(schema: &Schema) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| field.as_ref().clone().with_name(short(field.name())));
+    // What an expression gives is null where its batches say so; the planner's word is kept for types alone.
+    Arc::new(Schema::new(fields.map(|field| field.with_nullable(true)).collect::<Vec<_>>()))
+}
+
+fn short(name: &str) -> String {
+    let mut rest = name;
+    let mut out = String::new();
+    while let Some((at, layer)) =
+        LAYERS.iter().filter_map(|layer| Some((rest.find(&format!("{layer}."))?, layer))).min()
+    {
+        let behind = &rest[at + layer.len() + 1..];
+        let table = behind.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(behind.len());
+        let is_qualifier = table > 0
+            && behind[table..].starts_with('.')
+            && !rest[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        let keep = if is_qualifier { at } else { at + layer.len() + 1 };
+        out.push_str(&rest[..keep]);
+        rest = if is_qualifier { &behind[table + 1..] } else { behind };
+    }
+    out + rest
 }
 
 /// A query's failure while it runs.
@@ -132,6 +166,15 @@ pub(crate) fn failed(error: datafusion::common::DataFusionError) -> Error {
 mod tests {
     use super::*;
     use std::collections::HashMap;
+
+    #[test]
+    fn a_column_of_a_result_is_named_without_its_table() {
+        assert_eq!(short("sum(bronze.orders.amount)"), "sum(amount)");
+        assert_eq!(short("silver.a.x + gold.b_2.y"), "x + y");
+        for own in ["count(*)", "tungsten.silver", "o.amount", "Utf8(\"gold.\")", "mybronze.a.b"] {
+            assert_eq!(short(own), own);
+        }
+    }
 
     /// The plan of a join under a budget.
     async fn plan_of_a_join(memory_bytes: usize) -> Result<String> {

@@ -4,6 +4,7 @@ mod catalog;
 mod engine;
 mod fault;
 mod pin;
+mod pool;
 mod staged;
 
 pub use catalog::Catalog;

@@ -1,7 +1,7 @@
 //! From what was written on the command line to tables and their files.
 
 use super::name::{self, FileName};
-use crate::clock::SystemClock;
+use crate::clock::tomorrow;
 use connect::{Opening, Spec};
 use kernel::contract::{Entity, OnViolation, SchemaChange};
 use kernel::error::{Error, Result};
@@ -46,7 +46,7 @@ impl Files {
             entity: nothing_known(table),
             from: Positions::new(),
             store: self.store.clone(),
-            clock: Arc::new(SystemClock::default()),
+            clock: Arc::new(tomorrow()),
         }
     }
 

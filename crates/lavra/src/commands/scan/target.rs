@@ -3,7 +3,7 @@
 use super::group::{self, Files, Group, nothing_known};
 use super::write::is_json;
 use crate::cli::Context;
-use crate::clock::SystemClock;
+use crate::clock::tomorrow;
 use crate::project::{Config, Environment, Files as Texts, SourceConfig};
 use crate::wiring::{Ask, Failure};
 use connect::{Opening, Spec};
@@ -143,7 +143,7 @@ fn source(project: &Project, name: &str) -> Result<Source, Failure> {
         entity: entity(folder, &contract, config.entity.as_deref().unwrap_or(name)),
         from: Positions::new(),
         store: project.environment().store,
-        clock: Arc::new(SystemClock::default()),
+        clock: Arc::new(tomorrow()),
     };
     let paths = match &config.options.get("path") {
         Some(Value::Array(paths)) => paths.iter().filter_map(|path| path.as_str().map(str::to_owned)).collect(),
