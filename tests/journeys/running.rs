@@ -180,16 +180,3 @@ fn what_a_killed_query_spilled_is_gone_after_the_next_run() {
     project.run();
     assert!(project.files_below(".lavra/spill").is_empty());
 }
-
-#[test]
-fn a_join_larger_than_its_memory_spills() {
-    let project = project();
-    project.model(
-        "gold.joined",
-        "with many as (select unnest(range(0, 1200000)) as n from bronze.orders where id = 'a'),\n\
-         wide as (select n, repeat(cast(n as varchar), 12) as text from many)\n\
-         select cast(count(*) as bigint) as n from wide a join wide b on a.text = b.text\n",
-    );
-    project.lavra(&["--memory", "128MiB", "run", "--quiet"]).exits(0);
-    assert_eq!(project.lines("select n from gold.joined"), ["1200000"]);
-}

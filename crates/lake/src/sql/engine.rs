@@ -120,12 +120,13 @@ pub(crate) async fn plan(context: &SessionContext, sql: &str) -> datafusion::com
 impl Engine for SqlEngine {
     async fn query(&self, session: &Session, sql: &str) -> Result<Rows> {
         let frame = self.frame(session, sql).await?;
-        let schema = short_names(frame.schema().as_arrow());
         let stream = frame.execute_stream().await.map_err(failed)?;
-        let named = schema.clone();
-        let batches = stream.map(move |batch| {
+        // The stream's schema, for the planner's has other precisions where a decimal is computed.
+        let schema = short_names(&stream.schema());
+        let batches = stream.map(|batch| {
             let batch = batch.map_err(failed)?;
-            RecordBatch::try_new(named.clone(), batch.columns().to_vec())
+            let named = short_names(&batch.schema());
+            RecordBatch::try_new(named, batch.columns().to_vec())
                 .map_err(|e| Error::internal("name a result's columns", e))
         });
         Ok(Rows { schema, batches: batches.boxed() })
