@@ -121,14 +121,12 @@ impl BronzeSink {
 
     fn quarantine_is_gone(&self) -> String {
         let (name, rows) = (self.bronze.name().quarantine(), self.done.aside);
-        let text = format!(
+        format!(
             "{name} was removed, and with it rows of `{}` ({rows} were set aside). They do not come again by themselves: \
              restore the folder, or move away that of {} as well and load all again",
             self.source,
             self.bronze.name()
-        );
-        tracing::warn!("{text}");
-        text
+        )
     }
 
     /// A run that died between the two commits left rows in quarantine that will be judged again; so did a bronze table
