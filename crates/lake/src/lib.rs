@@ -1,7 +1,6 @@
 //! The lake: Delta tables and the SQL over them.
 
 mod commit;
-mod encode;
 #[cfg(test)]
 mod laws;
 mod model;

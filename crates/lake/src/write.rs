@@ -1,7 +1,6 @@
 //! Rows to Parquet files that no reader sees yet; a commit names them later, or nobody does.
 
 use crate::commit::NewFile;
-use crate::encode::ParquetFile;
 use crate::schema::kept_schema;
 use crate::stats;
 use crate::store::Store;
@@ -9,6 +8,7 @@ use arrow::array::ArrayRef;
 use arrow::compute::cast;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
+use encode::ParquetFile;
 use kernel::error::{Error, Result};
 use kernel::name::TableName;
 use object_store::buffered::BufWriter;

@@ -38,7 +38,7 @@ const GROUP_ROWS_MAX: usize = 1 << 20;
 const GROUP_BYTES_MAX: usize = 96 << 20;
 
 /// A file that is being encoded. It does no I/O: what [`Self::take`] gives is to be put in order.
-pub(crate) struct ParquetFile {
+pub struct ParquetFile {
     schema: SchemaRef,
     file: SerializedFileWriter<Vec<u8>>,
     factory: ArrowRowGroupWriterFactory,
