@@ -7,6 +7,7 @@ pub mod diagnostic;
 pub mod draft;
 pub mod engine;
 pub mod error;
+pub mod function;
 pub mod gate;
 pub mod keys;
 pub mod laws;
@@ -18,6 +19,7 @@ pub mod sink;
 pub mod source;
 pub mod stage;
 pub mod suggest;
+pub mod vault;
 
 pub use classification::Classification;
 pub use contract::{Contract, Entity, Property};
