@@ -13,13 +13,16 @@ use parquet::schema::types::ColumnDescPtr;
 
 /// A page ends about here, compressed or not.
 const PAGE_BYTES_MAX: usize = 1 << 20;
-/// A dictionary that grows past this is closed; what follows is written plain.
+/// A dictionary that grows past this is closed; what follows is written without.
 const DICTIONARY_BYTES_MAX: usize = 1 << 20;
 const DICTIONARY_ENTRIES_MAX: usize = 1 << 16;
 
 /// What the values of one physical type are made to. Positions count the values that are there.
 pub(super) trait Encode {
     type Values<'v>;
+
+    /// How values are encoded where there is no dictionary.
+    const WITHOUT: Encoding;
 
     fn len(values: &Self::Values<'_>) -> usize;
 
@@ -29,7 +32,7 @@ pub(super) trait Encode {
     /// Appends the dictionary's codes; new values get the next ones.
     fn codes(&mut self, values: &Self::Values<'_>, from: usize, to: usize, out: &mut Vec<u32>);
 
-    fn plain(&self, values: &Self::Values<'_>, from: usize, to: usize, out: &mut Vec<u8>);
+    fn without(&self, values: &Self::Values<'_>, from: usize, to: usize, out: &mut Vec<u8>);
 
     /// Widens the group's least and most value.
     fn bound(&mut self, values: &Self::Values<'_>);
@@ -51,7 +54,7 @@ pub(super) struct Chunk<E> {
     descr: ColumnDescPtr,
     encode: E,
     has_dictionary: bool,
-    /// The column's values hardly repeat: there was no use in a dictionary from the first page on.
+    /// There was no use in a dictionary for the column's first page: its values hardly repeat, or are in order.
     is_plain: bool,
     pages: TrackedWrite<Vec<u8>>,
     raw_bytes: usize,
@@ -123,7 +126,7 @@ impl<E: Encode> Chunk<E> {
         self.levels(rows, levels);
         let body = self.body.len();
         let is_first = self.rows == 0;
-        let mut encoding = Encoding::PLAIN;
+        let mut encoding = E::WITHOUT;
         if self.has_dictionary && !self.is_plain {
             self.codes.clear();
             self.encode.codes(values, from, to, &mut self.codes);
@@ -134,19 +137,19 @@ impl<E: Encode> Chunk<E> {
             self.has_dictionary = self.encode.dictionary_bytes() <= DICTIONARY_BYTES_MAX
                 && self.encode.entries() <= DICTIONARY_ENTRIES_MAX;
         }
-        if encoding == Encoding::PLAIN {
-            self.encode.plain(values, from, to, &mut self.body);
+        if encoding == E::WITHOUT {
+            self.encode.without(values, from, to, &mut self.body);
         } else if is_first {
             // The first page is the sample: it is the one that is dear, for each of its values may be new.
             let coded = self.body.len() - body + self.encode.dictionary_bytes();
-            let mut plain = Vec::new();
+            let mut without = Vec::new();
             if self.encode.entries() * 8 > to - from {
-                self.encode.plain(values, from, to, &mut plain);
+                self.encode.without(values, from, to, &mut without);
             }
-            if !plain.is_empty() && coded * 10 > plain.len() * 8 {
-                (self.is_plain, encoding) = (true, Encoding::PLAIN);
+            if !without.is_empty() && coded * 10 > without.len() * 8 {
+                (self.is_plain, encoding) = (true, E::WITHOUT);
                 self.body.truncate(body);
-                self.body.extend_from_slice(&plain);
+                self.body.extend_from_slice(&without);
             }
         }
         self.nulls += rows - (to - from);

@@ -59,7 +59,7 @@ fn pack(out: &mut Vec<u8>, codes: &[u32], width: u8) {
     out.resize(end, 0);
 }
 
-fn varint(out: &mut Vec<u8>, mut value: u64) {
+pub(super) fn varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;

@@ -1,11 +1,11 @@
 //! Columns that are whole numbers underneath: integers, dates, times, decimals of up to 18 digits.
 
-use super::Levels;
 use super::chunk::Encode;
+use super::{Levels, delta};
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Int32Type, Int64Type, TimestampMicrosecondType};
-use parquet::basic::Type;
+use parquet::basic::{Encoding, Type};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::statistics::{Statistics, ValueStatistics};
 use parquet::schema::types::ColumnDescPtr;
@@ -34,12 +34,17 @@ pub(super) struct Ints {
     bounds: Option<(i64, i64)>,
     /// Multiplies values into slots; its own for each column, so that nobody can choose values that collide.
     seed: u64,
-    /// Open addressing, at most half full: the value, and its code + 1.
+    /// Code + 1 of the values from `near_from` on: what lies close together needs no hashing.
+    near: Vec<u32>,
+    near_from: i64,
+    /// Of the others. Open addressing, at most half full: the value, and its code + 1.
     slots: Vec<(i64, u32)>,
     entries: Vec<i64>,
 }
 
 const SLOTS_MIN: usize = 256;
+/// 64 KiB: a part of a core's cache.
+const NEAR_MAX: usize = 1 << 14;
 
 impl Ints {
     pub fn new(descr: &ColumnDescPtr) -> Self {
@@ -48,6 +53,8 @@ impl Ints {
             is_narrow: descr.physical_type() == Type::INT32,
             bounds: None,
             seed,
+            near: Vec::new(),
+            near_from: 0,
             slots: Vec::new(),
             entries: Vec::new(),
         }
@@ -58,7 +65,33 @@ impl Ints {
         ((mixed >> 64) as u64 ^ mixed as u64) as usize & (self.slots.len() - 1)
     }
 
+    /// Makes the table of near values from the bounds of what was met so far.
+    fn begin(&mut self) {
+        self.slots = vec![(0, 0); SLOTS_MIN];
+        let Some((least, most)) = self.bounds else { return };
+        // As much again on both sides: what comes later is mostly near, too.
+        if let Ok(spread @ 0..NEAR_MAX) = usize::try_from(most.wrapping_sub(least)) {
+            let room = (NEAR_MAX - spread).min(spread + 64);
+            self.near = vec![0; spread + room];
+            self.near_from = least.saturating_sub((room / 2) as i64);
+        }
+    }
+
+    #[inline]
     fn code(&mut self, value: i64) -> u32 {
+        let at = value.wrapping_sub(self.near_from) as u64 as usize;
+        match self.near.get(at) {
+            None => self.far_code(value),
+            Some(0) => {
+                self.entries.push(value);
+                self.near[at] = self.entries.len() as u32;
+                self.near[at] - 1
+            }
+            Some(code) => code - 1,
+        }
+    }
+
+    fn far_code(&mut self, value: i64) -> u32 {
         let mut slot = self.slot(value);
         loop {
             match self.slots[slot] {
@@ -71,7 +104,7 @@ impl Ints {
         let code = self.entries.len() as u32;
         self.slots[slot] = (value, code);
         if self.entries.len() * 2 > self.slots.len() {
-            self.rehash(self.slots.len() * 2);
+            self.rehash((self.entries.len() * 4).next_power_of_two());
         }
         code - 1
     }
@@ -92,6 +125,8 @@ impl Ints {
 impl Encode for Ints {
     type Values<'v> = Cow<'v, [i64]>;
 
+    const WITHOUT: Encoding = Encoding::DELTA_BINARY_PACKED;
+
     fn len(values: &Self::Values<'_>) -> usize {
         values.len()
     }
@@ -102,7 +137,7 @@ impl Encode for Ints {
 
     fn codes(&mut self, values: &Self::Values<'_>, from: usize, to: usize, out: &mut Vec<u32>) {
         if self.slots.is_empty() {
-            self.slots = vec![(0, 0); SLOTS_MIN];
+            self.begin();
         }
         // Neighbours are often the same.
         let mut last: Option<(i64, u32)> = None;
@@ -116,13 +151,8 @@ impl Encode for Ints {
         }));
     }
 
-    fn plain(&self, values: &Self::Values<'_>, from: usize, to: usize, out: &mut Vec<u8>) {
-        let (values, start) = (&values[from..to], out.len());
-        let width = if self.is_narrow { 4 } else { 8 };
-        out.resize(start + values.len() * width, 0);
-        for (place, value) in out[start..].chunks_exact_mut(width).zip(values) {
-            place.copy_from_slice(&value.to_le_bytes()[..width]);
-        }
+    fn without(&self, values: &Self::Values<'_>, from: usize, to: usize, out: &mut Vec<u8>) {
+        delta::encode(out, &values[from..to], self.is_narrow);
     }
 
     fn bound(&mut self, values: &Self::Values<'_>) {
@@ -141,7 +171,8 @@ impl Encode for Ints {
     }
 
     fn dictionary(&self, out: &mut Vec<u8>) {
-        self.plain(&Cow::Borrowed(self.entries.as_slice()), 0, self.entries.len(), out);
+        let width = if self.is_narrow { 4 } else { 8 };
+        self.entries.iter().for_each(|value| out.extend_from_slice(&value.to_le_bytes()[..width]));
     }
 
     fn statistics(&self, nulls: u64) -> Statistics {
@@ -163,6 +194,7 @@ impl Encode for Ints {
 
     fn forget(&mut self) {
         self.bounds = None;
+        self.near.clear();
         self.slots.clear();
         self.entries.clear();
     }

@@ -3,9 +3,10 @@
 //! The general writer of the `parquet` crate takes 0.7 µs a row of 21 columns, most of it to look each value up in a hash
 //! map for general keys. Whole numbers, exact decimals, dates, times and text, which are nearly all of what a lake holds,
 //! are encoded here ([`chunk`]); everything else, and the file's frame, is the crate's. The format is Parquet's own
-//! (parquet.apache.org/docs/file-format): pages of version 1, plain or by dictionary, compressed by Snappy.
+//! (parquet.apache.org/docs/file-format): pages of version 1, by dictionary, by differences or plain, compressed by Snappy.
 
 mod chunk;
+mod delta;
 mod hybrid;
 mod ints;
 #[cfg(test)]

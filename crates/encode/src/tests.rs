@@ -184,7 +184,26 @@ fn a_column_whose_values_hardly_repeat_has_no_dictionary_and_one_that_stops_repe
     assert!(repeated.dictionary_page_offset().is_some() && repeated.compressed_size() < 80_000);
     let turning = one((0..400_000).map(|n| if n < 50_000 { n % 10 } else { n }).collect());
     assert!(turning.dictionary_page_offset().is_some());
-    assert!(turning.encodings().any(|encoding| encoding == parquet::basic::Encoding::PLAIN));
+    assert!(turning.encodings().any(|encoding| encoding == parquet::basic::Encoding::DELTA_BINARY_PACKED));
+}
+
+#[test]
+fn values_far_from_the_first_ones_find_their_codes() {
+    let value = |n: i64| if n % 1000 == 999 { n * 1_000_003 } else { n % 500 };
+    let column = Arc::new(Int64Array::from_iter_values((0..300_000).map(value).chain([i64::MIN, i64::MAX, -1])));
+    let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]));
+    let batch = RecordBatch::try_new(schema, vec![column]).expect("a batch");
+    let (bytes, footer) = file(std::slice::from_ref(&batch));
+    assert!(footer.row_group(0).column(0).dictionary_page_offset().is_some() && read(bytes) == batch);
+}
+
+#[test]
+fn numbers_in_order_take_next_to_nothing() {
+    let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]));
+    let column = Arc::new(Int64Array::from_iter_values(1_700_000_000_000..1_700_000_000_000 + 100_000));
+    let batch = RecordBatch::try_new(schema, vec![column]).expect("a batch");
+    let (bytes, _) = file(std::slice::from_ref(&batch));
+    assert!(bytes.len() < 4_000 && read(bytes) == batch);
 }
 
 #[test]

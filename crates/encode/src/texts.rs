@@ -5,7 +5,7 @@ use super::chunk::Encode;
 use arrow::array::{Array, AsArray};
 use arrow::buffer::Buffer;
 use arrow::datatypes::DataType;
-use parquet::basic::ConvertedType;
+use parquet::basic::{ConvertedType, Encoding};
 use parquet::data_type::ByteArray;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::statistics::{Statistics, ValueStatistics};
@@ -147,6 +147,8 @@ impl Texts {
 impl Encode for Texts {
     type Values<'v> = Values<'v>;
 
+    const WITHOUT: Encoding = Encoding::PLAIN;
+
     fn len(values: &Values<'_>) -> usize {
         values.views.len()
     }
@@ -171,7 +173,7 @@ impl Encode for Texts {
         }));
     }
 
-    fn plain(&self, values: &Values<'_>, from: usize, to: usize, out: &mut Vec<u8>) {
+    fn without(&self, values: &Values<'_>, from: usize, to: usize, out: &mut Vec<u8>) {
         values.views[from..to].iter().for_each(|view| append(out, values, *view));
     }
 

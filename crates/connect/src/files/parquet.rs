@@ -3,11 +3,12 @@
 use super::bytes::{Body, Object};
 use super::columnar::Reader;
 use super::rows::Job;
+use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryFutureExt};
 use kernel::Result;
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
@@ -23,7 +24,8 @@ pub fn open(job: &Job) -> Result<Reader> {
 
 fn local(job: &Job, file: std::fs::File) -> Result<Reader> {
     let wrong = |e: ParquetError| job.error(unreadable(&e));
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(wrong)?;
+    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).and_then(with_views).map_err(wrong)?;
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
     let (schema, total, rows) =
         (builder.schema().clone(), total(builder.metadata()), batch_rows(job, builder.metadata()));
     let skipped = job.behind.min(total);
@@ -35,7 +37,10 @@ fn local(job: &Job, file: std::fs::File) -> Result<Reader> {
 fn remote(job: &Job, object: &Object) -> Result<Reader> {
     let wrong = |e: ParquetError| job.error(unreadable(&e));
     let handle = object.handle.clone();
-    let builder = handle.block_on(ParquetRecordBatchStreamBuilder::new(object.clone())).map_err(wrong)?;
+    let mut input = object.clone();
+    let metadata = handle.block_on(ArrowReaderMetadata::load_async(&mut input, ArrowReaderOptions::new()));
+    let metadata = metadata.and_then(with_views).map_err(wrong)?;
+    let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(input, metadata);
     let (schema, total, rows) =
         (builder.schema().clone(), total(builder.metadata()), batch_rows(job, builder.metadata()));
     let skipped = job.behind.min(total);
@@ -43,6 +48,17 @@ fn remote(job: &Job, object: &Object) -> Result<Reader> {
     let batches = std::iter::from_fn(move || handle.block_on(stream.next()));
     let batches = Box::new(batches.map(|batch| batch.map_err(|e| unreadable(&e))));
     Ok(Reader { schema, batches, skipped, total: Some(total) })
+}
+
+/// Text is read as views into the pages, as all readers give it: a value that repeats is not copied each time.
+fn with_views(metadata: ArrowReaderMetadata) -> Result<ArrowReaderMetadata, ParquetError> {
+    let as_view = |field: &FieldRef| match field.data_type() {
+        DataType::Utf8 | DataType::LargeUtf8 => field.as_ref().clone().with_data_type(DataType::Utf8View),
+        _ => field.as_ref().clone(),
+    };
+    let fields: Vec<Field> = metadata.schema().fields().iter().map(as_view).collect();
+    let schema = Arc::new(Schema::new_with_metadata(fields, metadata.schema().metadata().clone()));
+    ArrowReaderMetadata::try_new(metadata.metadata().clone(), ArrowReaderOptions::new().with_schema(schema))
 }
 
 fn unreadable(error: &dyn std::fmt::Display) -> String {

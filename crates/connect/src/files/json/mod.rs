@@ -11,7 +11,7 @@ mod tests;
 
 use super::rows::{Job, Piece, Rows};
 use super::text::{Blocks, Region};
-use super::views::{Span, Texts};
+use super::views::{Span, Texts, Views};
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatchOptions};
 use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, Field, Schema};
@@ -21,7 +21,7 @@ use kernel::{Error, Result};
 pub use split::Layout;
 use split::{Limits, Split};
 use std::sync::Arc;
-use table::Table;
+use table::{Cells, Table};
 
 /// Reads a JSON file.
 pub struct JsonRows {
@@ -77,13 +77,18 @@ impl JsonRows {
         let mut out = Columns::new(rows);
         for (place, column) in table.columns.iter_mut().enumerate() {
             let property = self.job.entity.properties.get(place);
-            if column.spans.is_empty() && property.is_none() {
+            if column.cells.len() == 0 && property.is_none() {
                 continue;
             }
-            column.spans.resize(rows, Span::NULL);
-            match property.filter(|_| column.raw) {
-                Some(property) => out.nested(&column.name, &property.data_type, &column.spans, &texts),
-                None => texts.columns(&column.spans, 1).into_iter().for_each(|array| out.add(&column.name, array)),
+            column.cells.resize(rows);
+            match (&mut column.cells, property) {
+                (Cells::Text(views), _) => {
+                    // The next batch will be about as long.
+                    let made = std::mem::replace(views, Views::with_room(rows));
+                    out.add(&column.name, texts.column(made));
+                }
+                (Cells::Nested(spans), Some(property)) => out.nested(&column.name, &property.data_type, spans, &texts),
+                (Cells::Nested(_), None) => {}
             }
         }
         let lines = std::mem::take(&mut self.split.lines);

@@ -97,7 +97,7 @@ impl Beyond {
     fn walk(&mut self, value: &[u8], data_type: &DataType, path: &str, row: usize) -> Result<(), Bad> {
         match (data_type, value.first()) {
             (DataType::Struct(fields), Some(b'{')) => {
-                parse::object(value, 0, value.len(), |key, inner| {
+                parse::object(value, 0, value.len(), &mut |key: parse::Value, inner: parse::Value| {
                     let name = String::from_utf8_lossy(&value[key.range]).into_owned();
                     let raw = &value[with_quotes(&inner)];
                     let path = format!("{path}.{name}");

@@ -32,27 +32,48 @@ pub struct Value {
     pub range: Range<usize>,
 }
 
-/// Reads the object that starts at `at` and ends before `end`; `field` gets each key (between its quotes) and value.
-/// Returns where the object ends.
-pub fn object(
-    text: &[u8],
-    at: usize,
-    end: usize,
-    mut field: impl FnMut(Value, Value) -> Result<(), Bad>,
-) -> Result<usize, Bad> {
-    let text = &text[..end];
+/// Who takes the fields of an object.
+pub trait Fields {
+    /// Where the value starts, when the key that comes is told by its bytes; nobody has to be.
+    fn guess(&mut self, _text: &[u8], _at: usize) -> Option<usize> {
+        None
+    }
+
+    /// Gets each value with its key (between its quotes); without one, it is that of the last guess.
+    fn field(&mut self, text: &[u8], key: Option<Value>, value: Value) -> Result<(), Bad>;
+}
+
+impl<F: FnMut(Value, Value) -> Result<(), Bad>> Fields for F {
+    fn field(&mut self, _: &[u8], key: Option<Value>, value: Value) -> Result<(), Bad> {
+        key.map_or(Ok(()), |key| self(key, value))
+    }
+}
+
+/// Reads the object that starts at `at` and ends before `end`, and returns where it ends.
+pub fn object(text: &[u8], at: usize, end: usize, fields: &mut impl Fields) -> Result<usize, Bad> {
+    // What lies behind is looked at in whole words, and never taken.
+    let (whole, text) = (text, &text[..end]);
     let mut at = expect(text, at, b'{', "it is not a JSON object")?;
     at = blank(text, at);
     if text.get(at) == Some(&b'}') {
         return Ok(at + 1);
     }
     loop {
-        at = expect(text, at, b'"', "a field has no name in quotes")?;
-        let (close, escaped) = string(text, at)?;
-        let key = Value { kind: Kind::Text { escaped }, range: at..close };
-        at = expect(text, blank(text, close + 1), b':', "a field's name is not followed by `:`")?;
+        let key = match fields.guess(whole, at).filter(|at| *at <= end) {
+            Some(behind) => {
+                at = behind;
+                None
+            }
+            None => {
+                at = expect(text, at, b'"', "a field has no name in quotes")?;
+                let (close, escaped) = string(text, at)?;
+                let key = Value { kind: Kind::Text { escaped }, range: at..close };
+                at = expect(text, blank(text, close + 1), b':', "a field's name is not followed by `:`")?;
+                Some(key)
+            }
+        };
         let (found, next) = value(text, blank(text, at))?;
-        field(key, found)?;
+        fields.field(whole, key, found)?;
         at = blank(text, next);
         match text.get(at) {
             Some(b',') => at = blank(text, at + 1),
@@ -95,10 +116,8 @@ pub fn value(text: &[u8], at: usize) -> Result<(Value, usize), Bad> {
             Ok((Value { kind: Kind::Nested, range: at..end }, end))
         }
         _ => {
-            let length =
-                text[at..].iter().position(|byte| matches!(byte, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t'));
-            let end = length.map(|length| at + length).ok_or(Bad::End)?;
-            Ok((Value { kind: bare(&text[at..end])?, range: at..end }, end))
+            let (kind, end) = bare(text, at)?;
+            Ok((Value { kind, range: at..end }, end))
         }
     }
 }
@@ -193,34 +212,58 @@ fn equal(difference: u64) -> u64 {
     !(((difference & LOW) + LOW) | difference | LOW)
 }
 
-fn bare(text: &[u8]) -> Result<Kind, Bad> {
-    match text {
-        b"null" => Ok(Kind::Null),
-        b"true" | b"false" => Ok(Kind::Bare),
-        _ if is_number(text) => Ok(Kind::Bare),
-        _ => Err(Bad::Because("a value is neither text in quotes, nor a number, `true`, `false` or `null`")),
+/// `null`, `true`, `false` or a number, and where it ends.
+#[inline]
+fn bare(text: &[u8], at: usize) -> Result<(Kind, usize), Bad> {
+    let word = match text[at] {
+        b'n' => Some((Kind::Null, b"null".as_slice())),
+        b't' => Some((Kind::Bare, b"true".as_slice())),
+        b'f' => Some((Kind::Bare, b"false".as_slice())),
+        _ => None,
+    };
+    let (kind, end) = match word {
+        Some((kind, word)) if text[at..].starts_with(word) => (kind, at + word.len()),
+        Some((_, word)) if word.starts_with(&text[at..]) => return Err(Bad::End),
+        Some(_) => return Err(NO_VALUE),
+        None => (Kind::Bare, number(text, at)?),
+    };
+    match text.get(end) {
+        Some(b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t') => Ok((kind, end)),
+        Some(_) => Err(NO_VALUE),
+        None => Err(Bad::End),
     }
 }
 
-/// RFC 8259 §6.
-fn is_number(text: &[u8]) -> bool {
-    let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let text = text.strip_prefix(b"-").unwrap_or(text);
-    let whole = digits(text);
-    if whole == 0 || (whole > 1 && text[0] == b'0') {
-        return false;
-    }
-    let mut rest = &text[whole..];
-    if let Some(fraction) = rest.strip_prefix(b".") {
-        let length = digits(fraction);
-        if length == 0 {
-            return false;
+const NO_VALUE: Bad = Bad::Because("a value is neither text in quotes, nor a number, `true`, `false` or `null`");
+
+/// Where the number ends (RFC 8259 §6). One that the text ends in may go on.
+#[inline]
+fn number(text: &[u8], at: usize) -> Result<usize, Bad> {
+    // The place behind at least one digit.
+    let digits = |from: usize| {
+        let mut at = from;
+        while matches!(text.get(at), Some(b'0'..=b'9')) {
+            at += 1;
         }
-        rest = &fraction[length..];
+        match text.get(at) {
+            Some(_) if at == from => Err(NO_VALUE),
+            None if at == from => Err(Bad::End),
+            _ => Ok(at),
+        }
+    };
+    let start = at + usize::from(text[at] == b'-');
+    let mut at = digits(start)?;
+    if at - start > 1 && text[start] == b'0' {
+        return Err(NO_VALUE);
     }
-    let [b'e' | b'E', exponent @ ..] = rest else { return rest.is_empty() };
-    let exponent = exponent.strip_prefix(b"+").or_else(|| exponent.strip_prefix(b"-")).unwrap_or(exponent);
-    !exponent.is_empty() && digits(exponent) == exponent.len()
+    if text.get(at) == Some(&b'.') {
+        at = digits(at + 1)?;
+    }
+    if let Some(b'e' | b'E') = text.get(at) {
+        let signed = matches!(text.get(at + 1), Some(b'+' | b'-'));
+        at = digits(at + 1 + usize::from(signed))?;
+    }
+    Ok(at)
 }
 
 /// Writes the text of a string with escapes. NUL is refused: no database takes it in a text.
@@ -281,7 +324,7 @@ mod tests {
     /// The keys and raw values of an object.
     fn fields(text: &str) -> Result<Vec<(String, String)>, Bad> {
         let mut all = Vec::new();
-        object(text.as_bytes(), 0, text.len(), |key, value| {
+        object(text.as_bytes(), 0, text.len(), &mut |key: Value, value: Value| {
             all.push((text[key.range].to_owned(), text[value.range].to_owned()));
             Ok(())
         })?;
@@ -313,6 +356,13 @@ mod tests {
         ] {
             assert!(matches!(fields(bad), Err(Bad::Because(_))), "{bad}: {:?}", fields(bad));
         }
+        for number in ["0", "-0", "10", "1.5", "-1.05e+10", "2E-3", "0.0", "1e0"] {
+            assert_eq!(fields(&format!(r#"{{"a":{number}}}"#)), Ok(vec![("a".into(), number.into())]));
+            assert_eq!(fields(&format!(r#"{{"a":{number}"#)), Err(Bad::End));
+        }
+        for bad in ["-", ".5", "1.e5", "1e+", "nul", "truee", "0x1", "1_0", "--1"] {
+            assert!(matches!(fields(&format!(r#"{{"a":{bad} }}"#)), Err(Bad::Because(_))), "{bad}");
+        }
         for cut in ["", "{", r#"{"a"#, r#"{"a":"#, r#"{"a":1"#, r#"{"a":"x\""#, r#"{"a":{"b":1}"#] {
             assert_eq!(fields(cut), Err(Bad::End), "{cut}");
         }
@@ -323,7 +373,7 @@ mod tests {
         fn strings_read_as_serde_json_reads_them(text in "\\PC*", number in any::<f64>()) {
             let json = serde_json::json!({ "k": text, "n": number }).to_string();
             let mut read = Vec::new();
-            object(json.as_bytes(), 0, json.len(), |_, value| {
+            object(json.as_bytes(), 0, json.len(), &mut |_: Value, value: Value| {
                 match value.kind {
                     Kind::Text { .. } => unescape(&json.as_bytes()[value.range], &mut read),
                     _ => Ok(()),

@@ -243,7 +243,7 @@ impl Split {
         } else if let Some(bad) = bad {
             self.malformed(bad);
         } else {
-            match self.table.read(text, at, end) {
+            match self.table.read(region.text, at, end) {
                 Ok(_) => self.lines.push(number),
                 Err(Bad::End) => self.malformed("the object breaks off"),
                 Err(Bad::Because(reason)) => self.malformed(reason),

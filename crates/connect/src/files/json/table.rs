@@ -1,7 +1,7 @@
 //! Gathers the fields of objects into columns.
 
-use super::parse::{self, Bad, Kind, Value};
-use crate::files::views::Span;
+use super::parse::{self, Bad, Fields, Kind, Value};
+use crate::files::views::{Span, Views};
 use kernel::Entity;
 use std::collections::HashMap;
 
@@ -20,12 +20,57 @@ pub struct Table {
 
 pub struct Column {
     pub name: String,
-    /// Of each row so far; shorter than `rows` when the last ones lack the field.
-    pub spans: Vec<Span>,
-    /// Values are kept as JSON, strings with their quotes: the contract says that they are nested.
-    pub raw: bool,
+    pub cells: Cells,
+    lead: Lead,
     /// The column whose field came next the last time.
     next: usize,
+}
+
+/// The values of each row so far; fewer than the rows when the last ones lack the field.
+pub enum Cells {
+    Text(Views),
+    /// JSON as it is, strings with their quotes: the contract says that they are nested.
+    Nested(Vec<Span>),
+}
+
+impl Cells {
+    pub fn len(&self) -> usize {
+        match self {
+            Cells::Text(views) => views.len(),
+            Cells::Nested(spans) => spans.len(),
+        }
+    }
+
+    /// Cuts or fills up with nulls.
+    pub fn resize(&mut self, rows: usize) {
+        match self {
+            Cells::Text(views) => views.resize(rows),
+            Cells::Nested(spans) => spans.resize(rows, Span::NULL),
+        }
+    }
+}
+
+/// A field's name as it mostly stands in front of its value: in quotes, with the colon right behind. Empty for a name that
+/// JSON writes in more than one way.
+struct Lead(Vec<u8>);
+
+impl Lead {
+    fn of(name: &str) -> Self {
+        let is_plain = !name.bytes().any(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
+        Self(if is_plain { format!("\"{name}\":").into_bytes() } else { Vec::new() })
+    }
+
+    /// Whether it stands at `at`. The names are compared by two words that may overlap: they are short, and many.
+    #[inline(always)]
+    fn stands(&self, text: &[u8], at: usize) -> bool {
+        let lead = self.0.as_slice();
+        let word = |bytes: &[u8], at: usize| bytes.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes);
+        match lead.len() {
+            long @ 8..=16 => word(text, at) == word(lead, 0) && word(text, at + long - 8) == word(lead, long - 8),
+            0 => false,
+            long => text.get(at..at + long) == Some(lead),
+        }
+    }
 }
 
 impl Table {
@@ -40,13 +85,15 @@ impl Table {
     fn add(&mut self, name: String, raw: bool) -> usize {
         let place = self.columns.len();
         self.index.insert(name.as_bytes().to_vec(), place);
-        self.columns.push(Column { name, spans: Vec::new(), raw, next: place + 1 });
+        let lead = Lead::of(&name);
+        let cells = if raw { Cells::Nested(Vec::new()) } else { Cells::Text(Views::default()) };
+        self.columns.push(Column { name, cells, lead, next: place + 1 });
         place
     }
 
     /// Makes room for the next batch; columns are remembered.
     pub fn clear(&mut self) {
-        self.columns.iter_mut().for_each(|column| column.spans.clear());
+        self.columns.iter_mut().for_each(|column| column.cells.resize(0));
         self.side.clear();
         self.rows = 0;
     }
@@ -54,12 +101,7 @@ impl Table {
     /// Reads the object at `at` as a row and returns where it ends. After an error nothing of it is left.
     pub fn read(&mut self, text: &[u8], at: usize, end: usize) -> Result<usize, Bad> {
         let side = self.side.len();
-        let mut previous = None;
-        let read = parse::object(text, at, end, |key, value| {
-            let place = self.place(text, &key, previous)?;
-            previous = Some(place);
-            self.put(text, place, &value)
-        });
+        let read = parse::object(text, at, end, &mut Row { table: self, previous: None, guess: 0 });
         match read {
             Ok(_) => self.rows += 1,
             Err(_) => {
@@ -73,24 +115,9 @@ impl Table {
     /// Takes back all rows from the given one on.
     pub fn undo(&mut self, rows: usize) {
         self.rows = rows;
-        self.columns.iter_mut().for_each(|column| column.spans.truncate(rows));
-    }
-
-    /// The column of a key. Records mostly have their fields in one order, so the guess is mostly right.
-    #[inline]
-    fn place(&mut self, text: &[u8], key: &Value, previous: Option<usize>) -> Result<usize, Bad> {
-        let name = &text[key.range.clone()];
-        let guess = previous.map_or(0, |previous| self.columns[previous].next);
-        if let Some(column) = self.columns.get(guess)
-            && column.name.as_bytes() == name
-        {
-            return Ok(guess);
+        for column in &mut self.columns {
+            column.cells.resize(rows.min(column.cells.len()));
         }
-        let place = self.look_up(name, key.kind)?;
-        if let Some(previous) = previous {
-            self.columns[previous].next = place;
-        }
-        Ok(place)
     }
 
     #[cold]
@@ -118,23 +145,59 @@ impl Table {
 
     #[inline]
     fn put(&mut self, text: &[u8], place: usize, value: &Value) -> Result<(), Bad> {
-        let column = &mut self.columns[place];
-        if column.spans.len() > self.rows {
-            return Err(Bad::Because("a field occurs twice"));
+        let cells = &mut self.columns[place].cells;
+        if cells.len() != self.rows {
+            if cells.len() > self.rows {
+                return Err(Bad::Because("a field occurs twice"));
+            }
+            cells.resize(self.rows);
         }
         let range = value.range.clone();
-        let span = match value.kind {
-            Kind::Null => Span::NULL,
-            Kind::Text { .. } if column.raw => Span::present(range.start - 1, range.end + 1),
-            Kind::Text { escaped: true } => {
+        match (cells, value.kind) {
+            (cells, Kind::Null) => cells.resize(self.rows + 1),
+            (Cells::Nested(spans), Kind::Text { .. }) => spans.push(Span::present(range.start - 1, range.end + 1)),
+            (Cells::Nested(spans), _) => spans.push(Span::present(range.start, range.end)),
+            (Cells::Text(views), Kind::Text { escaped: true }) => {
                 let start = self.side.len();
                 parse::unescape(&text[range], &mut self.side)?;
-                Span::aside(start, self.side.len())
+                views.push_aside(&self.side, start);
             }
-            _ => Span::present(range.start, range.end),
-        };
-        column.spans.resize(self.rows, Span::NULL);
-        column.spans.push(span);
+            (Cells::Text(views), _) => views.push(text, range),
+        }
         Ok(())
+    }
+}
+
+/// The row that is read.
+struct Row<'t> {
+    table: &'t mut Table,
+    previous: Option<usize>,
+    /// The column whose field was told by its bytes.
+    guess: usize,
+}
+
+impl Fields for Row<'_> {
+    /// Records mostly have their fields in one order, so that the guess is mostly right.
+    #[inline(always)]
+    fn guess(&mut self, text: &[u8], at: usize) -> Option<usize> {
+        self.guess = self.previous.map_or(0, |previous| self.table.columns[previous].next);
+        let lead = &self.table.columns.get(self.guess)?.lead;
+        lead.stands(text, at).then(|| at + lead.0.len())
+    }
+
+    #[inline(always)]
+    fn field(&mut self, text: &[u8], key: Option<Value>, value: Value) -> Result<(), Bad> {
+        let place = match key {
+            None => self.guess,
+            Some(key) => {
+                let place = self.table.look_up(&text[key.range], key.kind)?;
+                if let Some(previous) = self.previous {
+                    self.table.columns[previous].next = place;
+                }
+                place
+            }
+        };
+        self.previous = Some(place);
+        self.table.put(text, place, &value)
     }
 }
