@@ -64,6 +64,38 @@ pub(super) fn map(column: &ArrayRef, mut write: impl FnMut(&str, &mut String)) -
     })
 }
 
+/// Texts one behind the other, of values that were masked together.
+pub(super) struct Texts {
+    all: String,
+    ends: Vec<usize>,
+}
+
+impl Texts {
+    /// `ends` says where in `all` each text ends.
+    pub fn new(all: Vec<u8>, ends: Vec<usize>) -> Result<Self> {
+        let all = String::from_utf8(all).map_err(|_| Error::internal("mask a column", "a masked value is not text"))?;
+        Ok(Self { all, ends })
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        let starts = std::iter::once(&0).chain(&self.ends);
+        starts.zip(&self.ends).map(|(start, end)| &self.all[*start..*end])
+    }
+
+    /// A column with these texts where `values` has values, and its nulls.
+    pub fn column(&self, values: &StringViewArray) -> Result<ArrayRef> {
+        let mut out = StringViewBuilder::with_capacity(values.len());
+        let mut texts = self.iter();
+        for row in 0..values.len() {
+            match values.is_valid(row) {
+                true => out.try_append_value(texts.next().unwrap_or_default()).map_err(failed)?,
+                false => out.append_null(),
+            }
+        }
+        Ok(Arc::new(out.finish()))
+    }
+}
+
 /// Masks the distinct values of a dictionary, or the whole column when it is none, or when its dictionary is longer than
 /// the column itself (a slice of a larger batch).
 pub(super) fn per_distinct(column: &ArrayRef, mut mask: impl FnMut(&ArrayRef) -> Result<ArrayRef>) -> Result<ArrayRef> {
