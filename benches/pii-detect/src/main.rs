@@ -144,7 +144,7 @@ fn compare(name: &str, text: &str, finder: &Finder, regex: &Regex) -> Result<()>
         finder.each(text, |found| end ^= found.end());
         black_box(end);
     };
-    let peer = || _ = black_box(regex.find_iter(text).fold(0, |end, found| end ^ found.end())));
+    let peer = || _ = black_box(regex.find_iter(text).fold(0, |end, found| end ^ found.end()));
     let mut seconds: [Vec<f64>; 3] = Default::default();
     for _ in 0..ROUNDS {
         let turns: [&dyn Fn(); 3] = [&find, &peer, &find];

@@ -130,9 +130,10 @@ fn anchors(nfa: &NFA) -> Bytes {
         if !matches_without(nfa, start, anchors) {
             continue;
         }
-        // Letters are frequent, small ones the most.
+        // Capitals are rarer in text than small letters, blanks and full stops, and other marks are rarer still.
+        let frequent = |c: &u8| c.is_ascii_lowercase() || b" .,".contains(c);
         let mut candidates: Vec<u8> = (0..=u8::MAX).collect();
-        candidates.sort_by_key(|c| (c.is_ascii_lowercase() || *c == b' ', c.is_ascii_uppercase() || *c == b'.'));
+        candidates.sort_by_key(|c| (frequent(c), c.is_ascii_uppercase()));
         let needed = candidates.into_iter().find(|c| !matches_without(nfa, start, Bytes::of([(*c, *c)])));
         anchors = anchors.union(needed.map_or_else(|| next_bytes(nfa, start), |c| Bytes::of([(c, c)])));
     }
