@@ -250,7 +250,7 @@ impl Fpe {
                     self.spell(value, ff1, length, texts[at], WRONG_BY, &mut token);
                     str::from_utf8(&token).map_err(|e| Error::internal("mask a column", e))?
                 }
-                _ => others.next().unwrap_or_default(),
+                _ => others.next().ok_or_else(text::lost)?,
             };
             out.try_append_value(text).map_err(text::failed)?;
         }

@@ -86,10 +86,11 @@ impl Pseudonym {
         let mut out = StringViewBuilder::with_capacity(values.len());
         let mut token = self.marker.clone();
         for row in 0..values.len() {
-            let Some(id) = values.is_valid(row).then(|| ids.next()).flatten() else {
+            if values.is_null(row) {
                 out.append_null();
                 continue;
-            };
+            }
+            let id = ids.next().ok_or_else(text::lost)?;
             token.truncate(self.marker.len());
             token.push_str(str::from_utf8(&base32(&id)).map_err(|e| Error::internal("make a pseudonym", e))?);
             out.try_append_value(&token).map_err(text::failed)?;

@@ -88,7 +88,7 @@ impl Texts {
         let mut texts = self.iter();
         for row in 0..values.len() {
             match values.is_valid(row) {
-                true => out.try_append_value(texts.next().unwrap_or_default()).map_err(failed)?,
+                true => out.try_append_value(texts.next().ok_or_else(lost)?).map_err(failed)?,
                 false => out.append_null(),
             }
         }
@@ -166,6 +166,11 @@ where
 fn instant(at: &NaiveDateTime) -> String {
     let text = at.format("%Y-%m-%dT%H:%M:%S%.9f").to_string();
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Values that were masked together came back as fewer: none may take another's place.
+pub(super) fn lost() -> Error {
+    Error::internal("mask a column", "a value has no masked one")
 }
 
 /// Arrow fails here on a broken array only; its message may quote a value, so that it is not passed on.
