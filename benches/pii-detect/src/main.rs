@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use fastrand::Rng;
+use kernel::gate::Screen;
 use privacy::detect::{Finder, PersonalScreen};
 use regex_automata::Match;
 use regex_automata::meta::Regex;
