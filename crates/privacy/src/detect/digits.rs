@@ -29,7 +29,11 @@ pub(crate) fn cnpj_check(base: &[u8]) -> Option<u8> {
 
 fn check_digits(base: &[u32], weight_max: u32) -> Option<u8> {
     let first = check(base, weight_max);
-    let second = check(&[base, &[first]].concat(), weight_max);
+    // Twelve of a CNPJ, and the first check digit.
+    let mut longer = [0; 13];
+    longer[..base.len()].copy_from_slice(base);
+    longer[base.len()] = first;
+    let second = check(&longer[..=base.len()], weight_max);
     u8::try_from(first * 10 + second).ok()
 }
 

@@ -2,11 +2,10 @@
 
 use super::dates;
 use super::digits::{is_card, is_cnpj, is_cpf, is_iban, is_international_phone, is_national_phone, is_pis, is_us_ssn};
+use super::finder::Finder;
 use super::kinds::{Id, Set};
 use super::words;
 use kernel::error::{Error, Result};
-use regex_automata::meta::Regex;
-use regex_automata::util::syntax;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::LazyLock;
 
@@ -15,7 +14,7 @@ const LENGTH_MAX: usize = 4096;
 
 /// Forms, most telling first: where two begin at the same place the earlier one is taken. Case is that of the data,
 /// classes are ASCII.
-const FORMS: [(Form, &str); 18] = [
+pub(super) const FORMS: [(Form, &str); 18] = [
     (Form::Email, r"[0-9A-Za-z][0-9A-Za-z._%+\-]*@[0-9A-Za-z\-]+(?:\.[0-9A-Za-z\-]+)*\.[A-Za-z]{2,24}\b"),
     (Form::Jwt, r"\beyJ[0-9A-Za-z_\-]{8,}\.eyJ[0-9A-Za-z_\-]{8,}\.[0-9A-Za-z_\-]*"),
     (Form::Uuid, r"\b[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}\b"),
@@ -40,7 +39,7 @@ const FORMS: [(Form, &str); 18] = [
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
+pub(super) enum Form {
     Email,
     Jwt,
     Uuid,
@@ -61,11 +60,7 @@ enum Form {
     Compact,
 }
 
-static REGEX: LazyLock<Result<Regex, String>> = LazyLock::new(|| {
-    let syntax = syntax::Config::new().unicode(false).utf8(false);
-    let patterns: Vec<&str> = FORMS.iter().map(|(_, pattern)| *pattern).collect();
-    Regex::builder().syntax(syntax).build_many(&patterns).map_err(|e| e.to_string())
-});
+static FINDER: LazyLock<Result<Finder>> = LazyLock::new(|| Finder::new(&FORMS.map(|(_, form)| form)));
 
 /// What was found in one value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -87,26 +82,23 @@ impl Seen {
 /// Looks at values.
 #[derive(Clone, Copy)]
 pub(super) struct Eye {
-    regex: &'static Regex,
+    finder: &'static Finder,
 }
 
 impl Eye {
     pub fn new() -> Result<Self> {
-        let regex = REGEX.as_ref().map_err(|e| Error::internal("build the detector", e))?;
-        Ok(Self { regex })
+        let finder = FINDER.as_ref().map_err(|e| Error::internal("build the detector", e))?;
+        Ok(Self { finder })
     }
 
     pub fn look(&self, value: &str) -> Seen {
         let value = value.trim();
         let value = &value[..value.floor_char_boundary(LENGTH_MAX)];
         let mut seen = Seen::default();
-        // Every form has one of these bytes; free text and codes mostly have none.
-        if value.bytes().any(|c| c.is_ascii_digit() || c == b'@' || c == b':') || value.contains("eyJ") {
-            for found in self.regex.find_iter(value) {
-                let text = &value[found.range()];
-                judge(FORMS[found.pattern().as_usize()].0, text, text.len() == value.len(), &mut seen);
-            }
-        }
+        self.finder.each(value.as_bytes(), |found| {
+            let text = &value[found.range()];
+            judge(FORMS[found.pattern().as_usize()].0, text, text.len() == value.len(), &mut seen);
+        });
         if dates::is_plausible_birth_date(value) {
             seen.weak.add(Id::BirthDate);
         }

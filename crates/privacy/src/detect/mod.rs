@@ -5,6 +5,7 @@ mod column;
 mod column_name;
 mod dates;
 mod digits;
+mod finder;
 mod form;
 mod kinds;
 mod look;
@@ -19,6 +20,7 @@ mod words;
 pub(crate) use digits::{cnpj_check, cpf_check};
 #[cfg(test)]
 pub(crate) use digits::{is_cnpj, is_cpf};
+pub use finder::Finder;
 pub use form::Form;
 pub use kinds::{Kind, kinds};
 pub use profile::ProposedType;

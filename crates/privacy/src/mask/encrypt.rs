@@ -8,6 +8,7 @@
 
 use super::{Arg, SCOPE, Spec, takes, text};
 use crate::keys::{check_scope, subkey};
+use crate::multi::siv::Siv;
 use aes_gcm_siv::aead::{AeadInOut, KeyInit};
 use aes_gcm_siv::{Aes256GcmSiv, Nonce};
 use aes_siv::siv::Aes256Siv;
@@ -174,17 +175,27 @@ impl Deterministic {
         Ok(Self { scope: scope.to_owned(), key: both, version: key.version() })
     }
 
-    pub fn cipher(&self) -> Aes256Siv {
+    /// The library's cipher, which opens what [`Siv`] sealed.
+    fn cipher(&self) -> Aes256Siv {
         Aes256Siv::new(&(*self.key).into())
     }
 
-    /// Appends the ciphertext of `value`.
-    pub fn seal(&self, cipher: &mut Aes256Siv, value: &str, out: &mut String) -> Result<()> {
-        let fails = |why: &dyn std::fmt::Display| Error::internal("encrypt a value", why);
-        let sealed = cipher.encrypt([self.scope.as_bytes()], value.as_bytes()).map_err(|e| fails(&e))?;
-        write!(out, "{}.{SIV}.", self.version).map_err(|e| fails(&e))?;
-        URL_SAFE_NO_PAD.encode_string(sealed, out);
-        Ok(())
+    /// The ciphertexts of `values`, in their order.
+    pub fn seal(&self, values: &[&str]) -> Result<text::Texts> {
+        let values: Vec<&[u8]> = values.iter().map(|value| value.as_bytes()).collect();
+        let marker = format!("{}.{SIV}.", self.version);
+        let (mut all, mut ends, mut failed) = (Vec::new(), Vec::with_capacity(values.len()), None);
+        Siv::new(&self.key, self.scope.as_bytes()).seal(&values, |sealed| {
+            all.extend_from_slice(marker.as_bytes());
+            let start = all.len();
+            all.resize(start + sealed.len().div_ceil(3) * 4, 0);
+            match URL_SAFE_NO_PAD.encode_slice(sealed, &mut all[start..]) {
+                Ok(length) => all.truncate(start + length),
+                Err(error) => failed = Some(Error::internal("encrypt a value", error)),
+            }
+            ends.push(all.len());
+        });
+        failed.map_or_else(|| text::Texts::new(all, ends), Err)
     }
 }
 
@@ -202,13 +213,12 @@ impl Mask for Deterministic {
     }
 
     fn apply(&self, column: &ArrayRef) -> Result<ArrayRef> {
-        let (mut cipher, mut failed) = (self.cipher(), None);
-        let sealed = text::map(column, |value, out| {
-            if let Err(error) = self.seal(&mut cipher, value, out) {
-                failed = Some(error);
-            }
-        })?;
-        failed.map_or(Ok(sealed), Err)
+        text::per_distinct(column, |values| {
+            let text = text::canonical(values)?;
+            let text = text.as_string_view();
+            let present: Vec<&str> = text.iter().flatten().collect();
+            self.seal(&present)?.column(text)
+        })
     }
 }
 
@@ -221,7 +231,7 @@ fn output(input: &DataType) -> Result<Option<DataType>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{build, keyed_mask, keys, mask, one, samples_with_text};
+    use super::super::tests::{build, columns, keyed_mask, keys, mask, one, samples_with_text};
     use super::*;
     use crate::keys::FixedKeys;
     use arrow::array::{BooleanArray, Float64Array};
@@ -293,6 +303,20 @@ mod tests {
         assert!(decrypt(&changed, "person", &keys()).is_err());
         let error = build("encrypt(person, mode: determinstic)", None).err().map(|e| e.detail);
         assert_eq!(error, Some("did you mean `deterministic`?".into()));
+    }
+
+    /// The column is sealed together, and opened one by one by the library.
+    #[test]
+    fn deterministic_ciphertexts_of_a_column_are_those_of_its_values() {
+        let mask = mask("encrypt(person, mode: deterministic)");
+        for column in columns() {
+            let plain = text::canonical(&column).unwrap();
+            let sealed = mask.apply(&column).unwrap();
+            for (value, token) in plain.as_string_view().iter().zip(sealed.as_string_view().iter()) {
+                assert_eq!(value.map(|value| one(&*mask, value)).as_deref(), token);
+                assert_eq!(value.map(str::to_owned), token.map(|token| decrypt(token, "person", &keys()).unwrap()));
+            }
+        }
     }
 
     fn hex(text: &str) -> Vec<u8> {

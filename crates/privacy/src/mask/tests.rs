@@ -35,6 +35,37 @@ pub(super) fn one(mask: &dyn Mask, value: &str) -> String {
     mask.apply(&column).unwrap().as_string_view().value(0).to_owned()
 }
 
+/// Columns for masks that take many values together: none, nulls, lengths of all kinds mixed, a slice, a dictionary.
+pub(super) fn columns() -> Vec<ArrayRef> {
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut value = |row: usize| -> Option<String> {
+        let length = random.usize(..70);
+        let digits: String = (0..length).map(|_| random.digit(10)).collect();
+        match row % 7 {
+            0 => None,
+            1 => Some((0..length * 3).map(|_| random.char(' '..'\u{2fff}')).collect()),
+            2 => Some(format!("{digits} 1.2-3")),
+            3 => Some((0..length).map(|_| random.alphanumeric()).collect()),
+            4 => Some("529.982.247-25".into()),
+            _ => Some(digits),
+        }
+    };
+    let mixed: StringArray = (0..2500).map(&mut value).collect();
+    let few: StringArray = (0..40).map(&mut value).collect();
+    let keys: arrow::array::Int32Array = (0..500).map(|row| (row % 11 > 0).then_some(row * 7 % 40)).collect();
+    let dictionary = arrow::array::DictionaryArray::new(keys, Arc::new(few));
+    let mixed: ArrayRef = Arc::new(mixed);
+    vec![
+        mixed.slice(0, 0),
+        mixed.slice(0, 1),
+        Arc::new(StringArray::from(vec!["", ""])),
+        Arc::new(StringArray::new_null(3)),
+        mixed.slice(333, 961),
+        Arc::new(dictionary.slice(100, 300)),
+        mixed,
+    ]
+}
+
 /// One column of each type that has a canonical text.
 pub(super) fn samples_with_text() -> Vec<ArrayRef> {
     let decimals = Decimal128Array::from(vec![Some(1_234_567), None, Some(-5), Some(1_234_567)]);

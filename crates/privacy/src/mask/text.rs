@@ -64,6 +64,38 @@ pub(super) fn map(column: &ArrayRef, mut write: impl FnMut(&str, &mut String)) -
     })
 }
 
+/// Texts one behind the other, of values that were masked together.
+pub(super) struct Texts {
+    all: String,
+    ends: Vec<usize>,
+}
+
+impl Texts {
+    /// `ends` says where in `all` each text ends.
+    pub fn new(all: Vec<u8>, ends: Vec<usize>) -> Result<Self> {
+        let all = String::from_utf8(all).map_err(|_| Error::internal("mask a column", "a masked value is not text"))?;
+        Ok(Self { all, ends })
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        let starts = std::iter::once(&0).chain(&self.ends);
+        starts.zip(&self.ends).map(|(start, end)| &self.all[*start..*end])
+    }
+
+    /// A column with these texts where `values` has values, and its nulls.
+    pub fn column(&self, values: &StringViewArray) -> Result<ArrayRef> {
+        let mut out = StringViewBuilder::with_capacity(values.len());
+        let mut texts = self.iter();
+        for row in 0..values.len() {
+            match values.is_valid(row) {
+                true => out.try_append_value(texts.next().ok_or_else(lost)?).map_err(failed)?,
+                false => out.append_null(),
+            }
+        }
+        Ok(Arc::new(out.finish()))
+    }
+}
+
 /// Masks the distinct values of a dictionary, or the whole column when it is none, or when its dictionary is longer than
 /// the column itself (a slice of a larger batch).
 pub(super) fn per_distinct(column: &ArrayRef, mut mask: impl FnMut(&ArrayRef) -> Result<ArrayRef>) -> Result<ArrayRef> {
@@ -134,6 +166,11 @@ where
 fn instant(at: &NaiveDateTime) -> String {
     let text = at.format("%Y-%m-%dT%H:%M:%S%.9f").to_string();
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Values that were masked together came back as fewer: none may take another's place.
+pub(super) fn lost() -> Error {
+    Error::internal("mask a column", "a value has no masked one")
 }
 
 /// Arrow fails here on a broken array only; its message may quote a value, so that it is not passed on.
