@@ -83,7 +83,10 @@ const PLAN: &[(&str, &str)] = &[
     ("why", "a sentence"),
     ("files_to_read, bytes_to_read, rows_to_read", "what a run would read; null where that is not known"),
     ("columns_added, columns_gone", "names"),
-    ("exposure", "columns that will say more or less about people: `column`, `now`, `then`"),
+    (
+        "exposure",
+        "columns that will say more or less about people: `column`, `now`, `then`, and the `reason` that its model states, or null",
+    ),
 ];
 
 const RUN: &[(&str, &str)] = &[
