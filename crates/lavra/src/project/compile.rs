@@ -55,6 +55,8 @@ pub struct Compiled {
     /// The same as its commits keep it.
     pub exposures: BTreeMap<String, lake::Exposure>,
     pub warnings: Vec<Diagnostic>,
+    /// What a privacy law forbids of it. Nothing may run while there is any.
+    pub refused: Vec<Diagnostic>,
 }
 
 /// Checks a project. `env` answers for environment variables; `engine` plans SQL over schemas alone, and `masks` are built
@@ -97,11 +99,25 @@ pub async fn compile(
     let (warnings, mut errors): (Vec<_>, Vec<_>) = found.into_iter().partition(|d| d.severity == Severity::Warning);
     errors.sort_by(|a, b| (&a.file, a.span).cmp(&(&b.file, b.span)));
     errors.dedup();
-    match (errors.is_empty(), config, dag) {
+    let is_sound = errors.iter().all(|fault| fault.severity == Severity::Refused);
+    match (is_sound, config, dag) {
         (true, Some(config), Some(dag)) => {
             let exposures = exposure::told(&carrying);
             let config = config.value;
-            Ok(Compiled { config, contracts, sources, models, tests, dag, carrying, exposures, warnings, files })
+            let refused = errors;
+            Ok(Compiled {
+                config,
+                contracts,
+                sources,
+                models,
+                tests,
+                dag,
+                carrying,
+                exposures,
+                warnings,
+                refused,
+                files,
+            })
         }
         _ => Err((files, errors)),
     }

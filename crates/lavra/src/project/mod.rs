@@ -14,10 +14,10 @@ mod sources;
 mod unit_tests;
 
 pub use compile::{Compiled, Source, compile, row_rules};
-pub use config::{Config, Environment, Privacy, SourceConfig, Upkeep};
-pub use exposure::{Carried, Carrying, Nearness, nearest};
+pub use config::{Config, Environment, SourceConfig, Upkeep};
+pub use exposure::{Carried, Nearness, nearest};
 pub use read::{Files, find_folder};
-pub use retention::{Verdict, verdicts};
+pub use retention::{Reason, Verdict, verdicts};
 
 /// The folder for what a project keeps beside its lake: keys, lock, ledger.
 pub const STATE: &str = ".lavra";
