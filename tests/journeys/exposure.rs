@@ -102,7 +102,7 @@ fn a_promise_of_large_groups_is_kept_or_nothing_is_written() {
     project.model("gold.out", &promised(5, "person"));
     let run = project.run_with(&[]).exits(1).json();
     let error = node(&run, "gold.out")["error"].as_str().expect("an error");
-    assert!(error.contains("group_size at least 5 (2 groups with 8 rows fall short)"), "{error}");
+    assert!(error.contains("group_size at least 5 (falls short in 2 groups, 8 rows)"), "{error}");
     check(&project, &promised(5, "persn")).exits(2).says("no column `persn`").says("person");
     check(&project, &promised(1, "person")).exits(2).says("2 or more");
     check(&project, "-- checks: { group_size: { min: 5 } }\nselect zip from silver.people\n")
@@ -137,22 +137,22 @@ fn a_table_in_which_somebody_could_be_found_again_does_not_become_visible() {
     let gold = |check: &str| format!("-- checks: {{ {check} }}\nselect zip, age, disease from silver.people\n");
     let quasi = "quasi_identifiers: [zip, age]";
     for (check, message) in [
-        (format!("k_anonymity: {{ k: 5, {quasi} }}"), "k_anonymity (zip, age; k 5) (3 groups with 9 rows fall short)"),
+        (format!("k_anonymity: {{ k: 5, {quasi} }}"), "k_anonymity (zip, age; k 5) (falls short in 3 groups, 9 rows)"),
         (
             format!("l_diversity: {{ l: 2, {quasi}, sensitive: disease }}"),
-            "l_diversity (zip, age; disease l 2) (2 groups with 5 rows fall short)",
+            "l_diversity (zip, age; disease l 2) (falls short in 2 groups, 5 rows)",
         ),
         (
             format!("l_diversity: {{ l: 3, {quasi}, sensitive: disease, kind: entropy }}"),
-            "(3 groups with 9 rows fall short)",
+            "(falls short in 3 groups, 9 rows)",
         ),
         (
             format!("t_closeness: {{ t: 0.5, {quasi}, sensitive: disease }}"),
-            "t_closeness (zip, age; disease t 0.5) (1 groups with 1 rows fall short)",
+            "t_closeness (zip, age; disease t 0.5) (falls short in 1 group, 1 row)",
         ),
         (
             format!("uniqueness: {{ max_share: 0.1, {quasi} }}"),
-            "uniqueness (zip, age; max_share 0.1) (1 groups with 1 rows fall short)",
+            "uniqueness (zip, age; max_share 0.1) (falls short in 1 group, 1 row)",
         ),
     ] {
         project.model("gold.out", &gold(&check));

@@ -94,7 +94,8 @@ async fn ask(pinned: &Pinned<'_>, catalog: Catalog, questions: &[Question]) -> R
 
 /// Groups and rows are counted; who they are is not said.
 fn fell_short(name: &str, [groups, rows]: [u64; 2]) -> Option<String> {
-    (groups > 0).then(|| format!("{name} ({groups} groups with {rows} rows fall short)"))
+    let many = |number: u64, one: &str| format!("{number} {one}{}", if number == 1 { "" } else { "s" });
+    (groups > 0).then(|| format!("{name} (falls short in {}, {})", many(groups, "group"), many(rows, "row")))
 }
 
 fn verdict(pinned: &Pinned<'_>, asked: usize, broken: &[String]) -> Result<u64> {

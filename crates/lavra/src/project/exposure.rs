@@ -16,8 +16,8 @@ use std::fmt;
 pub enum Nearness {
     /// Nobody is told apart by it.
     Hidden,
-    /// Its person is the same in each row, and can be found again by whoever has the keys or another table. This stays
-    /// personal data (LGPD art. 13 § 4, GDPR recital 26).
+    /// It is hidden, but whoever has the keys or another table finds the person again. This stays personal data (LGPD
+    /// art. 13 § 4, GDPR recital 26).
     Pseudonymised,
     /// It, or a part of it, can be read.
     Readable,

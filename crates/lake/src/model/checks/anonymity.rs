@@ -230,7 +230,7 @@ fn diversity(check: &LDiversity, table: &str) -> String {
 fn alone(check: &Uniqueness, table: &str) -> String {
     let groups = sizes(&check.quasi_identifiers, table);
     format!(
-        "select alone, alone from (select coalesce(sum(case when n = 1 then 1 else 0 end), 0) as alone, \
+        "select alone as g, alone as n from (select coalesce(sum(case when n = 1 then 1 else 0 end), 0) as alone, \
          coalesce(sum(n), 0) as n from ({groups})) where alone > n * {:?}",
         check.max_share + ROUNDING
     )

@@ -178,7 +178,10 @@ impl Page {
     fn tagged(&self, cell: &Cell) -> String {
         let piece = |piece: &Piece| match piece {
             Piece::Text(text) => escaped(text),
-            Piece::Code(text) => format!("<code>{}</code>", escaped(text)),
+            // A long name breaks behind its signs, not within a word.
+            Piece::Code(text) => {
+                format!("<code>{}</code>", escaped(text).replace('.', ".<wbr>").replace('_', "_<wbr>"))
+            }
             Piece::Missing(place) => {
                 format!("<span class=\"missing\"><b>{}</b>: {}</span>", self.missing(), escaped(place))
             }

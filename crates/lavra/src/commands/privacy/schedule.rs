@@ -53,10 +53,10 @@ pub fn page(facts: &Facts, lang: Lang) -> Page {
     page.say(text(lang.of(
         "Counted from the moment at which somebody is forgotten and the table is written anew without them. Old versions and \
          their files go first; a row in quarantine may be broken in the very column that names its person, so only its age \
-         surely removes it.",
+         surely removes it. The numbers hold if upkeep is run as set above.",
         "Contado do momento em que a pessoa é esquecida e a tabela é reescrita sem ela. As versões antigas e seus arquivos \
          saem primeiro; uma linha em quarentena pode estar errada justamente na coluna que identifica a pessoa, e só a idade \
-         a remove com certeza.",
+         a remove com certeza. Os números valem se a manutenção for feita como configurada acima.",
     )));
     let head = [
         lang.of("Table", "Tabela"),
@@ -133,7 +133,7 @@ fn keeping(kept: &Kept, lang: Lang) -> Vec<Cell> {
     vec![
         code(&verdict.table),
         retention,
-        text(kept.rows.map_or("–".to_owned(), crate::show::count)),
+        text(kept.rows.map_or("–".to_owned(), |rows| words::count(rows, lang))),
         text(kept.oldest_days.map_or("–".to_owned(), |days| words::days(days, lang))),
         vec![judged],
     ]

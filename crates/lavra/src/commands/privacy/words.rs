@@ -19,15 +19,24 @@ pub fn days(days: u32, lang: Lang) -> String {
         1 => lang.of("day", "dia"),
         _ => lang.of("days", "dias"),
     };
-    format!("{days} {unit}")
+    format!("{} {unit}", count(days.into(), lang))
+}
+
+/// `1,234`, or `1.234`.
+pub fn count(number: u64, lang: Lang) -> String {
+    let text = crate::show::count(number);
+    match lang {
+        Lang::En => text,
+        Lang::Pt => text.replace(',', "."),
+    }
 }
 
 pub fn nearness(nearness: Nearness, lang: Lang) -> &'static str {
     match nearness {
         Nearness::Hidden => lang.of("nothing that tells a person apart", "nada que distinga uma pessoa"),
         Nearness::Pseudonymised => lang.of(
-            "pseudonymised: the same person is the same token; still personal data",
-            "pseudonimizado: a mesma pessoa é o mesmo código; ainda é dado pessoal",
+            "pseudonymised: hidden, but the keys or another table lead to the person; still personal data",
+            "pseudonimizado: oculto, mas as chaves ou outra tabela levam à pessoa; ainda é dado pessoal",
         ),
         Nearness::Readable => lang.of("readable, as a whole or in part", "legível, no todo ou em parte"),
     }
