@@ -8,7 +8,6 @@ use crate::project::Reason;
 pub fn page(facts: &Facts, lang: Lang) -> Page {
     let title = lang.of("Retention schedule", "Tabela de retenção e eliminação");
     let mut page = Page::new(lang, "retention-schedule", title, words::subtitle(facts, lang));
-    let kept = facts.upkeep;
     page.say(vec![match facts.complies {
         true => Piece::Good(
             lang.of("Every table complies with its deadlines.", "Todas as tabelas cumprem seus prazos.").into(),
@@ -17,6 +16,17 @@ pub fn page(facts: &Facts, lang: Lang) -> Page {
             lang.of("This project can't comply; see below.", "Este projeto não cumpre os prazos; veja abaixo.").into(),
         ),
     }]);
+    settings(&mut page, facts, lang);
+    last_bytes(&mut page, facts, lang);
+    ages(&mut page, facts, lang);
+    if facts.retention.is_empty() {
+        page.say(text(lang.of("No table carries personal data.", "Nenhuma tabela carrega dados pessoais.")));
+    }
+    page
+}
+
+fn settings(page: &mut Page, facts: &Facts, lang: Lang) {
+    let kept = facts.upkeep;
     page.heading(lang.of("Settings", "Configuração"));
     let setting = |label: &str, place: &str, days: u32| vec![text(label), code(place), text(words::days(days, lang))];
     page.table(
@@ -49,6 +59,9 @@ pub fn page(facts: &Facts, lang: Lang) -> Page {
             ),
         ],
     );
+}
+
+fn last_bytes(page: &mut Page, facts: &Facts, lang: Lang) {
     page.heading(lang.of("When the last byte is gone", "Quando some o último byte"));
     page.say(text(lang.of(
         "Counted from the moment at which somebody is forgotten and the table is written anew without them. Old versions and \
@@ -67,6 +80,9 @@ pub fn page(facts: &Facts, lang: Lang) -> Page {
         lang.of("Verdict", "Veredito"),
     ];
     page.table(&head, facts.retention.iter().map(|kept| erasure(kept, lang)).collect());
+}
+
+fn ages(page: &mut Page, facts: &Facts, lang: Lang) {
     page.heading(lang.of("How long rows are kept", "Por quanto tempo as linhas são guardadas"));
     page.say(text(lang.of(
         "Contracts say for how long; a table made from several keeps to the strictest. Nothing removes rows by their age yet: \
@@ -82,10 +98,6 @@ pub fn page(facts: &Facts, lang: Lang) -> Page {
         lang.of("Verdict", "Veredito"),
     ];
     page.table(&head, facts.retention.iter().map(|kept| keeping(kept, lang)).collect());
-    if facts.retention.is_empty() {
-        page.say(text(lang.of("No table carries personal data.", "Nenhuma tabela carrega dados pessoais.")));
-    }
-    page
 }
 
 fn erasure(kept: &Kept, lang: Lang) -> Vec<Cell> {
