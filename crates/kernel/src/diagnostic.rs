@@ -21,6 +21,8 @@ pub struct Diagnostic {
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     Error,
+    /// Nothing is wrong with the text; a privacy law of the project forbids what it asks for.
+    Refused,
     Warning,
 }
 
@@ -49,6 +51,12 @@ impl Diagnostic {
         self
     }
 
+    #[must_use]
+    pub fn refused(mut self) -> Self {
+        self.severity = Severity::Refused;
+        self
+    }
+
     /// Fills in line and column from the file's text.
     pub fn locate(&mut self, text: &str) {
         let Some((start, _)) = self.span else { return };
@@ -60,6 +68,7 @@ impl Diagnostic {
     pub fn render(&self, text: &str) -> String {
         let word = match self.severity {
             Severity::Error => "error",
+            Severity::Refused => "refused",
             Severity::Warning => "warning",
         };
         let mut out = format!("{word}: {}\n", self.message);

@@ -17,6 +17,7 @@ pub mod name;
 pub mod position;
 pub mod sink;
 pub mod source;
+pub mod span;
 pub mod stage;
 pub mod suggest;
 pub mod vault;

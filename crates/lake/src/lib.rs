@@ -16,8 +16,9 @@ mod table;
 mod write;
 
 pub use model::{
-    Checks, ColumnRef, Grain, Header, Lineage, Model, ModelFile, ModelReport, ModelRun, Sources, UnitTest, UnitVerdict,
-    Via, Write, compile, exposure, run as run_model, run_unit_test, why_run,
+    Carries, Checks, ColumnRef, Distance, Diversity, Exposes, Floor, Grain, GroupSize, Header, KAnonymity, LDiversity,
+    Lineage, Model, ModelFile, ModelReport, ModelRun, Sources, TCloseness, Uniqueness, UnitTest, UnitVerdict, Via,
+    Write, compile, exposure, run as run_model, run_unit_test, why_run,
 };
 pub use origin::{Exposure, Input};
 pub use replay::replay;

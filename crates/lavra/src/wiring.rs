@@ -55,6 +55,15 @@ impl From<Error> for Failure {
 
 /// Checks a project without opening anything of it but its text files.
 pub async fn check(ask: &Ask) -> Result<Compiled, Failure> {
+    let project = check_but_refusals(ask).await?;
+    match project.refused.is_empty() {
+        true => Ok(project),
+        false => Err(Failure::Faults(project.files, project.refused)),
+    }
+}
+
+/// The same of a project that a privacy law refuses, for who looks at it and runs nothing.
+pub async fn check_but_refusals(ask: &Ask) -> Result<Compiled, Failure> {
     let files = Files::read(&ask.folder)?;
     let nowhere = tempdir(ask)?;
     let store = Store::open(&nowhere.to_string_lossy(), &HashMap::new())?;
@@ -84,6 +93,11 @@ impl Wiring {
     /// Checks the project and opens its lake.
     pub async fn open(ask: Ask) -> Result<Self, Failure> {
         let project = check(&ask).await?;
+        Self::of(ask, project).await
+    }
+
+    /// Opens the lake of a project that was checked.
+    pub async fn of(ask: Ask, project: Compiled) -> Result<Self, Failure> {
         let environment = environment(&project, &ask.environment)?;
         let place = place(&ask.folder, environment.lake.as_deref().unwrap_or("lake"));
         let store: HashMap<String, String> = environment.store.clone().into_iter().collect();

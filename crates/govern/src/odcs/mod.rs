@@ -12,7 +12,8 @@
 //! | a table, or the contract for all of its tables | `schema_change` | `freeze`, `evolve` or `quarantine` |
 //! | the contract | `owner` | who answers for it, when it is none of `team` |
 //!
-//! Any other custom property is kept and means nothing here.
+//! `purpose`, `legal_basis`, `data_subjects`, `recipients`, `international_transfers` and `controller` of a contract are text,
+//! or a list of texts, for the record of processing. Any other custom property is kept and means nothing here.
 
 pub mod model;
 mod pattern;

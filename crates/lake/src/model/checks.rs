@@ -1,16 +1,26 @@
 //! What must hold of a table before a result becomes visible.
 
+mod anonymity;
+mod group_size;
+
+pub(super) use anonymity::columns as anonymity_columns;
+pub use anonymity::{Distance, Diversity, KAnonymity, LDiversity, TCloseness, Uniqueness};
+pub use group_size::GroupSize;
+pub(super) use group_size::faults as group_faults;
+
 use super::compile::named_tables;
 use super::header::{Checks, Freshness, Header, Relationship};
-use super::run::{Pinned, join, quoted};
+use super::run::{Pinned, join, quoted, two_numbers};
 use super::stage::Staged;
 use crate::sql::{Catalog, SqlEngine, explain, failed, pin_versions, plan, single_number};
+use arrow::datatypes::Schema;
 use datafusion::sql::parser::DFParser;
 use kernel::diagnostic::Diagnostic;
 use kernel::draft::Draft;
 use kernel::error::{Error, Kind, Result};
 use kernel::name::TableName;
-use kernel::suggest;
+use kernel::{span, suggest};
+use std::sync::Arc;
 
 /// One check as a query that finds what is wrong.
 struct Question {
@@ -18,51 +28,84 @@ struct Question {
     /// Where the header asks it.
     place: String,
     sql: String,
-    /// The query's rows are counted; else its single number is.
-    is_number: bool,
+    answer: Answer,
+}
+
+/// How a query tells what is wrong.
+#[derive(Clone, Copy)]
+enum Answer {
+    /// By its single number.
+    Number,
+    /// By its rows, which are counted.
+    Rows,
+    /// By two numbers: groups, and rows in them.
+    Groups,
 }
 
 /// Runs every check over the table as it would be. The error names all that failed.
 pub(super) async fn hold(pinned: &Pinned<'_>, staged: &Staged) -> Result<u64> {
     let checks = &pinned.model.header.checks;
-    let questions = questions(checks, &pinned.model.name.to_string(), pinned.run.clock.now().0)?;
-    if questions.is_empty() {
-        return Ok(0);
+    let now = pinned.run.clock.now().0;
+    let questions = questions(checks, &pinned.model.name.to_string(), &pinned.model.schema, now)?;
+    let mut broken = Vec::new();
+    if !questions.is_empty() {
+        let mut catalog = Catalog::of_lake(pinned.run.engine.store()).await?;
+        catalog.give(pinned.model.name.clone(), staged.as_committed(pinned).await?);
+        broken = ask(pinned, catalog, &questions).await?;
     }
-    let mut catalog = Catalog::of_lake(pinned.run.engine.store()).await?;
-    catalog.give(pinned.model.name.clone(), staged.as_committed(pinned).await?);
-    ask(pinned, catalog, &questions).await
+    if let Some(check) = &checks.group_size {
+        let small = group_size::small(pinned, check).await?;
+        broken.extend(fell_short(&format!("group_size at least {}", check.min), small));
+    }
+    verdict(pinned, questions.len() + usize::from(checks.group_size.is_some()), &broken)
 }
 
 /// Asks of a table that is up to date what the passing of time alone can break.
 pub(super) async fn hold_still(pinned: &Pinned<'_>) -> Result<u64> {
     let checks = Checks { freshness: pinned.model.header.checks.freshness.clone(), ..Checks::default() };
-    let questions = questions(&checks, &pinned.model.name.to_string(), pinned.run.clock.now().0)?;
-    if questions.is_empty() {
-        return Ok(0);
-    }
-    ask(pinned, Catalog::of_lake(pinned.run.engine.store()).await?, &questions).await
+    let now = pinned.run.clock.now().0;
+    let questions = questions(&checks, &pinned.model.name.to_string(), &pinned.model.schema, now)?;
+    let broken = match questions.is_empty() {
+        true => Vec::new(),
+        false => ask(pinned, Catalog::of_lake(pinned.run.engine.store()).await?, &questions).await?,
+    };
+    verdict(pinned, questions.len(), &broken)
 }
 
-async fn ask(pinned: &Pinned<'_>, catalog: Catalog, questions: &[Question]) -> Result<u64> {
+/// What is broken, with how much of it.
+async fn ask(pinned: &Pinned<'_>, catalog: Catalog, questions: &[Question]) -> Result<Vec<String>> {
     let mut broken = Vec::new();
     for question in questions {
         let frame = pinned.run.engine.frame_over(catalog.clone(), &question.sql).await?;
-        let found = match question.is_number {
-            true => single_number(frame).await?.unwrap_or(0.0),
-            false => frame.count().await.map_err(failed)? as f64,
+        let found = match question.answer {
+            Answer::Number => single_number(frame).await?.unwrap_or(0.0),
+            Answer::Rows => frame.count().await.map_err(failed)? as f64,
+            Answer::Groups => {
+                broken.extend(fell_short(&question.name, two_numbers(frame).await?));
+                continue;
+            }
         };
         if found != 0.0 {
             broken.push(format!("{} ({found} rows)", question.name));
         }
     }
+    Ok(broken)
+}
+
+/// Groups and rows are counted; who they are is not said.
+fn fell_short(name: &str, [groups, rows]: [u64; 2]) -> Option<String> {
+    let many = |number: u64, one: &str| format!("{number} {one}{}", if number == 1 { "" } else { "s" });
+    (groups > 0).then(|| format!("{name} (falls short in {}, {})", many(groups, "group"), many(rows, "row")))
+}
+
+fn verdict(pinned: &Pinned<'_>, asked: usize, broken: &[String]) -> Result<u64> {
     if broken.is_empty() {
-        return Ok(questions.len() as u64);
+        return Ok(asked as u64);
     }
     let version = pinned.target.version();
     Err(Error::new(
         Kind::Contract,
-        format!("{}: {} of {} checks failed", pinned.model.name, broken.len(), questions.len()),
+        format!("{}: {} of {asked} checks failed", pinned.model.name, broken.len()),
         format!("{}; the table stays at version {version}", broken.join("; ")),
     ))
 }
@@ -110,15 +153,17 @@ pub(super) fn misread(draft: &Draft<Header>, catalog: &Catalog, known: &[TableNa
             faults.push(fault(format!("there is no column `{column}` in `{table}`")).help(help));
         }
     }
-    if let Some(freshness) = checks.freshness.as_ref().filter(|freshness| within(&freshness.within).is_none()) {
+    if let Some(freshness) = checks.freshness.as_ref().filter(|freshness| span::micros(&freshness.within).is_none()) {
         let fault = draft.fault("checks.freshness.within", format!("`{}` is not a span of time", freshness.within));
-        faults.push(fault.help(Some(SPAN)));
+        faults.push(fault.help(Some(span::HOW)));
     }
     if let Some((min, max)) = checks.volume.as_ref().and_then(|volume| volume.min.zip(volume.max))
         && min > max
     {
         faults.push(draft.fault("checks.volume.min", format!("no table has {min} rows or more and {max} or fewer")));
     }
+    let told = anonymity::faults(checks).into_iter();
+    faults.extend(told.map(|(place, message, help)| draft.fault(&place, message).help(Some(help))));
     faults
 }
 
@@ -130,7 +175,8 @@ pub(super) async fn unplanned(
     table: &TableName,
     known: &[TableName],
 ) -> Vec<Diagnostic> {
-    let questions = match questions(&draft.value.checks, &table.to_string(), 0) {
+    let schema = catalog.given_schema(table).unwrap_or_else(|| Arc::new(Schema::empty()));
+    let questions = match questions(&draft.value.checks, &table.to_string(), &schema, 0) {
         Ok(questions) => questions,
         Err(e) => return vec![draft.fault("checks", e.to_string())],
     };
@@ -153,41 +199,44 @@ pub(super) async fn unplanned(
     faults
 }
 
-fn questions(checks: &Checks, table: &str, now_micros: i64) -> Result<Vec<Question>> {
+fn questions(checks: &Checks, table: &str, schema: &Schema, now_micros: i64) -> Result<Vec<Question>> {
     let mut all = Vec::new();
-    let mut ask = |name: String, place: String, sql: String, is_number: bool| {
-        all.push(Question { name, place: format!("checks.{place}"), sql, is_number });
+    let mut ask = |name: String, place: String, sql: String, answer: Answer| {
+        all.push(Question { name, place: format!("checks.{place}"), sql, answer });
     };
+    for measure in anonymity::measures(checks, table, schema) {
+        ask(measure.name, measure.key.into(), measure.sql, Answer::Groups);
+    }
     for (at, column) in checks.not_null.iter().enumerate() {
         let sql = format!("select count(*) from {table} where {} is null", quoted(column));
-        ask(format!("not_null {column}"), format!("not_null[{at}]"), sql, true);
+        ask(format!("not_null {column}"), format!("not_null[{at}]"), sql, Answer::Number);
     }
     for key in checks.unique.all() {
         let names = join(key, |k| k.to_owned(), ", ");
         let sql = format!("select count(*) from (select {names} from {table} group by {names} having count(*) > 1)");
-        ask(format!("unique ({})", key.join(", ")), "unique".into(), sql, true);
+        ask(format!("unique ({})", key.join(", ")), "unique".into(), sql, Answer::Number);
     }
     for (column, values) in &checks.accepted {
         let list: Vec<String> = values.iter().map(super::header::Scalar::literal).collect();
         let sql = format!("select count(*) from {table} where {} not in ({})", quoted(column), list.join(", "));
-        ask(format!("accepted {column}"), format!("accepted[\"{column}\"]"), sql, true);
+        ask(format!("accepted {column}"), format!("accepted[\"{column}\"]"), sql, Answer::Number);
     }
     for (at, relationship) in checks.relationship.iter().enumerate() {
         let name = format!("relationship {} → {}", relationship.column, relationship.to);
-        ask(name, format!("relationship[{at}].to"), strangers(relationship, table)?, true);
+        ask(name, format!("relationship[{at}].to"), strangers(relationship, table)?, Answer::Number);
     }
     if let Some(freshness) = &checks.freshness {
         let name = format!("freshness {} within {}", freshness.column, freshness.within);
-        ask(name, "freshness.column".into(), fresh(freshness, table, now_micros)?, true);
+        ask(name, "freshness.column".into(), fresh(freshness, table, now_micros)?, Answer::Number);
     }
     if let Some(volume) = &checks.volume {
         let (min, max) = (volume.min.unwrap_or(0), volume.max.unwrap_or(i64::MAX as u64));
         let sql = format!("select count(*) from {table} having count(*) < {min} or count(*) > {max}");
         let name = format!("volume between {min} and {}", volume.max.map_or("any".into(), |m| m.to_string()));
-        ask(name, "volume".into(), sql, false);
+        ask(name, "volume".into(), sql, Answer::Rows);
     }
     for (at, check) in checks.sql.iter().enumerate() {
-        ask(check.name.clone(), format!("sql[{at}].query"), over(&check.query, table), false);
+        ask(check.name.clone(), format!("sql[{at}].query"), over(&check.query, table), Answer::Rows);
     }
     Ok(all)
 }
@@ -215,39 +264,11 @@ fn strangers(relationship: &Relationship, table: &str) -> Result<String> {
 }
 
 fn fresh(freshness: &Freshness, table: &str, now_micros: i64) -> Result<String> {
-    let micros = within(&freshness.within)
-        .ok_or_else(|| Error::project(format!("freshness within `{}`", freshness.within), SPAN))?;
+    let micros = span::micros(&freshness.within)
+        .ok_or_else(|| Error::project(format!("freshness within `{}`", freshness.within), span::HOW))?;
     let column = quoted(&freshness.column);
     let limit = now_micros.saturating_sub(micros);
     Ok(format!(
         "select case when max(cast({column} as timestamp)) >= to_timestamp_micros({limit}) then 0 else 1 end from {table}"
     ))
-}
-
-const SPAN: &str = "write a number and a unit: `2 days`, `90 minutes`";
-
-/// Microseconds of `2 days`.
-fn within(text: &str) -> Option<i64> {
-    let (number, unit) = text.trim().split_once(' ')?;
-    let seconds = match unit.trim().trim_end_matches('s') {
-        "second" => 1,
-        "minute" => 60,
-        "hour" => 3600,
-        "day" => 86_400,
-        "week" => 604_800,
-        _ => return None,
-    };
-    number.parse::<i64>().ok()?.checked_mul(seconds * 1_000_000)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spans_of_time_have_units() {
-        assert_eq!(within("2 days"), Some(172_800_000_000));
-        assert_eq!(within("1 minute"), Some(60_000_000));
-        assert_eq!((within("2"), within("two days"), within("2 fortnights")), (None, None, None));
-    }
 }

@@ -1,6 +1,6 @@
 //! Models from text to checked plans: every fault of every model at once, no data file opened.
 
-use super::checks;
+use super::checks::{self, anonymity_columns, group_faults};
 use super::header::{Header, Write};
 use super::lineage::{Lineage, of_plan};
 use super::misnamed;
@@ -264,12 +264,16 @@ async fn plan_model(
     };
     // Type errors show when the plan is analysed, and only then do the sides of a union have one type.
     let analysed = context.state().optimize(&planned).map_err(explained)?;
-    let lineage = of_plan(&planned).map_err(explained)?;
+    let header = &model.draft.value;
+    let lineage = of_plan(&planned, header.checks.group_size.as_ref()).map_err(explained)?;
     let schema = output_schema(model, &kept_schema(analysed.schema().as_arrow()))?;
     let name = &model.source.name;
     let mut with_own = catalog.clone();
     with_own.give(name.clone(), Arc::new(EmptyTable::new(schema.clone())));
     let mut faults = header_faults(&model.draft, &schema);
+    for (place, message, help) in header.checks.group_size.iter().flat_map(|check| group_faults(check, &planned)) {
+        faults.push(model.draft.fault(&place, message).help(help));
+    }
     faults.extend(checks::misread(&model.draft, &with_own, known));
     if faults.is_empty() {
         faults = checks::unplanned(engine, with_own, &model.draft, name, known).await;
@@ -277,7 +281,6 @@ async fn plan_model(
     if !faults.is_empty() {
         return Err(faults);
     }
-    let header = &model.draft.value;
     let time = header.time.as_deref().filter(|_| header.write == Write::Incremental);
     Ok(Model {
         name: name.clone(),
@@ -357,6 +360,8 @@ fn header_faults(draft: &Draft<Header>, schema: &SchemaRef) -> Vec<Diagnostic> {
         .enumerate()
         .for_each(|(i, r)| known(format!("checks.relationship[{i}].column"), &r.column));
     header.checks.freshness.iter().for_each(|f| known("checks.freshness.column".into(), &f.column));
+    anonymity_columns(&header.checks).into_iter().for_each(|(place, column)| known(place, column));
+    header.exposes.all().into_iter().for_each(|(column, _, place)| known(place, column));
     let needs = match header.write {
         Write::Merge | Write::Scd2 if header.key.is_empty() => {
             Some("needs `key: [column, …]`, the columns that name a row")

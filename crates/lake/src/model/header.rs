@@ -1,5 +1,6 @@
 //! The header of a model: `-- key: value` lines that say how it is written, checked and found.
 
+use super::checks::{GroupSize, KAnonymity, LDiversity, TCloseness, Uniqueness};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -33,6 +34,44 @@ pub struct Header {
     /// What must hold before a result becomes visible.
     #[serde(default)]
     pub checks: Checks,
+    /// Columns that carry personal data on purpose, each with the reason: `[person: "fraud analysts call these customers"]`.
+    /// A gold table needs one for each such column; one for a column that carries none is refused.
+    #[serde(default)]
+    pub exposes: Exposes,
+}
+
+/// Columns with the reason why they may be seen.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Exposes {
+    List(Vec<BTreeMap<String, String>>),
+    Map(BTreeMap<String, String>),
+}
+
+impl Default for Exposes {
+    fn default() -> Self {
+        Self::List(Vec::new())
+    }
+}
+
+impl Exposes {
+    /// Each column with its reason and where the header says so.
+    pub fn all(&self) -> Vec<(&str, &str, String)> {
+        fn each<'a>(map: &'a BTreeMap<String, String>, at: &str) -> Vec<(&'a str, &'a str, String)> {
+            map.iter().map(|(c, reason)| (c.as_str(), reason.as_str(), format!("{at}[\"{c}\"]"))).collect()
+        }
+        match self {
+            Exposes::Map(map) => each(map, "exposes"),
+            Exposes::List(list) => {
+                list.iter().enumerate().flat_map(|(at, map)| each(map, &format!("exposes[{at}]"))).collect()
+            }
+        }
+    }
+
+    /// Why this column may be seen.
+    pub fn reason(&self, column: &str) -> Option<&str> {
+        self.all().into_iter().find(|(name, ..)| *name == column).map(|(_, reason, _)| reason)
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -102,6 +141,21 @@ pub struct Checks {
     /// How many rows the table has.
     #[serde(default)]
     pub volume: Option<Volume>,
+    /// Every group that the query makes has at least so many rows, or people: totals over it say nothing of one of them.
+    #[serde(default)]
+    pub group_size: Option<GroupSize>,
+    /// Every row shares its quasi-identifiers with at least `k - 1` others.
+    #[serde(default)]
+    pub k_anonymity: Option<KAnonymity>,
+    /// Every group of equal quasi-identifiers has at least `l` well-represented values of a sensitive column.
+    #[serde(default)]
+    pub l_diversity: Option<LDiversity>,
+    /// In every group of equal quasi-identifiers a sensitive column is spread as in the whole table, but for `t`.
+    #[serde(default)]
+    pub t_closeness: Option<TCloseness>,
+    /// Few rows are alone with their quasi-identifiers.
+    #[serde(default)]
+    pub uniqueness: Option<Uniqueness>,
     /// Queries that find what is wrong: they must give no row.
     #[serde(default)]
     pub sql: Vec<SqlCheck>,

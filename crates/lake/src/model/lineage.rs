@@ -1,9 +1,12 @@
 //! Which columns each column is made of, read from the planned query.
 
+use super::checks::GroupSize;
+use super::totals::{self, Count, Floor, Groups};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, Result};
 use datafusion::logical_expr::expr::InSubquery;
-use datafusion::logical_expr::{Expr, Join, LogicalPlan, Operator, Subquery};
+use datafusion::logical_expr::utils::grouping_set_to_exprlist;
+use datafusion::logical_expr::{Aggregate, Distinct, Expr, Filter, Join, LogicalPlan, Operator, Subquery};
 use kernel::name::TableName;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +38,15 @@ fn as_text<S: serde::Serializer>(name: &TableName, serializer: S) -> Result<S::O
 /// What one column is made of.
 pub type Sources = BTreeMap<ColumnRef, Via>;
 
+/// What a column says of one row of the column that it is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Carries {
+    /// Its value, or something computed over it.
+    Value,
+    /// Its part in a total over a group of rows, of which this is known.
+    Total(Floor),
+}
+
 /// Lineage of a query.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lineage {
@@ -46,6 +58,10 @@ pub struct Lineage {
     pub joins: BTreeSet<(ColumnRef, ColumnRef)>,
     /// Per output column, the columns whose values it holds, as they are or in another spelling: `lower(email)`.
     pub holds: BTreeMap<String, BTreeSet<ColumnRef>>,
+    /// Per output column, what it says of rows of other columns.
+    pub carries: BTreeMap<String, BTreeMap<ColumnRef, Carries>>,
+    /// Whether a group of the query is one that [`GroupSize`] can be asked of.
+    pub groups: bool,
 }
 
 /// Functions whose result stands for their argument: two of these are equal because the arguments are.
@@ -79,14 +95,19 @@ const SPELLINGS: [&str; 27] = [
     "sha512",
 ];
 
-/// How a value got from one column into another, with what only joins need to know.
+/// How a value got from one column into another, with what only joins and classes need to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Way {
+pub(super) enum Way {
     Copied,
     /// The value in another spelling.
     Spelled,
     Derived,
-    Aggregated,
+    /// One of the values of many rows: `max`, `first_value`, `array_agg`, and totals whose rows change from row to row.
+    Picked,
+    /// A total over a group.
+    Total,
+    /// It decides only which rows stand together, or in which order.
+    Placed,
 }
 
 impl From<Way> for Via {
@@ -94,22 +115,64 @@ impl From<Way> for Via {
         match way {
             Way::Copied => Via::Copied,
             Way::Spelled | Way::Derived => Via::Derived,
-            Way::Aggregated => Via::Aggregated,
+            Way::Picked | Way::Total | Way::Placed => Via::Aggregated,
         }
     }
 }
 
-/// What one column is made of, while a plan is walked.
-type Ways = BTreeMap<ColumnRef, Way>;
+/// How one source got into a column, and for a total the groups it was made over.
+#[derive(Debug, Clone)]
+struct Trace {
+    way: Way,
+    groups: BTreeSet<usize>,
+}
 
-/// Reads a plan. Analysed or not, but not optimised: the optimiser drops what it does not need.
-pub fn of_plan(plan: &LogicalPlan) -> Result<Lineage> {
+/// What one column is made of, while a plan is walked.
+#[derive(Debug, Clone, Default)]
+struct Ways {
+    from: BTreeMap<ColumnRef, Trace>,
+    /// The column counts the rows of a group.
+    count: Option<Count>,
+}
+
+impl Ways {
+    fn one(column: ColumnRef, way: Way) -> Self {
+        Self { from: BTreeMap::from([(column, Trace { way, groups: BTreeSet::new() })]), count: None }
+    }
+
+    /// The same, at least as far away as this.
+    fn at_least(mut self, least: Way) -> Self {
+        for trace in self.from.values_mut() {
+            trace.way = trace.way.max(least);
+        }
+        if least > Way::Copied {
+            self.count = None;
+        }
+        self
+    }
+}
+
+/// Reads a plan. Analysed or not, but not optimised: the optimiser drops what it does not need. `promised` is what the
+/// model's checks hold its groups to.
+pub fn of_plan(plan: &LogicalPlan, promised: Option<&GroupSize>) -> Result<Lineage> {
     let mut seen = Seen::default();
     let columns = walk(plan, &mut seen, &Scope::default())?;
-    let mut lineage = Lineage { rows: seen.rows, joins: seen.joins, ..Lineage::default() };
+    if let Some(promised) = promised {
+        seen.groups.promise(promised);
+    }
+    let mut lineage =
+        Lineage { rows: seen.rows, joins: seen.joins, groups: seen.groups.any_outermost(), ..Lineage::default() };
     for (field, ways) in plan.schema().fields().iter().zip(columns) {
         lineage.holds.entry(field.name().clone()).or_default().extend(held(&ways));
-        let sources = ways.into_iter().map(|(key, way)| (key, way.into())).collect();
+        let carries = lineage.carries.entry(field.name().clone()).or_default();
+        for (key, trace) in &ways.from {
+            match trace.way {
+                Way::Placed => {}
+                Way::Total => drop(carries.insert(key.clone(), Carries::Total(seen.groups.floor(&trace.groups)))),
+                _ => drop(carries.insert(key.clone(), Carries::Value)),
+            }
+        }
+        let sources = ways.from.into_iter().map(|(key, trace)| (key, trace.way.into())).collect();
         lineage.columns.push((field.name().clone(), sources));
     }
     Ok(lineage)
@@ -117,7 +180,7 @@ pub fn of_plan(plan: &LogicalPlan) -> Result<Lineage> {
 
 /// The columns whose values these are.
 fn held(ways: &Ways) -> impl Iterator<Item = ColumnRef> {
-    ways.iter().filter(|(_, way)| **way <= Way::Spelled).map(|(key, _)| key.clone())
+    ways.from.iter().filter(|(_, trace)| trace.way <= Way::Spelled).map(|(key, _)| key.clone())
 }
 
 /// What a walk finds beside the columns.
@@ -125,6 +188,7 @@ fn held(ways: &Ways) -> impl Iterator<Item = ColumnRef> {
 struct Seen {
     rows: BTreeSet<ColumnRef>,
     joins: BTreeSet<(ColumnRef, ColumnRef)>,
+    groups: Groups,
 }
 
 /// What a plan may name beside its inputs.
@@ -134,6 +198,8 @@ struct Scope {
     recursive: BTreeMap<String, Vec<Ways>>,
     /// The rows around a subquery, outermost first.
     outer: Vec<(DFSchema, Vec<Ways>)>,
+    /// Inside of a group, or of a subquery.
+    is_inner: bool,
 }
 
 impl Scope {
@@ -141,6 +207,7 @@ impl Scope {
     fn below(&self, schema: &DFSchema, columns: &[Ways]) -> Self {
         let mut inner = self.clone();
         inner.outer.push((schema.clone(), columns.to_vec()));
+        inner.is_inner = true;
         inner
     }
 }
@@ -149,28 +216,21 @@ impl Scope {
 fn walk(plan: &LogicalPlan, seen: &mut Seen, scope: &Scope) -> Result<Vec<Ways>> {
     match plan {
         LogicalPlan::TableScan(scan) => Ok(scan_columns(plan, &scan.table_name, scope)),
-        LogicalPlan::Projection(p) => through(&p.expr, &p.input, None, seen, scope),
+        LogicalPlan::Projection(p) => through(&p.expr, &p.input, seen, scope),
+        LogicalPlan::Distinct(Distinct::On(on)) => through(&on.select_expr, &on.input, seen, scope),
         LogicalPlan::Window(w) => {
             let mut columns = walk(&w.input, seen, scope)?;
-            columns.extend(through(&w.window_expr, &w.input, Some(Way::Aggregated), seen, scope)?);
+            for expr in &w.window_expr {
+                let added = windowed(expr, w.input.schema(), &columns, seen, scope)?;
+                columns.push(added);
+            }
             Ok(columns)
         }
-        LogicalPlan::Aggregate(a) => {
-            let mut columns = through(&a.group_expr, &a.input, None, seen, scope)?;
-            seen.rows.extend(columns.iter().flat_map(|sources| sources.keys().cloned()));
-            columns.extend(through(&a.aggr_expr, &a.input, Some(Way::Aggregated), seen, scope)?);
-            columns.resize(plan.schema().fields().len(), Ways::new());
-            Ok(columns)
-        }
-        LogicalPlan::Filter(f) => {
-            let columns = walk(&f.input, seen, scope)?;
-            equal(&f.predicate, f.input.schema(), &columns, seen, scope)?;
-            decide(std::slice::from_ref(&f.predicate), f.input.schema(), &columns, seen, scope)?;
-            Ok(columns)
-        }
+        LogicalPlan::Aggregate(a) => aggregated(a, seen, scope),
+        LogicalPlan::Filter(f) => filtered(f, seen, scope),
         LogicalPlan::Join(join) => joined(join, seen, scope),
         LogicalPlan::Union(union) => {
-            let mut columns: Vec<Ways> = vec![Ways::new(); plan.schema().fields().len()];
+            let mut columns: Vec<Ways> = vec![Ways::default(); plan.schema().fields().len()];
             for input in &union.inputs {
                 for (own, more) in columns.iter_mut().zip(walk(input, seen, scope)?) {
                     merge(own, more);
@@ -193,6 +253,64 @@ fn walk(plan: &LogicalPlan, seen: &mut Seen, scope: &Scope) -> Result<Vec<Ways>>
     }
 }
 
+fn aggregated(a: &Aggregate, seen: &mut Seen, scope: &Scope) -> Result<Vec<Ways>> {
+    let inner = Scope { is_inner: true, ..scope.clone() };
+    let input = walk(&a.input, seen, &inner)?;
+    let schema = a.input.schema();
+    let mut columns = Vec::new();
+    for key in grouping_set_to_exprlist(&a.group_expr)? {
+        columns.push(of_expr(key, schema, &input, seen, scope)?);
+    }
+    seen.rows.extend(columns.iter().flat_map(|ways: &Ways| ways.from.keys().cloned()));
+    if let [Expr::GroupingSet(_)] = a.group_expr[..] {
+        columns.push(Ways::default()); // tells the sets apart
+    }
+    let group = seen.groups.add(!scope.is_inner);
+    for expr in &a.aggr_expr {
+        let way = if totals::is_total(expr) { Way::Total } else { Way::Picked };
+        let mut ways = of_expr(expr, schema, &input, seen, scope)?.at_least(way);
+        if way == Way::Total {
+            // What was a total before is one over this group now.
+            ways.from.values_mut().for_each(|trace| trace.groups = BTreeSet::from([group]));
+        }
+        ways.count = totals::counts(expr, group);
+        columns.push(ways);
+    }
+    columns.resize(a.schema.fields().len(), Ways::default());
+    Ok(columns)
+}
+
+/// A window's argument comes out again; what it is parted and ordered by does not.
+fn windowed(expr: &Expr, schema: &DFSchema, columns: &[Ways], seen: &mut Seen, scope: &Scope) -> Result<Ways> {
+    let expr = expr.clone().unalias_nested().data;
+    let Expr::WindowFunction(window) = &expr else {
+        return Ok(of_expr(&expr, schema, columns, seen, scope)?.at_least(Way::Picked));
+    };
+    let params = &window.params;
+    let mut found = Ways::default();
+    for arg in &params.args {
+        merge(&mut found, of_expr(arg, schema, columns, seen, scope)?.at_least(Way::Picked));
+    }
+    let order = params.order_by.iter().map(|sort| &sort.expr);
+    for place in params.partition_by.iter().chain(order).chain(params.filter.as_deref()) {
+        merge(&mut found, of_expr(place, schema, columns, seen, scope)?.at_least(Way::Placed));
+    }
+    Ok(found)
+}
+
+fn filtered(f: &Filter, seen: &mut Seen, scope: &Scope) -> Result<Vec<Ways>> {
+    let columns = walk(&f.input, seen, scope)?;
+    let schema = f.input.schema();
+    equal(&f.predicate, schema, &columns, seen, scope)?;
+    decide(std::slice::from_ref(&f.predicate), schema, &columns, seen, scope)?;
+    for (column, least) in totals::least(&f.predicate) {
+        if let Some(count) = at(column, schema, &columns).and_then(|ways| ways.count) {
+            seen.groups.raise(count, least);
+        }
+    }
+    Ok(columns)
+}
+
 fn joined(join: &Join, seen: &mut Seen, scope: &Scope) -> Result<Vec<Ways>> {
     let (left, right) = (walk(&join.left, seen, scope)?, walk(&join.right, seen, scope)?);
     if let Some(filter) = &join.filter {
@@ -209,7 +327,7 @@ fn joined(join: &Join, seen: &mut Seen, scope: &Scope) -> Result<Vec<Ways>> {
     let is_right_only =
         format!("{}", join.join_type).starts_with("Right") && width == right.len() && width != left.len() + right.len();
     let mut columns = if is_right_only { right } else { left.into_iter().chain(right).collect() };
-    columns.resize(width, Ways::new());
+    columns.resize(width, Ways::default());
     if let Some(filter) = &join.filter {
         decide(std::slice::from_ref(filter), &join.schema, &columns, seen, scope)?;
     }
@@ -220,7 +338,7 @@ fn joined(join: &Join, seen: &mut Seen, scope: &Scope) -> Result<Vec<Ways>> {
 fn passed_on(plan: &LogicalPlan, seen: &mut Seen, scope: &Scope) -> Result<Vec<Ways>> {
     let width = plan.schema().fields().len();
     let inputs = plan.inputs();
-    let [input] = inputs[..] else { return Ok(vec![Ways::new(); width]) };
+    let [input] = inputs[..] else { return Ok(vec![Ways::default(); width]) };
     let columns = walk(input, seen, scope)?;
     if columns.len() == width {
         return Ok(columns);
@@ -229,8 +347,7 @@ fn passed_on(plan: &LogicalPlan, seen: &mut Seen, scope: &Scope) -> Result<Vec<W
     let names: Vec<&String> = input.schema().fields().iter().map(|f| f.name()).collect();
     let found = plan.schema().fields().iter().map(|field| {
         let at = names.iter().position(|name| field.name() == *name || field.name().starts_with(&format!("{name}.")));
-        let derived = |sources: &Ways| sources.keys().map(|key| (key.clone(), Way::Derived)).collect();
-        at.and_then(|at| columns.get(at)).map(derived).unwrap_or_default()
+        at.and_then(|at| columns.get(at)).map(|ways| ways.clone().at_least(Way::Derived)).unwrap_or_default()
     });
     Ok(found.collect())
 }
@@ -241,47 +358,32 @@ fn scan_columns(plan: &LogicalPlan, table: &datafusion::common::TableReference, 
     }
     let (name, _) = crate::sql::unpin_name(table.table());
     let Ok(name) = TableName::new(table.schema().unwrap_or("silver"), name) else {
-        return vec![Ways::new(); plan.schema().fields().len()];
+        return vec![Ways::default(); plan.schema().fields().len()];
     };
     let column = |field: &str| ColumnRef { table: name.clone(), column: field.to_owned() };
-    plan.schema().fields().iter().map(|field| Ways::from([(column(field.name()), Way::Copied)])).collect()
+    plan.schema().fields().iter().map(|field| Ways::one(column(field.name()), Way::Copied)).collect()
 }
 
 /// The sources of expressions over an input.
-fn through(
-    exprs: &[Expr],
-    input: &LogicalPlan,
-    at_least: Option<Way>,
-    seen: &mut Seen,
-    scope: &Scope,
-) -> Result<Vec<Ways>> {
+fn through(exprs: &[Expr], input: &LogicalPlan, seen: &mut Seen, scope: &Scope) -> Result<Vec<Ways>> {
     let columns = walk(input, seen, scope)?;
-    exprs.iter().map(|expr| of_expr(expr, input.schema(), &columns, at_least, seen, scope)).collect()
+    exprs.iter().map(|expr| of_expr(expr, input.schema(), &columns, seen, scope)).collect()
 }
 
-fn of_expr(
-    expr: &Expr,
-    schema: &DFSchema,
-    columns: &[Ways],
-    at_least: Option<Way>,
-    seen: &mut Seen,
-    scope: &Scope,
-) -> Result<Ways> {
-    let least = at_least.unwrap_or(Way::Copied);
+fn of_expr(expr: &Expr, schema: &DFSchema, columns: &[Ways], seen: &mut Seen, scope: &Scope) -> Result<Ways> {
     let is_column = matches!(expr.clone().unalias_nested().data, Expr::Column(_));
-    let mut found = Ways::new();
     // What is spelled is found below as derived too; the nearer way stays.
-    for (key, way) in spelled(expr, schema, columns, scope) {
-        let way = if is_column { way } else { way.max(Way::Spelled) };
-        found.insert(key, way.max(least));
+    let mut found = spelled(expr, schema, columns, scope);
+    if !is_column {
+        found = found.at_least(Way::Spelled);
     }
     expr.apply(|part| {
         match part {
-            Expr::Column(column) => add(&mut found, column, schema, columns, least.max(Way::Derived)),
-            Expr::OuterReferenceColumn(_, column) => add_outer(&mut found, column, scope, least.max(Way::Derived)),
+            Expr::Column(column) => add(&mut found, column, schema, columns, Way::Derived),
+            Expr::OuterReferenceColumn(_, column) => add_outer(&mut found, column, scope, Way::Derived),
             Expr::ScalarSubquery(query) => {
                 for ways in below(query, schema, columns, seen, scope)? {
-                    merge(&mut found, ways.into_iter().map(|(key, way)| (key, way.max(Way::Derived))).collect());
+                    merge(&mut found, ways.at_least(Way::Derived));
                 }
             }
             Expr::InSubquery(query) => is_in(query, schema, columns, seen, scope)?,
@@ -290,7 +392,13 @@ fn of_expr(
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
+    found.count = totals::column(expr).and_then(|column| at(column, schema, columns)?.count);
     Ok(found)
+}
+
+/// What the column of this name is made of.
+fn at<'a>(column: &Column, schema: &DFSchema, columns: &'a [Ways]) -> Option<&'a Ways> {
+    schema.maybe_index_of_column(column).and_then(|at| columns.get(at))
 }
 
 /// The columns of a subquery that stands beside these columns.
@@ -304,13 +412,13 @@ fn is_in(query: &InSubquery, schema: &DFSchema, columns: &[Ways], seen: &mut See
     if let Some(first) = inner.first() {
         pair(&values(&query.expr, schema, columns, scope), &held(first).collect::<Vec<_>>(), seen);
     }
-    seen.rows.extend(inner.into_iter().flat_map(BTreeMap::into_keys));
+    seen.rows.extend(inner.into_iter().flat_map(|ways| ways.from.into_keys()));
     Ok(())
 }
 
 fn add(found: &mut Ways, column: &Column, schema: &DFSchema, columns: &[Ways], least: Way) {
-    let Some(ways) = schema.maybe_index_of_column(column).and_then(|at| columns.get(at)) else { return };
-    merge(found, ways.iter().map(|(key, inner)| (key.clone(), (*inner).max(least))).collect());
+    let Some(ways) = at(column, schema, columns) else { return };
+    merge(found, ways.clone().at_least(least));
 }
 
 /// A column of the rows around a subquery; the nearest that has it.
@@ -323,7 +431,7 @@ fn add_outer(found: &mut Ways, column: &Column, scope: &Scope, least: Way) {
 
 /// What an expression is a spelling of, at any depth: `lower(trim(a.email))`, `coalesce(a.email, '')`.
 fn spelled(expr: &Expr, schema: &DFSchema, columns: &[Ways], scope: &Scope) -> Ways {
-    let mut found = Ways::new();
+    let mut found = Ways::default();
     let mut each =
         |exprs: &[&Expr]| exprs.iter().for_each(|inner| merge(&mut found, spelled(inner, schema, columns, scope)));
     match expr {
@@ -374,98 +482,24 @@ fn equal(condition: &Expr, schema: &DFSchema, columns: &[Ways], seen: &mut Seen,
 
 fn decide(exprs: &[Expr], schema: &DFSchema, columns: &[Ways], seen: &mut Seen, scope: &Scope) -> Result<()> {
     for expr in exprs {
-        let sources = of_expr(expr, schema, columns, None, seen, scope)?;
-        seen.rows.extend(sources.into_keys());
+        let sources = of_expr(expr, schema, columns, seen, scope)?;
+        seen.rows.extend(sources.from.into_keys());
     }
     Ok(())
 }
 
-/// Keeps the nearest way of each source.
+/// Keeps the nearest way of each source. What two columns became counts nothing.
 fn merge(into: &mut Ways, more: Ways) {
-    for (key, via) in more {
-        into.entry(key).and_modify(|own| *own = (*own).min(via)).or_insert(via);
+    into.count = None;
+    for (key, trace) in more.from {
+        match into.from.get_mut(&key) {
+            None => drop(into.from.insert(key, trace)),
+            Some(own) if trace.way < own.way => *own = trace,
+            Some(own) if trace.way == own.way => own.groups.extend(trace.groups),
+            Some(_) => {}
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use arrow::datatypes::{DataType, Field, Schema};
-    use datafusion::datasource::empty::EmptyTable;
-    use datafusion::prelude::{SessionConfig, SessionContext};
-    use std::sync::Arc;
-
-    async fn lineage(sql: &str) -> Lineage {
-        let config = SessionConfig::new().with_default_catalog_and_schema("lake", "silver");
-        let context = SessionContext::new_with_config(config);
-        let fields = |names: [&str; 2]| names.map(|name| Field::new(name, DataType::Utf8, true)).to_vec();
-        for (name, columns) in [("a", ["cpf", "n"]), ("b", ["k", "o"])] {
-            let table = EmptyTable::new(Arc::new(Schema::new(fields(columns))));
-            context.register_table(name, Arc::new(table)).expect("a table");
-        }
-        let plan = context.state().create_logical_plan(sql).await.expect(sql);
-        of_plan(&plan).expect("a lineage")
-    }
-
-    fn is_held_against(lineage: &Lineage, one: &str, other: &str) -> bool {
-        let is =
-            |column: &ColumnRef, name: &str| format!("{}.{}", column.table, column.column) == format!("silver.{name}");
-        lineage.joins.iter().any(|(a, b)| (is(a, one) && is(b, other)) || (is(a, other) && is(b, one)))
-    }
-
-    #[tokio::test]
-    async fn a_join_is_seen_through_every_spelling() {
-        for condition in [
-            "a.cpf = b.k",
-            "lower(a.cpf) = lower(b.k)",
-            "coalesce(a.cpf, '') = coalesce(b.k, '')",
-            "trim(a.cpf) = b.k",
-            "a.cpf is not distinct from b.k",
-            "cast(a.cpf as bigint) = cast(b.k as bigint)",
-            "a.cpf || '' = replace(b.k, '.', '')",
-            "a.n = 'x' or (a.n = b.o and upper(a.cpf) = b.k)",
-            "case when a.n = 'x' then a.cpf else '' end = b.k",
-            "a.cpf in (b.k, 'x')",
-        ] {
-            let joined = lineage(&format!("select a.n from a join b on {condition}")).await;
-            assert!(is_held_against(&joined, "a.cpf", "b.k"), "on {condition}: {joined:?}");
-            let filtered = lineage(&format!("select a.n from a, b where {condition}")).await;
-            assert!(is_held_against(&filtered, "a.cpf", "b.k"), "where {condition}: {filtered:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_join_is_seen_through_subqueries() {
-        for sql in [
-            "select n from a where cpf in (select k from b)",
-            "select n from a where lower(cpf) not in (select trim(k) from b)",
-            "select n from a where exists (select 1 from b where b.k = a.cpf)",
-            "select n from a where not exists (select 1 from b where trim(b.k) = lower(a.cpf))",
-            "select n, (select max(o) from b where b.k = a.cpf) from a",
-            "with x as (select lower(cpf) as c from a), y as (select * from b) select c from x join y on x.c = y.k",
-            "select cpf from a intersect select k from b",
-        ] {
-            let found = lineage(sql).await;
-            assert!(is_held_against(&found, "a.cpf", "b.k"), "{sql}: {found:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn what_only_measures_a_value_holds_it_against_nothing() {
-        for condition in ["length(a.cpf) = length(b.k)", "a.cpf < b.k", "a.n = b.o"] {
-            let found = lineage(&format!("select a.n from a join b on {condition}")).await;
-            assert!(!is_held_against(&found, "a.cpf", "b.k"), "{condition}: {found:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_spelling_is_derived_and_holds_its_column() {
-        let found =
-            lineage("select lower(cpf) as c, cpf, count(*) as n, length(n) as l from a group by cpf, a.n").await;
-        let cpf = ColumnRef { table: TableName::parse("silver.a").expect("a name"), column: "cpf".into() };
-        assert_eq!(found.columns[0].1, Sources::from([(cpf.clone(), Via::Derived)]));
-        assert_eq!(found.columns[1].1, Sources::from([(cpf.clone(), Via::Copied)]));
-        assert_eq!(found.holds["c"], BTreeSet::from([cpf]));
-        assert!(found.holds["l"].is_empty() && found.holds["n"].is_empty());
-    }
-}
+mod tests;

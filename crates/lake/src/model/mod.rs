@@ -10,11 +10,14 @@ mod run;
 mod scd2;
 mod shape;
 mod stage;
+mod totals;
 mod unit;
 mod ways;
 
+pub use checks::{Distance, Diversity, GroupSize, KAnonymity, LDiversity, TCloseness, Uniqueness};
 pub use compile::{Model, ModelFile, compile};
-pub use header::{Checks, Grain, Header, Write};
-pub use lineage::{ColumnRef, Lineage, Sources, Via};
+pub use header::{Checks, Exposes, Grain, Header, Write};
+pub use lineage::{Carries, ColumnRef, Lineage, Sources, Via};
 pub use run::{ModelReport, ModelRun, exposure, run, why_run};
+pub use totals::Floor;
 pub use unit::{UnitTest, UnitVerdict, run_unit_test};

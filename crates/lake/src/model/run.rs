@@ -287,7 +287,7 @@ impl Workspace {
 }
 
 /// The two numbers of a result's first row; nothing counts as none.
-async fn two_numbers(frame: DataFrame) -> Result<[u64; 2]> {
+pub(super) async fn two_numbers(frame: DataFrame) -> Result<[u64; 2]> {
     let batches = frame.collect().await.map_err(failed)?;
     let mut found = [0; 2];
     if let Some(batch) = batches.iter().find(|batch| batch.num_rows() > 0) {

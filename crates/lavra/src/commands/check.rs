@@ -4,7 +4,9 @@ use crate::show::{self, Format};
 use crate::wiring;
 use serde_json::json;
 
-/// Reads every file of the project and plans every query. Opens no socket and no data file.
+/// Reads every file of the project and plans every query. Opens no socket and no data file. Ends with exit code 3 when
+/// nothing is wrong but what a privacy law refuses: personal data in a gold table without a reason, or a project that
+/// can't forget anybody in time.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  lavra check\n  lavra check --format json")]
 pub struct Check {}

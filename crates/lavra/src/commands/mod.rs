@@ -8,6 +8,7 @@ pub mod history;
 pub mod init;
 pub mod lineage;
 pub mod plan;
+pub mod privacy;
 pub mod quarantine;
 pub mod query;
 pub mod run;

@@ -36,6 +36,8 @@ struct ExposureChange {
     column: String,
     now: Vec<String>,
     then: Vec<String>,
+    /// Why the model says that the column may be seen.
+    reason: Option<String>,
 }
 
 pub async fn run(context: &Context, _: Plan) -> Outcome {
@@ -147,18 +149,26 @@ async fn table_plan(wiring: &Wiring, name: &TableName, schema: &arrow::datatypes
         rows_to_read: None,
         columns_added: added,
         columns_gone: gone,
-        exposure: exposure_changes(&now, &then),
+        exposure: exposure_changes(&now, &then, |column| {
+            let model = wiring.project.models.iter().find(|model| model.name == *name)?;
+            model.header.exposes.reason(column).map(str::to_owned)
+        }),
     })
 }
 
-fn exposure_changes(now: &Exposure, then: &Exposure) -> Vec<ExposureChange> {
+fn exposure_changes(now: &Exposure, then: &Exposure, reason: impl Fn(&str) -> Option<String>) -> Vec<ExposureChange> {
     let mut columns: BTreeMap<&String, ()> = now.keys().map(|c| (c, ())).collect();
     columns.extend(then.keys().map(|c| (c, ())));
     let of = |side: &Exposure, column: &String| side.get(column).cloned().unwrap_or_default();
     columns
         .into_keys()
-        .map(|column| ExposureChange { column: column.clone(), now: of(now, column), then: of(then, column) })
-        .filter(|change| change.now != change.then)
+        .filter(|column| of(now, column) != of(then, column))
+        .map(|column| ExposureChange {
+            column: column.clone(),
+            now: of(now, column),
+            then: of(then, column),
+            reason: reason(column),
+        })
         .collect()
 }
 
@@ -219,7 +229,8 @@ fn print(context: &Context, plans: &[TablePlan]) -> Result<()> {
         for change in &plan.exposure {
             let shown =
                 |list: &[String]| if list.is_empty() { "nothing about people".to_owned() } else { list.join(" and ") };
-            println!("{}.{}: {} → {}", plan.table, change.column, shown(&change.now), shown(&change.then));
+            let why = change.reason.as_ref().map_or(String::new(), |reason| format!(" (stated: {reason})"));
+            println!("{}.{}: {} → {}{why}", plan.table, change.column, shown(&change.now), shown(&change.then));
         }
     }
     Ok(())

@@ -2,8 +2,10 @@
 
 use super::config::{self, Config, SourceConfig};
 use super::contracts::{self, ContractFile};
+use super::exposure::{self, Carrying};
 use super::joins;
 use super::read::Files;
+use super::retention;
 use super::secrets::Secrets;
 use arrow::datatypes::SchemaRef;
 use kernel::contract::RowRule;
@@ -30,18 +32,31 @@ pub struct Source {
     pub schema: SchemaRef,
 }
 
+impl Source {
+    /// The file name of its contract.
+    pub fn contract_name(&self) -> &str {
+        self.config.contract.as_deref().unwrap_or(&self.name)
+    }
+}
+
 /// A project without faults.
 pub struct Compiled {
     pub files: Files,
     pub config: Config,
+    /// By their file names.
+    pub contracts: BTreeMap<String, ContractFile>,
     pub sources: Vec<Source>,
     /// In the order they run.
     pub models: Vec<Model>,
     pub tests: Vec<(String, UnitTest)>,
     pub dag: Dag,
-    /// What each table says about people.
+    /// What each table carries of people, by column.
+    pub carrying: Carrying,
+    /// The same as its commits keep it.
     pub exposures: BTreeMap<String, lake::Exposure>,
     pub warnings: Vec<Diagnostic>,
+    /// What a privacy law forbids of it. Nothing may run while there is any.
+    pub refused: Vec<Diagnostic>,
 }
 
 /// Checks a project. `env` answers for environment variables; `engine` plans SQL over schemas alone, and `masks` are built
@@ -67,6 +82,13 @@ pub async fn compile(
     let (models, faults) = lake::compile(engine, &base, &check.broken, &model_files, &env).await;
     check.found.extend(faults);
     check.found.extend(joins::check(&models, &sources, masks));
+    let group_floor = config.as_ref().map_or(config::GROUP_FLOOR, |config| config.value.privacy.floor());
+    let carrying = exposure::of_project(&sources, &models, group_floor);
+    check.found.extend(exposure::check(&models, &carrying, group_floor, &env));
+    if let Some(config) = &config {
+        let verdicts = retention::verdicts(config.value.upkeep(), &sources, &models, &contracts, &carrying);
+        check.found.extend(retention::check(config, &contracts, &verdicts));
+    }
     let tests = check.tests(&model_files, &models, &base);
     let dag = check.dag(&sources, &models);
     let mut found = check.found;
@@ -77,10 +99,25 @@ pub async fn compile(
     let (warnings, mut errors): (Vec<_>, Vec<_>) = found.into_iter().partition(|d| d.severity == Severity::Warning);
     errors.sort_by(|a, b| (&a.file, a.span).cmp(&(&b.file, b.span)));
     errors.dedup();
-    match (errors.is_empty(), config, dag) {
+    let is_sound = errors.iter().all(|fault| fault.severity == Severity::Refused);
+    match (is_sound, config, dag) {
         (true, Some(config), Some(dag)) => {
-            let exposures = super::exposure::of_project(&sources, &models);
-            Ok(Compiled { config: config.value, sources, models, tests, dag, exposures, warnings, files })
+            let exposures = exposure::told(&carrying);
+            let config = config.value;
+            let refused = errors;
+            Ok(Compiled {
+                config,
+                contracts,
+                sources,
+                models,
+                tests,
+                dag,
+                carrying,
+                exposures,
+                warnings,
+                refused,
+                files,
+            })
         }
         _ => Err((files, errors)),
     }
@@ -106,6 +143,7 @@ impl Check<'_> {
         let read = draft::read::<Config>("lavra.yaml", &text, &|name| (self.env)(name));
         let config = self.keep(read)?;
         self.found.extend(config::unreachable(&config));
+        self.found.extend(config::privacy_faults(&config));
         self.default_masks(&config);
         Some(config)
     }

@@ -2,6 +2,7 @@
 
 use kernel::diagnostic::Diagnostic;
 use kernel::draft::{Draft, Node};
+use kernel::span;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -19,6 +20,130 @@ pub struct Config {
     /// The mask of a class of personal data for columns whose contract names none: `personal.email: redact`.
     #[serde(default)]
     pub masks: BTreeMap<String, String>,
+    /// Who answers for personal data, and what is promised about it.
+    #[serde(default)]
+    pub privacy: Privacy,
+    /// How long old versions, removed files and quarantined rows stay.
+    #[serde(default)]
+    pub maintenance: Maintenance,
+}
+
+/// Who answers for personal data, and what is promised about it.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Privacy {
+    /// Who decides why and how personal data is processed (controlador), with an address.
+    #[serde(default)]
+    pub controller: Option<String>,
+    /// Who processes it for the controller (operador).
+    #[serde(default)]
+    pub operator: Option<String>,
+    /// The data protection officer (encarregado), with how to reach them.
+    #[serde(default)]
+    pub dpo: Option<String>,
+    /// Within which time everything of a person who asks for it is gone. Default: `15 days` (LGPD art. 19, II)
+    #[serde(default)]
+    pub erasure_deadline: Option<String>,
+    /// A total over fewer people or rows than this says something of one of them. Default: 5
+    #[serde(default)]
+    pub group_floor: Option<u64>,
+    /// Security measures beside those that Lavra takes itself, each a sentence for the record of processing.
+    #[serde(default)]
+    pub measures: Vec<String>,
+}
+
+/// How long things stay that nobody sees any more.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Maintenance {
+    /// How long a table's old versions can be asked for. Default: `7 days`
+    #[serde(default)]
+    pub versions_kept: Option<String>,
+    /// How long a file stays after the last version that names it was replaced. Default: `7 days`
+    #[serde(default)]
+    pub vacuum_after: Option<String>,
+    /// How often files that may go are removed. Default: `1 day`
+    #[serde(default)]
+    pub vacuum_every: Option<String>,
+    /// How long rows stay in quarantine. Default: `7 days`
+    #[serde(default)]
+    pub quarantine_kept: Option<String>,
+}
+
+/// The least group of a project that names none.
+pub const GROUP_FLOOR: u64 = 5;
+
+impl Privacy {
+    pub fn floor(&self) -> u64 {
+        self.group_floor.unwrap_or(GROUP_FLOOR)
+    }
+}
+
+/// How long things stay, in whole days, with the defaults put in. These comply: 7 + 7 + 1 days are the 15 of the deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Upkeep {
+    pub versions_kept_days: u32,
+    pub vacuum_after_days: u32,
+    pub vacuum_every_days: u32,
+    pub quarantine_kept_days: u32,
+    pub erasure_deadline_days: u32,
+}
+
+impl Config {
+    pub fn upkeep(&self) -> Upkeep {
+        let kept = &self.maintenance;
+        let or = |text: &Option<String>, default| text.as_deref().and_then(days).unwrap_or(default);
+        Upkeep {
+            versions_kept_days: or(&kept.versions_kept, 7),
+            vacuum_after_days: or(&kept.vacuum_after, 7),
+            vacuum_every_days: or(&kept.vacuum_every, 1),
+            quarantine_kept_days: or(&kept.quarantine_kept, 7),
+            erasure_deadline_days: or(&self.privacy.erasure_deadline, 15),
+        }
+    }
+
+    /// The spans of time, with their places.
+    fn spans(&self) -> [(&'static str, Option<&str>); 5] {
+        let kept = &self.maintenance;
+        [
+            ("maintenance.versions_kept", kept.versions_kept.as_deref()),
+            ("maintenance.vacuum_after", kept.vacuum_after.as_deref()),
+            ("maintenance.vacuum_every", kept.vacuum_every.as_deref()),
+            ("maintenance.quarantine_kept", kept.quarantine_kept.as_deref()),
+            ("privacy.erasure_deadline", self.privacy.erasure_deadline.as_deref()),
+        ]
+    }
+}
+
+/// Whole days of `36 hours`: two, for what is kept into a day is there on it.
+fn days(text: &str) -> Option<u32> {
+    const DAY: i64 = 86_400_000_000;
+    let micros = span::micros(text).filter(|micros| *micros >= 0)?;
+    u32::try_from(micros / DAY + i64::from(micros % DAY > 0)).ok()
+}
+
+/// What of `privacy` and `maintenance` can't be meant.
+pub fn privacy_faults(draft: &Draft<Config>) -> Vec<Diagnostic> {
+    let unread = draft.value.spans().into_iter().filter(|(_, text)| text.is_some_and(|text| days(text).is_none()));
+    let mut faults: Vec<Diagnostic> =
+        unread.map(|(path, _)| draft.fault(path, "this is not a span of time").help(Some(span::HOW))).collect();
+    let kept = draft.value.upkeep();
+    if faults.is_empty() && kept.vacuum_after_days < kept.versions_kept_days {
+        let (files, versions) = (kept.vacuum_after_days, kept.versions_kept_days);
+        let path = match draft.value.maintenance.vacuum_after {
+            Some(_) => "maintenance.vacuum_after",
+            None => "maintenance.versions_kept",
+        };
+        let message = format!(
+            "versions are kept for {versions} days, but their files for {files}: the older ones could not be read"
+        );
+        faults.push(draft.fault(path, message).help(Some("let `vacuum_after` be no shorter than `versions_kept`")));
+    }
+    if draft.value.privacy.group_floor.is_some_and(|floor| floor < 2) {
+        let fault = draft.fault("privacy.group_floor", "a group of one is a person");
+        faults.push(fault.help(Some("write 2 or more; 5 and 10 are usual")));
+    }
+    faults
 }
 
 /// Where things are in one environment.
@@ -120,6 +245,30 @@ pub const OWN_KEYS: [&str; 6] = ["connector", "contract", "entity", "table", "sc
 mod tests {
     use super::*;
     use kernel::draft;
+
+    fn config(text: &str) -> Draft<Config> {
+        draft::read::<Config>("lavra.yaml", &format!("project: x\n{text}\n"), &|_| None).expect("a config")
+    }
+
+    #[test]
+    fn what_is_not_said_complies() {
+        let kept = config("").value.upkeep();
+        let last =
+            kept.quarantine_kept_days + kept.vacuum_after_days.max(kept.versions_kept_days) + kept.vacuum_every_days;
+        assert_eq!((last, kept.erasure_deadline_days, config("").value.privacy.floor()), (15, 15, 5));
+        let kept = config("maintenance: { vacuum_after: 2 weeks, vacuum_every: 36 hours }").value.upkeep();
+        assert_eq!((kept.vacuum_after_days, kept.vacuum_every_days), (14, 2), "a day that is begun counts");
+    }
+
+    #[test]
+    fn spans_that_can_not_be_meant_are_told() {
+        let told = |text: &str| privacy_faults(&config(text)).iter().map(|f| f.message.clone()).collect::<String>();
+        assert!(told("maintenance: { vacuum_after: soon }").contains("not a span of time"));
+        assert!(told("privacy: { erasure_deadline: -3 days }").contains("not a span of time"));
+        assert!(told("maintenance: { versions_kept: 10 days }").contains("could not be read"));
+        assert!(told("privacy: { group_floor: 1 }").contains("a person"));
+        assert_eq!(told("maintenance: { versions_kept: 10 days, vacuum_after: 10 days }"), "");
+    }
 
     #[test]
     fn a_place_that_can_not_be_reached_is_told_at_check_time() {

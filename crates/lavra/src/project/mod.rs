@@ -7,13 +7,17 @@ mod exposure;
 mod forms;
 mod joins;
 mod read;
+mod retention;
 mod secrets;
+mod select_list;
 mod sources;
 mod unit_tests;
 
 pub use compile::{Compiled, Source, compile, row_rules};
-pub use config::{Config, Environment, SourceConfig};
+pub use config::{Config, Environment, SourceConfig, Upkeep};
+pub use exposure::{Carried, Nearness, nearest};
 pub use read::{Files, find_folder};
+pub use retention::{Reason, Verdict, verdicts};
 
 /// The folder for what a project keeps beside its lake: keys, lock, ledger.
 pub const STATE: &str = ".lavra";

@@ -10,8 +10,8 @@ pub use rows::{Printer, Write, csv, json, ndjson, print_batches, print_records};
 pub use summary::summary;
 
 use crate::project::{Compiled, Files};
-use kernel::diagnostic::Diagnostic;
-use kernel::error::{Error, advice};
+use kernel::diagnostic::{Diagnostic, Severity};
+use kernel::error::{Error, Kind, advice};
 use serde_json::json as document;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -63,18 +63,20 @@ pub fn warnings(format: Format, project: &Compiled) {
     }
 }
 
-/// Prints the faults of a project; gives the exit code.
+/// Prints the faults of a project; gives the exit code: that of what is refused when nothing else is wrong.
 pub fn faults(format: Format, files: &Files, faults: &[Diagnostic]) -> u8 {
+    let is_refused = faults.iter().all(|fault| fault.severity == Severity::Refused);
+    let advice = advice(if is_refused { Kind::Refused } else { Kind::Project });
     if format == Format::Json {
-        println!("{}", document!({ "kind": "project", "faults": faults }));
-        return 2;
+        println!("{}", document!({ "kind": advice.page, "faults": faults }));
+        return advice.exit;
     }
     for fault in faults {
         eprintln!("{}", files.render(fault));
     }
     let count = faults.len();
     eprintln!("{count} fault{}. Nothing was run.", if count == 1 { "" } else { "s" });
-    2
+    advice.exit
 }
 
 /// `512MiB`, `4GiB`, `1000000`

@@ -63,6 +63,7 @@ pub fn document(command: &str) -> Option<Document> {
                 ("error", "why the query did not run, or null"),
             ],
         ),
+        "privacy" => ("One object.", PRIVACY),
         "connectors" => (
             "An array with an object for each connector; one object for a named one.",
             &[
@@ -83,7 +84,10 @@ const PLAN: &[(&str, &str)] = &[
     ("why", "a sentence"),
     ("files_to_read, bytes_to_read, rows_to_read", "what a run would read; null where that is not known"),
     ("columns_added, columns_gone", "names"),
-    ("exposure", "columns that will say more or less about people: `column`, `now`, `then`"),
+    (
+        "exposure",
+        "columns that will say more or less about people: `column`, `now`, `then`, and the `reason` that its model states, or null",
+    ),
 ];
 
 const RUN: &[(&str, &str)] = &[
@@ -104,6 +108,21 @@ const RUN: &[(&str, &str)] = &[
     ("report.quarantined_because", "quarantined rows by `column: rule`"),
     ("report.bytes_written, files_removed, checks_passed", "numbers"),
     ("report.inputs", "of a model: the versions of the tables that it read"),
+];
+
+const PRIVACY: &[(&str, &str)] = &[
+    ("project, environment, made_at, lavra", "what the report is of, and when it was made"),
+    ("controller, operator, dpo, measures", "as `privacy` of lavra.yaml states them, or null"),
+    ("lake, keys, upkeep, group_floor", "where things are, and the settings with their defaults put in"),
+    ("activities", "an object for each contract with personal data: its facts, or null, and its `columns`"),
+    ("flows", "tables made from others that carry personal data: `columns` with `carries`, `nearness` and `reason`"),
+    (
+        "retention",
+        "an object for each table: `last_byte_days`, `deadline_days`, `retention_days`, `oldest_days`, `complies`, …",
+    ),
+    ("missing", "facts that nobody stated: `what`, `file`, `key`"),
+    ("refused", "what `lavra check` refuses, as its faults"),
+    ("complies", "whether all tables keep to their deadlines; else the exit code is 3"),
 ];
 
 const SCAN: &[(&str, &str)] = &[

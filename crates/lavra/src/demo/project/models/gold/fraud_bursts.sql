@@ -1,6 +1,7 @@
 -- write: overwrite
 -- description: People whose card was tried eight times or more within ten minutes; the busiest ten minutes of each such day.
 -- tags: [fraud]
+-- exposes: [person: "fraud analysts ask the card team to call whoever it is; only that team has the key"]
 -- checks: { not_null: [person, started_at], unique: [person, day] }
 
 with card as (
