@@ -127,7 +127,6 @@ fn padded(text: &[u8]) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aes_siv::KeyInit as _;
     use aes_siv::siv::Aes256Siv;
 
     fn sealed(siv: &Siv, values: &[&[u8]]) -> Vec<Vec<u8>> {
