@@ -14,6 +14,7 @@ use kernel::mask::MaskFactory;
 use kernel::{Classification, Entity, Property, TableName};
 use lake::{Model, ModelFile, SqlEngine, SqlRowRule, UnitTest, row_condition};
 use orchestrate::{Dag, Node, NodeKind};
+use privacy::detect::OwnKind;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -41,6 +42,8 @@ pub struct Compiled {
     pub dag: Dag,
     /// What each table says about people.
     pub exposures: BTreeMap<String, lake::Exposure>,
+    /// Kinds of personal data of the project's own.
+    pub own_kinds: Arc<[OwnKind]>,
     pub warnings: Vec<Diagnostic>,
 }
 
@@ -58,7 +61,9 @@ pub async fn compile(
     let mut check =
         Check { files: &files, env: &env, masks, screen, found: files.faults.clone(), broken: BTreeSet::new() };
     let config = check.config();
-    let mut contracts = check.contracts(config.as_ref());
+    let (own_kinds, faults) = super::own_kinds(&files, &env, masks);
+    check.found.extend(faults);
+    let mut contracts = check.contracts(config.as_ref(), &own_kinds);
     check.gates(&mut contracts);
     check.set_rules(&contracts, engine).await;
     let sources = check.sources(&contracts);
@@ -80,7 +85,8 @@ pub async fn compile(
     match (errors.is_empty(), config, dag) {
         (true, Some(config), Some(dag)) => {
             let exposures = super::exposure::of_project(&sources, &models);
-            Ok(Compiled { config: config.value, sources, models, tests, dag, exposures, warnings, files })
+            let (config, own_kinds) = (config.value, own_kinds.into());
+            Ok(Compiled { config, sources, models, tests, dag, exposures, own_kinds, warnings, files })
         }
         _ => Err((files, errors)),
     }
@@ -124,9 +130,12 @@ impl Check<'_> {
         }
     }
 
-    fn contracts(&mut self, config: Option<&Draft<Config>>) -> BTreeMap<String, ContractFile> {
-        let (defaults, faults) = config.map(contracts::default_masks).unwrap_or_default();
+    fn contracts(&mut self, config: Option<&Draft<Config>>, own: &[OwnKind]) -> BTreeMap<String, ContractFile> {
+        let (mut defaults, faults) = config.map(contracts::default_masks).unwrap_or_default();
         self.found.extend(faults);
+        for kind in own {
+            defaults.entry(kind.classification.to_string()).or_insert_with(|| kind.mask.clone());
+        }
         let mut all = BTreeMap::new();
         for (name, file, text) in self.files.below("contracts") {
             let read = contracts::read(file, text, &defaults, &|name| (self.env)(name));

@@ -6,6 +6,7 @@ mod contracts;
 mod exposure;
 mod forms;
 mod joins;
+mod privacy;
 mod read;
 mod secrets;
 mod sources;
@@ -13,6 +14,7 @@ mod unit_tests;
 
 pub use compile::{Compiled, Source, compile, row_rules};
 pub use config::{Config, Environment, SourceConfig};
+pub use privacy::{PrivacyConfig, own_kinds};
 pub use read::{Files, find_folder};
 
 /// The folder for what a project keeps beside its lake: keys, lock, ledger.

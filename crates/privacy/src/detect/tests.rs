@@ -164,7 +164,7 @@ fn every_column_of_the_corpus_is_what_it_is() {
         .zip(&found)
         .filter(|((_, kind, logical, _), f)| {
             let rubbish = f.column.len() == 2 && f.column.starts_with('a');
-            f.kind != *kind || !rubbish && f.proposed.logical != *logical
+            f.kind.as_deref() != *kind || !rubbish && f.proposed.logical != *logical
         })
         .map(|((name, kind, ..), f)| {
             format!("{name}: {:?} ({}, {}) {} instead of {kind:?}", f.kind, f.confidence, f.share, f.proposed.logical)
@@ -189,7 +189,7 @@ fn a_finding_holds_no_value() {
         }
     }
     let cpf = &serde_json::from_str::<serde_json::Value>(&found).unwrap()[0];
-    assert_eq!(cpf["examples"], serde_json::json!(["999.999.999-99"]));
+    assert_eq!(cpf["examples"], serde_json::json!(["999.999.999-99", "999.999.999-99", "999.999.999-99"]));
     for (key, value) in
         [("column", "payer_cpf"), ("kind", "cpf"), ("classification", "personal.cpf"), ("mask", "pseudonym(person)")]
     {
@@ -206,8 +206,8 @@ fn dictionaries_and_encodings_change_nothing() {
         for encoding in [DataType::Utf8, DataType::LargeUtf8, dictionary] {
             let encoded = &findings(&[(name, cast(&values, &encoding).unwrap())])[0];
             assert_eq!(
-                (encoded.kind, encoded.rows, encoded.nulls),
-                (plain.kind, plain.rows, plain.nulls),
+                (&encoded.kind, encoded.rows, encoded.nulls),
+                (&plain.kind, plain.rows, plain.nulls),
                 "{name} {encoding}"
             );
             assert_eq!(
@@ -227,7 +227,7 @@ fn nested_columns_are_looked_into() {
     let tags: ArrayRef =
         Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>(vec![Some(vec![Some(1), None]), None]));
     let found = findings(&[("person", person), ("tags", tags)]);
-    assert_eq!((found[0].column.as_str(), found[0].kind), ("person.contact", Some("email")));
+    assert_eq!((found[0].column.as_str(), found[0].kind.as_deref()), ("person.contact", Some("email")));
     assert_eq!((found[1].column.as_str(), found[1].rows, found[1].proposed.logical), ("tags", 2, "integer"));
 }
 
@@ -241,7 +241,7 @@ fn maps_are_read_as_text() {
         map.append(true).unwrap();
     }
     let found = findings(&[("extra", Arc::new(map.finish()))]);
-    assert_eq!((found[0].kind, found[0].rows, found[0].nulls), (Some("email"), 5, 0));
+    assert_eq!((found[0].kind.as_deref(), found[0].rows, found[0].nulls), (Some("email"), 5, 0));
 }
 
 #[test]
@@ -252,7 +252,7 @@ fn uniqueness_and_emptiness_are_seen() {
     let found = findings(&[("id", ids), ("same", same), ("blank", blank)]);
     assert_eq!((found[0].unique_like, found[0].required, found[0].distinct), (true, true, 20));
     assert_eq!((found[1].unique_like, found[1].distinct), (false, 1));
-    assert_eq!((found[2].nulls, found[2].kind, found[2].unique_like), (20, None, false));
+    assert_eq!((found[2].nulls, found[2].kind.as_deref(), found[2].unique_like), (20, None, false));
     assert!(Detector::new().unwrap().finish().is_empty());
 }
 
@@ -260,7 +260,7 @@ fn uniqueness_and_emptiness_are_seen() {
 #[test]
 #[ignore = "a measurement, not a judgement"]
 fn values_looked_at_per_second() {
-    let eye = Eye::new().unwrap();
+    let eye = Eye::new(Arc::new([])).unwrap();
     for (name, values) in
         corpus().into_iter().filter(|(name, _)| ["a1", "amount", "nome", "paid_at", "status"].contains(name))
     {
