@@ -22,6 +22,8 @@ pub(super) enum Form {
     PhoneAbroad,
     PhoneHome,
     PhoneUs,
+    PhoneFrench,
+    PhoneLocal,
     NhsWritten,
     SteuerWritten,
     Coordinates,
@@ -50,7 +52,7 @@ const API_KEYS: &str = r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_[0-9A-Za-z]{3
 
 /// Forms, most telling first: where two begin at the same place the earlier one is taken. Case is that of the data,
 /// classes are ASCII.
-const FORMS: [(Form, &str); 36] = [
+const FORMS: [(Form, &str); 38] = [
     (Form::UrlCredentials, r"\b[A-Za-z][0-9A-Za-z+.\-]{1,20}://[^\s/?#:@]*:[^\s/?#@]+@[^\s/?#]+"),
     (Form::Email, r"[0-9A-Za-z][0-9A-Za-z._%+\-]*@[0-9A-Za-z\-]+(?:\.[0-9A-Za-z\-]+)*\.[A-Za-z]{2,24}\b"),
     (Form::Jwt, r"\beyJ[0-9A-Za-z_\-]{8,}\.eyJ[0-9A-Za-z_\-]{8,}\.[0-9A-Za-z_\-]*"),
@@ -72,7 +74,9 @@ const FORMS: [(Form, &str); 36] = [
     (Form::SsnWritten, r"\b[0-9]{3}-[0-9]{2}-[0-9]{4}\b"),
     (Form::PhoneAbroad, r"\+[1-9][0-9 ().\-]{6,19}[0-9]\b"),
     (Form::PhoneHome, r"\(0?[1-9][0-9]\) ?9?[ .]?[0-9]{4}[ .\-]?[0-9]{4}\b|\b[1-9][0-9][ \-]9?[0-9]{4}[ \-][0-9]{4}\b"),
-    (Form::PhoneUs, r"(?:\([2-9][0-9]{2}\) ?|\b[2-9][0-9]{2}[\-.])[0-9]{3}[\-.][0-9]{4}\b"),
+    (Form::PhoneUs, r"(?:\([2-9][0-9]{2}\) ?|\b[2-9][0-9]{2}[\-.])[0-9]{3}[\-.][0-9]{4}(?:x[0-9]{1,6})?\b"),
+    (Form::PhoneFrench, r"\b0[1-9](?:(?: [0-9]{2}){4}|(?:\.[0-9]{2}){4})\b"),
+    (Form::PhoneLocal, r"\b0[1-9][0-9]{1,4}[ /\-][0-9]{4,9}\b|\(0[1-9][0-9]{1,4}\) ?[0-9]{4,9}\b"),
     (Form::NhsWritten, r"\b[0-9]{3} [0-9]{3} [0-9]{4}\b"),
     (Form::SteuerWritten, r"\b[0-9]{2} [0-9]{3} [0-9]{3} [0-9]{3}\b"),
     (

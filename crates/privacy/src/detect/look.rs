@@ -164,7 +164,8 @@ fn judge(form: Form, text: &str, whole: bool, found: &mut dyn FnMut(Id, Sure)) {
         Form::SsnWritten => sure(Id::UsSsn, is_us_ssn(&code)),
         Form::PhoneAbroad => sure(Id::Phone, is_international_phone(&code)),
         Form::PhoneHome => sure(Id::Phone, is_national_phone(code.strip_prefix(b"0").unwrap_or(&code))),
-        Form::PhoneUs => found(Id::Phone, Sure::Strong),
+        Form::PhoneUs | Form::PhoneFrench => found(Id::Phone, Sure::Strong),
+        Form::PhoneLocal => found(Id::Phone, if whole { Sure::Weak } else { Sure::Shaped }),
         Form::NhsWritten => found(Id::UkNhs, if is_uk_nhs(&code) { Sure::Strong } else { Sure::Shaped }),
         Form::SteuerWritten => found(Id::DeSteuerId, if is_de_steuer_id(&code) { Sure::Strong } else { Sure::Shaped }),
         Form::Coordinates if is_place(text) => found(Id::Coordinates, Sure::Strong),
@@ -333,6 +334,10 @@ mod tests {
                     "+55 (011) 3265-4321",
                     "+1 (212) 555-0100",
                     "212-555-0100",
+                    "212.555.0100x77",
+                    "01 39 33 22 45",
+                    "+34 744796669",
+                    "+49(0)4948366946",
                     "11 98765-4321",
                     "+5511987654321",
                 ],
@@ -344,6 +349,34 @@ mod tests {
             ("us_ssn", vec!["219-09-9999"]),
             ("jwt", vec!["eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"]),
             ("cep", vec!["01310-100", "01.310-100"]),
+            ("titulo_eleitor", vec!["6908 4709 2828"]),
+            ("bank_account", vec!["1234 56789-0", "0001/12345-6", "1234-5 1234567-X"]),
+            ("mac", vec!["00:1b:44:11:3a:b7", "00-1B-44-11-3A-B7", "001b.4411.3ab7"]),
+            ("url_credentials", vec!["postgres://ana:s3cret@db/x", "https://ana:s3cret@example.com:8443/x?y"]),
+            (
+                "api_key",
+                vec![
+                    "AKIAIOSFODNN7EXAMPLE",
+                    "ghp_0123456789abcdefghijABCDEFGHIJ012345",
+                    "github_pat_11AAAAAAA0abcdefghijkl_mnopqrstuvwxyz",
+                    "xoxb-123456789012-abcdefABCDEF",
+                    "sk_live_0123456789abcdefABCDEF",
+                    "AIzaSyA0123456789abcdefghijABCDEFGHIJ01",
+                    "sk-proj-0123456789abcdefABCDEF_-",
+                    "-----BEGIN PRIVATE KEY-----",
+                ],
+            ),
+            ("us_itin", vec!["900-70-0000"]),
+            ("uk_nino", vec!["AB123456C", "AB 12 34 56 C"]),
+            ("uk_nhs", vec!["943 476 5919"]),
+            ("eu_vat", vec!["DE136695976", "ATU13585627", "FR 40 303265045", "BE 0403.019.261", "IT00743110157"]),
+            ("es_dni", vec!["54362315K", "54362315-K", "X-5253868-R"]),
+            ("fr_nir", vec!["2 69 05 49 588 157 80", "295109912611193"]),
+            ("de_steuer_id", vec!["86 095 742 719"]),
+            ("it_codice_fiscale", vec!["RSSMRA80A01H501U", "rssmra80a01h501u"]),
+            ("passport", vec!["L898902C36UTO7408122F1204159ZE184226B<<<<<10"]),
+            ("coordinates", vec!["-23.550520, -46.633308", "48.8566,2.3522", "POINT(-46.6333 -23.5505)"]),
+            ("icd10", vec!["F32.1", "E11.65", "CID-10: F32", "CID F32.1"]),
             ("plate", vec!["ABC1D23"]),
             ("address", vec!["Av. Paulista, 1578", "Rua das Flores 12", "221B Baker Street"]),
             ("person_name", vec!["Maria da Silva", "JOÃO CARLOS PEREIRA", "John Smith"]),
@@ -364,6 +397,17 @@ mod tests {
         assert_eq!(weak("5511987654321"), ["phone"]);
         assert_eq!(weak("01310100"), ["cep"]);
         assert_eq!(weak("ABC-1234"), ["plate"]);
+        assert_eq!(weak("62472927637"), ["cnh"]);
+        assert_eq!(weak("690847092828"), ["titulo_eleitor"]);
+        assert_eq!(weak("00639884962"), ["renavam"]);
+        assert_eq!(weak("12056412545"), ["pis"]);
+        assert_eq!(weak("4010232137"), ["uk_nhs"]);
+        assert_eq!(weak("501964843"), ["us_ssn", "pt_nif"]);
+        assert_eq!(weak("86095742719"), ["de_steuer_id"]);
+        assert_eq!(weak("C15985921"), ["passport"]);
+        assert_eq!(weak("-46.6333"), ["coordinates"]);
+        assert_eq!(weak("F32"), ["icd10"]);
+        assert_eq!(weak("02344 010748"), ["phone"]);
         let wrong = eye().look("529.982.247-24");
         assert!(wrong.strong.is_empty() && names(wrong.shaped) == ["cpf"]);
     }

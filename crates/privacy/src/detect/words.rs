@@ -33,7 +33,7 @@ const STREETS_EN: [&str; 34] = [
 /// The same in German, where it may be the end of a word: `Hauptstraße 5`, `Am Alten Weg 12`.
 const STREETS_DE: [&str; 11] =
     ["strasse", "str", "weg", "platz", "allee", "gasse", "ring", "ufer", "damm", "steig", "chaussee"];
-const TITLES: [&str; 11] = ["dr", "dra", "sr", "sra", "srta", "mr", "mrs", "ms", "miss", "prof", "profa"];
+const TITLES: [&str; 18] = ["ing", "dipl", "herr", "frau", "mme", "don", "dona", "dr", "dra", "sr", "sra", "srta", "mr", "mrs", "ms", "miss", "prof", "profa"];
 /// Words between the parts of a name.
 const PARTICLES: [&str; 12] = ["de", "da", "do", "das", "dos", "e", "del", "la", "van", "von", "di", "du"];
 
@@ -61,8 +61,10 @@ pub(super) fn look(value: &str, seen: &mut Seen) {
     }
 }
 
+/// `Ana-Clara` and `Hans-Peter` begin with one.
 fn is_first_name(word: &str) -> bool {
-    FIRST_NAMES.contains(folded(word).as_str())
+    let first = word.split('-').next().unwrap_or(word);
+    FIRST_NAMES.contains(folded(first).as_str())
 }
 
 /// Surnames begin with a capital where first names do; "maria mole" would else be somebody.
