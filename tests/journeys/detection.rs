@@ -136,7 +136,8 @@ fn scan_tells_the_same_of_a_file_a_source_and_a_table() {
 fn free_text_is_scrubbed_in_place() {
     let project = Project::new("scrubbed");
     let who = dotted(&cpf(123_456_789));
-    let lines: String = (0..20).map(|n| format!("{n},cliente pede contato com {who} por ana@example.com hoje\n")).collect();
+    let lines: String =
+        (0..20).map(|n| format!("{n},cliente pede contato com {who} por ana@example.com hoje\n")).collect();
     project.write("data/calls.csv", format!("id,notes\n{lines}"));
     assert_eq!(of(&scanned(&project, "data/calls.csv"), "notes")["mask"], "scrub");
     project.lavra(&["scan", "data/calls.csv", "--write"]).exits(0);
@@ -159,7 +160,10 @@ fn a_projects_own_kinds_are_checked_scanned_and_watched() {
     let lines: String = (0..30).map(|n| format!("E{n:06},ALA NORTE\n")).collect();
     project.write("staff.csv", format!("a,b\n{lines}"));
     let found = scanned(&project, "staff.csv");
-    assert_eq!((of(&found, "a")["kind"].as_str(), of(&found, "a")["mask"].as_str()), (Some("employee_id"), Some("pseudonym(staff)")));
+    assert_eq!(
+        (of(&found, "a")["kind"].as_str(), of(&found, "a")["mask"].as_str()),
+        (Some("employee_id"), Some("pseudonym(staff)"))
+    );
     assert_eq!(of(&found, "b")["classification"], "sensitive.ward");
     project.write("data/day2.csv", "id,notes\nx1,falar com E123456\nx2,ok\n");
     let report = node(&project.run(), "tickets")["report"].clone();

@@ -247,10 +247,16 @@ mod tests {
             ("{ kind: x, patern: 'a' }", "did you mean `pattern`?"),
         ] {
             let (kinds, faults) = read(&format!("patterns:\n  - {line}\n"));
-            assert!(kinds.is_empty() && faults.contains(told) && faults.contains("privacy.yaml:2:"), "{line}: {faults}");
+            assert!(
+                kinds.is_empty() && faults.contains(told) && faults.contains("privacy.yaml:2:"),
+                "{line}: {faults}"
+            );
         }
         let (_, faults) = read("dictionaries:\n  - { kind: x, file: dictionaries/ward.txt }\n  - { kind: y }\n");
-        assert!(faults.contains("did you mean `dictionaries/wards.txt`?") && faults.contains("has no word"), "{faults}");
+        assert!(
+            faults.contains("did you mean `dictionaries/wards.txt`?") && faults.contains("has no word"),
+            "{faults}"
+        );
         let (_, faults) = read("patterns:\n  - { kind: x, pattern: a }\n  - { kind: x, pattern: b }\n");
         assert!(faults.contains("two kinds `x`"), "{faults}");
     }

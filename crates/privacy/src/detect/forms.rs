@@ -123,5 +123,7 @@ pub(super) fn of(pattern: usize) -> Form {
 
 /// Every form has one of these; free text and codes mostly have none.
 pub(super) fn may_be_in(text: &str) -> bool {
-    text.bytes().any(|c| c.is_ascii_digit() || c == b'@' || c == b':') || text.contains("eyJ") || text.contains("-----BEGIN")
+    text.bytes().any(|c| c.is_ascii_digit() || c == b'@' || c == b':')
+        || text.contains("eyJ")
+        || text.contains("-----BEGIN")
 }

@@ -103,7 +103,9 @@ impl Eye {
                 }
                 Sure::Weak if whole => seen.weak.add(place),
                 // A number without separators in a longer text: only its check digits speak for it, and not loudly.
-                Sure::Weak if [Id::Cpf, Id::Cnpj, Id::Card].iter().any(|id| id.place() == place) => seen.shaped.add(place),
+                Sure::Weak if [Id::Cpf, Id::Cnpj, Id::Card].iter().any(|id| id.place() == place) => {
+                    seen.shaped.add(place)
+                }
                 Sure::Shaped if !whole => {}
                 Sure::Weak => {}
                 Sure::Written | Sure::Shaped => seen.shaped.add(place),

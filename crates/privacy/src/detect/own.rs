@@ -111,7 +111,8 @@ impl Pattern {
             let (before, inside, after) = (&text[..hit.start()], &text[hit.range()], &text[hit.end()..]);
             let is_cut = is_word(before.chars().next_back()) && is_word(inside.chars().next())
                 || is_word(inside.chars().next_back()) && is_word(after.chars().next());
-            let code: Vec<u8> = inside.bytes().filter(u8::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect();
+            let code: Vec<u8> =
+                inside.bytes().filter(u8::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect();
             if !is_cut && self.validator.is_none_or(|validator| (validator.holds)(&code)) {
                 found(hit.range());
             }
@@ -200,7 +201,10 @@ mod tests {
             let validator = validator.map(|name| Validator::by_name(name).expect("a validator"));
             Rule::Pattern(Pattern::new(text, validator).expect("a pattern"))
         };
-        assert_eq!(found(pattern("E[0-9]{6}", None), "E123456, SE123456 and E1234567; E654321"), ["E123456", "E654321"]);
+        assert_eq!(
+            found(pattern("E[0-9]{6}", None), "E123456, SE123456 and E1234567; E654321"),
+            ["E123456", "E654321"]
+        );
         assert_eq!(found(pattern("[0-9-]{12,14}", Some("luhn")), "79-927398-713 or 79-927398-714"), ["79-927398-713"]);
         assert!(Validator::by_name("lunh").expect_err("a slip").contains("luhn"));
     }

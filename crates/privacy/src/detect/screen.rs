@@ -24,7 +24,8 @@ const HARMLESS_SHAPES: Set = Set::of(&[
     Id::EuVat,
     Id::PtNif,
 ]);
-const HARMLESS_WEAK: Set = Set::of(&[Id::PixKey, Id::Cep, Id::BirthDate, Id::Passport, Id::Coordinates, Id::Icd10, Id::EuVat]);
+const HARMLESS_WEAK: Set =
+    Set::of(&[Id::PixKey, Id::Cep, Id::BirthDate, Id::Passport, Id::Coordinates, Id::Icd10, Id::EuVat]);
 
 /// Screens single texts and undeclared columns.
 pub struct PersonalScreen {

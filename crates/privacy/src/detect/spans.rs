@@ -85,7 +85,9 @@ impl Spotter {
             }
         }
         kept.sort_by_key(|(_, range)| range.start);
-        kept.into_iter().map(|(place, range)| Span { kind: self.eye.name(place), start: range.start, end: range.end }).collect()
+        kept.into_iter()
+            .map(|(place, range)| Span { kind: self.eye.name(place), start: range.start, end: range.end })
+            .collect()
     }
 }
 
@@ -142,7 +144,12 @@ mod tests {
 
     #[test]
     fn ordinary_text_has_none() {
-        for text in ["", "pedido 10000000001 entregue em 12/03/2025 às 10:30", "3 caixas de 12x40 cm a R$ 10,00", "v1.2.3 build 20250131"] {
+        for text in [
+            "",
+            "pedido 10000000001 entregue em 12/03/2025 às 10:30",
+            "3 caixas de 12x40 cm a R$ 10,00",
+            "v1.2.3 build 20250131",
+        ] {
             assert!(found(text).is_empty(), "{text}: {:?}", found(text));
         }
     }

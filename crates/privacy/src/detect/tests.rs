@@ -321,7 +321,9 @@ fn eleven_digits_are_told_apart() {
         assert_eq!(kind_of("c0", values).as_deref(), kind, "without a name: {kind:?}");
     }
     assert_eq!(kind_of("celular", &mobile).as_deref(), Some("phone"));
-    for (name, kind) in [("cnh", "cnh"), ("renavam", "renavam"), ("pis", "pis"), ("cpf", "cpf"), ("steuer_id", "de_steuer_id")] {
+    for (name, kind) in
+        [("cnh", "cnh"), ("renavam", "renavam"), ("pis", "pis"), ("cpf", "cpf"), ("steuer_id", "de_steuer_id")]
+    {
         assert_eq!(kind_of(name, &order).as_deref(), Some(kind), "a name, and numbers made up for a test");
     }
     assert_eq!(kind_of("numero_pedido", &order), None);
@@ -417,7 +419,8 @@ fn a_projects_own_kinds_are_found_beside_the_others() {
 /// A value that comes often is looked at once: what is seen is the same.
 #[test]
 fn repeats_count_each_time_and_are_looked_at_once() {
-    let values: Vec<String> = (0..9000).map(|n| if n % 3 == 0 { "ana@example.com".into() } else { format!("x{}", n % 7) }).collect();
+    let values: Vec<String> =
+        (0..9000).map(|n| if n % 3 == 0 { "ana@example.com".into() } else { format!("x{}", n % 7) }).collect();
     let found = &findings(&[("c0", Arc::new(StringViewArray::from_iter_values(values)))])[0];
     assert_eq!((found.kind.as_deref(), found.share, found.distinct), (Some("email"), 0.333, 8));
 }

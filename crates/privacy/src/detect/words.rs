@@ -15,10 +15,46 @@ static FIRST_NAMES: LazyLock<HashSet<&'static str>> =
 const NAME_WORDS_MAX: usize = 7;
 /// Words that a street's name begins with, in Portuguese, Spanish, French and Italian.
 const STREETS_FIRST: [&str; 40] = [
-    "rua", "avenida", "av", "alameda", "travessa", "rodovia", "rod", "estrada", "praca", "largo", "viela", "ladeira",
-    "calle", "plaza", "paseo", "carretera", "camino", "glorieta", "rambla", "ronda", "callejon", "cuesta", "pasaje",
-    "pasadizo", "urbanizacion", "rue", "avenue", "boulevard", "chemin", "impasse", "allee", "quai", "via", "viale",
-    "piazza", "corso", "vicolo", "c/", "vereda", "quadra",
+    "rua",
+    "avenida",
+    "av",
+    "alameda",
+    "travessa",
+    "rodovia",
+    "rod",
+    "estrada",
+    "praca",
+    "largo",
+    "viela",
+    "ladeira",
+    "calle",
+    "plaza",
+    "paseo",
+    "carretera",
+    "camino",
+    "glorieta",
+    "rambla",
+    "ronda",
+    "callejon",
+    "cuesta",
+    "pasaje",
+    "pasadizo",
+    "urbanizacion",
+    "rue",
+    "avenue",
+    "boulevard",
+    "chemin",
+    "impasse",
+    "allee",
+    "quai",
+    "via",
+    "viale",
+    "piazza",
+    "corso",
+    "vicolo",
+    "c/",
+    "vereda",
+    "quadra",
 ];
 /// Words that are more than streets: a number must stand behind the name.
 const STREETS_NUMBERED: [&str; 8] = ["via", "avenue", "boulevard", "quadra", "vereda", "camino", "rambla", "ronda"];
@@ -26,14 +62,48 @@ const STREETS_NUMBERED: [&str; 8] = ["via", "avenue", "boulevard", "quadra", "ve
 const STREETS_SHORT: [&str; 6] = ["r", "al", "tv", "est", "pca", "cl"];
 /// Words that a street's name ends with in English, after its number.
 const STREETS_EN: [&str; 34] = [
-    "street", "st", "avenue", "ave", "road", "rd", "boulevard", "blvd", "lane", "ln", "drive", "dr", "square", "court",
-    "ct", "way", "place", "pl", "terrace", "trail", "parkway", "pkwy", "circle", "highway", "hwy", "plaza", "alley",
-    "crossing", "ridge", "path", "mews", "close", "crescent", "gardens",
+    "street",
+    "st",
+    "avenue",
+    "ave",
+    "road",
+    "rd",
+    "boulevard",
+    "blvd",
+    "lane",
+    "ln",
+    "drive",
+    "dr",
+    "square",
+    "court",
+    "ct",
+    "way",
+    "place",
+    "pl",
+    "terrace",
+    "trail",
+    "parkway",
+    "pkwy",
+    "circle",
+    "highway",
+    "hwy",
+    "plaza",
+    "alley",
+    "crossing",
+    "ridge",
+    "path",
+    "mews",
+    "close",
+    "crescent",
+    "gardens",
 ];
 /// The same in German, where it may be the end of a word: `Hauptstraße 5`, `Am Alten Weg 12`.
-const STREETS_DE: [&str; 11] =
-    ["strasse", "str", "weg", "platz", "allee", "gasse", "ring", "ufer", "damm", "steig", "chaussee"];
-const TITLES: [&str; 18] = ["ing", "dipl", "herr", "frau", "mme", "don", "dona", "dr", "dra", "sr", "sra", "srta", "mr", "mrs", "ms", "miss", "prof", "profa"];
+const STREETS_DE: [&str; 10] =
+    ["strasse", "str", "weg", "platz", "allee", "gasse", "ufer", "damm", "steig", "chaussee"];
+const TITLES: [&str; 18] = [
+    "ing", "dipl", "herr", "frau", "mme", "don", "dona", "dr", "dra", "sr", "sra", "srta", "mr", "mrs", "ms", "miss",
+    "prof", "profa",
+];
 /// Words between the parts of a name.
 const PARTICLES: [&str; 12] = ["de", "da", "do", "das", "dos", "e", "del", "la", "van", "von", "di", "du"];
 
@@ -45,7 +115,9 @@ pub(super) fn look(value: &str, seen: &mut Seen) {
     if words.len() <= NAME_WORDS_MAX && words.iter().all(|word| is_name_word(word)) {
         match (is_first_name(first), words.len()) {
             (true, 1) => seen.weak.add(Id::PersonName.place()),
-            (true, _) if words[skipped + 1..].iter().all(|word| is_surname(word)) => seen.strong.add(Id::PersonName.place()),
+            (true, _) if words[skipped + 1..].iter().all(|word| is_surname(word)) => {
+                seen.strong.add(Id::PersonName.place())
+            }
             _ => seen.shaped.add(Id::PersonName.place()),
         }
     }
@@ -83,7 +155,8 @@ fn is_street(words: &[&str]) -> bool {
     let first = folded(words[0]);
     let has_number = words[1..].iter().any(|word| starts_with_digit(&word));
     let is_short = STREETS_SHORT.contains(&first.as_str()) && (words[0].ends_with('.') || has_number);
-    let is_first = STREETS_FIRST.contains(&first.as_str()) && (has_number || !STREETS_NUMBERED.contains(&first.as_str()));
+    let is_first =
+        STREETS_FIRST.contains(&first.as_str()) && (has_number || !STREETS_NUMBERED.contains(&first.as_str()));
     let named = is_name_word(words[0].trim_end_matches([',', '/'])) && (is_first || is_short);
     let numbered = starts_with_digit(&words[0]);
     // `12, rue de la Paix`: the French put the number before.
@@ -178,7 +251,9 @@ pub(super) fn streets(text: &str) -> Vec<Range<usize>> {
             }
             _ if is_german_street(word, &text[words[at].1.clone()]) => number.filter(|number| number - at == 1),
             _ if is_number(at) => {
-                let english = (at + 2..reach).take_while(|next| is_capital(*next)).find(|next| STREETS_EN.contains(&words[*next].0.as_str()));
+                let english = (at + 2..reach)
+                    .take_while(|next| is_capital(*next))
+                    .find(|next| STREETS_EN.contains(&words[*next].0.as_str()));
                 english.filter(|_| is_capital(at + 1))
             }
             _ => None,
@@ -234,9 +309,11 @@ mod tests {
             assert!(seen(street).strong.has(Id::Address.place()), "{street}");
         }
         for other in ["Rua", "Al Pacino", "R$ 10,00", "Road to nowhere", "10 dr pepper cans now"] {
-            assert_eq!(seen(other).strong.has(Id::Address.place()), other.starts_with("10"), "{other}");
+            assert!(!seen(other).strong.has(Id::Address.place()), "{other}");
         }
-        for street in ["12, rue de la Paix", "Hauptstraße 5", "Schulzstr. 3", "Calle Mayor 7", "Via Roma 10", "5 Elm Ct"] {
+        for street in
+            ["12, rue de la Paix", "Hauptstraße 5", "Schulzstr. 3", "Calle Mayor 7", "Via Roma 10", "5 Elm Ct"]
+        {
             assert!(seen(street).strong.has(Id::Address.place()), "{street}");
         }
         for other in ["Via", "Avenue", "Spring 5", "Ring 5", "Avenue of dreams"] {

@@ -26,7 +26,9 @@ pub fn default_for(class: &Classification) -> Option<MaskSpec> {
         "cep" => ("generalize", "digits", "5"),
         "birth_date" => ("generalize", "", "year"),
         // What opens a door, where somebody is and what ails them: nothing of it is worth keeping.
-        "jwt" | "api_key" | "url_credentials" | "coordinates" | "icd10" | "person_name" | "address" => return Some(redact()),
+        "jwt" | "api_key" | "url_credentials" | "coordinates" | "icd10" | "person_name" | "address" => {
+            return Some(redact());
+        }
         _ => return Some(redact()),
     };
     Some(MaskSpec { name: name.into(), args: vec![(arg.into(), value.into())] })

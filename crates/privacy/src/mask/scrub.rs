@@ -13,7 +13,10 @@ use std::sync::Arc;
 pub(super) const SPEC: Spec = Spec {
     name: "scrub",
     summary: "in free text each piece of personal data that is found becomes a marker such as `<cpf>`, and the other words stay; what the detector does not know (a nickname, a number without check digits) stays with them",
-    args: &[Arg { name: "kinds", about: "the kinds to look for, with a blank between them: `kinds: cpf email`; all by default" }],
+    args: &[Arg {
+        name: "kinds",
+        about: "the kinds to look for, with a blank between them: `kinds: cpf email`; all by default",
+    }],
     example: "scrub",
     promise: Promise { joinable: false, reversible: false, keeps_type: true },
     build: scrub,
@@ -26,7 +29,10 @@ struct Scrub {
 fn scrub(spec: &MaskSpec, _: Option<&str>, _: &dyn KeyProvider) -> Result<Box<dyn Mask>> {
     let wanted: Vec<&str> = spec.arg("kinds", 0).unwrap_or_default().split_whitespace().collect();
     if wanted.is_empty() && !spec.args.is_empty() {
-        return Err(Error::project(format!("`{spec}`"), "it names no kind: write `scrub`, or `scrub(kinds: cpf email)`"));
+        return Err(Error::project(
+            format!("`{spec}`"),
+            "it names no kind: write `scrub`, or `scrub(kinds: cpf email)`",
+        ));
     }
     Ok(Box::new(Scrub { spotter: Spotter::new(Arc::new([]), &wanted)? }))
 }

@@ -5,7 +5,9 @@ use crate::odcs::physical::timestamp;
 use crate::odcs::{TIME, write};
 use arrow::datatypes::{DataType, Field, Fields};
 use kernel::Classification;
-use kernel::contract::{Bound, Constraints, Entity, MaskSpec, Must, OnPersonalData, OnViolation, SchemaChange, SqlRule};
+use kernel::contract::{
+    Bound, Constraints, Entity, MaskSpec, Must, OnPersonalData, OnViolation, SchemaChange, SqlRule,
+};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -29,7 +31,15 @@ fn property(name: &str, data_type: DataType) -> Property {
 fn entity(name: &str, properties: Vec<Property>) -> Entity {
     let (on_violation, schema_change) = (OnViolation::default(), SchemaChange::default());
     let on_personal_data = OnPersonalData::default();
-    Entity { name: name.into(), description: None, properties, rules: vec![], on_violation, schema_change, on_personal_data }
+    Entity {
+        name: name.into(),
+        description: None,
+        properties,
+        rules: vec![],
+        on_violation,
+        schema_change,
+        on_personal_data,
+    }
 }
 
 fn contract(entities: Vec<Entity>) -> Contract {
@@ -139,7 +149,10 @@ fn policies_that_differ_are_written_with_their_tables() {
     let second = entity("b", vec![property("x", DataType::Utf8)]);
     let text = same(&contract(vec![first, second]));
     assert_eq!(text.matches("on_violation").count(), 2);
-    assert!(text.contains("on_personal_data, value: warn") && text.contains("holds_personal_data, value: false"), "{text}");
+    assert!(
+        text.contains("on_personal_data, value: warn") && text.contains("holds_personal_data, value: false"),
+        "{text}"
+    );
     assert!(same(&contract(vec![])).ends_with("status: active\n"));
 }
 

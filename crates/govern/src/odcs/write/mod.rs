@@ -67,11 +67,7 @@ fn shared<T: PartialEq>(contract: &Contract, of: impl Fn(&Entity) -> T) -> Optio
     contract.entities.iter().all(|entity| of(entity) == first).then_some(first)
 }
 
-fn policy(
-    violation: Option<OnViolation>,
-    change: Option<SchemaChange>,
-    personal: Option<OnPersonalData>,
-) -> Vec<Yaml> {
+fn policy(violation: Option<OnViolation>, change: Option<SchemaChange>, personal: Option<OnPersonalData>) -> Vec<Yaml> {
     let mut customs = Vec::new();
     customs.extend(violation.map(|value| custom(ON_VIOLATION, word(words::on_violation(value)))));
     customs.extend(change.map(|value| custom(SCHEMA_CHANGE, word(words::schema_change(value)))));

@@ -21,7 +21,10 @@ fn the_row_is_set_aside_and_the_value_hidden() {
     assert_eq!(causes(&passed), ["notes: personal_data @ 2"]);
     assert_eq!(shown(aside(&passed), "row"), some(&["{\"id\":\"2\",\"notes\":\"***\"}"]));
     let reason = shown(aside(&passed), "reason")[0].clone().expect("a reason");
-    assert!(reason.contains("classification: personal.cpf") && reason.contains("holds_personal_data: false"), "{reason}");
+    assert!(
+        reason.contains("classification: personal.cpf") && reason.contains("holds_personal_data: false"),
+        "{reason}"
+    );
     assert_eq!((passed.tally.rows_passed, passed.tally.undeclared["notes: cpf"]), (2, 1));
 }
 

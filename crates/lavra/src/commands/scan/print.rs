@@ -44,8 +44,9 @@ pub fn notes(looked: &Looked, proposal: &Proposal) -> Vec<String> {
 /// Prints records, each format its own way.
 pub fn records(format: Format, records: &[Record]) -> Result<()> {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let percent =
-        |record: &Record, number: f64| record.kind.as_ref().map_or(String::new(), |_| format!("{:.0} %", number * 100.0));
+    let percent = |record: &Record, number: f64| {
+        record.kind.as_ref().map_or(String::new(), |_| format!("{:.0} %", number * 100.0))
+    };
     let number = |number: f64| number.to_string();
     if format == Format::Csv {
         return show::print_records(

@@ -122,7 +122,13 @@ impl Proposer {
         let plain = |name: &str| MaskSpec { name: name.to_owned(), args: Vec::new() };
         let hides_all = |mask: &MaskSpec| purity.is_hidden_by(&mask.name);
         let scrub = findings.is_free_text(column).then(|| plain("scrub"));
-        of_project.into_iter().filter(hides_all).chain(scrub).chain(usual.into_iter().filter(hides_all)).chain([plain("redact")]).find(fits)
+        of_project
+            .into_iter()
+            .filter(hides_all)
+            .chain(scrub)
+            .chain(usual.into_iter().filter(hides_all))
+            .chain([plain("redact")])
+            .find(fits)
     }
 
     /// The contract of an entity, and proof that it reads as what it was written from.

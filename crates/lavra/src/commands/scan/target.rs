@@ -52,7 +52,8 @@ impl Project {
         let Ok(ask) = context.ask() else { return Ok(Self { ask: None, config: None, own_kinds: [].into(), here }) };
         let config = read::<Config>(&ask.folder, "lavra.yaml")?.value;
         let texts = Texts::privacy(&ask.folder)?;
-        let (own, faults) = own_kinds(&texts, &|name| std::env::var(name).ok(), &Masks::new(Arc::new(FixedKeys::new(&[1]))));
+        let (own, faults) =
+            own_kinds(&texts, &|name| std::env::var(name).ok(), &Masks::new(Arc::new(FixedKeys::new(&[1]))));
         let faults: Vec<_> = faults.into_iter().chain(texts.faults.iter().cloned()).collect();
         match faults.is_empty() {
             true => Ok(Self { ask: Some(ask), config: Some(config), own_kinds: own.into(), here }),

@@ -41,7 +41,9 @@ pub fn vat(text: &[u8]) -> Vat {
         b"SI" => checked(slovenia(rest)),
         b"SK" => checked(digits::<10>(rest).is_some_and(|v| number(&v).is_multiple_of(11))),
         b"BG" => formed(length(&[9, 10])),
-        b"CY" => formed(rest.split_last().is_some_and(|(c, body)| c.is_ascii_uppercase() && digits::<8>(body).is_some())),
+        b"CY" => {
+            formed(rest.split_last().is_some_and(|(c, body)| c.is_ascii_uppercase() && digits::<8>(body).is_some()))
+        }
         b"CZ" => formed(length(&[8, 9, 10])),
         b"EE" => formed(length(&[9])),
         b"LT" => formed(length(&[9, 12])),
@@ -58,7 +60,8 @@ fn by_11(v: &[u32], weights: &[u32]) -> u32 {
 
 fn austria(rest: &[u8]) -> bool {
     let Some(v) = digits::<8>(rest) else { return false };
-    let sum: u32 = v[..7].iter().enumerate().map(|(at, d)| if at % 2 == 1 { d * 2 / 10 + d * 2 % 10 } else { *d }).sum();
+    let sum: u32 =
+        v[..7].iter().enumerate().map(|(at, d)| if at % 2 == 1 { d * 2 / 10 + d * 2 % 10 } else { *d }).sum();
     (96 - sum) % 10 == v[7]
 }
 
@@ -150,7 +153,9 @@ mod tests {
 
     #[test]
     fn some_have_only_a_form() {
-        for text in ["BG175074752", "CY10259033P", "CZ25123891", "EE100931558", "LV40003521600", "MT11679112", "ESB58378431"] {
+        for text in
+            ["BG175074752", "CY10259033P", "CZ25123891", "EE100931558", "LV40003521600", "MT11679112", "ESB58378431"]
+        {
             assert_eq!(vat(text.as_bytes()), Vat::Formed, "{text}");
         }
         for text in ["", "D", "XX123456789", "DE12345678", "GB123456789", "NL004495445", "FR4030326504", "IE433435"] {

@@ -11,9 +11,14 @@ pub fn is_passport_zone(line: &[u8]) -> bool {
             _ => None,
         };
         let weights = [7, 3, 1].into_iter().cycle();
-        line[from..to].iter().zip(weights).try_fold(0, |sum, (c, weight)| Some(sum + worth(c)? * weight)).map(|sum| sum % 10)
+        line[from..to]
+            .iter()
+            .zip(weights)
+            .try_fold(0, |sum, (c, weight)| Some(sum + worth(c)? * weight))
+            .map(|sum| sum % 10)
     };
-    let holds = |from: usize, to: usize| check(from, to).is_some_and(|sum| u32::from(line[to]) == sum + u32::from(b'0'));
+    let holds =
+        |from: usize, to: usize| check(from, to).is_some_and(|sum| u32::from(line[to]) == sum + u32::from(b'0'));
     line.len() == 44 && holds(0, 9) && holds(13, 19) && holds(21, 27)
 }
 
