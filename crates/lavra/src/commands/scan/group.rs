@@ -216,7 +216,14 @@ mod tests {
             std::fs::write(base.join(format!("d/{name}.csv")), "a\n").expect("a file");
         }
         let spec = connect::by_name("files").expect("the connector");
-        let all = Files { spec, base: base.clone(), here: base.clone(), options: Map::new(), store: BTreeMap::new() };
+        let all = Files {
+            spec,
+            base: base.clone(),
+            here: base.clone(),
+            options: Map::new(),
+            store: BTreeMap::new(),
+            own_kinds: [].into(),
+        };
         let mut paths = Vec::new();
         for places in
             [&["d/payments-2026-07.csv", "d/payments-2026-08.csv"][..], &["d/payments-2026-08.csv"], &["d/people1.csv"]]
