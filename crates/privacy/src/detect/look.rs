@@ -395,7 +395,7 @@ mod tests {
         assert_eq!(weak("11222333000181"), ["cnpj"]);
         assert_eq!(weak("12ABC34501DE35"), ["cnpj"]);
         assert_eq!(weak("4111111111111111"), ["card"]);
-        assert_eq!(weak("11987654321"), ["phone"]);
+        assert_eq!(weak("11987654321"), ["phone", "de_steuer_id"]);
         assert_eq!(weak("5511987654321"), ["phone"]);
         assert_eq!(weak("01310100"), ["cep"]);
         assert_eq!(weak("ABC-1234"), ["plate"]);
