@@ -100,7 +100,9 @@ mod tests {
         assert_eq!(one(&*mask("scrub(kinds: cpf email)"), text), "<cpf> <email> (11) 98765-4321");
         assert_eq!(one(&*mask("scrub(email)"), text), "529.982.247-25 <email> (11) 98765-4321");
         let refused = |text: &str| build(text, None).err().map(|e| (e.kind, e.detail));
-        assert!(refused("scrub(kinds: cpff)").is_some_and(|(kind, why)| kind == Kind::Project && why.contains("`cpf`")));
+        assert!(
+            refused("scrub(kinds: cpff)").is_some_and(|(kind, why)| kind == Kind::Project && why.contains("`cpf`"))
+        );
         assert!(refused("scrub(kinds:)").is_some(), "no kind");
     }
 
