@@ -5,6 +5,7 @@ mod bad_places;
 mod canary;
 mod check;
 mod commands;
+mod detection;
 mod exposure;
 mod happy;
 mod kill;

@@ -27,6 +27,7 @@ async fn main() -> Result<()> {
         rules: Vec::new(),
         on_violation: OnViolation::default(),
         schema_change: SchemaChange::default(),
+        on_personal_data: Default::default(),
     };
     let opening = Opening {
         source: "read_speed".into(),

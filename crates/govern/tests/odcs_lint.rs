@@ -156,6 +156,7 @@ fn proposed() -> Contract {
         mask: mask.map(|mask| MaskSpec::parse(mask).expect("a mask")),
         format: (name == "born").then(|| "%d/%m/%Y".to_owned()),
         decimal_comma: name == "amount",
+        not_personal: false,
     };
     let parts = Fields::from(vec![Field::new("sku", DataType::Utf8, true), Field::new("n", DataType::Int64, true)]);
     let items = DataType::new_list(DataType::Struct(parts), true);
@@ -180,6 +181,7 @@ fn proposed() -> Contract {
         rules: Vec::new(),
         on_violation: OnViolation::default(),
         schema_change: SchemaChange::default(),
+        on_personal_data: Default::default(),
     };
     let (id, version) = (entity.name.clone(), "1.0.0".to_owned());
     Contract { id, version, entities: vec![entity], owner: None, retention_days: None }

@@ -28,6 +28,7 @@ pub struct Entity {
     pub rules: Vec<SqlRule>,
     pub on_violation: OnViolation,
     pub schema_change: SchemaChange,
+    pub on_personal_data: OnPersonalData,
 }
 
 /// One column.
@@ -48,6 +49,8 @@ pub struct Property {
     pub format: Option<String>,
     /// `,` for numbers written as `1.234,56`.
     pub decimal_comma: bool,
+    /// It states that it holds no personal data, whatever its values look like.
+    pub not_personal: bool,
 }
 
 /// Bounds on one value. Bounds are text and parsed to the column's type when the gate is built.
@@ -174,6 +177,18 @@ pub enum OnViolation {
     Fail,
     /// Puts null in the place of the value; a required value can't be dropped and is quarantined.
     DropValue,
+}
+
+/// What the gate does with values that look like somebody's in a column that nobody called personal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnPersonalData {
+    /// Sets their rows aside, the values hidden.
+    #[default]
+    Quarantine,
+    /// Stops; nothing of the batch is kept.
+    Fail,
+    /// Lets them pass, and says so in the run's report.
+    Warn,
 }
 
 /// What the gate does with a column that the contract doesn't name.

@@ -104,7 +104,7 @@ impl Wiring {
         let store = Store::open(&place, &store)?;
         let spill = SpillFolder::take(&ask.folder.join(STATE).join("spill"))?;
         let engine = SqlEngine::new(store.clone(), &options(&ask, spill.path().to_path_buf()))?;
-        let screen: Arc<dyn Screen> = Arc::new(PersonalScreen::new()?);
+        let screen: Arc<dyn Screen> = Arc::new(PersonalScreen::with(project.own_kinds.clone())?);
         Ok(Self { ask, project, environment, store, engine, clock: Arc::new(SystemClock::default()), screen, spill })
     }
 

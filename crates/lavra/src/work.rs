@@ -104,6 +104,7 @@ impl ProjectWork {
         let committed = |done: &Ingested| task.keep(report(source, done, 0, before));
         let told = Told { read: &read, committed: &committed };
         let done = ingest(opened, gate, &mut sink, self.pace, self.wiring.clock.as_ref(), &task.cancel, told).await?;
+        let warning = [warning, drifted(&done)].into_iter().flatten().reduce(|one, other| format!("{one}; {other}"));
         let report = Report { warning, ..report(source, &done, sink.bytes_written(), before) };
         Ok(if done.version.is_none() { Finished::UpToDate(report) } else { Finished::Done(report) })
     }
@@ -191,6 +192,19 @@ fn made(known: Report, done: ModelReport) -> Report {
         version: done.version,
         ..known
     }
+}
+
+/// Columns in which personal data was found though their contract doesn't call them personal.
+fn drifted(done: &Ingested) -> Option<String> {
+    let found = done.tally.undeclared.iter().map(|(what, count)| format!("`{what}` ({count} values)"));
+    let found: Vec<String> = found.collect();
+    (!found.is_empty()).then(|| {
+        format!(
+            "personal data in columns that the contract does not call personal: {}; classify them, or state \
+             `classification: public` or `holds_personal_data: false`",
+            found.join(", ")
+        )
+    })
 }
 
 fn report(source: &Source, done: &Ingested, bytes_written: u64, before: u64) -> Report {

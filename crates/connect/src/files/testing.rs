@@ -36,6 +36,7 @@ pub fn typed(columns: &[(&str, DataType)]) -> Entity {
         mask: None,
         format: None,
         decimal_comma: false,
+        not_personal: false,
     };
     Entity {
         name: "test".into(),
@@ -44,6 +45,7 @@ pub fn typed(columns: &[(&str, DataType)]) -> Entity {
         rules: Vec::new(),
         on_violation: OnViolation::default(),
         schema_change: SchemaChange::default(),
+        on_personal_data: Default::default(),
     }
 }
 

@@ -10,6 +10,8 @@
 //! | a column | `decimal_separator` | `,` when numbers are written as `1.234,56` |
 //! | a table, or the contract for all of its tables | `on_violation` | `quarantine`, `fail` or `drop_value` |
 //! | a table, or the contract for all of its tables | `schema_change` | `freeze`, `evolve` or `quarantine` |
+//! | a table, or the contract for all of its tables | `on_personal_data` | `quarantine`, `fail` or `warn` |
+//! | a column | `holds_personal_data` | `false` when its values only look like somebody's |
 //! | the contract | `owner` | who answers for it, when it is none of `team` |
 //!
 //! `purpose`, `legal_basis`, `data_subjects`, `recipients`, `international_transfers` and `controller` of a contract are text,
@@ -39,6 +41,8 @@ pub const MASK: &str = "mask";
 pub(crate) const DECIMAL_SEPARATOR: &str = "decimal_separator";
 pub(crate) const ON_VIOLATION: &str = "on_violation";
 pub(crate) const SCHEMA_CHANGE: &str = "schema_change";
+pub(crate) const ON_PERSONAL_DATA: &str = "on_personal_data";
+pub(crate) const HOLDS_PERSONAL_DATA: &str = "holds_personal_data";
 pub(crate) const OWNER: &str = "owner";
 
 /// What the text of a `time` must match: Delta has no type for a time of day.

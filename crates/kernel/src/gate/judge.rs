@@ -18,6 +18,8 @@ pub(super) struct Judged {
     pub masked: Vec<Option<ArrayRef>>,
     /// Where a value could not be parsed, per property.
     pub failed: Vec<Option<BooleanArray>>,
+    /// Where a value looks personal and was not to, per property.
+    pub alarmed: Vec<Option<BooleanArray>>,
     /// Columns that the contract doesn't name and `evolve` takes in.
     pub evolved: Vec<(FieldRef, ArrayRef)>,
     pub tally: Tally,
@@ -45,10 +47,11 @@ impl Gate {
             typed.push(values);
             failed.push(unparsed);
         }
+        let alarmed = self.meet_drift(&typed, stored, &mut violations, &mut tally)?;
         self.check_rows(rows, &typed, stored, &mut violations)?;
         self.check_unique(&typed, &masked, &mut violations)?;
         tally.causes = violations.counts();
-        Ok(Judged { violations, masked, failed, evolved, tally })
+        Ok(Judged { violations, masked, failed, alarmed, evolved, tally })
     }
 
     /// One column against its type and rules.

@@ -6,6 +6,7 @@
 
 mod cells;
 mod column;
+mod drift;
 mod judge;
 mod own;
 mod parse;
@@ -31,7 +32,7 @@ use crate::clock::Timestamp;
 use crate::contract::{Entity, OnViolation, RowRule};
 use crate::error::{Error, Kind, Result};
 use crate::mask::MaskFactory;
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, BooleanArray};
 use arrow::compute::FilterBuilder;
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
@@ -50,6 +51,19 @@ pub trait Screen: Send + Sync {
 
     /// Whether the column does, by its name or its values.
     fn is_personal_column(&self, name: &str, values: &ArrayRef) -> bool;
+
+    /// The values that are somebody's with hardly a doubt, in a column that nobody called personal. Asked with a sample of
+    /// a batch; once something was found, with the whole batch and `suspected`: then there was one already, and fewer are
+    /// enough.
+    fn alarm(&self, values: &ArrayRef, suspected: bool) -> Option<Alarm>;
+}
+
+/// Personal data where none was to be.
+pub struct Alarm {
+    /// The kind that most of the values are of.
+    pub kind: String,
+    /// True for each of them; of the same length as the values.
+    pub rows: BooleanArray,
 }
 
 /// The gate of one entity, for one run.
@@ -62,6 +76,8 @@ pub struct Gate {
     screen: Arc<dyn Screen>,
     /// Columns taken in by `evolve` that hold personal data, once found.
     redacted: BTreeSet<String>,
+    /// Places of columns in which personal data was found though the contract doesn't call them personal.
+    suspects: BTreeSet<usize>,
     /// What the quarantine keeps of how each column is masked.
     masks: Option<String>,
 }
@@ -78,7 +94,8 @@ impl Gate {
         let columns = entity.properties.iter().map(|p| Column::compile(p, masks)).collect::<Result<_>>()?;
         let unique = UniqueKey::of(&entity);
         let masks = replay::records(&entity);
-        Ok(Self { entity, columns, row_rules, unique, stamp, screen, redacted: BTreeSet::new(), masks })
+        let (redacted, suspects) = (BTreeSet::new(), BTreeSet::new());
+        Ok(Self { entity, columns, row_rules, unique, stamp, screen, redacted, suspects, masks })
     }
 
     /// The schema of what passes, but for columns that `evolve` adds.

@@ -116,14 +116,19 @@ impl Gate {
                 Err(_) => return Ok(Some((name.to_owned(), hide_all(values)?))),
             },
         };
-        let failed = match &judged.failed[at] {
-            Some(failed) => filter(failed, bad).map_err(fault)?.as_boolean().clone(),
-            None => BooleanArray::from(vec![false; texts.len()]),
+        let of_bad = |marked: &Option<BooleanArray>| match marked {
+            Some(marked) => Ok(filter(marked, bad).map_err(fault)?.as_boolean().clone()),
+            None => Ok(BooleanArray::from(vec![false; texts.len()])),
         };
+        let (failed, alarmed) = (of_bad(&judged.failed[at])?, of_bad(&judged.alarmed[at])?);
         // A typed number is written as the contract writes numbers, so that a replay reads the same one.
         let comma = property.decimal_comma && !parse::is_text(values.data_type()) && self.columns[at].mask.is_none();
         let write = |text: &str| if comma { text.replace('.', ",") } else { text.to_owned() };
-        let cells = texts.iter().zip(failed.values()).map(|(text, failed)| self.cell(at, text.map(write), failed));
+        let marks = failed.values().iter().zip(alarmed.values());
+        let cells = texts.iter().zip(marks).map(|(text, (failed, alarmed))| match alarmed {
+            true => Some(HIDDEN.to_owned()),
+            false => self.cell(at, text.map(write), failed),
+        });
         Ok(Some((name.to_owned(), cells.collect())))
     }
 

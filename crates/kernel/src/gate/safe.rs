@@ -48,6 +48,8 @@ pub struct Tally {
     pub masked: BTreeMap<String, u64>,
     /// Quarantined rows by `column: rule`.
     pub causes: BTreeMap<String, u64>,
+    /// Values that look personal in columns that nobody called so, by `column: kind`.
+    pub undeclared: BTreeMap<String, u64>,
 }
 
 impl Tally {
@@ -61,6 +63,9 @@ impl Tally {
         }
         for (cause, count) in &other.causes {
             *self.causes.entry(cause.clone()).or_default() += count;
+        }
+        for (what, count) in &other.undeclared {
+            *self.undeclared.entry(what.clone()).or_default() += count;
         }
     }
 }

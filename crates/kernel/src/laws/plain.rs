@@ -4,7 +4,7 @@
 use crate::classification::Classification;
 use crate::contract::{Constraints, Entity, MaskSpec, OnViolation, Property, SchemaChange};
 use crate::error::{Error, Result};
-use crate::gate::{Gate, Screen, Stamp};
+use crate::gate::{Alarm, Gate, Screen, Stamp};
 use crate::mask::{Mask, MaskFactory};
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
@@ -23,6 +23,7 @@ pub(super) fn entity(properties: Vec<Property>) -> Entity {
         rules: Vec::new(),
         on_violation: OnViolation::Quarantine,
         schema_change: SchemaChange::Freeze,
+        on_personal_data: Default::default(),
     }
 }
 
@@ -39,6 +40,7 @@ pub(super) fn property(name: &str, data_type: DataType) -> Property {
         mask: None,
         format: None,
         decimal_comma: false,
+        not_personal: false,
     }
 }
 
@@ -58,5 +60,9 @@ impl Screen for Nothing {
 
     fn is_personal_column(&self, _: &str, _: &ArrayRef) -> bool {
         false
+    }
+
+    fn alarm(&self, _: &ArrayRef, _: bool) -> Option<Alarm> {
+        None
     }
 }

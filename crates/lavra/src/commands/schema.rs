@@ -1,6 +1,6 @@
 use super::Outcome;
 use crate::cli::Context;
-use crate::project::{Config, STATE, SourceConfig};
+use crate::project::{Config, PrivacyConfig, STATE, SourceConfig};
 use crate::show::{self, Format};
 use kernel::draft::json_schema;
 use kernel::error::{Error, Result, io};
@@ -35,6 +35,12 @@ pub fn all() -> Vec<FileSchema> {
     let file = |name, files, about, schema| FileSchema { name, files, about, schema };
     vec![
         file("lavra", "lavra.yaml", "the project and where things are", json_schema::<Config>()),
+        file(
+            "privacy",
+            "privacy.yaml",
+            "kinds of personal data of the project's own, by patterns and dictionaries",
+            json_schema::<PrivacyConfig>(),
+        ),
         file("source", "sources/*.yaml", "where the rows of a table come from", sources()),
         file(
             "contract",

@@ -16,6 +16,7 @@ use kernel::mask::MaskFactory;
 use kernel::{Classification, Entity, Property, TableName};
 use lake::{Model, ModelFile, SqlEngine, SqlRowRule, UnitTest, row_condition};
 use orchestrate::{Dag, Node, NodeKind};
+use privacy::detect::OwnKind;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -54,6 +55,8 @@ pub struct Compiled {
     pub carrying: Carrying,
     /// The same as its commits keep it.
     pub exposures: BTreeMap<String, lake::Exposure>,
+    /// Kinds of personal data of the project's own.
+    pub own_kinds: Arc<[OwnKind]>,
     pub warnings: Vec<Diagnostic>,
     /// What a privacy law forbids of it. Nothing may run while there is any.
     pub refused: Vec<Diagnostic>,
@@ -73,7 +76,9 @@ pub async fn compile(
     let mut check =
         Check { files: &files, env: &env, masks, screen, found: files.faults.clone(), broken: BTreeSet::new() };
     let config = check.config();
-    let mut contracts = check.contracts(config.as_ref());
+    let (own_kinds, faults) = super::own_kinds(&files, &env, masks);
+    check.found.extend(faults);
+    let mut contracts = check.contracts(config.as_ref(), &own_kinds);
     check.gates(&mut contracts);
     check.set_rules(&contracts, engine).await;
     let sources = check.sources(&contracts);
@@ -103,7 +108,7 @@ pub async fn compile(
     match (is_sound, config, dag) {
         (true, Some(config), Some(dag)) => {
             let exposures = exposure::told(&carrying);
-            let config = config.value;
+            let (config, own_kinds) = (config.value, own_kinds.into());
             let refused = errors;
             Ok(Compiled {
                 config,
@@ -114,6 +119,7 @@ pub async fn compile(
                 dag,
                 carrying,
                 exposures,
+                own_kinds,
                 warnings,
                 refused,
                 files,
@@ -162,9 +168,12 @@ impl Check<'_> {
         }
     }
 
-    fn contracts(&mut self, config: Option<&Draft<Config>>) -> BTreeMap<String, ContractFile> {
-        let (defaults, faults) = config.map(contracts::default_masks).unwrap_or_default();
+    fn contracts(&mut self, config: Option<&Draft<Config>>, own: &[OwnKind]) -> BTreeMap<String, ContractFile> {
+        let (mut defaults, faults) = config.map(contracts::default_masks).unwrap_or_default();
         self.found.extend(faults);
+        for kind in own {
+            defaults.entry(kind.classification.to_string()).or_insert_with(|| kind.mask.clone());
+        }
         let mut all = BTreeMap::new();
         for (name, file, text) in self.files.below("contracts") {
             let read = contracts::read(file, text, &defaults, &|name| (self.env)(name));

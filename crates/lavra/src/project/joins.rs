@@ -148,6 +148,7 @@ mod tests {
             mask: mask.map(|mask| MaskSpec::parse(mask).expect("a mask")),
             format: None,
             decimal_comma: false,
+            not_personal: false,
         }
     }
 

@@ -6,6 +6,7 @@ mod contracts;
 mod exposure;
 mod forms;
 mod joins;
+mod privacy;
 mod read;
 mod retention;
 mod secrets;
@@ -16,6 +17,7 @@ mod unit_tests;
 pub use compile::{Compiled, Source, compile, row_rules};
 pub use config::{Config, Environment, SourceConfig, Upkeep};
 pub use exposure::{Carried, Nearness, nearest};
+pub use privacy::{PrivacyConfig, own_kinds};
 pub use read::{Files, find_folder};
 pub use retention::{Reason, Verdict, verdicts};
 

@@ -1,5 +1,6 @@
 //! The text files of a project.
 
+use super::privacy::{DICTIONARIES, PRIVACY_FILE};
 use kernel::diagnostic::Diagnostic;
 use kernel::error::{Error, Result, io};
 use kernel::name::LAYERS;
@@ -35,7 +36,22 @@ impl Files {
         for (sub, ending) in [("sources", "yaml"), ("contracts", "yaml"), ("tests", "yaml"), ("models", "sql")] {
             files.walk(Path::new(sub), ending)?;
         }
+        files.take_privacy()?;
         Ok(files)
+    }
+
+    /// Reads `privacy.yaml` and its dictionaries alone.
+    pub fn privacy(folder: &Path) -> Result<Self> {
+        let mut files = Self { folder: folder.to_path_buf(), ..Self::default() };
+        files.take_privacy()?;
+        Ok(files)
+    }
+
+    fn take_privacy(&mut self) -> Result<()> {
+        if self.folder.join(PRIVACY_FILE).exists() {
+            self.take(Path::new(PRIVACY_FILE));
+        }
+        self.walk(Path::new(DICTIONARIES), "txt")
     }
 
     fn walk(&mut self, sub: &Path, ending: &str) -> Result<()> {

@@ -1,10 +1,10 @@
 //! What is gathered about one column, batch by batch. Values are looked at and forgotten; shapes and hashes stay.
 
 use super::column_name::ColumnName;
-use super::kinds::{COUNT, Id, Set};
-use super::look::Eye;
+use super::kinds::{Id, Set, kinds};
+use super::look::{Eye, Seen};
 use super::profile::{Profile, ProposedType};
-use super::score::Counts;
+use super::score::{Counts, Verdict};
 use super::shape::shape;
 use super::{ColumnFinding, EXAMPLES};
 use crate::mask::canonical_text;
@@ -12,8 +12,8 @@ use arrow::array::{Array, ArrayRef, AsArray, StringViewArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use std::collections::HashSet;
-use std::collections::hash_map::RandomState;
+use std::collections::HashMap;
+use std::collections::hash_map::{Entry, RandomState};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -22,6 +22,8 @@ const HEAD: u64 = 10_000;
 const STRIDE: u64 = 16;
 /// Values remembered (by a hash under a random key) to see whether any comes twice.
 const DISTINCT_MAX: usize = 1 << 16;
+/// Of so many of them what was seen is kept, so that a value that comes often is looked at once.
+const KNOWN_MAX: usize = 1 << 12;
 /// Fewer values than this say nothing about being unique.
 const UNIQUE_VALUES_MIN: u64 = 10;
 
@@ -30,14 +32,24 @@ const CODES: Set = Set::of(&[
     Id::Cpf,
     Id::Cnpj,
     Id::Pis,
+    Id::Cnh,
+    Id::TituloEleitor,
+    Id::Renavam,
     Id::Rg,
     Id::Plate,
     Id::Cep,
     Id::PixKey,
+    Id::BankAccount,
     Id::Phone,
     Id::Card,
     Id::Iban,
     Id::UsSsn,
+    Id::UsItin,
+    Id::UkNhs,
+    Id::PtNif,
+    Id::FrNir,
+    Id::DeSteuerId,
+    Id::Passport,
 ]);
 
 pub(super) struct Column {
@@ -52,29 +64,30 @@ pub(super) struct Column {
     /// The type of a column that is not text.
     typed: Option<ProposedType>,
     hasher: RandomState,
-    hashes: HashSet<u64>,
+    /// By the hash of a value what was seen in it; `None` beyond the first [`KNOWN_MAX`].
+    met_before: HashMap<u64, Option<Seen>>,
     comes_twice: bool,
     /// Shapes of the first values, and of the first values of each kind.
     first: Vec<String>,
-    of_kind: [Vec<String>; COUNT],
+    of_kind: HashMap<usize, Vec<String>>,
 }
 
 impl Column {
-    pub fn new(name: &str) -> Self {
+    pub fn new(name: &str, eye: &Eye) -> Self {
         Self {
             name: name.to_owned(),
             said: ColumnName::new(name),
             rows: 0,
             nulls: 0,
             met: 0,
-            counts: Counts::default(),
+            counts: Counts::new(eye.places()),
             profile: Profile::default(),
             typed: None,
             hasher: RandomState::new(),
-            hashes: HashSet::new(),
+            met_before: HashMap::new(),
             comes_twice: false,
             first: Vec::new(),
-            of_kind: std::array::from_fn(|_| Vec::new()),
+            of_kind: HashMap::new(),
         }
     }
 
@@ -122,43 +135,71 @@ impl Column {
         if self.met > HEAD && !self.met.is_multiple_of(STRIDE) {
             return;
         }
-        let seen = eye.look(value);
+        let seen = self.seen(value, times, eye);
         self.counts.add(seen, times);
-        if self.hashes.len() < DISTINCT_MAX {
-            self.comes_twice |= times > 1 || !self.hashes.insert(self.hasher.hash_one(value));
-        }
         remember(&mut self.first, value);
         for at in seen.any().places() {
-            remember(&mut self.of_kind[at], value);
+            remember(self.of_kind.entry(at).or_default(), value);
         }
     }
 
-    pub fn finding(&self) -> ColumnFinding {
-        let verdict = self.counts.verdict(&self.said);
-        let kind = verdict.map(|verdict| verdict.kind);
-        let is_code = kind.is_some_and(|kind| CODES.has(kind.id));
+    /// What is in a value; one that was met before is not looked at again.
+    fn seen(&mut self, value: &str, times: u64, eye: &Eye) -> Seen {
+        let is_full = self.met_before.len() >= DISTINCT_MAX;
+        let keeps = self.met_before.len() < KNOWN_MAX;
+        match self.met_before.entry(self.hasher.hash_one(value)) {
+            Entry::Occupied(before) => {
+                self.comes_twice = true;
+                before.get().unwrap_or_else(|| eye.look(value))
+            }
+            Entry::Vacant(_) if is_full => eye.look(value),
+            Entry::Vacant(new) => {
+                let seen = eye.look(value);
+                self.comes_twice |= times > 1;
+                new.insert(keeps.then_some(seen));
+                seen
+            }
+        }
+    }
+
+    pub fn finding(&self, eye: &Eye) -> ColumnFinding {
+        let verdict = self.counts.verdict(&self.said, eye.hints(&self.said));
+        let is_code = verdict.is_some_and(|verdict| CODES.has(verdict.place) || eye.own(verdict.place).is_some());
         let proposed = match &self.typed {
             Some(typed) => typed.clone(),
             None => self.profile.proposed(is_code, self.said.is_of_a_date()),
         };
-        let examples = kind.map(|kind| &self.of_kind[kind.id as usize]).filter(|examples| !examples.is_empty());
+        let examples = verdict.and_then(|verdict| self.of_kind.get(&verdict.place));
+        let (classification, mask) = verdict.map_or((None, None), |verdict| proposal(verdict, eye));
         ColumnFinding {
             column: self.name.clone(),
-            kind: kind.map(|kind| kind.name),
+            kind: verdict.map(|verdict| eye.name(verdict.place).to_owned()),
             confidence: verdict.map_or(0.0, |verdict| rounded(verdict.confidence)),
             share: verdict.map_or(0.0, |verdict| rounded(verdict.share)),
             rows: self.rows,
             nulls: self.nulls,
-            distinct: self.hashes.len() as u64,
+            distinct: self.met_before.len() as u64,
             examples: examples.unwrap_or(&self.first).clone(),
-            classification: kind.map(|kind| kind.classification()),
-            mask: kind.and_then(|kind| kind.mask()).map(|mask| mask.to_string()),
+            classification,
+            mask,
+            in_text: verdict.is_some_and(|verdict| verdict.in_text),
             strays: if self.typed.is_none() { self.profile.strays(&proposed) } else { 0 },
             proposed,
             min_length: self.profile.max_length.min(self.profile.min_length),
             max_length: self.profile.max_length,
             required: self.rows > 0 && self.nulls == 0,
             unique_like: self.rows - self.nulls >= UNIQUE_VALUES_MIN && !self.comes_twice,
+        }
+    }
+}
+
+/// The class and the mask of a kind.
+fn proposal(verdict: Verdict, eye: &Eye) -> (Option<String>, Option<String>) {
+    match eye.own(verdict.place) {
+        Some(own) => (Some(own.classification.to_string()), Some(own.mask.to_string())),
+        None => {
+            let kind = &kinds()[verdict.place];
+            (Some(kind.classification()), kind.mask().map(|mask| mask.to_string()))
         }
     }
 }
@@ -171,7 +212,7 @@ fn plain(data_type: &DataType) -> &DataType {
 }
 
 /// Maps and other nests as one text each, so that what is in them is not passed over.
-fn shown(values: &ArrayRef) -> Option<ArrayRef> {
+pub(super) fn shown(values: &ArrayRef) -> Option<ArrayRef> {
     let options = FormatOptions::default();
     let formatter = ArrayFormatter::try_new(values, &options).ok()?;
     let text = |row| values.is_valid(row).then(|| formatter.value(row).to_string());
@@ -191,12 +232,18 @@ fn occurrences(keys: &dyn Array, values: usize) -> Vec<u64> {
     times
 }
 
+/// Keeps the shapes of the first values; one that is new takes the place of one that is there twice.
 fn remember(examples: &mut Vec<String>, value: &str) {
-    if examples.len() < EXAMPLES {
-        let shape = shape(value.trim());
-        if !examples.contains(&shape) {
-            examples.push(shape);
-        }
+    let is_twice = |at: usize, examples: &[String]| examples[..at].contains(&examples[at]);
+    let double = (0..examples.len()).rev().find(|at| is_twice(*at, examples));
+    if examples.len() == EXAMPLES && double.is_none() {
+        return;
+    }
+    let shape = shape(value.trim());
+    match double {
+        _ if examples.len() < EXAMPLES => examples.push(shape),
+        Some(at) if !examples.contains(&shape) => examples[at] = shape,
+        _ => {}
     }
 }
 

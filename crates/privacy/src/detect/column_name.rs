@@ -1,6 +1,7 @@
 //! What a column's name says, in any spelling: `DataNascimento`, `data_de_nascimento`, `DT-NASC`.
 
-use super::kinds::{Id, Kind, Set, kinds};
+use super::kinds::{COUNT, Id, Set, kinds};
+use super::own::OwnKind;
 
 /// Words that only stand between others.
 const FILLERS: [&str; 12] = ["de", "do", "da", "dos", "das", "of", "the", "del", "du", "nr", "num", "nro"];
@@ -89,29 +90,35 @@ impl ColumnName {
         Self { words, joined }
     }
 
-    /// The kinds that the name speaks of.
-    pub fn hints(&self) -> Set {
+    /// The kinds that the name speaks of, the project's own among them.
+    pub fn hints(&self, own: &[OwnKind]) -> Set {
         let mut set = Set::default();
-        for kind in kinds().iter().filter(|kind| self.says(kind)) {
-            set.add(kind.id);
+        for kind in kinds().iter().filter(|kind| kind.hints.iter().any(|hint| self.says(hint))) {
+            set.add(kind.id.place());
+        }
+        for (at, _) in own.iter().enumerate().filter(|(_, kind)| kind.names.iter().any(|name| self.says_name(name))) {
+            set.add(COUNT + at);
         }
         let qualified = self.words.last().is_some_and(|last| QUALIFIERS.contains(&last.as_str()));
         if qualified { set.without(OF_WORDS) } else { set }
     }
 
-    fn says(&self, kind: &Kind) -> bool {
-        kind.hints.iter().any(|hint| {
-            if let Some(whole) = hint.strip_prefix('=') {
-                return self.joined == whole;
-            }
-            let phrase: Vec<&str> = hint.split(' ').collect();
-            let joined = phrase.concat();
-            let run = self.words.windows(phrase.len()).any(|run| run.iter().eq(phrase.iter()));
-            // `cpfcliente`, `emailpagador`: long words stand out without a separator, short ones turn up by chance.
-            let glued = (joined.len() >= 5 || joined == "cpf" || joined == "cnpj")
-                && (self.joined.starts_with(&joined) || self.joined.ends_with(&joined));
-            run || glued
-        })
+    /// A name as a person writes it, in any spelling of its own.
+    fn says_name(&self, name: &str) -> bool {
+        self.says(&split(name).join(" "))
+    }
+
+    fn says(&self, hint: &str) -> bool {
+        if let Some(whole) = hint.strip_prefix('=') {
+            return self.joined == whole;
+        }
+        let phrase: Vec<&str> = hint.split(' ').collect();
+        let joined = phrase.concat();
+        let run = self.words.windows(phrase.len()).any(|run| run.iter().eq(phrase.iter()));
+        // `cpfcliente`, `emailpagador`: long words stand out without a separator, short ones turn up by chance.
+        let glued = (joined.len() >= 5 || joined == "cpf" || joined == "cnpj")
+            && (self.joined.starts_with(&joined) || self.joined.ends_with(&joined));
+        run || glued
     }
 
     /// Whether it is the name of a thing: `product_name`, `nome_fantasia`.
@@ -163,7 +170,7 @@ mod tests {
     use super::*;
 
     fn hinted(name: &str) -> Vec<&'static str> {
-        ColumnName::new(name).hints().places().map(|at| kinds()[at].name).collect()
+        ColumnName::new(name).hints(&[]).places().map(|at| kinds()[at].name).collect()
     }
 
     #[test]

@@ -208,7 +208,7 @@ fn transitions(state: &State) -> Vec<(Bytes, StateID)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::look::FORMS;
+    use super::super::forms::FORMS;
     use super::*;
 
     /// What is found by showing the regex all of the text.

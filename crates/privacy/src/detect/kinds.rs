@@ -1,5 +1,6 @@
 //! The kinds of personal data that are known, and what each is worth as evidence.
 
+use super::table::KINDS;
 use kernel::contract::MaskSpec;
 
 /// A kind of personal data, by the stable name that contracts, reports and `scan --format json` use.
@@ -24,34 +25,69 @@ pub(super) struct Grade {
     pub chance: f64,
 }
 
+pub(super) const fn grade(strength: f64, chance: f64) -> Grade {
+    Grade { strength, chance }
+}
+
+pub(super) const NEVER: Grade = grade(0.0, 1.0);
+
+/// How many kinds are known from the start.
+pub(super) const COUNT: usize = 36;
+
+/// The most kinds there can be: a project's own come after them.
+pub(super) const PLACES_MAX: usize = 128;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Id {
     Cpf,
     Cnpj,
     Pis,
-    Rg,
+    Cnh,
+    TituloEleitor,
+    Renavam,
     Plate,
     Cep,
     PixKey,
+    BankAccount,
+    Rg,
     Phone,
     Email,
     Card,
     Iban,
     Ip,
-    UsSsn,
+    Mac,
+    UrlCredentials,
     Jwt,
+    ApiKey,
+    UsSsn,
+    UsItin,
+    UkNino,
+    UkNhs,
+    EuVat,
+    PtNif,
+    EsDni,
+    FrNir,
+    DeSteuerId,
+    ItCodiceFiscale,
+    Passport,
     BirthDate,
     PersonName,
     Address,
+    Coordinates,
+    Icd10,
 }
 
 impl Kind {
     /// The class proposed for a column of this kind: `personal.cpf`.
     ///
-    /// A CNPJ is counted as personal too: that of a sole trader (MEI) names one person.
+    /// A CNPJ and a VAT number are counted as personal too: that of a sole trader names one person. What tells of health
+    /// is sensitive (LGPD art. 5 II, GDPR art. 9).
     pub fn classification(&self) -> String {
-        format!("personal.{}", self.name)
+        match self.id {
+            Id::Icd10 => format!("sensitive.{}", self.name),
+            _ => format!("personal.{}", self.name),
+        }
     }
 
     /// The mask proposed for it.
@@ -60,215 +96,14 @@ impl Kind {
     }
 }
 
-/// Every kind that is found, in the order of their stable names' table.
+/// Every kind that is known from the start, in the order of their stable names' table.
 pub fn kinds() -> &'static [Kind] {
     &KINDS
 }
 
-const fn grade(strength: f64, chance: f64) -> Grade {
-    Grade { strength, chance }
-}
-
-const NEVER: Grade = grade(0.0, 1.0);
-
-pub(super) const COUNT: usize = 17;
-
-// Chances: two check digits pass once in 100 (a mod-11 digit of 10 counts as 0, so slightly more), one once in 11; a
-// Luhn digit once in 10 and an issuer's prefix once in 4; 67 of 90 area codes are in use, and a mobile number starts with
-// 9. The others are judgements, held in place by the tests of `detect::tests`.
-static KINDS: [Kind; COUNT] = [
-    Kind {
-        name: "cpf",
-        id: Id::Cpf,
-        strong: grade(0.99, 0.0005),
-        weak: grade(0.95, 0.011),
-        hints: &["cpf", "documento", "document", "document number", "taxpayer id"],
-    },
-    Kind {
-        name: "cnpj",
-        id: Id::Cnpj,
-        strong: grade(0.99, 0.0005),
-        weak: grade(0.97, 0.011),
-        hints: &["cnpj", "documento", "document", "company id", "tax id"],
-    },
-    Kind {
-        name: "pis",
-        id: Id::Pis,
-        strong: grade(0.97, 0.005),
-        weak: grade(0.85, 0.091),
-        hints: &["pis", "pasep", "nis", "nit", "pis pasep"],
-    },
-    Kind {
-        name: "rg",
-        id: Id::Rg,
-        strong: grade(0.6, 0.3),
-        weak: NEVER,
-        hints: &["rg", "identidade", "registro geral", "numero rg", "id card"],
-    },
-    Kind {
-        name: "plate",
-        id: Id::Plate,
-        strong: grade(0.8, 0.03),
-        weak: grade(0.6, 0.06),
-        hints: &["placa", "plate", "license plate", "matricula"],
-    },
-    Kind {
-        name: "cep",
-        id: Id::Cep,
-        strong: grade(0.85, 0.05),
-        weak: grade(0.3, 0.5),
-        hints: &["cep", "codigo postal", "postal code", "postcode", "zip", "zip code", "zipcode", "plz"],
-    },
-    Kind {
-        name: "pix_key",
-        id: Id::PixKey,
-        strong: NEVER,
-        weak: grade(0.3, 0.5),
-        hints: &["=pix", "chave pix", "pix key"],
-    },
-    Kind {
-        name: "phone",
-        id: Id::Phone,
-        strong: grade(0.9, 0.01),
-        weak: grade(0.6, 0.07),
-        hints: &[
-            "telefone",
-            "celular",
-            "fone",
-            "tel",
-            "phone",
-            "mobile",
-            "cell",
-            "cellphone",
-            "whatsapp",
-            "telefono",
-            "movil",
-            "telefon",
-            "handy",
-            "msisdn",
-        ],
-    },
-    Kind {
-        name: "email",
-        id: Id::Email,
-        strong: grade(0.99, 0.0001),
-        weak: NEVER,
-        hints: &["email", "e mail", "mail", "correo", "courriel"],
-    },
-    Kind {
-        name: "card",
-        id: Id::Card,
-        strong: grade(0.97, 0.01),
-        weak: grade(0.97, 0.025),
-        hints: &["card", "card number", "cartao", "numero cartao", "pan", "cc number", "credit card", "tarjeta"],
-    },
-    Kind { name: "iban", id: Id::Iban, strong: grade(0.99, 0.001), weak: NEVER, hints: &["iban"] },
-    Kind {
-        name: "ip",
-        id: Id::Ip,
-        strong: grade(0.92, 0.02),
-        weak: NEVER,
-        hints: &["ip", "ip address", "endereco ip", "ipv4", "ipv6", "remote addr", "client ip"],
-    },
-    Kind {
-        name: "us_ssn",
-        id: Id::UsSsn,
-        strong: grade(0.85, 0.1),
-        weak: grade(0.2, 0.5),
-        hints: &["ssn", "social security", "social security number"],
-    },
-    Kind {
-        name: "jwt",
-        id: Id::Jwt,
-        strong: grade(0.99, 0.0001),
-        weak: NEVER,
-        hints: &["jwt", "access token", "id token"],
-    },
-    Kind {
-        name: "birth_date",
-        id: Id::BirthDate,
-        strong: NEVER,
-        weak: grade(0.3, 1.0),
-        hints: &[
-            "nascimento",
-            "nasc",
-            "dt nasc",
-            "birth",
-            "dob",
-            "birthday",
-            "birthdate",
-            "birth date",
-            "aniversario",
-            "nacimiento",
-            "geburtsdatum",
-            "naissance",
-        ],
-    },
-    Kind {
-        name: "person_name",
-        id: Id::PersonName,
-        strong: grade(0.92, 0.03),
-        weak: grade(0.5, 0.3),
-        hints: &[
-            "nome completo",
-            "full name",
-            "first name",
-            "last name",
-            "given name",
-            "family name",
-            "middle name",
-            "primeiro nome",
-            "sobrenome",
-            "surname",
-            "nome cliente",
-            "customer name",
-            "client name",
-            "nome mae",
-            "nome pai",
-            "mother name",
-            "titular",
-            "holder",
-            "holder name",
-            "payer name",
-            "nome social",
-            "beneficiario",
-            "paciente",
-            "patient name",
-            "contact name",
-            "nome contato",
-            "employee name",
-            "nombre completo",
-            "apellido",
-            "nachname",
-            "vorname",
-            "prenom",
-            "nome pagador",
-            "nome titular",
-            "cardholder",
-        ],
-    },
-    Kind {
-        name: "address",
-        id: Id::Address,
-        strong: grade(0.92, 0.01),
-        weak: NEVER,
-        hints: &[
-            "endereco",
-            "logradouro",
-            "rua",
-            "address",
-            "street",
-            "street address",
-            "direccion",
-            "adresse",
-            "anschrift",
-        ],
-    },
-];
-
-/// A set of kinds.
+/// A set of kinds, by their places: those of [`kinds`], then the project's own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Set(u32);
+pub(super) struct Set(u128);
 
 impl Set {
     pub const fn of(ids: &[Id]) -> Self {
@@ -280,12 +115,12 @@ impl Set {
         Self(bits)
     }
 
-    pub fn add(&mut self, id: Id) {
-        self.0 |= 1 << id as u32;
+    pub fn add(&mut self, place: usize) {
+        self.0 |= 1 << place;
     }
 
-    pub fn has(self, id: Id) -> bool {
-        self.0 & (1 << id as u32) != 0
+    pub fn has(self, place: usize) -> bool {
+        self.0 & (1 << place) != 0
     }
 
     pub fn meets(self, other: Self) -> bool {
@@ -305,7 +140,18 @@ impl Set {
     }
 
     pub fn places(self) -> impl Iterator<Item = usize> {
-        (0..COUNT).filter(move |at| self.0 & (1 << at) != 0)
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let at = left.trailing_zeros();
+            left &= left.wrapping_sub(1);
+            (at < u128::BITS).then_some(at as usize)
+        })
+    }
+}
+
+impl Id {
+    pub const fn place(self) -> usize {
+        self as usize
     }
 }
 
@@ -316,7 +162,7 @@ mod tests {
     #[test]
     fn the_table_is_in_the_order_of_its_ids() {
         for (at, kind) in kinds().iter().enumerate() {
-            assert_eq!(kind.id as usize, at, "{}", kind.name);
+            assert_eq!(kind.id.place(), at, "{}", kind.name);
             assert!(
                 kind.mask().is_some() && kind.hints.iter().all(|hint| *hint == hint.to_lowercase()),
                 "{}",
@@ -324,7 +170,18 @@ mod tests {
             );
         }
         let mut set = Set::of(&[Id::Cpf, Id::Address]);
-        set.add(Id::Phone);
-        assert_eq!(set.places().collect::<Vec<_>>(), [0, 7, 16]);
+        set.add(PLACES_MAX - 1);
+        assert_eq!(set.places().collect::<Vec<_>>(), [0, Id::Address.place(), 127]);
+        assert_eq!(Set::default().places().count(), 0);
+    }
+
+    /// Contracts, reports and programs stand on these names.
+    #[test]
+    fn the_stable_names_are_all_there() {
+        let stable = "cpf cnpj pis cnh titulo_eleitor renavam plate cep pix_key bank_account rg phone email card iban ip \
+                      mac url_credentials jwt api_key us_ssn us_itin uk_nino uk_nhs eu_vat pt_nif es_dni fr_nir \
+                      de_steuer_id it_codice_fiscale passport birth_date person_name address coordinates icd10";
+        let names: Vec<&str> = kinds().iter().map(|kind| kind.name).collect();
+        assert_eq!(names, stable.split_ascii_whitespace().collect::<Vec<_>>());
     }
 }

@@ -3,64 +3,36 @@
 use super::dates;
 use super::digits::{is_card, is_cnpj, is_cpf, is_iban, is_international_phone, is_national_phone, is_pis, is_us_ssn};
 use super::finder::Finder;
-use super::kinds::{Id, Set};
+use super::forms::{self, Form};
+use super::kinds::{COUNT, Id, Set, kinds};
+use super::numbers::brazil::{is_cnh, is_renavam, is_titulo_eleitor};
+use super::numbers::europe::{
+    is_de_steuer_id, is_es_dni, is_fr_nir, is_it_codice_fiscale, is_pt_nif, is_uk_nhs, is_uk_nino,
+};
+use super::numbers::vat::{Vat, vat};
+use super::numbers::world::{is_coordinate, is_coordinate_pair, is_passport_zone, is_us_itin};
+use super::own::{OWN_MAX, OwnKind};
 use super::words;
 use kernel::error::{Error, Result};
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::sync::LazyLock;
+use std::ops::Range;
+use std::sync::Arc;
 
 /// Longer texts are looked at up to here.
 const LENGTH_MAX: usize = 4096;
 
-/// Forms, most telling first: where two begin at the same place the earlier one is taken. Case is that of the data,
-/// classes are ASCII.
-pub(super) const FORMS: [(Form, &str); 18] = [
-    (Form::Email, r"[0-9A-Za-z][0-9A-Za-z._%+\-]*@[0-9A-Za-z\-]+(?:\.[0-9A-Za-z\-]+)*\.[A-Za-z]{2,24}\b"),
-    (Form::Jwt, r"\beyJ[0-9A-Za-z_\-]{8,}\.eyJ[0-9A-Za-z_\-]{8,}\.[0-9A-Za-z_\-]*"),
-    (Form::Uuid, r"\b[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}\b"),
-    (Form::CnpjWritten, r"\b[0-9A-Za-z]{2}\.[0-9A-Za-z]{3}\.[0-9A-Za-z]{3}/[0-9A-Za-z]{4}-[0-9]{2}\b"),
-    (Form::CpfWritten, r"\b[0-9]{3}\.?[0-9]{3}\.?[0-9]{3}-[0-9]{2}\b"),
-    (Form::PisWritten, r"\b[0-9]{3}\.[0-9]{5}\.[0-9]{2}-[0-9]\b"),
-    (Form::RgWritten, r"\b[0-9]{1,2}\.[0-9]{3}\.[0-9]{3}-[0-9Xx]\b"),
-    (
-        Form::CardWritten,
-        r"\b[0-9]{4}[ \-][0-9]{4}[ \-][0-9]{4}[ \-][0-9]{1,7}\b|\b3[47][0-9]{2}[ \-][0-9]{6}[ \-][0-9]{5}\b",
-    ),
-    (Form::SsnWritten, r"\b[0-9]{3}-[0-9]{2}-[0-9]{4}\b"),
-    (Form::PhoneAbroad, r"\+[1-9][0-9 ().\-]{6,19}[0-9]\b"),
-    (Form::PhoneHome, r"\(0?[1-9][0-9]\) ?9?[ .]?[0-9]{4}[ .\-]?[0-9]{4}\b|\b[1-9][0-9][ \-]9?[0-9]{4}[ \-][0-9]{4}\b"),
-    (Form::PhoneUs, r"(?:\([2-9][0-9]{2}\) ?|\b[2-9][0-9]{2}[\-.])[0-9]{3}[\-.][0-9]{4}\b"),
-    (Form::Ipv4, r"\b[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\b"),
-    (Form::Ipv6, r"[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]*:[0-9A-Fa-f.:]*"),
-    (Form::CepWritten, r"\b[0-9]{2}\.?[0-9]{3}-[0-9]{3}\b"),
-    (Form::Plate, r"\b[A-Za-z]{3}-?[0-9][0-9A-Za-z][0-9]{2}\b"),
-    (Form::Iban, r"\b[A-Z]{2}[0-9]{2}(?: ?[0-9A-Z]{4}){2,7}(?: ?[0-9A-Z]{1,3})?\b"),
-    (Form::Compact, r"\b(?:[0-9A-Z]{12}[0-9]{2}|[0-9]{7,19})\b"),
-];
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    Email,
-    Jwt,
-    Uuid,
-    CnpjWritten,
-    CpfWritten,
-    PisWritten,
-    RgWritten,
-    CardWritten,
-    SsnWritten,
-    PhoneAbroad,
-    PhoneHome,
-    PhoneUs,
-    Ipv4,
-    Ipv6,
-    CepWritten,
-    Plate,
-    Iban,
-    Compact,
+/// How sure a find is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Sure {
+    /// Letters and digits of the length; what makes them valid is not there.
+    Shaped,
+    /// The same, with the separators that people write: `529.982.247-24`.
+    Written,
+    /// Valid, and could be something else.
+    Weak,
+    /// Valid, with little doubt.
+    Strong,
 }
-
-static FINDER: LazyLock<Result<Finder>> = LazyLock::new(|| Finder::new(&FORMS.map(|(_, form)| form)));
 
 /// What was found in one value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -71,6 +43,8 @@ pub(super) struct Seen {
     pub weak: Set,
     /// Kinds whose form is there, but not what makes it valid: a CPF with wrong check digits.
     pub shaped: Set,
+    /// Those of `strong` that have other text around them.
+    pub inside: Set,
 }
 
 impl Seen {
@@ -80,94 +54,218 @@ impl Seen {
 }
 
 /// Looks at values.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Eye {
     finder: &'static Finder,
+    own: Arc<[OwnKind]>,
 }
 
 impl Eye {
-    pub fn new() -> Result<Self> {
-        let finder = FINDER.as_ref().map_err(|e| Error::internal("build the detector", e))?;
-        Ok(Self { finder })
+    /// `own` are the project's own kinds.
+    pub fn new(own: Arc<[OwnKind]>) -> Result<Self> {
+        match own.len() > OWN_MAX {
+            true => Err(Error::project("build the detector", format!("a project can have {OWN_MAX} kinds of its own"))),
+            false => Ok(Self { finder: forms::finder()?, own }),
+        }
+    }
+
+    /// How many kinds there are.
+    pub fn places(&self) -> usize {
+        COUNT + self.own.len()
+    }
+
+    pub fn name(&self, place: usize) -> &str {
+        self.own(place).map_or_else(|| kinds()[place].name, |own| own.name.as_str())
+    }
+
+    pub fn all_own(&self) -> &[OwnKind] {
+        &self.own
+    }
+
+    /// The project's own kind at a place.
+    pub fn own(&self, place: usize) -> Option<&OwnKind> {
+        self.own.get(place.checked_sub(COUNT)?)
     }
 
     pub fn look(&self, value: &str) -> Seen {
         let value = value.trim();
         let value = &value[..value.floor_char_boundary(LENGTH_MAX)];
         let mut seen = Seen::default();
-        self.finder.each(value.as_bytes(), |found| {
-            let text = &value[found.range()];
-            judge(FORMS[found.pattern().as_usize()].0, text, text.len() == value.len(), &mut seen);
+        self.each_form(value, &mut |place, sure, range| {
+            let whole = range.len() == value.len();
+            match sure {
+                Sure::Strong => {
+                    seen.strong.add(place);
+                    if !whole {
+                        seen.inside.add(place);
+                    }
+                }
+                Sure::Weak if whole => seen.weak.add(place),
+                // A number without separators in a longer text: only its check digits speak for it, and not loudly.
+                Sure::Weak if [Id::Cpf, Id::Cnpj, Id::Card].iter().any(|id| id.place() == place) => {
+                    seen.shaped.add(place)
+                }
+                Sure::Shaped if !whole => {}
+                Sure::Weak => {}
+                Sure::Written | Sure::Shaped => seen.shaped.add(place),
+            }
         });
         if dates::is_plausible_birth_date(value) {
-            seen.weak.add(Id::BirthDate);
+            seen.weak.add(Id::BirthDate.place());
+        }
+        if is_coordinate(value) {
+            seen.weak.add(Id::Coordinates.place());
         }
         words::look(value, &mut seen);
         pix_key(&mut seen);
         seen
     }
+
+    /// Every find in a text by its form, with its place. A number without separators may be several kinds at once.
+    pub fn each_form(&self, text: &str, found: &mut dyn FnMut(usize, Sure, Range<usize>)) {
+        self.finder.each(text.as_bytes(), |hit| {
+            let range = whole_key(text, hit.range());
+            let (form, inner) = (forms::of(hit.pattern().as_usize()), &text[range.clone()]);
+            judge(form, inner, inner.len() == text.len(), &mut |id, sure| found(id.place(), sure, range.clone()));
+        });
+        for (at, own) in self.own.iter().enumerate() {
+            own.each(text, &mut |range| found(COUNT + at, Sure::Strong, range));
+        }
+    }
+}
+
+/// A find, and the whole block where it is the first line of a private key.
+fn whole_key(text: &str, found: Range<usize>) -> Range<usize> {
+    const END: &str = "PRIVATE KEY-----";
+    if !text[found.clone()].starts_with("-----BEGIN ") {
+        return found;
+    }
+    let end = text[found.end..].find(END).map_or(text.len(), |at| found.end + at + END.len());
+    found.start..end
 }
 
 /// A PIX key is a CPF, a CNPJ, an e-mail, a phone or a random UUID (BACEN, DICT API): it shows in the column's name.
 fn pix_key(seen: &mut Seen) {
     const KEYS: Set = Set::of(&[Id::Cpf, Id::Cnpj, Id::Email, Id::Phone]);
     if seen.strong.union(seen.weak).meets(KEYS) {
-        seen.weak.add(Id::PixKey);
+        seen.weak.add(Id::PixKey.place());
     }
 }
 
-fn judge(form: Form, text: &str, whole: bool, seen: &mut Seen) {
+fn judge(form: Form, text: &str, whole: bool, found: &mut dyn FnMut(Id, Sure)) {
     let code: Vec<u8> = text.bytes().filter(u8::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect();
-    let sure = |seen: &mut Seen, id: Id, valid: bool| if valid { seen.strong.add(id) } else { seen.shaped.add(id) };
+    let mut sure = |id: Id, valid: bool| found(id, if valid { Sure::Strong } else { Sure::Written });
     match form {
-        Form::Email => seen.strong.add(Id::Email),
-        Form::Jwt => seen.strong.add(Id::Jwt),
-        Form::Uuid if whole => seen.weak.add(Id::PixKey),
-        Form::Uuid => {}
-        Form::CnpjWritten => sure(seen, Id::Cnpj, is_cnpj(&code)),
-        Form::CpfWritten => sure(seen, Id::Cpf, is_cpf(&code)),
-        Form::PisWritten => sure(seen, Id::Pis, is_pis(&code)),
-        Form::RgWritten => sure(seen, Id::Rg, whole),
-        Form::CardWritten => sure(seen, Id::Card, is_card(&code)),
-        Form::SsnWritten => sure(seen, Id::UsSsn, is_us_ssn(&code)),
-        Form::PhoneAbroad => sure(seen, Id::Phone, is_international_phone(&code)),
-        Form::PhoneHome => sure(seen, Id::Phone, is_national_phone(code.strip_prefix(b"0").unwrap_or(&code))),
-        Form::PhoneUs => seen.strong.add(Id::Phone),
-        Form::Ipv4 if text.parse::<Ipv4Addr>().is_ok() => seen.strong.add(Id::Ip),
-        Form::Ipv6 if text.len() > 2 && text.parse::<Ipv6Addr>().is_ok() => seen.strong.add(Id::Ip),
-        Form::Ipv4 | Form::Ipv6 => {}
-        Form::CepWritten => sure(seen, Id::Cep, whole),
-        Form::Plate if whole => plate(&code, seen),
+        Form::UrlCredentials => found(Id::UrlCredentials, Sure::Strong),
+        Form::Email => found(Id::Email, Sure::Strong),
+        Form::Jwt => found(Id::Jwt, Sure::Strong),
+        Form::ApiKey => found(Id::ApiKey, Sure::Strong),
+        Form::Uuid => found(Id::PixKey, if whole { Sure::Weak } else { Sure::Shaped }),
+        Form::CnpjWritten => sure(Id::Cnpj, is_cnpj(&code)),
+        Form::CpfWritten => sure(Id::Cpf, is_cpf(&code)),
+        Form::PisWritten => sure(Id::Pis, is_pis(&code)),
+        Form::RgWritten => sure(Id::Rg, whole),
+        Form::CardWritten => sure(Id::Card, is_card(&code)),
+        Form::TituloWritten if is_titulo_eleitor(&code) => found(Id::TituloEleitor, Sure::Strong),
+        Form::TituloWritten => found(Id::TituloEleitor, Sure::Shaped),
+        Form::Mac => found(Id::Mac, Sure::Strong),
+        Form::SsnWritten if is_us_itin(&code) => found(Id::UsItin, Sure::Strong),
+        Form::SsnWritten => sure(Id::UsSsn, is_us_ssn(&code)),
+        Form::PhoneAbroad => sure(Id::Phone, is_international_phone(&code)),
+        Form::PhoneHome => sure(Id::Phone, is_national_phone(code.strip_prefix(b"0").unwrap_or(&code))),
+        Form::PhoneUs | Form::PhoneFrench => found(Id::Phone, Sure::Strong),
+        Form::PhoneLocal => found(Id::Phone, if whole { Sure::Weak } else { Sure::Shaped }),
+        Form::NhsWritten => found(Id::UkNhs, if is_uk_nhs(&code) { Sure::Strong } else { Sure::Shaped }),
+        Form::SteuerWritten => found(Id::DeSteuerId, if is_de_steuer_id(&code) { Sure::Strong } else { Sure::Shaped }),
+        Form::Coordinates if is_place(text) => found(Id::Coordinates, Sure::Strong),
+        Form::Ipv4 if text.parse::<Ipv4Addr>().is_ok() => found(Id::Ip, Sure::Strong),
+        Form::Ipv6 if text.len() > 2 && text.parse::<Ipv6Addr>().is_ok() => found(Id::Ip, Sure::Strong),
+        Form::Coordinates | Form::Ipv4 | Form::Ipv6 => {}
+        Form::CepWritten => sure(Id::Cep, whole),
+        Form::Account => found(Id::BankAccount, if whole { Sure::Strong } else { Sure::Written }),
+        Form::AccountShort => found(Id::BankAccount, Sure::Shaped),
+        Form::Icd10Named => found(Id::Icd10, Sure::Strong),
+        Form::Icd10 if whole => found(Id::Icd10, if text.contains('.') { Sure::Strong } else { Sure::Weak }),
+        Form::Icd10 => {}
+        Form::Plate if whole => plate(&code, found),
         Form::Plate => {}
-        Form::Iban if is_iban(&code) => seen.strong.add(Id::Iban),
-        Form::Iban | Form::Compact if whole => compact(&code, seen),
-        Form::Iban => {}
-        Form::Compact => inside(&code, seen),
+        lettered => judge_lettered(lettered, text, &code, whole, found),
     }
+}
+
+/// Forms of letters and digits that several kinds share.
+fn judge_lettered(form: Form, text: &str, code: &[u8], whole: bool, found: &mut dyn FnMut(Id, Sure)) {
+    match form {
+        Form::PassportZone if is_passport_zone(text.as_bytes()) => found(Id::Passport, Sure::Strong),
+        Form::CodiceFiscale if is_it_codice_fiscale(code) => found(Id::ItCodiceFiscale, Sure::Strong),
+        Form::CodiceFiscale if code[6..8].iter().all(u8::is_ascii_digit) => found(Id::ItCodiceFiscale, Sure::Written),
+        Form::Nino if is_uk_nino(code) => found(Id::UkNino, Sure::Strong),
+        Form::Dni => found(Id::EsDni, if is_es_dni(code) { Sure::Strong } else { Sure::Shaped }),
+        Form::Nir if is_fr_nir(code) => found(Id::FrNir, Sure::Strong),
+        Form::Nir => {
+            found(Id::FrNir, Sure::Shaped);
+            compact(code, found);
+        }
+        Form::Iban if is_iban(code) => found(Id::Iban, Sure::Strong),
+        Form::Iban | Form::Vat | Form::Passport => lettered(code, whole, found),
+        Form::Compact => compact(code, found),
+        _ => {}
+    }
+}
+
+/// A VAT number, else what a passport's number may look like, else a number with letters in it (CNPJ).
+fn lettered(code: &[u8], whole: bool, found: &mut dyn FnMut(Id, Sure)) {
+    const PASSPORT_LENGTH: std::ops::RangeInclusive<usize> = 7..=11;
+    let digits = code.iter().filter(|c| c.is_ascii_digit()).count();
+    match vat(code) {
+        Vat::Checked => return found(Id::EuVat, Sure::Strong),
+        Vat::Formed if whole => found(Id::EuVat, Sure::Weak),
+        Vat::Formed | Vat::Wrong if whole && digits > 6 => found(Id::EuVat, Sure::Shaped),
+        Vat::Formed | Vat::Wrong => {}
+    }
+    if whole && PASSPORT_LENGTH.contains(&code.len()) && digits > 4 {
+        found(Id::Passport, Sure::Weak);
+    }
+    compact(code, found);
+}
+
+fn is_place(text: &str) -> bool {
+    if let Some(point) = text.strip_prefix("POINT").map(|rest| rest.trim_matches([' ', '(', ')'])) {
+        return point.split_once(' ').is_some_and(|(longitude, latitude)| is_coordinate_pair(latitude, longitude));
+    }
+    let mut parts = text.split([',', ';', ' ']).filter(|part| !part.is_empty());
+    parts.next().zip(parts.next()).is_some_and(|(latitude, longitude)| is_coordinate_pair(latitude, longitude))
 }
 
 /// The Mercosul form (`ABC1D23`) is more telling than the old one (`ABC1234`).
-fn plate(code: &[u8], seen: &mut Seen) {
-    if code[4].is_ascii_digit() {
-        seen.weak.add(Id::Plate);
-    } else {
-        seen.strong.add(Id::Plate);
-    }
+fn plate(code: &[u8], found: &mut dyn FnMut(Id, Sure)) {
+    found(Id::Plate, if code[4].is_ascii_digit() { Sure::Weak } else { Sure::Strong });
 }
 
-/// A number without separators that is the whole value.
-fn compact(code: &[u8], seen: &mut Seen) {
-    let mut weigh = |id: Id, valid: bool| if valid { seen.weak.add(id) } else { seen.shaped.add(id) };
+/// A number without separators.
+fn compact(code: &[u8], found: &mut dyn FnMut(Id, Sure)) {
+    let mut weigh = |id: Id, valid: bool| found(id, if valid { Sure::Weak } else { Sure::Shaped });
     match code.len() {
         8 => weigh(Id::Cep, code.iter().any(|c| *c != b'0')),
-        9 => weigh(Id::UsSsn, is_us_ssn(code)),
-        10 => weigh(Id::Phone, is_national_phone(code)),
-        11 => {
-            weigh(Id::Cpf, is_cpf(code));
-            weigh(Id::Pis, is_pis(code));
+        9 => {
+            weigh(Id::PtNif, is_pt_nif(code));
+            match is_us_itin(code) {
+                true => weigh(Id::UsItin, true),
+                false => weigh(Id::UsSsn, is_us_ssn(code)),
+            }
+        }
+        10 => {
+            weigh(Id::UkNhs, is_uk_nhs(code));
             weigh(Id::Phone, is_national_phone(code));
         }
-        12 | 13 if code.starts_with(b"55") => weigh(Id::Phone, is_international_phone(code)),
+        11 => eleven(code, &mut weigh),
+        12 => {
+            weigh(Id::TituloEleitor, is_titulo_eleitor(code));
+            if code.starts_with(b"55") {
+                weigh(Id::Phone, is_international_phone(code));
+            }
+        }
+        13 if code.starts_with(b"55") => weigh(Id::Phone, is_international_phone(code)),
         14 => weigh(Id::Cnpj, is_cnpj(code)),
         _ => {}
     }
@@ -176,26 +274,34 @@ fn compact(code: &[u8], seen: &mut Seen) {
         let mut padded = [b'0'; 11];
         padded[11 - code.len()..].copy_from_slice(code);
         if is_cpf(&padded) {
-            seen.weak.add(Id::Cpf);
+            weigh(Id::Cpf, true);
         }
     }
     if (7..=10).contains(&code.len()) {
-        seen.shaped.add(Id::Rg);
+        weigh(Id::Rg, false);
+    }
+    if (7..=12).contains(&code.len()) {
+        weigh(Id::BankAccount, false);
+    }
+    if (8..=9).contains(&code.len()) {
+        weigh(Id::Passport, false);
     }
     if is_card(code) {
-        seen.weak.add(Id::Card);
+        weigh(Id::Card, true);
     } else if (15..=16).contains(&code.len()) {
-        seen.shaped.add(Id::Card);
+        weigh(Id::Card, false);
     }
 }
 
-/// A number without separators in a longer text: only its check digits speak for it, and not loudly.
-fn inside(code: &[u8], seen: &mut Seen) {
-    for (id, valid) in [(Id::Cpf, is_cpf(code)), (Id::Cnpj, is_cnpj(code)), (Id::Card, is_card(code))] {
-        if valid {
-            seen.shaped.add(id);
-        }
-    }
+/// Eleven digits are a CPF, a PIS, a licence, a vehicle, a German taxpayer or a mobile phone. PIS and RENAVAM have the same
+/// check digit: a PIS begins with 1 or 2, a RENAVAM with the zeros that make its eleven digits.
+fn eleven(code: &[u8], weigh: &mut dyn FnMut(Id, bool)) {
+    weigh(Id::Cpf, is_cpf(code));
+    weigh(Id::Pis, is_pis(code) && matches!(code[0], b'1' | b'2'));
+    weigh(Id::Renavam, is_renavam(code) && code[0] == b'0');
+    weigh(Id::Cnh, is_cnh(code));
+    weigh(Id::DeSteuerId, is_de_steuer_id(code));
+    weigh(Id::Phone, is_national_phone(code));
 }
 
 #[cfg(test)]
@@ -203,17 +309,21 @@ mod tests {
     use super::super::kinds::kinds;
     use super::*;
 
+    fn eye() -> Eye {
+        Eye::new(Arc::new([])).unwrap()
+    }
+
     fn names(set: Set) -> Vec<&'static str> {
         let follows = |name: &&str| matches!(*name, "pix_key" | "birth_date");
         set.places().map(|at| kinds()[at].name).filter(|name| !follows(name)).collect()
     }
 
     fn strong(value: &str) -> Vec<&'static str> {
-        names(Eye::new().unwrap().look(value).strong)
+        names(eye().look(value).strong)
     }
 
     fn weak(value: &str) -> Vec<&'static str> {
-        names(Eye::new().unwrap().look(value).weak)
+        names(eye().look(value).weak)
     }
 
     #[test]
@@ -233,6 +343,10 @@ mod tests {
                     "+55 (011) 3265-4321",
                     "+1 (212) 555-0100",
                     "212-555-0100",
+                    "212.555.0100x77",
+                    "01 39 33 22 45",
+                    "+34 744796669",
+                    "+49(0)4948366946",
                     "11 98765-4321",
                     "+5511987654321",
                 ],
@@ -244,6 +358,34 @@ mod tests {
             ("us_ssn", vec!["219-09-9999"]),
             ("jwt", vec!["eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"]),
             ("cep", vec!["01310-100", "01.310-100"]),
+            ("titulo_eleitor", vec!["6908 4709 2828"]),
+            ("bank_account", vec!["1234 56789-0", "0001/12345-6", "1234-5 1234567-X"]),
+            ("mac", vec!["00:1b:44:11:3a:b7", "00-1B-44-11-3A-B7", "001b.4411.3ab7"]),
+            ("url_credentials", vec!["postgres://ana:s3cret@db/x", "https://ana:s3cret@example.com:8443/x?y"]),
+            (
+                "api_key",
+                vec![
+                    "AKIAIOSFODNN7EXAMPLE",
+                    "ghp_0123456789abcdefghijABCDEFGHIJ012345",
+                    "github_pat_11AAAAAAA0abcdefghijkl_mnopqrstuvwxyz",
+                    "xoxb-123456789012-abcdefABCDEF",
+                    "sk_live_0123456789abcdefABCDEF",
+                    "AIzaSyA0123456789abcdefghijABCDEFGHIJ01",
+                    "sk-proj-0123456789abcdefABCDEF_-",
+                    "-----BEGIN PRIVATE KEY-----",
+                ],
+            ),
+            ("us_itin", vec!["900-70-0000"]),
+            ("uk_nino", vec!["AB123456C", "AB 12 34 56 C"]),
+            ("uk_nhs", vec!["943 476 5919"]),
+            ("eu_vat", vec!["DE136695976", "ATU13585627", "FR 40 303265045", "BE 0403.019.261", "IT00743110157"]),
+            ("es_dni", vec!["54362315K", "54362315-K", "X-5253868-R"]),
+            ("fr_nir", vec!["2 69 05 49 588 157 80", "295109912611193"]),
+            ("de_steuer_id", vec!["86 095 742 719"]),
+            ("it_codice_fiscale", vec!["RSSMRA80A01H501U", "rssmra80a01h501u"]),
+            ("passport", vec!["L898902C36UTO7408122F1204159ZE184226B<<<<<10"]),
+            ("coordinates", vec!["-23.550520, -46.633308", "48.8566,2.3522", "POINT(-46.6333 -23.5505)"]),
+            ("icd10", vec!["F32.1", "E11.65", "CID-10: F32", "CID F32.1"]),
             ("plate", vec!["ABC1D23"]),
             ("address", vec!["Av. Paulista, 1578", "Rua das Flores 12", "221B Baker Street"]),
             ("person_name", vec!["Maria da Silva", "JOÃO CARLOS PEREIRA", "John Smith"]),
@@ -260,11 +402,22 @@ mod tests {
         assert_eq!(weak("11222333000181"), ["cnpj"]);
         assert_eq!(weak("12ABC34501DE35"), ["cnpj"]);
         assert_eq!(weak("4111111111111111"), ["card"]);
-        assert_eq!(weak("11987654321"), ["phone"]);
+        assert_eq!(weak("11987654321"), ["phone", "de_steuer_id"]);
         assert_eq!(weak("5511987654321"), ["phone"]);
         assert_eq!(weak("01310100"), ["cep"]);
         assert_eq!(weak("ABC-1234"), ["plate"]);
-        let wrong = Eye::new().unwrap().look("529.982.247-24");
+        assert_eq!(weak("62472927637"), ["cnh"]);
+        assert_eq!(weak("690847092828"), ["titulo_eleitor"]);
+        assert_eq!(weak("00639884962"), ["renavam"]);
+        assert_eq!(weak("12056412545"), ["pis"]);
+        assert_eq!(weak("4010232137"), ["uk_nhs"]);
+        assert_eq!(weak("501964843"), ["us_ssn", "pt_nif"]);
+        assert_eq!(weak("86095742719"), ["de_steuer_id"]);
+        assert_eq!(weak("C15985921"), ["passport"]);
+        assert_eq!(weak("-46.6333"), ["coordinates"]);
+        assert_eq!(weak("F32"), ["icd10"]);
+        assert_eq!(weak("02344 010748"), ["phone"]);
+        let wrong = eye().look("529.982.247-24");
         assert!(wrong.strong.is_empty() && names(wrong.shaped) == ["cpf"]);
     }
 
@@ -287,7 +440,7 @@ mod tests {
             "0.5",
             "p1_mzxw6ytboiaaaaaaaaaaaaaaaa",
         ] {
-            let seen = Eye::new().unwrap().look(value);
+            let seen = eye().look(value);
             let weak = seen.weak.without(Set::of(&[Id::BirthDate]));
             assert!(seen.strong.is_empty() && weak.is_empty(), "{value}: {seen:?}");
         }

@@ -1,18 +1,24 @@
-//! Finds personal data: looks at values and names, proposes type, class and mask. To add a kind: a line in `kinds.rs`,
-//! its form and validator in `look.rs`.
+//! Finds personal data: looks at values and names, proposes type, class and mask. To add a kind: its name
+//! in `kinds.rs`, a line in `table.rs`, its form in `forms.rs` and its validator in `look.rs`.
 
 mod column;
 mod column_name;
 mod dates;
 mod digits;
+mod drift;
 mod finder;
 mod form;
+mod forms;
 mod kinds;
 mod look;
+mod numbers;
+mod own;
 mod profile;
 mod score;
 mod screen;
 mod shape;
+mod spans;
+mod table;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -23,8 +29,10 @@ pub(crate) use digits::{is_cnpj, is_cpf};
 pub use finder::Finder;
 pub use form::Form;
 pub use kinds::{Kind, kinds};
+pub use own::{Dictionary, OWN_MAX, OwnKind, Pattern, Rule, Validator};
 pub use profile::ProposedType;
 pub use screen::{PersonalScreen, looks_personal};
+pub use spans::{Span, Spotter};
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::DataType;
@@ -34,6 +42,7 @@ use kernel::gate::Inspector;
 use look::Eye;
 use serde::Serialize;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// How many examples a finding shows.
 const EXAMPLES: usize = 3;
@@ -43,7 +52,7 @@ const EXAMPLES: usize = 3;
 pub struct ColumnFinding {
     pub column: String,
     /// The stable name of the kind of personal data; absent when nothing was found.
-    pub kind: Option<&'static str>,
+    pub kind: Option<String>,
     /// 0 to 1.
     pub confidence: f64,
     /// The share of values that are of the kind, 0 to 1.
@@ -58,6 +67,8 @@ pub struct ColumnFinding {
     pub classification: Option<String>,
     /// As a contract writes it: `pseudonym(person)`.
     pub mask: Option<String>,
+    /// Most values of the kind stand in longer text: it is free text, and `scrub` hides what is in it.
+    pub in_text: bool,
     pub proposed: ProposedType,
     /// Values that are not of the proposed type: `N/D` among numbers. At most one in fifty.
     pub strays: u64,
@@ -79,19 +90,24 @@ pub struct Detector {
 
 impl Detector {
     pub fn new() -> Result<Self> {
-        Ok(Self { eye: Eye::new()?, columns: Vec::new(), places: HashMap::new() })
+        Self::with(Arc::new([]))
+    }
+
+    /// One that knows the project's own kinds as well.
+    pub fn with(own: Arc<[OwnKind]>) -> Result<Self> {
+        Ok(Self { eye: Eye::new(own)?, columns: Vec::new(), places: HashMap::new() })
     }
 
     /// What was found, one finding per column in the order they were met.
     pub fn finish(self) -> Vec<ColumnFinding> {
-        self.columns.iter().map(Column::finding).collect()
+        self.columns.iter().map(|column| column.finding(&self.eye)).collect()
     }
 
     fn at(&mut self, name: &str) -> usize {
         if let Some(at) = self.places.get(name) {
             return *at;
         }
-        self.columns.push(Column::new(name));
+        self.columns.push(Column::new(name, &self.eye));
         self.places.insert(name.to_owned(), self.columns.len() - 1);
         self.columns.len() - 1
     }

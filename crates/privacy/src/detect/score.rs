@@ -1,8 +1,9 @@
 //! From counts to one answer: which kind of personal data a column holds, and how sure that is.
 
 use super::column_name::ColumnName;
-use super::kinds::{COUNT, Grade, Id, Kind, Set, kinds};
-use super::look::Seen;
+use super::kinds::{Grade, Id, NEVER, Set, kinds};
+use super::look::{Eye, Seen};
+use super::own;
 
 /// Below this a kind is not reported.
 pub(super) const CONFIDENCE_MIN: f64 = 0.5;
@@ -20,65 +21,81 @@ const VALUES_MIN: f64 = 3.0;
 const THING_DISCOUNT: f64 = 0.4;
 
 /// How many values were seen with each kind.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Counts {
     pub values: u64,
-    strong: [u64; COUNT],
-    weak: [u64; COUNT],
-    shaped: [u64; COUNT],
+    of: Vec<OfKind>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct OfKind {
+    strong: u64,
+    weak: u64,
+    shaped: u64,
+    inside: u64,
 }
 
 /// The kind a column holds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Verdict {
-    pub kind: &'static Kind,
+    pub place: usize,
     pub confidence: f64,
     /// The share of values that are of this kind; those that only have its form are counted when the name says it.
     pub share: f64,
+    /// Most values of the kind stand in longer text.
+    pub in_text: bool,
 }
 
 impl Counts {
+    pub fn new(places: usize) -> Self {
+        Self { values: 0, of: vec![OfKind::default(); places] }
+    }
+
     /// Takes in what was seen in a value that occurs `times`.
     pub fn add(&mut self, seen: Seen, times: u64) {
         self.values += times;
-        for (set, counts) in
-            [(seen.strong, &mut self.strong), (seen.weak, &mut self.weak), (seen.shaped, &mut self.shaped)]
-        {
-            for at in set.places() {
-                counts[at] += times;
-            }
-        }
+        seen.strong.places().for_each(|at| self.of[at].strong += times);
+        seen.weak.places().for_each(|at| self.of[at].weak += times);
+        seen.shaped.places().for_each(|at| self.of[at].shaped += times);
+        seen.inside.places().for_each(|at| self.of[at].inside += times);
     }
 
-    /// The kind that explains the column best, if one is sure enough.
-    pub fn verdict(&self, name: &ColumnName) -> Option<Verdict> {
-        let hints = name.hints();
+    /// The kind that explains the column best, if one is sure enough. `hints` are the kinds that its name speaks of.
+    pub fn verdict(&self, name: &ColumnName, hints: Set) -> Option<Verdict> {
         let of_a_thing = name.is_of_a_thing();
-        let all = kinds().iter().map(|kind| self.weigh(kind, hints, of_a_thing));
+        let all = (0..self.of.len()).map(|place| self.weigh(place, hints, of_a_thing));
         let likely = all.filter(|verdict| verdict.confidence >= CONFIDENCE_MIN);
         // A kind that explains every value is better than one that is surer of a few: a column of PIX keys has e-mails.
         let worth = |verdict: &Verdict| verdict.confidence * verdict.share.max(0.05).sqrt();
         likely.max_by(|a, b| worth(a).total_cmp(&worth(b)))
     }
 
-    fn weigh(&self, kind: &'static Kind, hints: Set, of_a_thing: bool) -> Verdict {
-        let at = kind.id as usize;
-        let hinted = hints.has(kind.id);
+    fn weigh(&self, place: usize, hints: Set, of_a_thing: bool) -> Verdict {
+        let hinted = hints.has(place);
         if self.values == 0 {
-            return Verdict { kind, confidence: if hinted { NAME_ALONE } else { 0.0 }, share: 0.0 };
+            return Verdict { place, confidence: if hinted { NAME_ALONE } else { 0.0 }, share: 0.0, in_text: false };
         }
-        let values = self.values as f64;
-        let (strong, any) = (self.strong[at] as f64, (self.strong[at] + self.weak[at]) as f64);
-        let shaped = (self.shaped[at] as f64 + any).min(values) / values;
-        let mut by_value = by_value(kind.strong, strong, values).max(by_value(kind.weak, any, values));
-        if kind.id == Id::PersonName && of_a_thing {
+        let (of, values) = (&self.of[place], self.values as f64);
+        let (if_strong, if_weak) = kinds().get(place).map_or((own::GRADE, NEVER), |kind| (kind.strong, kind.weak));
+        let (strong, any) = (of.strong as f64, (of.strong + of.weak) as f64);
+        let shaped = (of.shaped as f64 + any).min(values) / values;
+        let mut by_value = by_value(if_strong, strong, values).max(by_value(if_weak, any, values));
+        if place == Id::PersonName.place() && of_a_thing {
             by_value *= THING_DISCOUNT;
         }
         let share = any.min(values) / values;
         let fit = share.max(SHAPED_WORTH * shaped);
         let by_name = if hinted && fit >= FIT_MIN { NAME_STRENGTH * fit.sqrt() } else { 0.0 };
         let share = if by_name > by_value { fit.max(share) } else { share };
-        Verdict { kind, confidence: 1.0 - (1.0 - by_value) * (1.0 - by_name), share }
+        let in_text = of.inside * 2 > of.strong + of.weak;
+        Verdict { place, confidence: 1.0 - (1.0 - by_value) * (1.0 - by_name), share, in_text }
+    }
+}
+
+impl Eye {
+    /// The kinds that a column's name speaks of.
+    pub fn hints(&self, name: &ColumnName) -> Set {
+        name.hints(self.all_own())
     }
 }
 
@@ -91,18 +108,18 @@ fn by_value(grade: Grade, valid: f64, values: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::look::Eye;
     use super::*;
 
     fn verdict(name: &str, values: &[&str]) -> Option<Verdict> {
-        let eye = Eye::new().unwrap();
-        let mut counts = Counts::default();
+        let eye = Eye::new([].into()).unwrap();
+        let mut counts = Counts::new(eye.places());
         values.iter().for_each(|value| counts.add(eye.look(value), 1));
-        counts.verdict(&ColumnName::new(name))
+        let name = ColumnName::new(name);
+        counts.verdict(&name, eye.hints(&name))
     }
 
     fn kind(name: &str, values: &[&str]) -> Option<&'static str> {
-        verdict(name, values).map(|verdict| verdict.kind.name)
+        verdict(name, values).map(|verdict| kinds()[verdict.place].name)
     }
 
     #[test]
@@ -132,7 +149,7 @@ mod tests {
         let mut notes = vec!["nothing to see here at all"; 97];
         notes.extend(["mail to ana@example.com"; 3]);
         let found = verdict("notes", &notes).unwrap();
-        assert_eq!((found.kind.name, found.share), ("email", 0.03));
+        assert_eq!((kinds()[found.place].name, found.share, found.in_text), ("email", 0.03, true));
         notes[98] = "ok";
         notes[99] = "ok";
         assert_eq!(kind("notes", &notes), None, "one may be an accident");

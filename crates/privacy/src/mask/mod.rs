@@ -11,6 +11,7 @@ mod partial;
 mod periods;
 mod pseudonym;
 mod refused;
+mod scrub;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -66,6 +67,7 @@ pub fn all() -> Vec<Spec> {
         encrypt::SPEC,
         fpe::SPEC,
         generalize::SPEC,
+        scrub::SPEC,
     ]
 }
 

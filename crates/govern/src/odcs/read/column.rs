@@ -25,6 +25,7 @@ pub(super) fn read(property: &model::Property, path: &str, notes: &mut Notes) ->
         mask: own.mask,
         format: typed.format.clone(),
         decimal_comma: own.decimal_comma,
+        not_personal: own.not_personal,
     };
     if column.name.trim().is_empty() {
         notes.error(&format!("{path}.name"), "a column needs a name");
@@ -32,6 +33,9 @@ pub(super) fn read(property: &model::Property, path: &str, notes: &mut Notes) ->
     if let Some(physical) = property.physical_name.as_ref().filter(|physical| **physical != column.name) {
         let message = format!("columns are found by `name`: `{}` is, `{physical}` is not", column.name);
         notes.warn(&format!("{path}.physicalName"), message);
+    }
+    if own.not_personal && column.classification.as_ref().is_some_and(Classification::is_personal) {
+        notes.error(&customs, "`holds_personal_data: false`, and its `classification` says otherwise");
     }
     if own.decimal_comma && !(column.data_type.is_numeric()) {
         notes.error(&customs, "`decimal_separator` is for numbers, and this column holds none");

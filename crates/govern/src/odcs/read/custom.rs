@@ -3,8 +3,8 @@
 use super::notes::Notes;
 use super::words;
 use crate::odcs::model::CustomProperty;
-use crate::odcs::{DECIMAL_SEPARATOR, MASK, ON_VIOLATION, OWNER, SCHEMA_CHANGE};
-use kernel::contract::{MaskSpec, OnViolation, SchemaChange};
+use crate::odcs::{DECIMAL_SEPARATOR, HOLDS_PERSONAL_DATA, MASK, ON_PERSONAL_DATA, ON_VIOLATION, OWNER, SCHEMA_CHANGE};
+use kernel::contract::{MaskSpec, OnPersonalData, OnViolation, SchemaChange};
 use kernel::suggest;
 
 /// What is done with rows and columns that break the contract, where it is said.
@@ -12,6 +12,7 @@ use kernel::suggest;
 pub(super) struct Policy {
     pub on_violation: Option<OnViolation>,
     pub schema_change: Option<SchemaChange>,
+    pub on_personal_data: Option<OnPersonalData>,
 }
 
 /// What a column says of itself.
@@ -19,6 +20,7 @@ pub(super) struct Policy {
 pub(super) struct Own {
     pub mask: Option<MaskSpec>,
     pub decimal_comma: bool,
+    pub not_personal: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -28,9 +30,11 @@ pub(super) enum Level {
     Column,
 }
 
-const PLACES: [(&str, &[Level], &str); 5] = [
+const PLACES: [(&str, &[Level], &str); 7] = [
     (MASK, &[Level::Column], "a column"),
     (DECIMAL_SEPARATOR, &[Level::Column], "a column"),
+    (HOLDS_PERSONAL_DATA, &[Level::Column], "a column"),
+    (ON_PERSONAL_DATA, &[Level::Table, Level::Contract], "a table or the contract"),
     (ON_VIOLATION, &[Level::Table, Level::Contract], "a table or the contract"),
     (SCHEMA_CHANGE, &[Level::Table, Level::Contract], "a table or the contract"),
     (OWNER, &[Level::Contract], "the contract"),
@@ -91,6 +95,7 @@ pub(super) fn policy(customs: Option<&[CustomProperty]>, path: &str, notes: &mut
         match custom.property.as_str() {
             ON_VIOLATION => policy.on_violation = word(&here, &words::ON_VIOLATION, notes),
             SCHEMA_CHANGE => policy.schema_change = word(&here, &words::SCHEMA_CHANGE, notes),
+            ON_PERSONAL_DATA => policy.on_personal_data = word(&here, &words::ON_PERSONAL_DATA, notes),
             _ => {}
         }
     }
@@ -117,6 +122,14 @@ pub(super) fn column(customs: Option<&[CustomProperty]>, path: &str, notes: &mut
                 Some(",") => own.decimal_comma = true,
                 Some(".") => {}
                 _ => notes.error(&here, "a decimal separator is `,` or `.`, in quotes"),
+            },
+            HOLDS_PERSONAL_DATA => match notes.text(&here) {
+                Some("false") => own.not_personal = true,
+                _ => notes.error_help(
+                    &here,
+                    "this says `false`, or nothing",
+                    "a column that holds personal data has a `classification`, as in `personal.cpf`",
+                ),
             },
             _ => {}
         }

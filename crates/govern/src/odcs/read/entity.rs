@@ -39,6 +39,7 @@ pub(super) fn read(object: &SchemaObject, path: &str, policy: &Policy, notes: &m
         rules: rules.finish(),
         on_violation: own.on_violation.or(policy.on_violation).unwrap_or_default(),
         schema_change: own.schema_change.or(policy.schema_change).unwrap_or_default(),
+        on_personal_data: own.on_personal_data.or(policy.on_personal_data).unwrap_or_default(),
     })
 }
 

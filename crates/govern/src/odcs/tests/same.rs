@@ -5,7 +5,9 @@ use crate::odcs::physical::timestamp;
 use crate::odcs::{TIME, write};
 use arrow::datatypes::{DataType, Field, Fields};
 use kernel::Classification;
-use kernel::contract::{Bound, Constraints, Entity, MaskSpec, Must, OnViolation, SchemaChange, SqlRule};
+use kernel::contract::{
+    Bound, Constraints, Entity, MaskSpec, Must, OnPersonalData, OnViolation, SchemaChange, SqlRule,
+};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -22,12 +24,22 @@ fn property(name: &str, data_type: DataType) -> Property {
         mask: None,
         format: None,
         decimal_comma: false,
+        not_personal: false,
     }
 }
 
 fn entity(name: &str, properties: Vec<Property>) -> Entity {
     let (on_violation, schema_change) = (OnViolation::default(), SchemaChange::default());
-    Entity { name: name.into(), description: None, properties, rules: vec![], on_violation, schema_change }
+    let on_personal_data = OnPersonalData::default();
+    Entity {
+        name: name.into(),
+        description: None,
+        properties,
+        rules: vec![],
+        on_violation,
+        schema_change,
+        on_personal_data,
+    }
 }
 
 fn contract(entities: Vec<Entity>) -> Contract {
@@ -133,9 +145,14 @@ fn every_kind_of_constraint_survives() {
 fn policies_that_differ_are_written_with_their_tables() {
     let mut first = entity("a", vec![property("x", DataType::Utf8)]);
     (first.on_violation, first.schema_change) = (OnViolation::Fail, SchemaChange::Evolve);
+    (first.on_personal_data, first.properties[0].not_personal) = (OnPersonalData::Warn, true);
     let second = entity("b", vec![property("x", DataType::Utf8)]);
     let text = same(&contract(vec![first, second]));
     assert_eq!(text.matches("on_violation").count(), 2);
+    assert!(
+        text.contains("on_personal_data, value: warn") && text.contains("holds_personal_data, value: false"),
+        "{text}"
+    );
     assert!(same(&contract(vec![])).ends_with("status: active\n"));
 }
 

@@ -2,7 +2,7 @@
 
 use super::yaml::{Fields, Yaml};
 use super::{custom, rules, word};
-use crate::odcs::{DECIMAL_SEPARATOR, MASK, TIME, pattern, physical};
+use crate::odcs::{DECIMAL_SEPARATOR, HOLDS_PERSONAL_DATA, MASK, TIME, pattern, physical};
 use arrow::datatypes::{DataType, Field};
 use kernel::contract::{Bound, Constraints, Entity, Property};
 
@@ -34,6 +34,7 @@ pub(super) fn column(property: &Property, entity: &Entity) -> Yaml {
     let mut customs = Vec::new();
     customs.extend(property.mask.as_ref().map(|mask| custom(MASK, Yaml::Text(mask.to_string()))));
     customs.extend(property.decimal_comma.then(|| custom(DECIMAL_SEPARATOR, Yaml::Text(",".into()))));
+    customs.extend(property.not_personal.then(|| custom(HOLDS_PERSONAL_DATA, word("false"))));
     if !customs.is_empty() {
         fields.push(("customProperties", Yaml::List(customs)));
     }

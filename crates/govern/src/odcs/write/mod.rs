@@ -4,10 +4,10 @@ mod column;
 mod rules;
 mod yaml;
 
-use super::{ON_VIOLATION, SCHEMA_CHANGE};
+use super::{ON_PERSONAL_DATA, ON_VIOLATION, SCHEMA_CHANGE};
 use crate::odcs::read::words;
 use arrow::datatypes::DataType;
-use kernel::contract::{Contract, Entity, OnViolation, SchemaChange};
+use kernel::contract::{Contract, Entity, OnPersonalData, OnViolation, SchemaChange};
 use yaml::{Fields, Yaml};
 
 /// Writes v3.1.0; a contract with a map, which v3.1 does not know, is v3.2.0.
@@ -24,9 +24,11 @@ pub fn write(contract: &Contract) -> String {
     // What holds for all tables is said once; what does not, by each table for itself.
     let violation = shared(contract, |entity| entity.on_violation);
     let change = shared(contract, |entity| entity.schema_change);
+    let personal = shared(contract, |entity| entity.on_personal_data);
     let own = |entity: &Entity| {
         let violation = violation.is_none().then_some(entity.on_violation);
-        policy(violation, change.is_none().then_some(entity.schema_change))
+        let personal = personal.is_none().then_some(entity.on_personal_data);
+        policy(violation, change.is_none().then_some(entity.schema_change), personal)
     };
     if !contract.entities.is_empty() {
         let tables = contract.entities.iter().map(|entity| table(entity, own(entity)));
@@ -39,7 +41,8 @@ pub fn write(contract: &Contract) -> String {
         let retention = vec![("property", word("retention")), ("value", word(&days.to_string())), ("unit", word("d"))];
         fields.push(("slaProperties", Yaml::List(vec![Yaml::Map(retention)])));
     }
-    let policy = policy(violation, change.filter(|change| *change != SchemaChange::default()));
+    let change = change.filter(|change| *change != SchemaChange::default());
+    let policy = policy(violation, change, personal.filter(|personal| *personal != OnPersonalData::default()));
     if !policy.is_empty() {
         fields.push(("customProperties", Yaml::List(policy)));
     }
@@ -64,10 +67,11 @@ fn shared<T: PartialEq>(contract: &Contract, of: impl Fn(&Entity) -> T) -> Optio
     contract.entities.iter().all(|entity| of(entity) == first).then_some(first)
 }
 
-fn policy(violation: Option<OnViolation>, change: Option<SchemaChange>) -> Vec<Yaml> {
+fn policy(violation: Option<OnViolation>, change: Option<SchemaChange>, personal: Option<OnPersonalData>) -> Vec<Yaml> {
     let mut customs = Vec::new();
     customs.extend(violation.map(|value| custom(ON_VIOLATION, word(words::on_violation(value)))));
     customs.extend(change.map(|value| custom(SCHEMA_CHANGE, word(words::schema_change(value)))));
+    customs.extend(personal.map(|value| custom(ON_PERSONAL_DATA, word(words::on_personal_data(value)))));
     customs
 }
 

@@ -1,5 +1,6 @@
 //! The gate, with toy masks.
 
+mod drift;
 mod parse;
 mod privacy;
 mod replay;
@@ -85,6 +86,17 @@ impl Screen for Eyes {
     fn is_personal_column(&self, name: &str, values: &ArrayRef) -> bool {
         name.contains("email") || values.as_string_view().iter().flatten().any(|text| self.is_personal(text))
     }
+
+    /// A CPF by its dots.
+    fn alarm(&self, values: &ArrayRef, _: bool) -> Option<Alarm> {
+        let texts = cells::texts(values).ok()?;
+        let rows: BooleanArray = texts.iter().map(|text| Some(text.is_some_and(|text| is_dotted(text)))).collect();
+        (rows.true_count() > 0).then(|| Alarm { kind: "cpf".into(), rows })
+    }
+}
+
+fn is_dotted(text: &str) -> bool {
+    text.split(['.', '-']).map(str::len).eq([3, 3, 3, 2])
 }
 
 fn property(name: &str, data_type: DataType) -> Property {
@@ -100,6 +112,7 @@ fn property(name: &str, data_type: DataType) -> Property {
         mask: None,
         format: None,
         decimal_comma: false,
+        not_personal: false,
     }
 }
 
@@ -125,6 +138,7 @@ fn entity(properties: Vec<Property>) -> Entity {
         rules: Vec::new(),
         on_violation: OnViolation::Quarantine,
         schema_change: SchemaChange::Freeze,
+        on_personal_data: Default::default(),
     }
 }
 

@@ -6,6 +6,7 @@ use connect::{Opening, Spec};
 use kernel::contract::{Entity, OnViolation, SchemaChange};
 use kernel::error::{Error, Result};
 use kernel::{Positions, suggest};
+use privacy::detect::OwnKind;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -22,6 +23,8 @@ pub struct Files {
     pub options: Map<String, Value>,
     /// Settings of object stores.
     pub store: BTreeMap<String, String>,
+    /// Kinds of personal data of the project's own.
+    pub own_kinds: Arc<[OwnKind]>,
 }
 
 /// Files that make one table.
@@ -114,6 +117,7 @@ pub fn nothing_known(table: &str) -> Entity {
         rules: Vec::new(),
         on_violation: OnViolation::Quarantine,
         schema_change: SchemaChange::Freeze,
+        on_personal_data: Default::default(),
     }
 }
 
@@ -212,7 +216,14 @@ mod tests {
             std::fs::write(base.join(format!("d/{name}.csv")), "a\n").expect("a file");
         }
         let spec = connect::by_name("files").expect("the connector");
-        let all = Files { spec, base: base.clone(), here: base.clone(), options: Map::new(), store: BTreeMap::new() };
+        let all = Files {
+            spec,
+            base: base.clone(),
+            here: base.clone(),
+            options: Map::new(),
+            store: BTreeMap::new(),
+            own_kinds: [].into(),
+        };
         let mut paths = Vec::new();
         for places in
             [&["d/payments-2026-07.csv", "d/payments-2026-08.csv"][..], &["d/payments-2026-08.csv"], &["d/people1.csv"]]

@@ -9,6 +9,8 @@ use kernel::engine::{Engine, Session};
 use kernel::error::{Error, Result};
 use kernel::gate::Inspector;
 use kernel::name::TableName;
+use privacy::detect::OwnKind;
+use std::sync::Arc;
 
 /// Bytes of a batch: small, for several files may be open.
 const BATCH_BYTES: usize = 8 << 20;
@@ -33,7 +35,7 @@ pub struct Looked {
 
 /// Looks at the files of a group, at about as many rows in each.
 pub async fn files(files: &Files, group: &Group, rows_max: u64) -> Result<Looked> {
-    let mut watch = watch(&group.table)?;
+    let mut watch = watch(&group.table, &files.own_kinds)?;
     let picked = pick(&group.files, rows_max);
     let mut count = Count { is_whole: picked.len() == group.files.len(), ..Count::default() };
     for (place, file) in picked.iter().enumerate() {
@@ -54,10 +56,10 @@ pub async fn files(files: &Files, group: &Group, rows_max: u64) -> Result<Looked
 }
 
 /// Looks at what a source would read from its start.
-pub async fn source(spec: &Spec, opening: Opening, rows_max: u64) -> Result<Looked> {
+pub async fn source(spec: &Spec, opening: Opening, rows_max: u64, own: &Arc<[OwnKind]>) -> Result<Looked> {
     let table = opening.source.clone();
     let partitions = (spec.pending)(&opening).await?.len();
-    let mut watch = watch(&table)?;
+    let mut watch = watch(&table, own)?;
     let mut count = Count { is_whole: true, ..Count::default() };
     pull(spec, opening, rows_max, &mut watch, &mut count).await?;
     let read = if count.is_whole { partitions } else { count.partitions.len() };
@@ -65,8 +67,8 @@ pub async fn source(spec: &Spec, opening: Opening, rows_max: u64) -> Result<Look
 }
 
 /// Looks at a table of the lake.
-pub async fn table(engine: &dyn Engine, name: &TableName, rows_max: u64) -> Result<Looked> {
-    let mut watch = watch(name.table())?;
+pub async fn table(engine: &dyn Engine, name: &TableName, rows_max: u64, own: &Arc<[OwnKind]>) -> Result<Looked> {
+    let mut watch = watch(name.table(), own)?;
     let sql = format!("select * from {name} limit {rows_max}");
     let mut rows = engine.query(&Session::owner("scan"), &sql).await?;
     let mut count = Count::default();
@@ -170,9 +172,9 @@ fn hinted(mut error: Error, file: &str) -> Error {
     error
 }
 
-fn watch(table: &str) -> Result<Watch> {
+fn watch(table: &str, own: &Arc<[OwnKind]>) -> Result<Watch> {
     let keys = keys(table);
-    Watch::new(move |column| keys.contains(&snake(&column.replace([' ', '-', '.'], "_"))))
+    Watch::new(own.clone(), move |column| keys.contains(&snake(&column.replace([' ', '-', '.'], "_"))))
 }
 
 /// The names that the key of a table has: `id`, `payment_id` of card_payments, `id_cliente` of clientes.

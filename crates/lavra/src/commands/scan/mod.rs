@@ -112,7 +112,7 @@ async fn look_at(
     Ok(match target {
         Target::Files(group) => (look::files(files, &group, rows).await?, Origin::Files(group)),
         Target::Source(source) => {
-            let looked = look::source(&source.spec, source.opening, rows).await?;
+            let looked = look::source(&source.spec, source.opening, rows, &project.own_kinds).await?;
             (looked, Origin::Source(source.contract, source.is_json))
         }
         Target::Table(name) => (table(project, &name, rows).await?, Origin::Lake),
@@ -124,7 +124,7 @@ async fn table(project: &Project, name: &TableName, rows: u64) -> Result<Looked,
         return Err(Error::project(format!("scan {name}"), "a table is looked at from inside its project").into());
     };
     let wiring = Wiring::open(ask.clone()).await?;
-    Ok(look::table(&wiring.engine, name, rows).await?)
+    Ok(look::table(&wiring.engine, name, rows, &project.own_kinds).await?)
 }
 
 fn propose(proposer: &Proposer, looked: &Looked, origin: &Origin, files: &group::Files) -> Proposal {

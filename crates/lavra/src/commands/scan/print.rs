@@ -44,8 +44,9 @@ pub fn notes(looked: &Looked, proposal: &Proposal) -> Vec<String> {
 /// Prints records, each format its own way.
 pub fn records(format: Format, records: &[Record]) -> Result<()> {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let percent =
-        |record: &Record, number: f64| record.kind.map_or(String::new(), |_| format!("{:.0} %", number * 100.0));
+    let percent = |record: &Record, number: f64| {
+        record.kind.as_ref().map_or(String::new(), |_| format!("{:.0} %", number * 100.0))
+    };
     let number = |number: f64| number.to_string();
     if format == Format::Csv {
         return show::print_records(
@@ -54,7 +55,7 @@ pub fn records(format: Format, records: &[Record]) -> Result<()> {
             &[
                 ("table", &|r| r.table.clone()),
                 ("column", &|r| r.column.clone()),
-                ("kind", &|r| r.kind.unwrap_or_default().to_owned()),
+                ("kind", &|r| text(&r.kind)),
                 ("confidence", &|r| number(r.confidence)),
                 ("share", &|r| number(r.share)),
                 ("examples", &|r| r.examples.join(" | ")),
@@ -69,12 +70,20 @@ pub fn records(format: Format, records: &[Record]) -> Result<()> {
         &[
             ("column", &|r| r.column.clone()),
             ("type", &|r| r.data_type.clone()),
-            ("kind", &|r| r.kind.unwrap_or_default().to_owned()),
+            ("kind", &|r| text(&r.kind)),
             ("confidence", &|r| percent(r, r.confidence)),
             ("share", &|r| percent(r, r.share)),
-            ("examples", &|r| r.examples.iter().take(2).cloned().collect::<Vec<_>>().join("  ")),
+            ("examples", &|r| different(&r.examples).join("  ")),
             ("classification", &|r| text(&r.classification)),
             ("mask", &|r| text(&r.mask)),
         ],
     )
+}
+
+/// People need each shape once, and two of them.
+fn different(examples: &[String]) -> Vec<&str> {
+    let mut shown: Vec<&str> = examples.iter().map(String::as_str).collect();
+    shown.dedup();
+    shown.truncate(2);
+    shown
 }

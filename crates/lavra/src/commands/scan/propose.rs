@@ -27,7 +27,7 @@ const PURE_SHARE: f64 = 0.9;
 pub struct Record {
     pub table: String,
     pub column: String,
-    pub kind: Option<&'static str>,
+    pub kind: Option<String>,
     pub confidence: f64,
     pub share: f64,
     pub examples: Vec<String>,
@@ -85,7 +85,7 @@ impl Proposer {
     fn property(&self, column: &Column, findings: &Findings, is_json: bool) -> Property {
         let data_type = findings.data_type(column, is_json);
         let classification = findings.classification();
-        let mask = classification.as_ref().and_then(|class| self.mask(class, &data_type, findings.purity(column)));
+        let mask = classification.as_ref().and_then(|class| self.mask(class, &data_type, findings, column));
         let own = findings.own.filter(|own| own.proposed.data_type == data_type);
         Property {
             name: column.name.clone(),
@@ -98,20 +98,37 @@ impl Proposer {
             mask,
             format: own.and_then(|own| own.proposed.format).map(str::to_owned),
             decimal_comma: own.is_some_and(|own| own.proposed.decimal_comma),
+            not_personal: false,
             data_type,
         }
     }
 
     /// The project's mask of the class, else its usual one; redacted where neither takes the type or hides all there is.
-    fn mask(&self, class: &Classification, data_type: &DataType, purity: Purity) -> Option<MaskSpec> {
+    ///
+    /// Of free text `scrub` leaves the words that are nobody's.
+    fn mask(
+        &self,
+        class: &Classification,
+        data_type: &DataType,
+        findings: &Findings,
+        column: &Column,
+    ) -> Option<MaskSpec> {
+        let purity = findings.purity(column);
         let above = std::iter::successors(Some(class.as_str()), |name| Some(name.rsplit_once('.')?.0));
         let of_project = above.filter_map(|name| self.of_project.get(name)).find_map(|text| MaskSpec::parse(text).ok());
-        let usual = privacy::mask::default_for(class);
+        let usual = findings.usual_mask(class);
         let fits =
             |mask: &MaskSpec| self.masks.build(mask, Some(class)).is_ok_and(|mask| mask.output(data_type).is_ok());
-        let redact = MaskSpec { name: "redact".to_owned(), args: Vec::new() };
+        let plain = |name: &str| MaskSpec { name: name.to_owned(), args: Vec::new() };
         let hides_all = |mask: &MaskSpec| purity.is_hidden_by(&mask.name);
-        of_project.into_iter().chain(usual).filter(hides_all).chain([redact]).find(fits)
+        let scrub = findings.is_free_text(column).then(|| plain("scrub"));
+        of_project
+            .into_iter()
+            .filter(hides_all)
+            .chain(scrub)
+            .chain(usual.into_iter().filter(hides_all))
+            .chain([plain("redact")])
+            .find(fits)
     }
 
     /// The contract of an entity, and proof that it reads as what it was written from.
@@ -186,6 +203,18 @@ impl<'a> Findings<'a> {
         }
     }
 
+    /// The mask that a finding of the class proposes: a kind of the project's own has its own.
+    fn usual_mask(&self, class: &Classification) -> Option<MaskSpec> {
+        let of_class = |finding: &&ColumnFinding| finding.classification.as_deref() == Some(class.as_str());
+        let own = self.all().find(of_class).and_then(|finding| MaskSpec::parse(finding.mask.as_deref()?).ok());
+        own.or_else(|| privacy::mask::default_for(class))
+    }
+
+    /// Whether what was found stands in sentences.
+    fn is_free_text(&self, column: &Column) -> bool {
+        self.purity(column) != Purity::Nested && self.own.is_some_and(|own| own.in_text)
+    }
+
     fn purity(&self, column: &Column) -> Purity {
         let is_plain = column.nested == 0 && column.nested_type().is_none();
         match self.own {
@@ -244,7 +273,7 @@ impl<'a> Findings<'a> {
         let record = |finding: &ColumnFinding| Record {
             table: table.to_owned(),
             column: finding.column.clone(),
-            kind: finding.kind,
+            kind: finding.kind.clone(),
             confidence: finding.confidence,
             share: finding.share,
             examples: finding.examples.clone(),

@@ -4,13 +4,16 @@ use super::group::{self, Files, Group, nothing_known};
 use super::write::is_json;
 use crate::cli::Context;
 use crate::clock::tomorrow;
-use crate::project::{Config, Environment, Files as Texts, SourceConfig};
+use crate::project::{Config, Environment, Files as Texts, SourceConfig, own_kinds};
 use crate::wiring::{Ask, Failure};
 use connect::{Opening, Spec};
 use kernel::draft::{self, Draft};
 use kernel::error::{Error, Result, io};
 use kernel::name::{LAYERS, TableName};
 use kernel::{Entity, Positions, suggest};
+use privacy::detect::OwnKind;
+use privacy::keys::FixedKeys;
+use privacy::mask::Masks;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -22,6 +25,8 @@ use std::sync::Arc;
 pub struct Project {
     pub ask: Option<Ask>,
     pub config: Option<Config>,
+    /// Kinds of personal data of the project's own.
+    pub own_kinds: Arc<[OwnKind]>,
     here: PathBuf,
 }
 
@@ -44,9 +49,16 @@ impl Project {
     /// Reads lavra.yaml if there is one; other files of the project may be in any state.
     pub fn open(context: &Context) -> Result<Self, Failure> {
         let here = std::env::current_dir().map_err(|e| io("find the present folder", e))?;
-        let Ok(ask) = context.ask() else { return Ok(Self { ask: None, config: None, here }) };
+        let Ok(ask) = context.ask() else { return Ok(Self { ask: None, config: None, own_kinds: [].into(), here }) };
         let config = read::<Config>(&ask.folder, "lavra.yaml")?.value;
-        Ok(Self { ask: Some(ask), config: Some(config), here })
+        let texts = Texts::privacy(&ask.folder)?;
+        let (own, faults) =
+            own_kinds(&texts, &|name| std::env::var(name).ok(), &Masks::new(Arc::new(FixedKeys::new(&[1]))));
+        let faults: Vec<_> = faults.into_iter().chain(texts.faults.iter().cloned()).collect();
+        match faults.is_empty() {
+            true => Ok(Self { ask: Some(ask), config: Some(config), own_kinds: own.into(), here }),
+            false => Err(Failure::Faults(texts, faults)),
+        }
     }
 
     fn environment(&self) -> Environment {
@@ -77,6 +89,7 @@ impl Project {
             here: self.here.clone(),
             options,
             store: self.environment().store,
+            own_kinds: self.own_kinds.clone(),
         })
     }
 

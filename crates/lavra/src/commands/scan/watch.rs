@@ -6,10 +6,11 @@ use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use kernel::error::Result;
 use kernel::gate::{Inspector, STAMPS, Screen};
-use privacy::detect::{ColumnFinding, Detector, PersonalScreen};
+use privacy::detect::{ColumnFinding, Detector, OwnKind, PersonalScreen};
 use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 /// Beyond so many values nobody knows whether a column is unique.
 const KEYS_MAX: usize = 4 << 20;
@@ -48,9 +49,9 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// `is_key` says of a column's name whether it may be the table's key.
-    pub fn new(is_key: impl Fn(&str) -> bool + Send + 'static) -> Result<Self> {
-        let (detector, screen) = (Detector::new()?, PersonalScreen::new()?);
+    /// `own` are the project's own kinds; `is_key` says of a column's name whether it may be the table's key.
+    pub fn new(own: Arc<[OwnKind]>, is_key: impl Fn(&str) -> bool + Send + 'static) -> Result<Self> {
+        let (detector, screen) = (Detector::with(own.clone())?, PersonalScreen::with(own)?);
         Ok(Self { detector, screen, columns: Vec::new(), is_key: Box::new(is_key) })
     }
 
