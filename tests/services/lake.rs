@@ -177,14 +177,19 @@ fn a_server_that_is_gone_is_exit_4() {
     project.lavra(&["run", "--retries", "0"]).exits(4).says(&proxy.address).says("does not answer");
 }
 
-/// moto takes any credentials, so this is for the other one.
+/// moto takes any credentials and regions, so this is for the other one.
 #[test]
-fn wrong_credentials_are_told_and_not_shown() {
+fn wrong_credentials_and_regions_are_told_and_no_secret_is_shown() {
     let bucket = Bucket::new(&server("versitygw"));
-    for (setting, wrong) in [("aws_secret_access_key", "not-the-secret"), ("aws_access_key_id", "nobody")] {
+    let wrong = [
+        ("aws_secret_access_key", "not-the-secret", "403"),
+        ("aws_access_key_id", "nobody", "403"),
+        ("aws_region", "sa-east-1", "region"),
+    ];
+    for (setting, value, says) in wrong {
         let project = project(&bucket, "wrong");
-        bucket.configure(&project, &[(setting, wrong)]);
-        let answer = project.lavra(&["run"]).exits(1).says("403").says("permissions");
+        bucket.configure(&project, &[(setting, value)]);
+        let answer = project.lavra(&["run"]).exits(1).says(says).says("permissions");
         for secret in [SECRET, "not-the-secret"] {
             assert!(!answer.stderr.contains(secret) && !answer.stdout.contains(secret), "{answer:?}");
         }
