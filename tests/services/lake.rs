@@ -183,7 +183,7 @@ fn wrong_credentials_and_regions_are_told_and_no_secret_is_shown() {
     let bucket = Bucket::new(&server("versitygw"));
     let wrong = [
         ("aws_secret_access_key", "not-the-secret", "403"),
-        ("aws_access_key_id", "nobody", "403"),
+        ("aws_access_key_id", "nobody", "access key ID"),
         ("aws_region", "sa-east-1", "region"),
     ];
     for (setting, value, says) in wrong {

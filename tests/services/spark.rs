@@ -14,21 +14,28 @@ const COLUMNS: &str = "
     { name: place, logicalType: object, properties: [{ name: city, logicalType: string }] }
     { name: tags, logicalType: array, items: { logicalType: string } }";
 
-/// Prints rows as CSV, in the words that `lavra query --format csv` has.
+/// Prints the rows of each query as CSV, and a line between two.
 const READ: &str = "
-import sys
+import json
 from pyspark.sql import SparkSession
 spark = SparkSession.builder.remote('sc://ADDRESS').getOrCreate()
 spark.conf.set('spark.sql.session.timeZone', 'UTC')
-def lines(sql):
+for sql in json.loads(open('queries.json').read()):
     for row in spark.sql(sql).collect():
         print(','.join('' if value is None else str(value) for value in row))
+    print('--')
 ";
 
-fn spark(project: &Project, script: &str) -> Vec<String> {
-    let head = READ.replace("ADDRESS", server("spark").address());
-    let said = SPARK.run(project, &format!("{head}{script}\n"));
-    said.lines().map(str::to_owned).collect()
+/// The sorted lines of each query. One session for all of them: a new one takes Spark long.
+fn spark<const N: usize>(project: &Project, queries: [String; N]) -> [Vec<String>; N] {
+    project.write("queries.json", serde_json::to_string(&queries[..]).expect("JSON"));
+    let said = SPARK.run(project, &READ.replace("ADDRESS", server("spark").address()));
+    let mut results = said.split("--\n").map(|result| {
+        let mut lines: Vec<String> = result.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    });
+    queries.map(|sql| results.next().unwrap_or_else(|| panic!("`{sql}` has a result: {said}")))
 }
 
 /// More versions than a checkpoint needs, merged rows, and every type of column.
@@ -56,26 +63,25 @@ fn project() -> Project {
 fn spark_reads_what_we_read() {
     let project = project();
     let lake = project.path("lake");
-    let at = |table: &str| format!("delta.`{}/{table}`", lake.display());
-    // Each side prints its own way but for these columns, so that they are given as text.
+    let (bronze, silver) =
+        (format!("delta.`{}/bronze/orders`", lake.display()), format!("delta.`{}/silver/orders`", lake.display()));
     let columns = "id, cast(amount as string) as amount, cast(pieces as string) as pieces";
-    for table in ["bronze/orders", "silver/orders"] {
-        let mut theirs = spark(&project, &format!("lines('select {columns} from {}')", at(table)));
-        theirs.sort();
-        let ours =
-            project.lines(&format!("select {} from {}", columns.replace("string", "varchar"), table.replace('/', ".")));
-        assert_eq!(theirs, ours, "{table}");
-    }
-    let whole = format!(
-        "lines('select date_format(at, \"yyyy-MM-dd HH:mm:ss.SSSSSS\"), day, paid, place.city, array_join(tags, \"+\"), _position.offset \
-         from {} where id = \"ç11\"')",
-        at("bronze/orders")
+    let whole =
+        "date_format(at, 'yyyy-MM-dd HH:mm:ss.SSSSSS'), day, paid, place.city, array_join(tags, '+'), _position.offset";
+    let [taken, merged, row, old] = spark(
+        &project,
+        [
+            format!("select {columns} from {bronze}"),
+            format!("select {columns} from {silver}"),
+            format!("select {whole} from {bronze} where id = 'ç11'"),
+            format!("select count(*) from {bronze} version as of 1"),
+        ],
     );
-    assert_eq!(spark(&project, &whole), ["2026-07-01 10:00:00.123411,2026-07-12,True,São Paulo,a+b,1"]);
-    let silver =
-        "lines('select count(*), cast(sum(amount) as string) from SILVER')".replace("SILVER", &at("silver/orders"));
-    assert_eq!(spark(&project, &silver), ["13,-57.00"]);
-    let old = "lines('select count(*) from BRONZE version as of 1')".replace("BRONZE", &at("bronze/orders"));
-    let ours = project.count("bronze.orders version as of 1");
-    assert_eq!(spark(&project, &old), [ours.to_string()]);
+    let ours = columns.replace("string", "varchar");
+    assert_eq!(taken.len(), 24);
+    assert_eq!(taken, project.lines(&format!("select {ours} from bronze.orders")));
+    assert_eq!(merged.len(), 13);
+    assert_eq!(merged, project.lines(&format!("select {ours} from silver.orders")));
+    assert_eq!(row, ["2026-07-01 10:00:00.123411,2026-07-12,True,São Paulo,a+b,1"]);
+    assert_eq!(old, [project.count("bronze.orders version as of 1").to_string()]);
 }
