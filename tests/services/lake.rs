@@ -117,7 +117,8 @@ fn two_machines_at_once_double_nothing() {
 
 #[test]
 fn kill_nine_in_the_middle_is_resumed() {
-    const ROWS: u64 = 20_000;
+    const ROWS: u64 = 5_000;
+    const KILLS: u32 = 5;
     for server in servers() {
         let bucket = Bucket::new(&server);
         let project = project(&bucket, "killed");
@@ -129,21 +130,23 @@ fn kill_nine_in_the_middle_is_resumed() {
         let mut kills = 0;
         for wave in 1..4 {
             arrive(&bucket, &project, wave, ROWS);
-            loop {
+            // So many times and no more: on a busy machine a run may take longer than the first one did.
+            for _ in 0..KILLS {
                 let mut child = project.call(&["run", "--quiet"]).start();
                 std::thread::sleep(longest.mul_f64(dice.f64()));
                 if child.try_wait().expect("a child to wait for").is_some() {
                     Answer::of("a run".into(), &finish(child, "a run")).exits(0);
-                    break;
+                    continue;
                 }
                 child.kill().expect("kill -9");
                 child.wait().expect("its end");
                 kills += 1;
             }
+            project.run();
             is_whole(&project, wave + 1, ROWS);
         }
         project.lavra(&["run"]).exits(0).says("nothing new");
-        assert!(kills > 2, "on {}: {kills} kills", server.name);
+        assert!(kills > KILLS, "on {}: {kills} kills", server.name);
     }
 }
 
