@@ -12,4 +12,6 @@
 mod harness;
 mod journeys;
 mod people;
+mod python;
+mod services;
 mod sql;

@@ -1,47 +1,8 @@
 //! Other programs read our tables, and we read theirs.
 
 use crate::harness::Project;
+use crate::python::READERS;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
-
-const PACKAGES: [&str; 4] = ["deltalake==1.6.6", "polars==1.44.2", "duckdb==1.5.6", "pyarrow==24.0.0"];
-
-/// A Python with other people's readers, made once under `target/`.
-fn python() -> &'static Path {
-    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-    PYTHON.get_or_init(|| {
-        let own = std::env::current_exe().expect("this test's program");
-        let folder = own.ancestors().nth(3).expect("target").join("readers-venv");
-        let (python, made) = (folder.join("bin/python"), folder.join("made-of.txt"));
-        if std::fs::read_to_string(&made).is_ok_and(|text| text == PACKAGES.join("\n")) {
-            return python;
-        }
-        let _ = std::fs::remove_dir_all(&folder);
-        must(Command::new("python3").args(["-m", "venv"]).arg(&folder));
-        must(
-            Command::new(&python)
-                .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
-                .args(PACKAGES),
-        );
-        std::fs::write(&made, PACKAGES.join("\n")).expect("a note of what was made");
-        python
-    })
-}
-
-fn must(command: &mut Command) -> String {
-    let output =
-        command.output().unwrap_or_else(|e| panic!("{command:?} does not start ({e}); Python 3 with venv is needed"));
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{command:?}\n{out}\n{err}");
-    out.into_owned()
-}
-
-fn run_python(project: &Project, script: &str) -> String {
-    project.write("script.py", script);
-    must(Command::new(python()).arg(project.path("script.py")).current_dir(project.path(".")))
-}
 
 const COLUMNS: &str = "
     { name: id, logicalType: string, required: true }
@@ -104,7 +65,7 @@ print(json.dumps(found))
 #[test]
 fn other_programs_read_our_tables() {
     let project = project();
-    let found: Value = serde_json::from_str(&run_python(&project, READ)).expect("what they read");
+    let found: Value = serde_json::from_str(&READERS.run(&project, READ)).expect("what they read");
     for reader in ["deltalake", "polars", "duckdb"] {
         let rows = found[reader].as_array().expect("rows");
         assert_eq!(rows.len(), 6, "{reader}: {found}");
@@ -131,7 +92,7 @@ fn other_programs_read_our_tables_over_checkpoints() {
     let checkpoint = project.path("lake/bronze/orders/_delta_log/_last_checkpoint");
     assert!(checkpoint.is_file(), "there is a checkpoint after ten versions");
     let count = "import deltalake; t = deltalake.DeltaTable('lake/bronze/orders'); print(t.version(), t.count())";
-    assert_eq!(run_python(&project, count).trim(), format!("{} 12", project.version("bronze.orders")));
+    assert_eq!(READERS.run(&project, count).trim(), format!("{} 12", project.version("bronze.orders")));
     let log = project.path("lake/bronze/orders/_delta_log");
     for version in 0..10 {
         std::fs::remove_file(log.join(format!("{version:020}.json"))).expect("a log file that the checkpoint sums up");
@@ -157,7 +118,7 @@ table = pa.table({
 deltalake.write_deltalake("lake/silver/theirs", table, partition_by=["part"])
 deltalake.write_deltalake("lake/silver/theirs", table.slice(0, 1), mode="append")
 "#;
-    run_python(&project, write);
+    READERS.run(&project, write);
     assert_eq!(project.lines("select id, amount, part from silver.theirs"), ["a,1.50,x", "a,1.50,x", "b,,y"]);
     assert_eq!(project.count("silver.theirs version as of 0"), 2);
     assert_eq!(project.version("silver.theirs"), 1);
@@ -168,7 +129,7 @@ fn a_table_that_another_program_compacted_goes_on() {
     let project = project();
     let compact =
         "import deltalake; t = deltalake.DeltaTable('lake/bronze/orders'); t.optimize.compact(); print(t.version())";
-    run_python(&project, compact);
+    READERS.run(&project, compact);
     let run = project.run();
     assert_eq!(
         crate::harness::node(&run, "orders")["status"],

@@ -9,8 +9,10 @@ mod deny;
 mod reference;
 mod repo;
 mod scan;
+mod servers;
 mod steps;
 mod suite;
+mod suites;
 mod tidy;
 
 use anyhow::Result;
@@ -30,7 +32,7 @@ struct Verb {
     run: fn(&[String]) -> Result<u8>,
 }
 
-fn verbs() -> [Verb; 4] {
+fn verbs() -> [Verb; 5] {
     [
         Verb { name: "test", about: "every check that needs no outside server", help: suite::HELP, run: suite::run },
         Verb { name: "tidy", about: "the laws of the house that no compiler checks", help: tidy::HELP, run: tidy::run },
@@ -40,6 +42,7 @@ fn verbs() -> [Verb; 4] {
             help: reference::HELP,
             run: reference::run,
         },
+        Verb { name: "services", about: "real servers on loopback", help: servers::HELP, run: servers::run },
         Verb { name: "bench", about: "run a comparison with our peers", help: bench::HELP, run: bench::run },
     ]
 }
@@ -75,7 +78,7 @@ fn main() -> ExitCode {
 fn overview() -> String {
     let mut text = String::from("cargo x <verb>; `cargo x <verb> --help` tells more\n\n");
     for verb in verbs() {
-        text.push_str(&format!("  {:<7}{}\n", verb.name, verb.about));
+        text.push_str(&format!("  {:<10}{}\n", verb.name, verb.about));
     }
     text
 }

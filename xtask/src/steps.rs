@@ -41,11 +41,11 @@ pub enum Verdict {
 
 /// The steps done so far.
 #[derive(Debug, Default)]
-pub struct Report(Vec<(&'static str, Duration, Verdict)>);
+pub struct Report(Vec<(String, Duration, Verdict)>);
 
 impl Report {
     /// Does one step. An error in doing it is a failure of the step, not the end.
-    pub fn step(&mut self, name: &'static str, work: impl FnOnce() -> Result<Verdict>) -> bool {
+    pub fn step(&mut self, name: &str, work: impl FnOnce() -> Result<Verdict>) -> bool {
         println!("\n==> {name}");
         let start = Instant::now();
         let verdict = work().unwrap_or_else(|error| {
@@ -53,7 +53,7 @@ impl Report {
             Verdict::Checked(Count::one(false))
         });
         let good = !matches!(verdict, Verdict::Checked(Count { failed: 1.., .. }));
-        self.0.push((name, start.elapsed(), verdict));
+        self.0.push((name.to_owned(), start.elapsed(), verdict));
         good
     }
 
@@ -108,10 +108,16 @@ pub fn check(root: &Path, args: &[&str]) -> Result<Verdict> {
 }
 
 /// Runs `cargo test`, shows what it prints as it comes, and counts the single tests.
-pub fn test(root: &Path, args: &[&str]) -> Result<Verdict> {
+pub fn test(root: &Path, args: &[&str], env: &[(&str, String)]) -> Result<Verdict> {
     println!("$ cargo {}", args.join(" "));
     let mut command = cargo();
-    let mut child = command.args(args).current_dir(root).stdout(Stdio::piped()).spawn().context("starting cargo")?;
+    let mut child = command
+        .args(args)
+        .current_dir(root)
+        .envs(env.iter().cloned())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("starting cargo")?;
     let mut count = Count::default();
     let stdout = child.stdout.take().context("the output of cargo test")?;
     for line in BufReader::new(stdout).split(b'\n') {

@@ -2,7 +2,7 @@
 
 use crate::repo::root;
 use crate::steps::{self, Count, Report, Verdict};
-use crate::{DONE, FAILED, MISUSED, deny, misuse, reference, tidy};
+use crate::{DONE, FAILED, deny, misuse, reference, suites, tidy};
 use anyhow::{Result, ensure};
 use std::path::Path;
 
@@ -11,31 +11,34 @@ cargo x test [FILTER]: every check that needs no outside server, then one summar
 
   format, build, tidy, clippy, licences and bans, advisories, then all tests; a failure does not stop the rest
   FILTER       only the tests whose name contains it, and none of the other checks
-  --services   the tests that need real servers
+  --services   only the suites that need real servers, which are started before and stopped after; FILTER is of suites
+  --yes        with --services: install the servers without asking
 
 example: cargo x test
-example: cargo x test quarantine";
+example: cargo x test quarantine
+example: cargo x test --services lake";
 
 const FORMAT: &[&str] = &["fmt", "--all", "--check"];
 const CLIPPY: &[&str] = &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
 const TEST: &[&str] = &["test", "--workspace", "--no-fail-fast"];
+const WITHOUT_SUITES: &[&str] = &["--", "--skip", suites::MARK];
 
 pub fn run(args: &[String]) -> Result<u8> {
-    let mut filter = None;
+    let (mut filter, mut services, mut yes) = (None, false, false);
     for arg in args {
         match arg.as_str() {
-            "--services" => {
-                println!(
-                    "cargo x test --services: there is no suite that needs servers yet; `cargo x test` runs everything there is"
-                );
-                return Ok(MISUSED);
-            }
+            "--services" => services = true,
+            "--yes" => yes = true,
             word if !word.starts_with('-') && filter.is_none() => filter = Some(word),
             other => return Ok(misuse("test", other)),
         }
     }
+    if yes && !services {
+        return Ok(misuse("test", "--yes"));
+    }
     let root = root()?;
     let report = match filter {
+        filter if services => suites::run(&root, filter, yes)?,
         Some(filter) => only_tests(&root, filter),
         None => everything(&root),
     };
@@ -50,9 +53,9 @@ fn only_tests(root: &Path, filter: &str) -> Report {
         return report;
     }
     report.step("test", || {
-        let verdict = steps::test(root, &[TEST, &[filter]].concat())?;
+        let verdict = steps::test(root, &[TEST, &[filter], WITHOUT_SUITES].concat(), &[])?;
         // A slip in the word must not look like a success.
-        ensure!(verdict != Verdict::Checked(Count::default()), "no test has `{filter}` in its name");
+        ensure!(verdict != Verdict::Checked(Count::default()), "no test without a server has `{filter}` in its name");
         Ok(verdict)
     });
     report
@@ -73,6 +76,6 @@ fn everything(root: &Path) -> Report {
     report.step("clippy", || steps::check(root, CLIPPY));
     report.step("deny", || deny::licences_and_bans(root));
     report.step("advisories", || deny::advisories(root));
-    report.step("test", || steps::test(root, TEST));
+    report.step("test", || steps::test(root, &[TEST, WITHOUT_SUITES].concat(), &[]));
     report
 }

@@ -1,0 +1,142 @@
+//! `cargo x test --services`: the suites that need real servers, each with the servers it asks for.
+
+use crate::servers::{Recipe, Status, recipes};
+use crate::steps::{self, Count, Report, Verdict};
+use anyhow::{Context, Result, ensure};
+use std::path::Path;
+
+/// All tests of suites have this in their names, and no others have.
+pub const MARK: &str = "services::";
+const FOLDER: &str = "tests/services";
+
+/// One file of tests/services.
+#[derive(Debug, PartialEq, Eq)]
+struct Suite {
+    name: String,
+    needs: Vec<String>,
+}
+
+/// The servers that were started for suites: they end with this value, whatever happened meanwhile.
+#[derive(Default)]
+struct Started(Vec<Recipe>);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        for recipe in self.0.drain(..).rev() {
+            if let Err(error) = recipe.stop() {
+                eprintln!("cargo x test: {error:#}");
+            }
+        }
+    }
+}
+
+/// Runs all suites, or those whose name contains a word. A server that was up before stays up.
+pub fn run(root: &Path, filter: Option<&str>, yes: bool) -> Result<Report> {
+    let mut suites = suites(root)?;
+    suites.retain(|suite| suite.name.contains(filter.unwrap_or_default()));
+    ensure!(!suites.is_empty(), "no suite in {FOLDER} has `{}` in its name", filter.unwrap_or_default());
+    let recipes = recipes(root)?;
+    let mut report = Report::default();
+    if !report.step("build", || steps::check(root, steps::BUILD)) {
+        return Ok(report);
+    }
+    let (mut started, mut met) = (Started::default(), Vec::new());
+    for suite in &suites {
+        report.step(&suite.name, || {
+            let servers = up(suite, &recipes, &mut started, yes)?;
+            let shown: Vec<String> = servers.iter().map(Status::shown).collect();
+            met.push(format!("suite {} met {}", suite.name, shown.join(", ")));
+            println!("{}", met.last().map_or("", String::as_str));
+            tests(root, suite, &servers)
+        });
+    }
+    println!("\n{}", met.join("\n"));
+    Ok(report)
+}
+
+fn up(suite: &Suite, recipes: &[Recipe], started: &mut Started, yes: bool) -> Result<Vec<Status>> {
+    let mut servers = Vec::new();
+    for name in &suite.needs {
+        let recipe = recipes.iter().find(|recipe| recipe.name == *name);
+        let recipe = recipe.with_context(|| format!("suite {} needs `{name}`, which has no recipe", suite.name))?;
+        let mut status = recipe.status()?;
+        if !status.is_up() {
+            status = recipe.start(yes, Some(std::process::id()))?;
+            started.0.push(recipe.clone());
+        }
+        servers.push(status);
+    }
+    Ok(servers)
+}
+
+fn tests(root: &Path, suite: &Suite, servers: &[Status]) -> Result<Verdict> {
+    let filter = format!("{MARK}{}::", suite.name);
+    let lines: Vec<&str> = servers.iter().map(|server| server.line.as_str()).collect();
+    let told = [("LAVRA_SERVICES", lines.join("\n"))];
+    let verdict = steps::test(root, &["test", "--workspace", "--test", "all", &filter], &told)?;
+    ensure!(verdict != Verdict::Checked(Count::default()), "suite {} has no test", suite.name);
+    Ok(verdict)
+}
+
+/// Every file beside `mod.rs` is a suite, so that none can be forgotten.
+fn suites(root: &Path) -> Result<Vec<Suite>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(root.join(FOLDER)).with_context(|| format!("listing {FOLDER}"))? {
+        let path = entry?.path();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if path.extension().is_some_and(|end| end == "rs") && name != "mod" {
+            let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+            let needs =
+                needs(&text).with_context(|| format!("the first line of {} says no `Needs: …`", path.display()))?;
+            found.push(Suite { name, needs });
+        }
+    }
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
+
+/// Of `//! A lake in S3. Needs: moto, versitygw.` the names.
+fn needs(text: &str) -> Option<Vec<String>> {
+    let (_, names) = text.lines().next()?.split_once("Needs: ")?;
+    Some(names.trim_end_matches('.').split(", ").map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repo::root;
+
+    #[test]
+    fn what_a_suite_needs_stands_in_its_first_line() {
+        assert_eq!(needs("//! A lake in S3. Needs: moto, versitygw.\n"), Some(vec!["moto".into(), "versitygw".into()]));
+        assert_eq!(needs("//! A lake in S3.\n//! Needs: moto."), None);
+    }
+
+    #[test]
+    fn every_suite_needs_servers_that_have_recipes_and_is_compiled() {
+        let root = root().unwrap();
+        let recipes = recipes(&root).unwrap();
+        let modules = std::fs::read_to_string(root.join(FOLDER).join("mod.rs")).unwrap();
+        let suites = suites(&root).unwrap();
+        assert!(!suites.is_empty());
+        for Suite { name, needs } in suites {
+            assert!(modules.contains(&format!("\nmod {name};")), "{name} is not in mod.rs");
+            assert!(needs.iter().all(|need| recipes.iter().any(|recipe| recipe.name == *need)), "{name}: {needs:?}");
+        }
+    }
+
+    /// `cargo x test` leaves out by name: a crate's own module of that name would be left out unseen.
+    #[test]
+    fn no_other_module_has_the_name_by_which_suites_are_left_out() {
+        let repo = crate::repo::Repo::load().unwrap();
+        let folder = format!("/{}", MARK.trim_end_matches(':'));
+        for file in repo.with_extension("rs").filter(|file| !file.path.starts_with(FOLDER)) {
+            let path = file.path.trim_end_matches(".rs").trim_end_matches("/mod");
+            assert!(
+                !path.ends_with(&folder) && !file.path.contains(&format!("{folder}/")),
+                "{} would never be tested",
+                file.path
+            );
+        }
+    }
+}
