@@ -16,6 +16,7 @@ pub mod name;
 pub mod position;
 pub mod sink;
 pub mod source;
+pub mod span;
 pub mod stage;
 pub mod suggest;
 

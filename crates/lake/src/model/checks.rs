@@ -10,6 +10,7 @@ use kernel::diagnostic::Diagnostic;
 use kernel::draft::Draft;
 use kernel::error::{Error, Kind, Result};
 use kernel::name::TableName;
+use kernel::span;
 use kernel::suggest;
 
 /// One check as a query that finds what is wrong.
@@ -110,9 +111,9 @@ pub(super) fn misread(draft: &Draft<Header>, catalog: &Catalog, known: &[TableNa
             faults.push(fault(format!("there is no column `{column}` in `{table}`")).help(help));
         }
     }
-    if let Some(freshness) = checks.freshness.as_ref().filter(|freshness| within(&freshness.within).is_none()) {
+    if let Some(freshness) = checks.freshness.as_ref().filter(|freshness| span::micros(&freshness.within).is_none()) {
         let fault = draft.fault("checks.freshness.within", format!("`{}` is not a span of time", freshness.within));
-        faults.push(fault.help(Some(SPAN)));
+        faults.push(fault.help(Some(span::HELP)));
     }
     if let Some((min, max)) = checks.volume.as_ref().and_then(|volume| volume.min.zip(volume.max))
         && min > max
@@ -215,39 +216,11 @@ fn strangers(relationship: &Relationship, table: &str) -> Result<String> {
 }
 
 fn fresh(freshness: &Freshness, table: &str, now_micros: i64) -> Result<String> {
-    let micros = within(&freshness.within)
-        .ok_or_else(|| Error::project(format!("freshness within `{}`", freshness.within), SPAN))?;
+    let micros = span::micros(&freshness.within)
+        .ok_or_else(|| Error::project(format!("freshness within `{}`", freshness.within), span::HELP))?;
     let column = quoted(&freshness.column);
     let limit = now_micros.saturating_sub(micros);
     Ok(format!(
         "select case when max(cast({column} as timestamp)) >= to_timestamp_micros({limit}) then 0 else 1 end from {table}"
     ))
-}
-
-const SPAN: &str = "write a number and a unit: `2 days`, `90 minutes`";
-
-/// Microseconds of `2 days`.
-fn within(text: &str) -> Option<i64> {
-    let (number, unit) = text.trim().split_once(' ')?;
-    let seconds = match unit.trim().trim_end_matches('s') {
-        "second" => 1,
-        "minute" => 60,
-        "hour" => 3600,
-        "day" => 86_400,
-        "week" => 604_800,
-        _ => return None,
-    };
-    number.parse::<i64>().ok()?.checked_mul(seconds * 1_000_000)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spans_of_time_have_units() {
-        assert_eq!(within("2 days"), Some(172_800_000_000));
-        assert_eq!(within("1 minute"), Some(60_000_000));
-        assert_eq!((within("2"), within("two days"), within("2 fortnights")), (None, None, None));
-    }
 }

@@ -1,19 +1,22 @@
 //! `pseudonym(scope)`: the same value is the same token wherever the scope is the same; nobody without the key can make
 //! or undo one.
 //!
-//! token = `p` version `_` base32(first 128 bits of HMAC-SHA-256(subkey, normalised text)), base32 in lower case without
-//! padding (RFC 4648). 128 bits keep two of 10^12 values from meeting but with a chance of 10^-15. The version leads, so
-//! that a rotated key needs no second column.
+//! token = `p` version `_` base32(AES-256(version's key, id)), id = first 128 bits of HMAC-SHA-256(join key, normalised
+//! text); base32 in lower case without padding (RFC 4648). 128 bits keep two of 10^12 values from meeting but with a chance
+//! of 10^-15. The join key is of version 1 for ever and each version's key lies over it, so that a holder of both brings a
+//! token from one version to another without the value (`retoken`), and neither of them alone makes a token.
 
 use super::normalize::Normalize;
 use super::{Arg, SCOPE, Spec, takes, text};
 use crate::keys::{Keyed, check_scope, hmac_sha256, subkey};
+use aes::Aes256;
+use aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use arrow::array::{Array, ArrayRef, AsArray, StringViewArray, StringViewBuilder};
 use arrow::datatypes::DataType;
 use hmac::Mac;
 use kernel::contract::MaskSpec;
 use kernel::error::{Error, Result};
-use kernel::keys::KeyProvider;
+use kernel::keys::{Key, KeyProvider};
 use kernel::mask::{Mask, Promise};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -42,10 +45,13 @@ const DIGITS: usize = 26;
 /// Rows looked at to see whether a batch repeats itself.
 const PROBE_ROWS: usize = 1024;
 
+/// One value's id, or its token's bits.
+pub(super) type Block = aes::Block;
+
 struct Pseudonym {
     /// Kept instead of a keyed HMAC, because this is wiped; a batch pays for keying once.
-    key: Zeroizing<[u8; 32]>,
-    marker: String,
+    join: Zeroizing<[u8; 32]>,
+    outer: Outer,
     normalize: Normalize,
 }
 
@@ -53,9 +59,58 @@ fn pseudonym(spec: &MaskSpec, kind: Option<&str>, keys: &dyn KeyProvider) -> Res
     let scope = spec.arg("scope", 0).unwrap_or_default();
     check_scope(scope)?;
     let normalize = Normalize::choose(spec.arg("normalize", 1), kind)?;
-    let key = keys.key(scope, None)?;
-    let marker = format!("p{}_", key.version());
-    Ok(Box::new(Pseudonym { key: subkey(&key, "pseudonym")?, marker, normalize }))
+    let join = subkey(&keys.key(scope, Some(1))?, "pseudonym join")?;
+    Ok(Box::new(Pseudonym { join, outer: Outer::new(&keys.key(scope, None)?)?, normalize }))
+}
+
+/// The layer of a version.
+pub(super) struct Outer {
+    key: Zeroizing<[u8; 32]>,
+    marker: String,
+}
+
+impl Outer {
+    pub fn new(key: &Key) -> Result<Self> {
+        Ok(Self { key: subkey(key, "pseudonym")?, marker: format!("p{}_", key.version()) })
+    }
+
+    fn cipher(&self) -> Aes256 {
+        Aes256::new(&(*self.key).into())
+    }
+
+    pub fn close(&self, ids: &mut [Block]) {
+        self.cipher().encrypt_blocks(ids);
+    }
+
+    pub fn open(&self, tokens: &mut [Block]) {
+        self.cipher().decrypt_blocks(tokens);
+    }
+
+    /// Writes the token of a closed id over `token`.
+    pub fn spell(&self, closed: &Block, token: &mut String) -> Result<()> {
+        token.clear();
+        token.push_str(&self.marker);
+        let digits = base32(closed);
+        token.push_str(str::from_utf8(&digits).map_err(|e| Error::internal("make a pseudonym", e))?);
+        Ok(())
+    }
+}
+
+/// The version and the bits of a token; `None` for any other text.
+pub(super) fn read(token: &str) -> Option<(u32, Block)> {
+    let (version, digits) = token.strip_prefix('p')?.split_once('_')?;
+    let digits: &[u8; DIGITS] = digits.as_bytes().try_into().ok()?;
+    let mut bits = 0u128;
+    for (at, digit) in digits.iter().enumerate() {
+        let five = u128::try_from(BASE32.iter().position(|known| known == digit)?).ok()?;
+        match at {
+            25 if five & 3 != 0 => return None,
+            25 => bits = bits << 3 | five >> 2,
+            _ => bits = bits << 5 | five,
+        }
+    }
+    let version = version.parse().ok().filter(|number: &u32| number.to_string() == version)?;
+    Some((version, Block::from(bits.to_be_bytes())))
 }
 
 impl Mask for Pseudonym {
@@ -73,7 +128,7 @@ impl Mask for Pseudonym {
     }
 
     fn apply(&self, column: &ArrayRef) -> Result<ArrayRef> {
-        let keyed = hmac_sha256(&*self.key)?;
+        let keyed = hmac_sha256(&*self.join)?;
         text::per_distinct(column, |values| {
             let text = text::canonical(values)?;
             self.tokens(text.as_string_view(), &keyed)
@@ -82,30 +137,41 @@ impl Mask for Pseudonym {
 }
 
 impl Pseudonym {
+    /// The ids of all values, then the outer layer over all of them: the processor works on eight blocks at a time.
     fn tokens(&self, values: &StringViewArray, keyed: &Keyed) -> Result<ArrayRef> {
-        let mut out = StringViewBuilder::with_capacity(values.len());
-        let mut seen: Option<HashMap<&str, [u8; DIGITS]>> = repeats(values).then(HashMap::new);
-        let mut token = self.marker.clone();
-        for value in values.iter() {
-            let Some(value) = value else {
-                out.append_null();
-                continue;
-            };
-            let digits = match &mut seen {
-                Some(seen) => *seen.entry(value).or_insert_with(|| self.digits(value, keyed)),
-                None => self.digits(value, keyed),
-            };
-            token.truncate(self.marker.len());
-            token.push_str(str::from_utf8(&digits).map_err(|e| Error::internal("make a pseudonym", e))?);
-            out.try_append_value(&token).map_err(text::failed)?;
+        let mut seen: Option<HashMap<&str, usize>> = repeats(values).then(HashMap::new);
+        let mut blocks = Vec::with_capacity(values.len());
+        let mut id = |value: &str| {
+            blocks.push(self.id(value, keyed));
+            blocks.len() - 1
+        };
+        let places: Vec<Option<usize>> = values.iter().map(|value| {
+            let value = value?;
+            Some(match &mut seen {
+                Some(seen) => *seen.entry(value).or_insert_with(|| id(value)),
+                None => id(value),
+            })
+        }).collect();
+        self.outer.close(&mut blocks);
+        let (mut out, mut token) = (StringViewBuilder::with_capacity(values.len()), String::new());
+        for place in places {
+            match place {
+                None => out.append_null(),
+                Some(place) => {
+                    self.outer.spell(&blocks[place], &mut token)?;
+                    out.try_append_value(&token).map_err(text::failed)?;
+                }
+            }
         }
         Ok(Arc::new(out.finish()))
     }
 
-    fn digits(&self, value: &str, keyed: &Keyed) -> [u8; DIGITS] {
+    fn id(&self, value: &str, keyed: &Keyed) -> Block {
         let mut mac = keyed.clone();
         mac.update(self.normalize.apply(value).as_bytes());
-        base32(&mac.finalize().into_bytes()[..16])
+        let mut id = Block::default();
+        id.copy_from_slice(&mac.finalize().into_bytes()[..16]);
+        id
     }
 }
 
@@ -146,6 +212,16 @@ mod tests {
         let repeated: ArrayRef =
             Arc::new(StringArray::from_iter((0..3000).map(|i| Some(format!("customer {}", i % 50)))));
         obeys(&|| mask("pseudonym(person)"), &[repeated]);
+    }
+
+    #[test]
+    fn a_token_is_read_back_and_other_text_is_not() {
+        let token = one(&*mask("pseudonym(person)"), "ana");
+        let (version, block) = read(&token).unwrap();
+        assert_eq!((version, base32(&block).as_slice()), (1, token[3..].as_bytes()));
+        let odd = ["", "p1_", "ana", "p1_aaaaaaaaaaaaaaaaaaaaaaaaab", "p01_aaaaaaaaaaaaaaaaaaaaaaaaaa", &token[1..], &token.to_uppercase()];
+        assert!(odd.iter().all(|text| read(text).is_none()));
+        assert_eq!(read("p12_aaaaaaaaaaaaaaaaaaaaaaaaaa"), Some((12, Block::default())));
     }
 
     #[test]
