@@ -11,12 +11,14 @@ use futures::stream::BoxStream;
 pub struct Session {
     pub user: String,
     pub purpose: String,
+    /// What it may open, as `decrypt(person)`; empty for nearly everybody.
+    pub grants: Vec<String>,
 }
 
 impl Session {
     /// The project's own owner at its own machine.
     pub fn owner(purpose: &str) -> Self {
-        Self { user: "owner".into(), purpose: purpose.into() }
+        Self { user: "owner".into(), purpose: purpose.into(), grants: Vec::new() }
     }
 }
 

@@ -7,6 +7,7 @@ pub mod diagnostic;
 pub mod draft;
 pub mod engine;
 pub mod error;
+pub mod function;
 pub mod gate;
 pub mod keys;
 pub mod laws;
@@ -19,6 +20,7 @@ pub mod source;
 pub mod span;
 pub mod stage;
 pub mod suggest;
+pub mod vault;
 
 pub use classification::Classification;
 pub use contract::{Contract, Entity, Property};

@@ -31,6 +31,17 @@ pub trait Mask: Send + Sync {
     fn output(&self, input: &DataType) -> Result<Option<DataType>>;
 
     fn apply(&self, column: &ArrayRef) -> Result<ArrayRef>;
+
+    /// The property that tells whose the row is, for a mask that treats each person by itself.
+    fn subject(&self) -> Option<&str> {
+        None
+    }
+
+    /// What is called instead of [`Self::apply`] when there is a [`Self::subject`]: that property's column as it came in,
+    /// of the contract's type and of the same length, goes with it. A null there is a row of nobody's.
+    fn apply_for(&self, column: &ArrayRef, _subjects: &ArrayRef) -> Result<ArrayRef> {
+        self.apply(column)
+    }
 }
 
 /// Makes masks of what contracts write; the list of them is `privacy::mask::all()`.
