@@ -6,6 +6,7 @@ mod canary;
 mod check;
 mod commands;
 mod happy;
+mod keys;
 mod kill;
 mod late;
 mod policies;

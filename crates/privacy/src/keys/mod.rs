@@ -8,6 +8,8 @@ mod file;
 mod gcp;
 mod http;
 mod place;
+#[cfg(test)]
+mod recorded;
 mod ring;
 #[cfg(test)]
 mod tests;

@@ -78,8 +78,7 @@ impl Keyring {
     /// Returns whether it was made here.
     pub async fn make(&mut self, store: &dyn KeyStore, number: u32) -> Result<bool> {
         let what = || format!("make version {number} of the keyring");
-        let mut root = Zeroizing::new([0u8; 32]);
-        getrandom::fill(&mut *root).map_err(|e| Error::new(Kind::Storage, what(), e))?;
+        let root = fresh()?;
         let wrapped = self.wrapper.wrap(&root).await?;
         let stored = Stored {
             format: FORMAT.into(),
@@ -98,11 +97,12 @@ impl Keyring {
         Ok(made)
     }
 
-    /// Asks the key system for the newest secret, whatever is held: an error says what is wrong with it.
+    /// Asks the key system for the newest secret, whatever is held: an error says what is wrong with it. Where there is none
+    /// yet, one that nobody keeps is wrapped and unwrapped.
     pub async fn probe(&self) -> Result<()> {
         match self.versions.values().next_back() {
             Some(newest) => self.unwrap(newest).await.map(drop),
-            None => Ok(()),
+            None => self.wrapper.unwrap(&self.wrapper.wrap(&fresh()?).await?).await.map(drop),
         }
     }
 
@@ -160,6 +160,12 @@ impl KeyProvider for Keyring {
     fn expires(&self) -> bool {
         true
     }
+}
+
+fn fresh() -> Result<Root> {
+    let mut root = Zeroizing::new([0u8; 32]);
+    getrandom::fill(&mut *root).map_err(|e| Error::new(Kind::Storage, "draw a key", e))?;
+    Ok(root)
 }
 
 fn lock(roots: &Roots) -> MutexGuard<'_, BTreeMap<u32, Held>> {

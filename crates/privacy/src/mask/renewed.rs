@@ -22,9 +22,15 @@ pub(super) fn build(
     if !keys.expires() || !asked.asked.into_inner() {
         return Ok(mask);
     }
-    let (name, promise) = (mask.name().to_owned(), mask.promise());
-    let (spec, kind, keys) = (spec.clone(), kind.map(str::to_owned), keys.clone());
-    Ok(Box::new(Renewed { name, promise, build, spec, kind, keys }))
+    Ok(Box::new(Renewed {
+        name: mask.name().to_owned(),
+        promise: mask.promise(),
+        subject: mask.subject().map(str::to_owned),
+        build,
+        spec: spec.clone(),
+        kind: kind.map(str::to_owned),
+        keys: keys.clone(),
+    }))
 }
 
 /// Notices whether a key was asked for.
@@ -44,6 +50,7 @@ impl KeyProvider for Asked<'_> {
 struct Renewed {
     name: String,
     promise: Promise,
+    subject: Option<String>,
     build: Build,
     spec: MaskSpec,
     kind: Option<String>,
@@ -71,5 +78,13 @@ impl Mask for Renewed {
 
     fn apply(&self, column: &ArrayRef) -> Result<ArrayRef> {
         self.mask()?.apply(column)
+    }
+
+    fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    fn apply_for(&self, column: &ArrayRef, subjects: &ArrayRef) -> Result<ArrayRef> {
+        self.mask()?.apply_for(column, subjects)
     }
 }
