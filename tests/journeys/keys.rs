@@ -51,7 +51,9 @@ fn a_new_key_is_used_at_once_where_nothing_carries_the_old_one() {
     project.run();
     assert_eq!((project.count("silver.both"), carried(&project)), (5, 2));
     let columns = &status(&project)["versions"][1]["columns"];
-    let of = |table: &str| columns.as_array().into_iter().flatten().find(|c| c["table"] == table).map(|c| c["values"].clone());
+    let of = |table: &str| {
+        columns.as_array().into_iter().flatten().find(|c| c["table"] == table).map(|c| c["values"].clone())
+    };
     assert_eq!((of("bronze.cards"), of("silver.both")), (Some(10.into()), Some(5.into())), "{columns}");
 }
 

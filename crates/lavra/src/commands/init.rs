@@ -126,9 +126,10 @@ fn keys_of(folder: &Path, environment: &str) -> Result<(String, PathBuf)> {
     let what = format!("make a project in {}", folder.display());
     match Place::parse(named.as_deref().unwrap_or(KEY_FILE)) {
         Ok(Place::File(path)) => Ok((config.project, PathBuf::from(place(folder, &path)))),
-        Ok(Place::System(_)) => {
-            Err(Error::project(what, "there is one already, and its keys are kept by a system that makes them when they are needed"))
-        }
+        Ok(Place::System(_)) => Err(Error::project(
+            what,
+            "there is one already, and its keys are kept by a system that makes them when they are needed",
+        )),
         Err(why) => Err(Error::project(what, why)),
     }
 }

@@ -157,7 +157,15 @@ mod tests {
         }
         assert!(told("lake: s4://bucket").contains("s3://, gs:// or az://"));
         assert!(told("keys: ${KEYS}").contains("this is no place") && !told("keys: ${KEYS}").contains("vault"));
-        for good in ["keys: /etc/lavra/keys.json", "lake: s3://bucket/x", "lake: ./lake", "lake: gs://b", "store: {}", "keys: vault://vault:8200/transit/lavra", "keys_cache: 30 seconds"] {
+        for good in [
+            "keys: /etc/lavra/keys.json",
+            "lake: s3://bucket/x",
+            "lake: ./lake",
+            "lake: gs://b",
+            "store: {}",
+            "keys: vault://vault:8200/transit/lavra",
+            "keys_cache: 30 seconds",
+        ] {
             assert_eq!(told(good), "", "{good}");
         }
     }

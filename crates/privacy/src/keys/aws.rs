@@ -90,7 +90,8 @@ impl Kms {
         let region = region.ok_or_else(|| Error::project(what(), "no region: add `?region=…`, or set AWS_REGION"))?;
         let mut builder = AmazonS3Builder::new().with_bucket_name("none").with_region(&region);
         for name in VARIABLES {
-            if let (Some(value), Ok(key)) = (secret(env, name), name.to_ascii_lowercase().parse::<AmazonS3ConfigKey>()) {
+            if let (Some(value), Ok(key)) = (secret(env, name), name.to_ascii_lowercase().parse::<AmazonS3ConfigKey>())
+            {
                 builder = builder.with_config(key, value.as_str());
             }
         }
@@ -156,7 +157,8 @@ fn failure(answer: &Answer) -> Error {
         "NotFoundException" => "there is no such key in this region",
         _ => "look at the credentials; no row passes until it answers",
     };
-    let passing = ["ThrottlingException", "DependencyTimeoutException", "KeyUnavailableException", "KMSInternalException"];
+    let passing =
+        ["ThrottlingException", "DependencyTimeoutException", "KeyUnavailableException", "KMSInternalException"];
     let mut error = answer.failure(name, remedy);
     if passing.contains(&name) {
         error.kind = Kind::Unreachable;

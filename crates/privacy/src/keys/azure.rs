@@ -18,8 +18,7 @@ use zeroize::Zeroizing;
 const API: &str = "api-version=7.4";
 const ALGORITHM: &str = "RSA-OAEP-256";
 /// Azure's clouds: a token for one of them is sent to none but its own hosts.
-const CLOUDS: [&str; 4] =
-    ["vault.azure.net", "managedhsm.azure.net", "vault.azure.cn", "vault.usgovcloudapi.net"];
+const CLOUDS: [&str; 4] = ["vault.azure.net", "managedhsm.azure.net", "vault.azure.cn", "vault.usgovcloudapi.net"];
 
 /// A key of a vault.
 pub struct Address {
@@ -50,8 +49,15 @@ pub(super) struct KeyVault {
 
 enum Login {
     /// Where to sign in, as whom, and the proof: a secret, or the file of a federated token.
-    Client { url: String, id: String, proof: Proof },
-    Machine { url: String, client: Option<String> },
+    Client {
+        url: String,
+        id: String,
+        proof: Proof,
+    },
+    Machine {
+        url: String,
+        client: Option<String>,
+    },
 }
 
 enum Proof {
@@ -102,10 +108,13 @@ impl KeyVault {
             (Some(proof), Some(tenant), Some(id)) if is_name(&tenant) => {
                 Login::Client { url: format!("{authority}/{tenant}/oauth2/v2.0/token"), id, proof }
             }
-            (Some(_), ..) => return Err(fault("AZURE_TENANT_ID and AZURE_CLIENT_ID belong to it; one is not set".into())),
+            (Some(_), ..) => {
+                return Err(fault("AZURE_TENANT_ID and AZURE_CLIENT_ID belong to it; one is not set".into()));
+            }
             // The instance metadata service has this one address, and answers on the machine itself only.
             (None, _, client) => {
-                let host = plain("AZURE_POD_IDENTITY_AUTHORITY_HOST").unwrap_or_else(|| "http://169.254.169.254".into());
+                let host =
+                    plain("AZURE_POD_IDENTITY_AUTHORITY_HOST").unwrap_or_else(|| "http://169.254.169.254".into());
                 Login::Machine { url: format!("{host}/metadata/identity/oauth2/token"), client }
             }
         };
@@ -145,7 +154,8 @@ impl KeyVault {
         let (client, who) = (client(&[])?, self.describe());
         let answer = send(self.sign_in(&client)?, &who).await?;
         if !answer.is_ok() {
-            let remedy = "signing in failed: look at AZURE_CLIENT_ID, its secret and its end, or the machine's identity";
+            let remedy =
+                "signing in failed: look at AZURE_CLIENT_ID, its secret and its end, or the machine's identity";
             let mut error = answer.failure("", remedy);
             if answer.status == 400 || answer.status == 401 {
                 error.kind = kernel::Kind::Refused;
@@ -205,7 +215,9 @@ fn describe(address: &Address) -> String {
 fn failure(answer: &Answer) -> Error {
     let code = answer.peek::<Failure>().map(|failure| failure.error.code).unwrap_or_default();
     let remedy = match answer.status {
-        401 | 403 => "the identity needs get, wrapKey and unwrapKey on this key (Key Vault Crypto User), and the key must be enabled",
+        401 | 403 => {
+            "the identity needs get, wrapKey and unwrapKey on this key (Key Vault Crypto User), and the key must be enabled"
+        }
         404 => "there is no such key or version in this vault",
         _ => "no row passes until it answers",
     };

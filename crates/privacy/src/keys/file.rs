@@ -73,7 +73,8 @@ impl KeyFile {
         let what = || format!("add version {number} to the key file {}", path.display());
         // The file itself changes its identity, so that what is locked stands beside it.
         let lock = path.with_added_extension("lock");
-        let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&lock).map_err(|e| io(what(), e))?;
+        let lock =
+            OpenOptions::new().write(true).create(true).truncate(false).open(&lock).map_err(|e| io(what(), e))?;
         lock.lock().map_err(|e| io(what(), e))?;
         let mut versions = Self::open(path, lake)?.versions;
         if versions.iter().any(|version| version.number == number) {

@@ -34,10 +34,9 @@ impl Address {
         let fits = parts.len() == 8
             && parts.chunks(2).zip(words).all(|(pair, word)| pair[0] == word && is_name(&pair[1].replace(':', "-")));
         match fits {
-            true => Ok(Self {
-                name: name.to_owned(),
-                endpoint: options.first().map(|(_, url)| endpoint(url)).transpose()?,
-            }),
+            true => {
+                Ok(Self { name: name.to_owned(), endpoint: options.first().map(|(_, url)| endpoint(url)).transpose()? })
+            }
             false => Err("write gcp-kms://projects/P/locations/L/keyRings/R/cryptoKeys/KEY".into()),
         }
     }
@@ -51,7 +50,11 @@ pub(super) struct CloudKms {
 }
 
 enum Login {
-    Account { email: String, key_id: String, key: Zeroizing<Vec<u8>> },
+    Account {
+        email: String,
+        key_id: String,
+        key: Zeroizing<Vec<u8>>,
+    },
     /// Where the machine's metadata are.
     Machine(String),
 }
@@ -112,8 +115,9 @@ impl CloudKms {
         let url = match &self.login {
             Login::Machine(url) => url,
             Login::Account { email, key_id, key } => {
-                return signed(email, key_id, key, self.clock.now().0 / 1_000_000)
-                    .ok_or_else(|| Error::project(format!("sign in to {}", self.describe()), "the account's key can't sign"));
+                return signed(email, key_id, key, self.clock.now().0 / 1_000_000).ok_or_else(|| {
+                    Error::project(format!("sign in to {}", self.describe()), "the account's key can't sign")
+                });
             }
         };
         let answer = send(client.get(url).header("metadata-flavor", "Google"), &self.describe()).await?;
@@ -163,7 +167,9 @@ fn account(path: &str) -> Result<Login> {
     let wrong = |detail: &str| Error::project(what(), detail);
     let read: Account = serde_json::from_str(&text).map_err(|_| wrong("it is no file of Google credentials"))?;
     if read.kind != "service_account" {
-        return Err(wrong("it is not of a service account; on Google's machines leave the variable out and give the machine one"));
+        return Err(wrong(
+            "it is not of a service account; on Google's machines leave the variable out and give the machine one",
+        ));
     }
     let pem = Zeroizing::new(read.private_key);
     let lines: Zeroizing<String> = Zeroizing::new(pem.lines().filter(|line| !line.starts_with("-----")).collect());

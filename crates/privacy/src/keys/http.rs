@@ -122,7 +122,8 @@ pub(super) fn secret(env: super::Env, name: &str) -> Option<Zeroizing<String>> {
 /// A header that no log may show.
 pub(super) fn hidden(value: &str) -> Result<reqwest::header::HeaderValue> {
     let value = reqwest::header::HeaderValue::from_str(value);
-    let mut value = value.map_err(|_| Error::project("take a credential", "it has a character that no header takes"))?;
+    let mut value =
+        value.map_err(|_| Error::project("take a credential", "it has a character that no header takes"))?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -31,7 +31,10 @@ impl Place {
             "gcp-kms" => System::Google(gcp::Address::parse(rest)?),
             _ => {
                 let hint = suggest::hint(scheme, SCHEMES).unwrap_or_default();
-                return Err(format!("it can be the path of a key file, or a URL of one of these: {}; {hint}", SCHEMES.join(", ")));
+                return Err(format!(
+                    "it can be the path of a key file, or a URL of one of these: {}; {hint}",
+                    SCHEMES.join(", ")
+                ));
             }
         };
         Ok(Self::System(system))

@@ -56,7 +56,8 @@ impl Server {
                 let answer = (told.lock().unwrap())(&request);
                 let Some((status, body)) = answer else { continue };
                 let body = body.to_string();
-                let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+                let head =
+                    format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
                 let _ = reader.get_mut().write_all((head + &body).as_bytes());
             }
         });
@@ -135,12 +136,14 @@ async fn network_failures(server: &Server, system: &dyn Wrapper, wrapped: &str) 
 
 /// Answers as developer.hashicorp.com/vault/api-docs shows them.
 fn vault(seen: &Seen) -> Option<(u16, Value)> {
-    let answer = |data: Value| json!({ "request_id": "1", "lease_id": "", "renewable": false, "data": data, "auth": null });
+    let answer =
+        |data: Value| json!({ "request_id": "1", "lease_id": "", "renewable": false, "data": data, "auth": null });
     let body = seen.json();
     Some(match seen.line.as_str() {
-        "POST /v1/auth/approle/login" if body["secret_id"] == SECRET => {
-            (200, json!({ "data": null, "auth": { "client_token": "s.short", "lease_duration": 3, "renewable": true } }))
-        }
+        "POST /v1/auth/approle/login" if body["secret_id"] == SECRET => (
+            200,
+            json!({ "data": null, "auth": { "client_token": "s.short", "lease_duration": 3, "renewable": true } }),
+        ),
         "POST /v1/auth/approle/login" => (400, json!({ "errors": ["invalid secret id"] })),
         _ if !["s.short", SECRET].contains(&seen.header("x-vault-token")) => {
             (403, json!({ "errors": ["permission denied"] }))
@@ -220,7 +223,10 @@ fn aws(seen: &Seen) -> Option<(u16, Value)> {
     Some(match seen.header("x-amz-target") {
         "TrentService.Encrypt" => {
             let blob = format!("AQICAH{}", body["Plaintext"].as_str()?);
-            (200, json!({ "CiphertextBlob": blob, "EncryptionAlgorithm": "SYMMETRIC_DEFAULT", "KeyId": "arn:aws:kms:…" }))
+            (
+                200,
+                json!({ "CiphertextBlob": blob, "EncryptionAlgorithm": "SYMMETRIC_DEFAULT", "KeyId": "arn:aws:kms:…" }),
+            )
         }
         "TrentService.Decrypt" => {
             let plain = body["CiphertextBlob"].as_str()?.strip_prefix("AQICAH")?;
@@ -234,7 +240,8 @@ fn aws(seen: &Seen) -> Option<(u16, Value)> {
 async fn aws_kms_wraps_and_fails_closed() {
     let server = Server::start(aws);
     let url = format!("aws-kms://alias/lavra?region=sa-east-1&endpoint=http://{}", server.at);
-    let env = [("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", SECRET), ("AWS_SESSION_TOKEN", "session")];
+    let env =
+        [("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", SECRET), ("AWS_SESSION_TOKEN", "session")];
     let kms = open(&url, &env).unwrap();
     let wrapped = there_and_back(&*kms).await;
     assert_eq!(server.last().header("x-amz-security-token"), "session");
@@ -265,16 +272,20 @@ fn azure(seen: &Seen) -> Option<(u16, Value)> {
     let body = seen.json();
     let path = seen.line.split('?').next()?;
     Some(match path {
-        "POST /tenant/oauth2/v2.0/token" => match seen.body.contains("scope=https%3A%2F%2Fvault.azure.net%2F.default") {
-            true if seen.body.contains(SECRET) => (200, signed_in),
-            _ => (401, json!({ "error": "invalid_client", "error_description": SECRET })),
-        },
+        "POST /tenant/oauth2/v2.0/token" => {
+            match seen.body.contains("scope=https%3A%2F%2Fvault.azure.net%2F.default") {
+                true if seen.body.contains(SECRET) => (200, signed_in),
+                _ => (401, json!({ "error": "invalid_client", "error_description": SECRET })),
+            }
+        }
         "GET /metadata/identity/oauth2/token" if seen.header("metadata") == "true" => (200, signed_in),
         _ if seen.header("authorization") != "Bearer eyJ0.e30.x" || !seen.line.ends_with("?api-version=7.4") => {
             (401, json!({ "error": { "code": "Unauthorized", "message": SECRET } }))
         }
         "GET /keys/lavra" => (200, json!({ "key": { "kid": kid, "kty": "RSA", "key_ops": ["wrapKey", "unwrapKey"] } })),
-        "POST /keys/lavra/0123abcd/wrapkey" | "POST /keys/lavra/0123abcd/unwrapkey" if body["alg"] == "RSA-OAEP-256" => {
+        "POST /keys/lavra/0123abcd/wrapkey" | "POST /keys/lavra/0123abcd/unwrapkey"
+            if body["alg"] == "RSA-OAEP-256" =>
+        {
             let bytes = URL_SAFE_NO_PAD.decode(body["value"].as_str()?).unwrap();
             let turned: Vec<u8> = bytes.iter().map(|byte| !byte).collect();
             (200, json!({ "kid": kid, "value": URL_SAFE_NO_PAD.encode(turned) }))
@@ -286,9 +297,17 @@ fn azure(seen: &Seen) -> Option<(u16, Value)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn azure_key_vault_wraps_and_fails_closed() {
     let server = Server::start(azure);
-    let (url, here) = (format!("azure-kv://acme.vault.azure.net/lavra?endpoint=http://{}", server.at), format!("http://{}", server.at));
+    let (url, here) = (
+        format!("azure-kv://acme.vault.azure.net/lavra?endpoint=http://{}", server.at),
+        format!("http://{}", server.at),
+    );
     let client = |secret| {
-        [("AZURE_TENANT_ID", "tenant"), ("AZURE_CLIENT_ID", "me"), ("AZURE_CLIENT_SECRET", secret), ("AZURE_AUTHORITY_HOST", here.as_str())]
+        [
+            ("AZURE_TENANT_ID", "tenant"),
+            ("AZURE_CLIENT_ID", "me"),
+            ("AZURE_CLIENT_SECRET", secret),
+            ("AZURE_AUTHORITY_HOST", here.as_str()),
+        ]
     };
     let kv = open(&url, &client(SECRET)).unwrap();
     let wrapped = there_and_back(&*kv).await;
@@ -322,15 +341,22 @@ fn google(seen: &Seen) -> Option<(u16, Value)> {
         return Some((if seen.header("metadata-flavor") == "Google" { 200 } else { 403 }, token));
     }
     let denied = json!({ "error": { "code": 403, "message": SECRET, "status": "PERMISSION_DENIED" } });
-    if !(bearer == "Bearer ya29.x" || bearer.split('.').count() == 3) || body["additionalAuthenticatedData"] != STANDARD.encode("lavra keyring") {
+    if !(bearer == "Bearer ya29.x" || bearer.split('.').count() == 3)
+        || body["additionalAuthenticatedData"] != STANDARD.encode("lavra keyring")
+    {
         return Some((403, denied));
     }
     Some(match seen.line.strip_prefix("POST ")?.strip_prefix(name) {
         Some(":encrypt") => {
             let version = format!("{name}/cryptoKeyVersions/1");
-            (200, json!({ "name": version, "ciphertext": format!("CiQA{}", body["plaintext"].as_str()?), "ciphertextCrc32c": "1" }))
+            (
+                200,
+                json!({ "name": version, "ciphertext": format!("CiQA{}", body["plaintext"].as_str()?), "ciphertextCrc32c": "1" }),
+            )
         }
-        Some(":decrypt") => (200, json!({ "plaintext": body["ciphertext"].as_str()?.strip_prefix("CiQA")?, "plaintextCrc32c": "1" })),
+        Some(":decrypt") => {
+            (200, json!({ "plaintext": body["ciphertext"].as_str()?.strip_prefix("CiQA")?, "plaintextCrc32c": "1" }))
+        }
         _ => (404, json!({ "error": { "code": 404, "message": "…", "status": "NOT_FOUND" } })),
     })
 }
@@ -338,7 +364,8 @@ fn google(seen: &Seen) -> Option<(u16, Value)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn google_cloud_kms_wraps_and_fails_closed() {
     let server = Server::start(google);
-    let url = format!("gcp-kms://projects/p/locations/global/keyRings/r/cryptoKeys/lavra?endpoint=http://{}", server.at);
+    let url =
+        format!("gcp-kms://projects/p/locations/global/keyRings/r/cryptoKeys/lavra?endpoint=http://{}", server.at);
     let machine = [("GCE_METADATA_HOST", server.at.as_str())];
     let kms = open(&url, &machine).unwrap();
     let wrapped = there_and_back(&*kms).await;

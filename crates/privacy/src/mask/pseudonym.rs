@@ -145,13 +145,16 @@ impl Pseudonym {
             blocks.push(self.id(value, keyed));
             blocks.len() - 1
         };
-        let places: Vec<Option<usize>> = values.iter().map(|value| {
-            let value = value?;
-            Some(match &mut seen {
-                Some(seen) => *seen.entry(value).or_insert_with(|| id(value)),
-                None => id(value),
+        let places: Vec<Option<usize>> = values
+            .iter()
+            .map(|value| {
+                let value = value?;
+                Some(match &mut seen {
+                    Some(seen) => *seen.entry(value).or_insert_with(|| id(value)),
+                    None => id(value),
+                })
             })
-        }).collect();
+            .collect();
         self.outer.close(&mut blocks);
         let (mut out, mut token) = (StringViewBuilder::with_capacity(values.len()), String::new());
         for place in places {
@@ -219,7 +222,15 @@ mod tests {
         let token = one(&*mask("pseudonym(person)"), "ana");
         let (version, block) = read(&token).unwrap();
         assert_eq!((version, base32(&block).as_slice()), (1, token[3..].as_bytes()));
-        let odd = ["", "p1_", "ana", "p1_aaaaaaaaaaaaaaaaaaaaaaaaab", "p01_aaaaaaaaaaaaaaaaaaaaaaaaaa", &token[1..], &token.to_uppercase()];
+        let odd = [
+            "",
+            "p1_",
+            "ana",
+            "p1_aaaaaaaaaaaaaaaaaaaaaaaaab",
+            "p01_aaaaaaaaaaaaaaaaaaaaaaaaaa",
+            &token[1..],
+            &token.to_uppercase(),
+        ];
         assert!(odd.iter().all(|text| read(text).is_none()));
         assert_eq!(read("p12_aaaaaaaaaaaaaaaaaaaaaaaaaa"), Some((12, Block::default())));
     }

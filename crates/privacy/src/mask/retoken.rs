@@ -82,12 +82,16 @@ impl<'a> Retoken<'a> {
     /// For each value that is not null, the bits of its token at the new version, if it is a pseudonym.
     fn pseudonyms(&self, values: &StringViewArray) -> Result<Vec<Option<Block>>> {
         let mut versions: BTreeMap<u32, Vec<Block>> = BTreeMap::new();
-        let places: Vec<Option<(u32, usize)>> = values.iter().flatten().map(|value| {
-            let (version, block) = read(value)?;
-            let blocks = versions.entry(version).or_default();
-            blocks.push(block);
-            Some((version, blocks.len() - 1))
-        }).collect();
+        let places: Vec<Option<(u32, usize)>> = values
+            .iter()
+            .flatten()
+            .map(|value| {
+                let (version, block) = read(value)?;
+                let blocks = versions.entry(version).or_default();
+                blocks.push(block);
+                Some((version, blocks.len() - 1))
+            })
+            .collect();
         let to = Outer::new(&self.keys.key(self.scope, Some(self.to))?)?;
         for (version, blocks) in &mut versions {
             if *version != self.to {
@@ -155,13 +159,21 @@ mod tests {
         let tokens: Vec<String> =
             (1..=3).map(|n| masked("pseudonym(person)", n, &column).as_string_view().value(0).to_owned()).collect();
         let mixed: ArrayRef = Arc::new(StringArray::from(vec![
-            Some(tokens[0].as_str()), None, Some("no token"), Some(&tokens[2]), Some(&tokens[1]), Some("p9_short"),
+            Some(tokens[0].as_str()),
+            None,
+            Some("no token"),
+            Some(&tokens[2]),
+            Some(&tokens[1]),
+            Some("p9_short"),
         ]));
         let brought = Retoken::new("person", 3, &keys(3)).unwrap().column(&mixed).unwrap();
         let third = Some(tokens[2].as_str());
         let told: Vec<_> = brought.as_string_view().iter().collect();
         assert_eq!(told, [third, None, Some("no token"), third, third, Some("p9_short")]);
-        let dictionary = arrow::datatypes::DataType::Dictionary(Box::new(arrow::datatypes::DataType::Int32), Box::new(arrow::datatypes::DataType::Utf8));
+        let dictionary = arrow::datatypes::DataType::Dictionary(
+            Box::new(arrow::datatypes::DataType::Int32),
+            Box::new(arrow::datatypes::DataType::Utf8),
+        );
         let encoded = arrow::compute::cast(&mixed, &dictionary).unwrap();
         assert_eq!(&Retoken::new("person", 3, &keys(3)).unwrap().column(&encoded).unwrap(), &brought);
     }

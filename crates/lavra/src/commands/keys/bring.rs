@@ -48,7 +48,9 @@ impl Bring<'_> {
         let rows = cast(rows, &DataType::Utf8View).map_err(failed)?;
         let brought = rows.as_string_view().iter().map(|row| {
             let Some(text) = row else { return Ok(None) };
-            let Ok(mut object) = serde_json::from_str::<Map<String, Value>>(text) else { return Ok(row.map(str::to_owned)) };
+            let Ok(mut object) = serde_json::from_str::<Map<String, Value>>(text) else {
+                return Ok(row.map(str::to_owned));
+            };
             let Some(token) = object.get(field).and_then(Value::as_str) else { return Ok(row.map(str::to_owned)) };
             let token = retoken(token, scope, self.to, self.keys)?;
             object.insert(field.to_owned(), Value::String(token));
@@ -90,7 +92,8 @@ mod tests {
         let row = |token: &str| format!(r#"{{"id":"1","cpf":"{token}","n":null}}"#);
         let batch = |token: &str| {
             let cpf: ArrayRef = Arc::new(StringArray::from(vec![Some(token), None, Some("***")]));
-            let rows: ArrayRef = Arc::new(StringViewArray::from(vec![Some(row(token).as_str()), None, Some("not json")]));
+            let rows: ArrayRef =
+                Arc::new(StringViewArray::from(vec![Some(row(token).as_str()), None, Some("not json")]));
             let id: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
             RecordBatch::try_from_iter_with_nullable([("id", id, true), ("cpf", cpf, true), ("row", rows, true)])
                 .expect("a batch")

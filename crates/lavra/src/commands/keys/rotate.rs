@@ -6,9 +6,10 @@ use crate::project::STATE;
 use crate::show::{self, Format};
 use crate::wiring::Wiring;
 use crate::wiring::keys::{Keys, LakeKeys};
+use futures::StreamExt;
 use kernel::TableName;
+use kernel::engine::{Engine, Session};
 use kernel::error::{Error, Kind, Result};
-use lake::{At, Table};
 use orchestrate::RunLock;
 use privacy::keys::{self, Carried};
 use serde::Serialize;
@@ -21,8 +22,6 @@ struct Rotated {
     made: bool,
     /// The version that masks use from now on.
     carried: u32,
-    /// Tables whose tokens were brought to it.
-    rewritten: Vec<String>,
     /// Tables that carry an older version still; until they don't, masks go on with that one.
     waiting: Vec<String>,
     /// Columns made of tokens, which only a full refresh of their model brings along.
@@ -39,21 +38,16 @@ pub async fn run(context: &Context, wiring: &Wiring) -> Outcome {
     let (version, made) = next_version(wiring, &mut keys, before).await?;
     let carriers = Carriers::of(&wiring.project, &wiring.store).await?;
     let provider = keys.provider();
-    let mut done = Rotated {
-        version,
-        made,
-        carried: before.version(),
-        rewritten: Vec::new(),
-        waiting: Vec::new(),
-        computed: carriers.computed.clone(),
-    };
+    let mut done =
+        Rotated { version, made, carried: before.version(), waiting: Vec::new(), computed: carriers.computed.clone() };
     if version > before.version() {
         for (table, carriers) in carriers.by_table() {
+            // HERE the lake's rewriting belongs: `keys::begin` before the first table, then each table file by file with
+            // `bring.batch`, in a commit that keeps positions and tells models that nothing is new. As long as there is
+            // none, a table with older tokens waits, and so does the new version.
             let bring = Bring { carriers: &carriers, to: version, keys: &*provider };
-            match rewrite(wiring, &table, &bring).await? {
-                Rewrite::Done => done.rewritten.push(table.to_string()),
-                Rewrite::Nothing => {}
-                Rewrite::Waits => done.waiting.push(table.to_string()),
+            if waits(wiring, &table, &bring).await? {
+                done.waiting.push(table.to_string());
             }
         }
         if done.waiting.is_empty() {
@@ -81,43 +75,27 @@ async fn next_version(wiring: &Wiring, keys: &mut Keys, carried: Carried) -> Res
     }
 }
 
-/// What became of a table.
-enum Rewrite {
-    Done,
-    /// It holds no token of another version.
-    Nothing,
-    /// It holds some, and was left as it is.
-    Waits,
-}
-
-/// Brings a table to the new version.
-///
-/// HERE the lake's own rewriting belongs: `keys::begin` before the first table, then each table file by file with
-/// `bring.batch`, in a commit that keeps positions and tells models that nothing is new. As long as there is none, a table
-/// with tokens of another version waits, and so does the new version.
-async fn rewrite(wiring: &Wiring, table: &TableName, bring: &Bring<'_>) -> Result<Rewrite> {
-    let rows = match Table::open(&wiring.store, table, At::Latest).await? {
-        None => return Ok(Rewrite::Nothing),
-        Some(_) => super::status::carried_by(wiring, bring.carriers).await?,
-    };
-    let waits = rows.iter().any(|row| row.version != bring.to);
-    Ok(if waits { Rewrite::Waits } else { Rewrite::Nothing })
+/// Whether a table holds tokens that are not of the new version. A token that can't be brought to it is an error: then
+/// nothing is rotated.
+async fn waits(wiring: &Wiring, table: &TableName, bring: &Bring<'_>) -> Result<bool> {
+    let mut rows = wiring.engine.query(&Session::owner("keys"), &format!("select * from {table}")).await?;
+    while let Some(batch) = rows.batches.next().await {
+        if bring.batch(&batch?)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn tell(context: &Context, done: &Rotated) -> Outcome {
-    let Rotated { version, carried, rewritten, waiting, computed, .. } = done;
+    let Rotated { version, carried, waiting, computed, .. } = done;
     match context.format {
-        Format::Json => println!("{}", serde_json::to_string(done).map_err(|e| Error::internal("say what was done", &e))?),
-        Format::Csv => {
-            let lines = rewritten.iter().map(|table| (table, "rewritten")).chain(waiting.iter().map(|table| (table, "waiting")));
-            let lines: Vec<_> = lines.collect();
-            show::print_records(context.format, &lines, &[("table", &|l| l.0.clone()), ("state", &|l| l.1.to_owned())])?;
+        Format::Json => {
+            println!("{}", serde_json::to_string(done).map_err(|e| Error::internal("say what was done", &e))?)
         }
+        Format::Csv => show::print_records(context.format, waiting, &[("waiting", &|table| table.clone())])?,
         Format::Table => {
             println!("version {version} of the keys {}", if done.made { "is made" } else { "was there already" });
-            if !rewritten.is_empty() {
-                println!("brought to it: {}", rewritten.join(", "));
-            }
             match waiting.is_empty() {
                 true => println!("masks use version {carried} from now on"),
                 false => println!(

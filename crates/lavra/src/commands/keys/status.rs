@@ -136,11 +136,16 @@ pub async fn carried_by(wiring: &Wiring, carriers: &[Carrier]) -> Result<Vec<Col
             Place::Column(name) => (name.clone(), format!("\"{}\"", quoted(name))),
             Place::Field(name) => {
                 let field = regex_of(name).replace('\'', "''");
-                (format!("row: {name}"), format!("substr(regexp_match(\"row\", '\"{field}\":\"[^\"]*')[1], {})", name.chars().count() + 5))
+                (
+                    format!("row: {name}"),
+                    format!("substr(regexp_match(\"row\", '\"{field}\":\"[^\"]*')[1], {})", name.chars().count() + 5),
+                )
             }
         };
         // The version of `p2_…` and of `2.…`: what `privacy::mask::version_of` reads, in SQL.
-        let version = format!("regexp_match({value}, '^(?:p([0-9]+)_[a-z2-7]{{26}}|([0-9]+)[.](?:siv|[A-Za-z0-9_-]{{16}})[.][A-Za-z0-9_-]{{22,}})$')");
+        let version = format!(
+            "regexp_match({value}, '^(?:p([0-9]+)_[a-z2-7]{{26}}|([0-9]+)[.](?:siv|[A-Za-z0-9_-]{{16}})[.][A-Za-z0-9_-]{{22,}})$')"
+        );
         let sql = format!(
             "select v, count(*) as n from (select try_cast(coalesce({version}[1], {version}[2]) as bigint) as v from {table}) \
              where v is not null group by 1 order by 1"
@@ -149,7 +154,8 @@ pub async fn carried_by(wiring: &Wiring, carriers: &[Carrier]) -> Result<Vec<Col
         while let Some(batch) = rows.batches.next().await {
             let batch = batch?;
             let number = |at: usize| -> Result<Vec<i64>> {
-                let numbers = cast(batch.column(at), &DataType::Int64).map_err(|e| Error::internal("count versions", &e))?;
+                let numbers =
+                    cast(batch.column(at), &DataType::Int64).map_err(|e| Error::internal("count versions", &e))?;
                 Ok(numbers.as_primitive::<Int64Type>().values().to_vec())
             };
             for (version, values) in number(0)?.into_iter().zip(number(1)?) {
