@@ -41,11 +41,14 @@ impl Place {
     }
 }
 
+/// Names with their values.
+pub(super) type Options<'a> = Vec<(&'a str, &'a str)>;
+
 /// What stands before `?` of an address, and its options, of which only `known` may be.
-pub(super) fn options<'a>(rest: &'a str, known: &[&str]) -> Result<(&'a str, Vec<(&'a str, &'a str)>), String> {
+pub(super) fn options<'a>(rest: &'a str, known: &[&str]) -> Result<(&'a str, Options<'a>), String> {
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    let options: Vec<(&str, &str)> = pairs.collect();
+    let options: Options = pairs.collect();
     match options.iter().find(|(name, value)| !known.contains(name) || value.is_empty()) {
         None => Ok((path, options)),
         Some(_) if known.is_empty() => Err("it has no options behind `?`".into()),
