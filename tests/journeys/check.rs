@@ -225,7 +225,7 @@ fn a_secret_of_the_environment_is_in_no_message() {
 #[test]
 fn a_place_that_nothing_reaches_is_told() {
     let project = Project::new("places");
-    for line in ["keys: vault://vault:8200/transit", "lake: s4://bucket/lake"] {
+    for line in ["keys: valt://vault:8200/transit", "lake: s4://bucket/lake"] {
         project.write("lavra.yaml", format!("project: places\nenvironments:\n  local:\n    {line}\n"));
         project.lavra(&["check"]).exits(2).says("lavra.yaml:4").says("it can be");
     }

@@ -8,6 +8,7 @@ mod commands;
 mod detection;
 mod exposure;
 mod happy;
+mod keys;
 mod kill;
 mod late;
 mod policies;

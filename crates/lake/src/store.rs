@@ -71,6 +71,20 @@ impl Store {
         path
     }
 
+    /// A path in the lake's own folder, which is no table's.
+    pub fn own_path(&self, inner: &str) -> Path {
+        let parts = inner.split('/').filter(|part| !part.is_empty());
+        parts.fold(self.prefix.clone().join("_lavra"), |path, part| path.join(part))
+    }
+
+    /// The names of the objects right in a folder; those still being written have none.
+    pub async fn names(&self, folder: &Path) -> Result<Vec<String>> {
+        let listed = self.objects.list_with_delimiter(Some(folder)).await;
+        let listed = listed.map_err(|e| failed(format!("list {folder}"), e))?;
+        let names = listed.objects.iter().filter_map(|object| object.location.filename().map(str::to_owned));
+        Ok(names.filter(|name| !name.starts_with('.')).collect())
+    }
+
     /// The tables that have a log.
     pub async fn tables(&self) -> Result<Vec<TableName>> {
         let mut names = Vec::new();

@@ -60,6 +60,8 @@ enum Command {
     Quarantine(commands::quarantine::Quarantine),
     /// The paperwork of privacy: record of processing, impact assessment, retention schedule
     Privacy(commands::privacy::Privacy),
+    /// The keys of masks: their versions, and a new one
+    Keys(commands::keys::Keys),
     /// Run the tests of models
     Test(commands::test::Test),
     /// List connectors and their options
@@ -141,6 +143,7 @@ async fn run(context: &Context, command: Command) -> commands::Outcome {
         Command::Lineage(args) => commands::lineage::run(context, args).await,
         Command::Quarantine(args) => commands::quarantine::run(context, args).await,
         Command::Privacy(args) => commands::privacy::run(context, args).await,
+        Command::Keys(args) => commands::keys::run(context, args).await,
         Command::Test(args) => commands::test::run(context, args).await,
         Command::Connectors(args) => commands::connectors::run(context, args).await,
         Command::Schema(args) => commands::schema::run(context, args).await,

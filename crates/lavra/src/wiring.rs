@@ -1,5 +1,6 @@
 //! From a project's files to the parts that run it.
 
+pub mod keys;
 mod spill;
 
 use crate::clock::SystemClock;
@@ -8,10 +9,9 @@ use kernel::clock::Clock;
 use kernel::diagnostic::Diagnostic;
 use kernel::error::{Error, Kind, Result};
 use kernel::gate::Screen;
-use kernel::keys::{Key, KeyProvider};
 use lake::{EngineOptions, SqlEngine, Store};
 use privacy::detect::PersonalScreen;
-use privacy::keys::{FixedKeys, KeyFile};
+use privacy::keys::FixedKeys;
 use privacy::mask::Masks;
 use spill::SpillFolder;
 use std::collections::HashMap;
@@ -113,15 +113,9 @@ impl Wiring {
         self.spill.clear_dead()
     }
 
-    /// The masks with the project's real keys. A project without the file goes on as long as no mask asks for a key.
-    pub fn masks(&self) -> Result<Masks> {
-        let file = place(&self.ask.folder, self.environment.keys.as_deref().unwrap_or(KEY_FILE));
-        let file = Path::new(&file);
-        let keys: Arc<dyn KeyProvider> = match file.exists() || file.is_symlink() {
-            true => Arc::new(KeyFile::open(file, self.store.folder().as_deref())?),
-            false => Arc::new(NoKeys(file.to_path_buf())),
-        };
-        Ok(Masks::new(keys))
+    /// The masks with the project's real keys. A project that has none goes on as long as no mask asks for one.
+    pub async fn masks(&self) -> Result<Masks> {
+        Ok(Masks::new(keys::to_mask_with(self).await?))
     }
 
     pub fn source_options(&self) -> std::collections::BTreeMap<String, String> {
@@ -131,20 +125,6 @@ impl Wiring {
 
 /// Where the keys are unless `lavra.yaml` says otherwise, from the project's folder.
 pub const KEY_FILE: &str = ".lavra/keys.json";
-
-/// The key file is not there.
-struct NoKeys(PathBuf);
-
-impl KeyProvider for NoKeys {
-    fn key(&self, scope: &str, _: Option<u32>) -> Result<Key> {
-        let detail = format!(
-            "there is no key file {}; it is never shared with the project, so copy it from where the project was made, or \
-             let `lavra init .` make a new one, by which everybody gets another pseudonym than before",
-            self.0.display()
-        );
-        Err(Error::project(format!("take the key of scope `{scope}`"), detail))
-    }
-}
 
 fn environment(project: &Compiled, name: &str) -> Result<Environment> {
     match project.config.environments.get(name) {

@@ -1,10 +1,12 @@
 use super::Outcome;
 use crate::cli::Context;
+use crate::clock::SystemClock;
 use crate::project::{Config, STATE};
 use crate::show::{self, Format};
 use crate::wiring::{KEY_FILE, place};
+use kernel::clock::Clock;
 use kernel::error::{Error, Result, io};
-use privacy::keys::KeyFile;
+use privacy::keys::{KeyFile, Place};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -98,7 +100,7 @@ fn mend(context: &Context, folder: &Path) -> Outcome {
         return Err(Error::project(what, "there is one already, and it has its keys").into());
     }
     make_folders(folder)?;
-    KeyFile::create(&keys)?;
+    KeyFile::create(&keys, SystemClock::default().now())?;
     made(context, &project, folder, &keys)?;
     show::say(
         context.format,
@@ -121,8 +123,15 @@ fn keys_of(folder: &Path, environment: &str) -> Result<(String, PathBuf)> {
     let read = kernel::draft::read::<Config>("lavra.yaml", &text, &|name| std::env::var(name).ok());
     let config = read.map_err(|_| Error::project("read lavra.yaml", "it has faults; `lavra check` shows them"))?.value;
     let named = config.environments.get(environment).and_then(|environment| environment.keys.clone());
-    let keys = place(folder, named.as_deref().unwrap_or(KEY_FILE));
-    Ok((config.project, PathBuf::from(keys)))
+    let what = format!("make a project in {}", folder.display());
+    match Place::parse(named.as_deref().unwrap_or(KEY_FILE)) {
+        Ok(Place::File(path)) => Ok((config.project, PathBuf::from(place(folder, &path)))),
+        Ok(Place::System(_)) => Err(Error::project(
+            what,
+            "there is one already, and its keys are kept by a system that makes them when they are needed",
+        )),
+        Err(why) => Err(Error::project(what, why)),
+    }
 }
 
 fn make_folders(folder: &Path) -> Result<()> {
@@ -152,6 +161,6 @@ pub fn make(folder: &Path, files: &[(&str, &str)]) -> Result<()> {
     let keys = folder.join(KEY_FILE);
     match keys.exists() {
         true => Ok(()),
-        false => KeyFile::create(&keys),
+        false => KeyFile::create(&keys, SystemClock::default().now()),
     }
 }

@@ -6,6 +6,7 @@ pub mod demo;
 pub mod docs;
 pub mod history;
 pub mod init;
+pub mod keys;
 pub mod lineage;
 pub mod plan;
 pub mod privacy;

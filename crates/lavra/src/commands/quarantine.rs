@@ -118,7 +118,7 @@ async fn replay(context: &Context, wiring: Wiring, table: &str) -> Outcome {
     let _lock = RunLock::acquire(&wiring.ask.folder.join(STATE), "lavra quarantine replay", wiring.clock.as_ref())?;
     let bare = table.rsplit('.').next().unwrap_or(table);
     let work = ProjectWork {
-        masks: wiring.masks()?,
+        masks: wiring.masks().await?,
         run_id: uuid::Uuid::now_v7().to_string(),
         full_refresh: false,
         pace: Pace::default(),

@@ -88,7 +88,7 @@ pub async fn run_project(
     let run_id = uuid::Uuid::now_v7().to_string();
     let jobs = args.jobs.or(NonZeroUsize::new(wiring.ask.jobs)).unwrap_or(NonZeroUsize::MIN);
     let work = ProjectWork {
-        masks: wiring.masks()?,
+        masks: wiring.masks().await?,
         run_id: run_id.clone(),
         full_refresh: args.full_refresh,
         pace: Pace::default(),

@@ -3,10 +3,12 @@
 use kernel::diagnostic::Diagnostic;
 use kernel::draft::{Draft, Node};
 use kernel::span;
+use privacy::keys::Place;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// `lavra.yaml`
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -153,9 +155,14 @@ pub struct Environment {
     /// The lake: a folder, or an object store's URL (`s3://`, `gs://`, `az://`). Default: `./lake`
     #[serde(default)]
     pub lake: Option<String>,
-    /// The key file. Default: `.lavra/keys.json`
+    /// The key file, or a key of a system that keeps keys: `vault://host:8200/transit/KEY`, `aws-kms://ARN`,
+    /// `azure-kv://VAULT.vault.azure.net/KEY`, `gcp-kms://projects/…/cryptoKeys/KEY`. Default: `.lavra/keys.json`
     #[serde(default)]
     pub keys: Option<String>,
+    /// How long a key of such a system may be held in memory before it is asked for again, up to an hour. Default:
+    /// `5 minutes`
+    #[serde(default)]
+    pub keys_cache: Option<String>,
     /// Settings of object stores, by their own names: `aws_region`, `aws_endpoint`, `google_service_account`, …
     #[serde(default)]
     pub store: BTreeMap<String, String>,
@@ -185,6 +192,10 @@ pub struct SourceConfig {
     pub options: Map<String, Value>,
 }
 
+const HOLD_MIN: Duration = Duration::from_secs(1);
+/// Beyond this a revoked key would go on for too long.
+const HOLD_MAX: Duration = Duration::from_secs(3600);
+
 /// What `lake` can be beside a folder.
 const LAKES: [&str; 9] = ["file", "s3", "s3a", "gs", "az", "adl", "azure", "abfs", "abfss"];
 
@@ -192,33 +203,40 @@ const LAKES: [&str; 9] = ["file", "s3", "s3a", "gs", "az", "adl", "azure", "abfs
 pub fn unreachable(draft: &Draft<Config>) -> Vec<Diagnostic> {
     let mut faults = Vec::new();
     for (name, environment) in &draft.value.environments {
-        let mut refuse = |key: &str, place: &Option<String>, known: &[&str], help: &str| {
-            let Some((scheme, _)) = place.as_deref().and_then(|place| place.split_once("://")) else { return };
-            if known.contains(&scheme) {
-                return;
-            }
+        let mut refuse = |key: &str, place: &Option<String>, help: &str| {
             let path = format!("environments[\"{name}\"].{key}");
-            let scheme = match draft.at(&path).is_some_and(Node::has_variable) {
-                true => "this".to_owned(),
-                false => format!("`{scheme}://`"),
+            let scheme = place.as_deref().and_then(|place| place.split_once("://")).map(|(scheme, _)| scheme);
+            let shown = match (scheme, draft.at(&path).is_some_and(Node::has_variable)) {
+                (Some(scheme), false) => format!("`{scheme}://`"),
+                _ => "this".to_owned(),
             };
-            let message = format!("{scheme} is no place that `{key}` can be at");
+            let message = format!("{shown} is no place that `{key}` can be at");
             faults.push(draft.fault(&path, message).help(Some(help)));
         };
-        refuse(
-            "lake",
-            &environment.lake,
-            &LAKES,
-            "it can be a folder, or a URL that starts with s3://, gs:// or az://",
-        );
-        refuse(
-            "keys",
-            &environment.keys,
-            &[],
-            "it can be the path of a key file; services that keep keys are not supported yet",
-        );
+        let scheme = environment.lake.as_deref().and_then(|place| place.split_once("://")).map(|(scheme, _)| scheme);
+        if scheme.is_some_and(|scheme| !LAKES.contains(&scheme)) {
+            let help = "it can be a folder, or a URL that starts with s3://, gs:// or az://";
+            refuse("lake", &environment.lake, help);
+        }
+        if let Some(Err(why)) = environment.keys.as_deref().map(Place::parse) {
+            refuse("keys", &environment.keys, &why);
+        }
+        if environment.hold().is_none() {
+            let path = format!("environments[\"{name}\"].keys_cache");
+            let help = format!("{}; at least a second, at most an hour", span::HOW);
+            faults.push(draft.fault(&path, "keys can't be held for this long").help(Some(help)));
+        }
     }
     faults
+}
+
+impl Environment {
+    /// How long a key may be held; `None` when what is written is no such time.
+    pub fn hold(&self) -> Option<Duration> {
+        let Some(text) = &self.keys_cache else { return Some(privacy::keys::HOLD) };
+        let hold = span::micros(text).and_then(|micros| u64::try_from(micros).ok()).map(Duration::from_micros)?;
+        (HOLD_MIN..=HOLD_MAX).contains(&hold).then_some(hold)
+    }
 }
 
 impl SourceConfig {
@@ -278,11 +296,24 @@ mod tests {
             let draft = draft::read::<Config>("lavra.yaml", &text, &env).expect("a config");
             unreachable(&draft).iter().map(|fault| fault.render(&text)).collect::<String>()
         };
-        assert!(told("keys: vault://vault:8200/transit").contains("`vault://` is no place that `keys` can be at"));
-        assert!(told("keys: vault://vault:8200/transit").contains("lavra.yaml:4:11"));
+        let told_of = told("keys: valt://vault:8200/transit/lavra");
+        assert!(told_of.contains("`valt://` is no place that `keys` can be at") && told_of.contains("lavra.yaml:4:11"));
+        assert!(told_of.contains("did you mean `vault`?"), "{told_of}");
+        assert!(told("keys: vault://vault:8200/transit").contains("vault://HOST:8200/transit/KEY"));
+        for bad in ["2 days", "5", "0 seconds", "-5 minutes", "soon"] {
+            assert!(told(&format!("keys_cache: {bad}")).contains("at most an hour"), "{bad}");
+        }
         assert!(told("lake: s4://bucket").contains("s3://, gs:// or az://"));
-        assert!(told("keys: ${KEYS}").contains("this is no place") && !told("keys: ${KEYS}").contains("vault"));
-        for good in ["keys: /etc/lavra/keys.json", "lake: s3://bucket/x", "lake: ./lake", "lake: gs://b", "store: {}"] {
+        assert!(told("keys: ${KEYS}").contains("this is no place") && !told("keys: ${KEYS}").contains("hunter2"));
+        for good in [
+            "keys: /etc/lavra/keys.json",
+            "lake: s3://bucket/x",
+            "lake: ./lake",
+            "lake: gs://b",
+            "store: {}",
+            "keys: vault://vault:8200/transit/lavra",
+            "keys_cache: 30 seconds",
+        ] {
             assert_eq!(told(good), "", "{good}");
         }
     }

@@ -23,6 +23,12 @@ pub(super) fn scope_key(root: &[u8; 32], scope: &str, version: u32) -> Result<Ke
     Ok(Key::new(std::mem::take(&mut *bytes), version))
 }
 
+/// 64 bits that tell a root secret from another one, and nothing of it.
+pub(super) fn secret_check(root: &[u8; 32]) -> Result<String> {
+    let check = hkdf(SALT, root, b"check")?;
+    Ok(check.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+}
+
 /// A key of its own for each use of a scope's key, so that no two algorithms ever share one.
 ///
 /// Refuses an empty key, whichever store it came from.

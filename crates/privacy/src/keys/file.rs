@@ -1,8 +1,9 @@
 //! The key file: what `lavra init` makes when no key store is named. Whoever has it can open every mask of the project.
 
-use super::{derive, unknown_version};
+use super::{derive, rfc3339, unknown_version};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use kernel::clock::Timestamp;
 use kernel::error::{Error, Kind, Result, io};
 use kernel::keys::{Key, KeyProvider};
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,7 @@ pub struct KeyFile {
 
 struct Version {
     number: u32,
+    made_at: Option<String>,
     secret: Zeroizing<[u8; 32]>,
 }
 
@@ -37,6 +39,9 @@ struct Stored<'a> {
 #[serde(deny_unknown_fields)]
 struct StoredVersion<'a> {
     version: u32,
+    /// RFC 3339, UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    made_at: Option<&'a str>,
     /// 32 bytes, base64.
     secret: &'a str,
 }
@@ -45,14 +50,9 @@ impl KeyFile {
     /// Makes a key file with a fresh random secret, readable by its owner only.
     ///
     /// Refuses to touch a file that is there: with its keys, everything masked so far would be lost.
-    pub fn create(path: &Path) -> Result<()> {
+    pub fn create(path: &Path, now: Timestamp) -> Result<()> {
         let what = || format!("make the key file {}", path.display());
-        let mut secret = Zeroizing::new([0u8; 32]);
-        getrandom::fill(&mut *secret).map_err(|e| Error::new(Kind::Storage, what(), e))?;
-        let text = Zeroizing::new(STANDARD.encode(*secret));
-        let stored = Stored { format: FORMAT, versions: vec![StoredVersion { version: 1, secret: &text }] };
-        let json = serde_json::to_string_pretty(&stored).map_err(|_| Error::internal(what(), "it can't be written"))?;
-        let json = Zeroizing::new(json + "\n");
+        let json = text_of(&[Version { number: 1, made_at: Some(rfc3339(now)), secret: fresh(path)? }], path)?;
         let mut file = new_private_file(path).map_err(|e| match e.kind() {
             std::io::ErrorKind::AlreadyExists => Error::refused(
                 what(),
@@ -65,6 +65,35 @@ impl KeyFile {
             std::fs::remove_file(path).ok();
             io(what(), e)
         })
+    }
+
+    /// Adds version `number`, unless it is there: written aside, synced, and put in the place of the old file in one act, so
+    /// that whenever the process dies the file is one of the two. Returns whether it was made here.
+    pub fn add(path: &Path, lake: Option<&Path>, number: u32, now: Timestamp) -> Result<bool> {
+        let what = || format!("add version {number} to the key file {}", path.display());
+        // The file itself changes its identity, so that what is locked stands beside it.
+        let lock = path.with_added_extension("lock");
+        let lock =
+            OpenOptions::new().write(true).create(true).truncate(false).open(&lock).map_err(|e| io(what(), e))?;
+        lock.lock().map_err(|e| io(what(), e))?;
+        let mut versions = Self::open(path, lake)?.versions;
+        if versions.iter().any(|version| version.number == number) {
+            return Ok(false);
+        }
+        versions.push(Version { number, made_at: Some(rfc3339(now)), secret: fresh(path)? });
+        let aside = path.with_added_extension("new");
+        // Left by a process that died; the lock says that no living one writes it.
+        std::fs::remove_file(&aside).ok();
+        let json = text_of(&versions, path)?;
+        let mut file = new_private_file(&aside).map_err(|e| io(what(), e))?;
+        let put = file.write_all(json.as_bytes()).and_then(|()| file.sync_all());
+        put.and_then(|()| std::fs::rename(&aside, path)).and_then(|()| sync_folder(path)).map_err(|e| io(what(), e))?;
+        Ok(true)
+    }
+
+    pub fn versions(&self) -> Vec<super::Version> {
+        let told = |v: &Version| super::Version { number: v.number, made_at: v.made_at.clone() };
+        self.versions.iter().map(told).collect()
     }
 
     /// Opens a key file. `lake` is the lake's folder when it is a local one: whoever may read the data must not find the
@@ -100,6 +129,33 @@ impl KeyProvider for KeyFile {
     }
 }
 
+fn fresh(path: &Path) -> Result<Zeroizing<[u8; 32]>> {
+    let mut secret = Zeroizing::new([0u8; 32]);
+    let what = || format!("draw a key for {}", path.display());
+    getrandom::fill(&mut *secret).map_err(|e| Error::new(Kind::Storage, what(), e))?;
+    Ok(secret)
+}
+
+fn text_of(versions: &[Version], path: &Path) -> Result<Zeroizing<String>> {
+    let what = || format!("write the key file {}", path.display());
+    let secrets: Vec<_> = versions.iter().map(|version| Zeroizing::new(STANDARD.encode(*version.secret))).collect();
+    let stored = versions.iter().zip(&secrets).map(|(version, secret)| StoredVersion {
+        version: version.number,
+        made_at: version.made_at.as_deref(),
+        secret,
+    });
+    let stored = Stored { format: FORMAT, versions: stored.collect() };
+    let json = serde_json::to_string_pretty(&stored).map_err(|_| Error::internal(what(), "it can't be written"))?;
+    Ok(Zeroizing::new(json + "\n"))
+}
+
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
+        _ => Ok(()),
+    }
+}
+
 /// Reads the file's text. A JSON error may quote what it met, so that only its place is passed on.
 fn parse(text: &str, path: &Path) -> Result<Vec<Version>> {
     let refuse = |detail: String| Error::refused(format!("read the key file {}", path.display()), detail);
@@ -112,12 +168,12 @@ fn parse(text: &str, path: &Path) -> Result<Vec<Version>> {
         return Err(refuse(format!("its format is not `{FORMAT}`; was it made by a newer Lavra?")));
     }
     let mut versions = Vec::new();
-    for StoredVersion { version, secret } in stored.versions {
+    for StoredVersion { version, made_at, secret } in stored.versions {
         if version == 0 || versions.last().is_some_and(|last: &Version| last.number >= version) {
             return Err(refuse("its versions must grow from 1".into()));
         }
         let secret = decode(secret).map_err(|why| refuse(format!("the secret of version {version} {why}")))?;
-        versions.push(Version { number: version, secret });
+        versions.push(Version { number: version, made_at: made_at.map(str::to_owned), secret });
     }
     if versions.is_empty() {
         return Err(refuse("it holds no key".into()));
@@ -203,20 +259,47 @@ mod tests {
     fn a_new_file_obeys_the_laws_and_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secrets/keys.json");
-        KeyFile::create(&path).unwrap();
+        KeyFile::create(&path, Timestamp(0)).unwrap();
         let keys = KeyFile::open(&path, Some(&folder.path().join("lake"))).unwrap();
         kernel::laws::keys::obeys(&keys);
         let again = KeyFile::open(&path, None).unwrap();
         assert_eq!(keys.key("person", None).unwrap().expose(), again.key("person", None).unwrap().expose());
 
         let before = std::fs::read(&path).unwrap();
-        assert_eq!(KeyFile::create(&path).unwrap_err().kind, Kind::Refused);
+        assert_eq!(KeyFile::create(&path, Timestamp(0)).unwrap_err().kind, Kind::Refused);
         assert_eq!(std::fs::read(&path).unwrap(), before);
 
         let other = folder.path().join("other.json");
-        KeyFile::create(&other).unwrap();
+        KeyFile::create(&other, Timestamp(0)).unwrap();
         let other = KeyFile::open(&other, None).unwrap();
         assert_ne!(keys.key("person", None).unwrap().expose(), other.key("person", None).unwrap().expose());
+    }
+
+    #[test]
+    fn a_version_is_added_once_and_the_old_ones_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.json");
+        KeyFile::create(&path, Timestamp(0)).unwrap();
+        let before = KeyFile::open(&path, None).unwrap();
+        std::fs::write(path.with_added_extension("new"), "half a file of a process that died").unwrap();
+        let add = || KeyFile::add(&path, None, 2, Timestamp(1_000_000)).unwrap();
+        let made = std::thread::scope(|scope| {
+            let both = [scope.spawn(add), scope.spawn(add)];
+            both.map(|one| one.join().unwrap())
+        });
+        assert_ne!(made[0], made[1], "of two at once one makes it");
+        let after = KeyFile::open(&path, None).unwrap();
+        kernel::laws::keys::obeys(&after);
+        let versions: Vec<_> = after.versions().into_iter().map(|v| (v.number, v.made_at.unwrap())).collect();
+        assert_eq!(versions, [(1, "1970-01-01T00:00:00Z".into()), (2, "1970-01-01T00:00:01Z".into())]);
+        let first = |keys: &KeyFile| *keys.key("person", Some(1)).unwrap().expose();
+        assert_eq!(first(&before), first(&after));
+        assert_eq!(after.key("person", None).unwrap().version(), 2);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
     }
 
     #[cfg(unix)]
@@ -225,7 +308,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys.json");
-        KeyFile::create(&path).unwrap();
+        KeyFile::create(&path, Timestamp(0)).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         for mode in [0o640, 0o604, 0o644] {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -239,7 +322,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let lake = folder.path().join("lake");
         let path = lake.join("bronze/keys.json");
-        KeyFile::create(&path).unwrap();
+        KeyFile::create(&path, Timestamp(0)).unwrap();
         assert_eq!(refusal(&path, Some(&lake)).kind, Kind::Refused);
         assert!(KeyFile::open(&path, Some(&folder.path().join("lak"))).is_ok(), "a name's beginning is no folder");
         #[cfg(unix)]

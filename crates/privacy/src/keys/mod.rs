@@ -1,17 +1,49 @@
 //! Keys of scopes: a scope (`person`, `contact`) names who may be joined with whom; each has a key of its own.
 
+mod aws;
+mod azure;
+mod carried;
 mod derive;
 mod file;
+mod gcp;
+mod http;
+mod place;
+#[cfg(test)]
+mod recorded;
+mod ring;
+#[cfg(test)]
+mod tests;
+mod vault;
+mod wrapper;
 
+pub use carried::{Carried, Pinned, begin, finish};
 pub use file::KeyFile;
+pub use place::{Place, System};
+pub use ring::{HOLD, Keyring};
+pub use wrapper::{Env, Root, Wrapper, wrapper};
 
 pub(crate) use derive::{Keyed, hmac_sha256, subkey};
 
+use kernel::clock::Timestamp;
 use kernel::error::{Error, Result};
 use kernel::keys::{Key, KeyProvider};
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 const SCOPE_LENGTH_MAX: usize = 64;
+
+/// A version of a project's keys, as may be shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Version {
+    pub number: u32,
+    /// RFC 3339, UTC.
+    pub made_at: Option<String>,
+}
+
+fn rfc3339(time: Timestamp) -> String {
+    let time = chrono::DateTime::from_timestamp_micros(time.0).unwrap_or_default();
+    time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+}
 
 /// A scope is lower-case ASCII letters, digits, `_`, `-` and `.`, so that `Person` and `person` can't part by accident.
 pub fn check_scope(scope: &str) -> Result<()> {
@@ -62,25 +94,4 @@ impl KeyProvider for FixedKeys {
 fn unknown_version(scope: &str, version: u32) -> Error {
     let detail = format!("there is no version {version}; what was made with it can't be opened without it");
     Error::refused(format!("take the key of scope `{scope}`"), detail)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fixed_keys_obey_the_laws() {
-        kernel::laws::keys::obeys(&FixedKeys::new(&[7]));
-        kernel::laws::keys::obeys(&FixedKeys::new(&[7, 8, 9]));
-        assert!(FixedKeys::new(&[]).key("person", None).is_err());
-    }
-
-    #[test]
-    fn a_scope_is_well_formed_or_refused() {
-        assert!(check_scope("person").is_ok() && check_scope("br.person-2_x").is_ok());
-        for bad in ["Person", "a b", "pessoa física", "a/b", &"x".repeat(65)] {
-            assert!(check_scope(bad).is_err(), "{bad}");
-        }
-        assert_eq!(check_scope("").map_err(|e| e.kind), Err(kernel::Kind::Refused));
-    }
 }

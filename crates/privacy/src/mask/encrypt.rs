@@ -42,7 +42,7 @@ const CHUNK_ROWS: usize = 1024;
 /// Stands where a random ciphertext has its nonce; no nonce has three letters.
 const SIV: &str = "siv";
 
-struct Encrypt {
+pub(super) struct Encrypt {
     scope: String,
     key: Zeroizing<[u8; 32]>,
     version: u32,
@@ -90,12 +90,19 @@ pub fn decrypt(ciphertext: &str, scope: &str, keys: &dyn KeyProvider) -> Result<
 }
 
 impl Encrypt {
-    fn new(scope: &str, key: &Key) -> Result<Self> {
+    pub fn new(scope: &str, key: &Key) -> Result<Self> {
         Ok(Self { scope: scope.to_owned(), key: subkey(key, "encrypt")?, version: key.version() })
     }
 
     fn cipher(&self) -> Result<Aes256GcmSiv> {
         Aes256GcmSiv::new_from_slice(&*self.key).map_err(|e| Error::internal("take a key into AES", e))
+    }
+
+    /// Appends the ciphertext of one value.
+    pub fn seal_one(&self, value: &str, out: &mut String) -> Result<()> {
+        let mut nonce = [0; NONCE_BYTES];
+        getrandom::fill(&mut nonce).map_err(|e| Error::internal("draw a nonce", e))?;
+        self.seal(&self.cipher()?, nonce, value, &mut Vec::new(), out)
     }
 
     /// Appends the ciphertext of `value` to `out`; `sealed` is a buffer to work in.

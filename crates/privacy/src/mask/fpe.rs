@@ -4,7 +4,7 @@
 //! A CPF or CNPJ keeps its form but never its check digits: a valid one may be a real person's. They carry nothing, so
 //! they are made wrong, always by the same step. A value that has no such form (letters among the digits, fewer texts of
 //! its length than a million, a CPF that is none) is encrypted as `encrypt(scope, mode: deterministic)` does it, so that it
-//! is hidden and comes back too. Nothing in a token tells the key's version: after a rotation the values are others.
+//! is hidden and comes back too. Nothing in a token tells the key's version, so that it is always the first.
 
 use super::encrypt::Deterministic;
 use super::{Arg, SCOPE, Spec, takes, text};
@@ -39,6 +39,8 @@ pub(super) const SPEC: Spec = Spec {
 const CHARACTERS_MAX: usize = 64;
 /// So many characters of any radix are a number of 64 bits.
 const WORD: usize = 12;
+/// A form that is kept has no place for a version: a rotation leaves these tokens as they are.
+const VERSION: u32 = 1;
 /// The step between right check digits and ours.
 const WRONG_BY: u8 = 50;
 
@@ -54,7 +56,7 @@ fn fpe(spec: &MaskSpec, kind: Option<&str>, keys: &dyn KeyProvider) -> Result<Bo
             return Err(Error::project(format!("`alphabet: {other}`"), hint));
         }
     };
-    Ok(Box::new(Fpe::new(scope, Checked::of(kind), radix, &keys.key(scope, None)?)?))
+    Ok(Box::new(Fpe::new(scope, Checked::of(kind), radix, &keys.key(scope, Some(VERSION))?)?))
 }
 
 /// Reads back one token of `fpe(scope)` on a column of this kind, for whoever holds the key.
@@ -63,7 +65,7 @@ pub fn unfpe(token: &str, scope: &str, kind: Option<&str>, keys: &dyn KeyProvide
         return super::decrypt(token, scope, keys);
     }
     let radix = if kind == Some("cnpj") { 36 } else { 10 };
-    let mask = Fpe::new(scope, Checked::of(kind), radix, &keys.key(scope, None)?)?;
+    let mask = Fpe::new(scope, Checked::of(kind), radix, &keys.key(scope, Some(VERSION))?)?;
     let closed = || Error::new(Kind::Data, format!("read a token of scope `{scope}`"), "it has not the form of one");
     let characters = mask.characters(token).ok_or_else(closed)?;
     let base = characters.all().len().checked_sub(mask.checked.map_or(0, |_| 2)).ok_or_else(closed)?;

@@ -11,6 +11,8 @@ mod partial;
 mod periods;
 mod pseudonym;
 mod refused;
+mod renewed;
+mod retoken;
 mod scrub;
 #[cfg(test)]
 mod tests;
@@ -20,6 +22,7 @@ pub use defaults::default_for;
 pub use encrypt::decrypt;
 pub use fpe::unfpe;
 pub use normalize::Normalize;
+pub use retoken::{Retoken, retoken, version_of};
 pub(crate) use text::canonical as canonical_text;
 
 use arrow::datatypes::DataType;
@@ -91,7 +94,7 @@ impl MaskFactory for Masks {
     fn build(&self, spec: &MaskSpec, class: Option<&Classification>) -> Result<Box<dyn Mask>> {
         let found = find(spec)?;
         check_args(spec, found.args)?;
-        (found.build)(spec, class.and_then(Classification::kind), &*self.keys)
+        renewed::build(found.build, spec, class.and_then(Classification::kind), &self.keys)
     }
 }
 

@@ -1,19 +1,22 @@
 //! `pseudonym(scope)`: the same value is the same token wherever the scope is the same; nobody without the key can make
 //! or undo one.
 //!
-//! token = `p` version `_` base32(first 128 bits of HMAC-SHA-256(subkey, normalised text)), base32 in lower case without
-//! padding (RFC 4648). 128 bits keep two of 10^12 values from meeting but with a chance of 10^-15. The version leads, so
-//! that a rotated key needs no second column.
+//! token = `p` version `_` base32(AES-256(version's key, id)), id = first 128 bits of HMAC-SHA-256(join key, normalised
+//! text); base32 in lower case without padding (RFC 4648). 128 bits keep two of 10^12 values from meeting but with a chance
+//! of 10^-15. The join key is of version 1 for ever and each version's key lies over it, so that a holder of both brings a
+//! token from one version to another without the value (`retoken`), and neither of them alone makes a token.
 
 use super::normalize::Normalize;
 use super::{Arg, SCOPE, Spec, takes, text};
 use crate::keys::{check_scope, hmac_sha256, subkey};
 use crate::multi::hmac::{Hmacs, Id};
+use aes::Aes256;
+use aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use arrow::array::{Array, ArrayRef, AsArray, StringViewArray, StringViewBuilder};
 use arrow::datatypes::DataType;
 use kernel::contract::MaskSpec;
 use kernel::error::{Error, Result};
-use kernel::keys::KeyProvider;
+use kernel::keys::{Key, KeyProvider};
 use kernel::mask::{Mask, Promise};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -36,15 +39,19 @@ pub(super) const SPEC: Spec = Spec {
     build: pseudonym,
 };
 
+const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 const DIGITS: usize = 26;
 
 /// Rows looked at to see whether a batch repeats itself.
 const PROBE_ROWS: usize = 1024;
 
+/// One value's id, or its token's bits.
+pub(super) type Block = aes::Block;
+
 struct Pseudonym {
     /// Kept instead of a keyed HMAC, because this is wiped; a batch pays for keying once.
-    key: Zeroizing<[u8; 32]>,
-    marker: String,
+    join: Zeroizing<[u8; 32]>,
+    outer: Outer,
     normalize: Normalize,
 }
 
@@ -52,9 +59,58 @@ fn pseudonym(spec: &MaskSpec, kind: Option<&str>, keys: &dyn KeyProvider) -> Res
     let scope = spec.arg("scope", 0).unwrap_or_default();
     check_scope(scope)?;
     let normalize = Normalize::choose(spec.arg("normalize", 1), kind)?;
-    let key = keys.key(scope, None)?;
-    let marker = format!("p{}_", key.version());
-    Ok(Box::new(Pseudonym { key: subkey(&key, "pseudonym")?, marker, normalize }))
+    let join = subkey(&keys.key(scope, Some(1))?, "pseudonym join")?;
+    Ok(Box::new(Pseudonym { join, outer: Outer::new(&keys.key(scope, None)?)?, normalize }))
+}
+
+/// The layer of a version.
+pub(super) struct Outer {
+    key: Zeroizing<[u8; 32]>,
+    marker: String,
+}
+
+impl Outer {
+    pub fn new(key: &Key) -> Result<Self> {
+        Ok(Self { key: subkey(key, "pseudonym")?, marker: format!("p{}_", key.version()) })
+    }
+
+    fn cipher(&self) -> Aes256 {
+        Aes256::new(&(*self.key).into())
+    }
+
+    pub fn close(&self, ids: &mut [Block]) {
+        self.cipher().encrypt_blocks(ids);
+    }
+
+    pub fn open(&self, tokens: &mut [Block]) {
+        self.cipher().decrypt_blocks(tokens);
+    }
+
+    /// Writes the token of a closed id over `token`.
+    pub fn spell(&self, closed: &Block, token: &mut String) -> Result<()> {
+        token.clear();
+        token.push_str(&self.marker);
+        let digits = base32(&closed.0);
+        token.push_str(str::from_utf8(&digits).map_err(|e| Error::internal("make a pseudonym", e))?);
+        Ok(())
+    }
+}
+
+/// The version and the bits of a token; `None` for any other text.
+pub(super) fn read(token: &str) -> Option<(u32, Block)> {
+    let (version, digits) = token.strip_prefix('p')?.split_once('_')?;
+    let digits: &[u8; DIGITS] = digits.as_bytes().try_into().ok()?;
+    let mut bits = 0u128;
+    for (at, digit) in digits.iter().enumerate() {
+        let five = u128::try_from(BASE32.iter().position(|known| known == digit)?).ok()?;
+        match at {
+            25 if five & 3 != 0 => return None,
+            25 => bits = bits << 3 | five >> 2,
+            _ => bits = bits << 5 | five,
+        }
+    }
+    let version = version.parse().ok().filter(|number: &u32| number.to_string() == version)?;
+    Some((version, Block::from(bits.to_be_bytes())))
 }
 
 impl Mask for Pseudonym {
@@ -72,7 +128,7 @@ impl Mask for Pseudonym {
     }
 
     fn apply(&self, column: &ArrayRef) -> Result<ArrayRef> {
-        let hmacs = Hmacs::new(&self.key, hmac_sha256(&*self.key)?);
+        let hmacs = Hmacs::new(&self.join, hmac_sha256(&*self.join)?);
         text::per_distinct(column, |values| {
             let text = text::canonical(values)?;
             self.tokens(text.as_string_view(), &hmacs)
@@ -81,18 +137,18 @@ impl Mask for Pseudonym {
 }
 
 impl Pseudonym {
+    /// The ids of all values, then the outer layer over all of them: the processor works on many blocks at a time.
     fn tokens(&self, values: &StringViewArray, hmacs: &Hmacs) -> Result<ArrayRef> {
-        let mut ids = self.ids(values, hmacs).into_iter();
+        let mut blocks: Vec<Block> = self.ids(values, hmacs).into_iter().map(Block::from).collect();
+        self.outer.close(&mut blocks);
+        let (mut blocks, mut token) = (blocks.iter(), String::new());
         let mut out = StringViewBuilder::with_capacity(values.len());
-        let mut token = self.marker.clone();
         for row in 0..values.len() {
             if values.is_null(row) {
                 out.append_null();
                 continue;
             }
-            let id = ids.next().ok_or_else(text::lost)?;
-            token.truncate(self.marker.len());
-            token.push_str(str::from_utf8(&base32(&id)).map_err(|e| Error::internal("make a pseudonym", e))?);
+            self.outer.spell(blocks.next().ok_or_else(text::lost)?, &mut token)?;
             out.try_append_value(&token).map_err(text::failed)?;
         }
         Ok(Arc::new(out.finish()))
@@ -168,6 +224,24 @@ mod tests {
     }
 
     #[test]
+    fn a_token_is_read_back_and_other_text_is_not() {
+        let token = one(&*mask("pseudonym(person)"), "ana");
+        let (version, block) = read(&token).unwrap();
+        assert_eq!((version, base32(&block.0).as_slice()), (1, token[3..].as_bytes()));
+        let odd = [
+            "",
+            "p1_",
+            "ana",
+            "p1_aaaaaaaaaaaaaaaaaaaaaaaaab",
+            "p01_aaaaaaaaaaaaaaaaaaaaaaaaaa",
+            &token[1..],
+            &token.to_uppercase(),
+        ];
+        assert!(odd.iter().all(|text| read(text).is_none()));
+        assert_eq!(read("p12_aaaaaaaaaaaaaaaaaaaaaaaaaa"), Some((12, Block::default())));
+    }
+
+    #[test]
     fn the_digits_are_those_of_rfc_4648() {
         assert_eq!(&base32(b"foobar\0\0\0\0\0\0\0\0\0\0"), b"mzxw6ytboiaaaaaaaaaaaaaaaa");
         assert_eq!(&base32(&[0xff; 16]), b"77777777777777777777777774");
@@ -187,14 +261,17 @@ mod tests {
         }
     }
 
-    /// The token is held to the library's HMAC and to a plain reading of RFC 4648.
+    /// The token is held to the library's HMAC, a block of AES and a plain reading of RFC 4648.
     #[test]
     fn a_token_is_the_code_of_the_value() {
         use hmac::Mac;
-        let key = subkey(&FixedKeys::new(&[7]).key("person", None).unwrap(), "pseudonym").unwrap();
+        let key = |purpose| subkey(&FixedKeys::new(&[7]).key("person", None).unwrap(), purpose).unwrap();
+        let cipher = Aes256::new(&(*key("pseudonym")).into());
         for value in ["", "ana", "529.982.247-25", &"x".repeat(55), &"x".repeat(56), &"x".repeat(300)] {
-            let code = hmac_sha256(&*key).unwrap().chain_update(value).finalize().into_bytes();
-            let bits = code[..16].iter().fold(String::new(), |bits, byte| bits + &format!("{byte:08b}")) + "00";
+            let code = hmac_sha256(&*key("pseudonym join")).unwrap().chain_update(value).finalize().into_bytes();
+            let mut block = Block::try_from(&code[..16]).unwrap();
+            cipher.encrypt_block(&mut block);
+            let bits = block.iter().fold(String::new(), |bits, byte| bits + &format!("{byte:08b}")) + "00";
             let digit = |five: &[u8]| {
                 let five = usize::from_str_radix(str::from_utf8(five).unwrap(), 2).unwrap();
                 char::from(b"abcdefghijklmnopqrstuvwxyz234567"[five])
