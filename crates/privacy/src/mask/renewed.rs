@@ -44,6 +44,10 @@ impl KeyProvider for Asked<'_> {
         self.asked.store(true, Ordering::Relaxed);
         self.keys.key(scope, version)
     }
+
+    fn published(&self, scope: &str) -> Option<String> {
+        self.keys.published(scope)
+    }
 }
 
 /// How a mask is made, and no mask.
