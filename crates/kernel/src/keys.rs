@@ -30,4 +30,9 @@ impl Key {
 /// be made, an empty key are errors, never another key.
 pub trait KeyProvider: Send + Sync {
     fn key(&self, scope: &str, version: Option<u32>) -> Result<Key>;
+
+    /// The public key of a scope where it is published, with which anybody may encrypt; its text is `privacy::he`'s.
+    fn published(&self, _scope: &str) -> Option<String> {
+        None
+    }
 }

@@ -58,6 +58,10 @@ enum Command {
     Lineage(commands::lineage::Lineage),
     /// Rows that broke their contract: list them, or try them again
     Quarantine(commands::quarantine::Quarantine),
+    /// Who opened what is hidden, and why
+    Audit(commands::audit::Audit),
+    /// The key that encrypts for homomorphic sums, and opens nothing
+    PublicKey(commands::public_key::PublicKey),
     /// Run the tests of models
     Test(commands::test::Test),
     /// List connectors and their options
@@ -138,6 +142,8 @@ async fn run(context: &Context, command: Command) -> commands::Outcome {
         Command::History(args) => commands::history::run(context, args).await,
         Command::Lineage(args) => commands::lineage::run(context, args).await,
         Command::Quarantine(args) => commands::quarantine::run(context, args).await,
+        Command::Audit(args) => commands::audit::run(context, args).await,
+        Command::PublicKey(args) => commands::public_key::run(context, args).await,
         Command::Test(args) => commands::test::run(context, args).await,
         Command::Connectors(args) => commands::connectors::run(context, args).await,
         Command::Schema(args) => commands::schema::run(context, args).await,

@@ -1,5 +1,7 @@
 //! From a project's files to the parts that run it.
 
+mod audit;
+mod keys;
 mod spill;
 
 use crate::clock::SystemClock;
@@ -8,11 +10,14 @@ use kernel::clock::Clock;
 use kernel::diagnostic::Diagnostic;
 use kernel::error::{Error, Kind, Result};
 use kernel::gate::Screen;
-use kernel::keys::{Key, KeyProvider};
+use kernel::engine::Session;
+use kernel::keys::KeyProvider;
 use lake::{EngineOptions, SqlEngine, Store};
 use privacy::detect::PersonalScreen;
-use privacy::keys::{FixedKeys, KeyFile};
+use privacy::keys::FixedKeys;
 use privacy::mask::Masks;
+use audit::ProjectAudit;
+use keys::ProjectKeys;
 use spill::SpillFolder;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -37,6 +42,8 @@ pub struct Wiring {
     pub engine: SqlEngine,
     pub clock: Arc<dyn Clock>,
     pub screen: Arc<dyn Screen>,
+    pub keys: Arc<ProjectKeys>,
+    pub audit: Arc<ProjectAudit>,
     spill: SpillFolder,
 }
 
@@ -59,7 +66,9 @@ pub async fn check(ask: &Ask) -> Result<Compiled, Failure> {
     let nowhere = tempdir(ask)?;
     let store = Store::open(&nowhere.to_string_lossy(), &HashMap::new())?;
     let engine = SqlEngine::new(store, &options(ask, nowhere))?;
-    let masks = Masks::new(Arc::new(FixedKeys::new(&[1])));
+    let keys = Arc::new(FixedKeys::new(&[1]));
+    let engine = engine.with_functions(privacy::he::functions(keys.clone()));
+    let masks = Masks::new(keys);
     let screen: Arc<dyn Screen> = Arc::new(PersonalScreen::new()?);
     let env = |name: &str| std::env::var(name).ok();
     compile(files, &env, &engine, &masks, screen).await.map_err(|(files, faults)| Failure::Faults(files, faults))
@@ -89,9 +98,15 @@ impl Wiring {
         let store: HashMap<String, String> = environment.store.clone().into_iter().collect();
         let store = Store::open(&place, &store)?;
         let spill = SpillFolder::take(&ask.folder.join(STATE).join("spill"))?;
-        let engine = SqlEngine::new(store.clone(), &options(&ask, spill.path().to_path_buf()))?;
+        let keys = place(&ask.folder, environment.keys.as_deref().unwrap_or(KEY_FILE)).into();
+        let keys = Arc::new(ProjectKeys::new(keys, store.folder(), environment.public_keys.clone()));
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let audit = Arc::new(ProjectAudit::new(&ask.folder.join(STATE), keys.clone(), clock.clone()));
+        let engine = SqlEngine::new(store.clone(), &options(&ask, spill.path().to_path_buf()))?
+            .with_functions(privacy::he::functions(keys.clone()))
+            .with_audit(audit.clone());
         let screen: Arc<dyn Screen> = Arc::new(PersonalScreen::new()?);
-        Ok(Self { ask, project, environment, store, engine, clock: Arc::new(SystemClock::default()), screen, spill })
+        Ok(Self { ask, project, environment, store, engine, clock, screen, keys, audit, spill })
     }
 
     /// Removes what processes that died have spilled. To be called by whoever holds the project's lock.
@@ -99,15 +114,18 @@ impl Wiring {
         self.spill.clear_dead()
     }
 
-    /// The masks with the project's real keys. A project without the file goes on as long as no mask asks for a key.
+    /// The masks with the project's real keys.
     pub fn masks(&self) -> Result<Masks> {
-        let file = place(&self.ask.folder, self.environment.keys.as_deref().unwrap_or(KEY_FILE));
-        let file = Path::new(&file);
-        let keys: Arc<dyn KeyProvider> = match file.exists() || file.is_symlink() {
-            true => Arc::new(KeyFile::open(file, self.store.folder().as_deref())?),
-            false => Arc::new(NoKeys(file.to_path_buf())),
-        };
-        Ok(Masks::new(keys))
+        self.keys.open()?;
+        Ok(Masks::new(self.keys.clone()))
+    }
+
+    /// Whoever runs this, with what policies/users.yaml lets them open. Whom the operating system says to be somebody is
+    /// believed: what keeps others out is the key file.
+    pub fn session(&self, purpose: &str) -> Session {
+        let user = user_name();
+        let grants = self.project.users.get(&user).map(|user| user.grants.clone()).unwrap_or_default();
+        Session { user, purpose: purpose.to_owned(), grants }
     }
 
     pub fn source_options(&self) -> std::collections::BTreeMap<String, String> {
@@ -118,18 +136,16 @@ impl Wiring {
 /// Where the keys are unless `lavra.yaml` says otherwise, from the project's folder.
 pub const KEY_FILE: &str = ".lavra/keys.json";
 
-/// The key file is not there.
-struct NoKeys(PathBuf);
+#[cfg(unix)]
+fn user_name() -> String {
+    use nix::unistd::{Uid, User};
+    let id = Uid::effective();
+    User::from_uid(id).ok().flatten().map_or_else(|| id.to_string(), |user| user.name)
+}
 
-impl KeyProvider for NoKeys {
-    fn key(&self, scope: &str, _: Option<u32>) -> Result<Key> {
-        let detail = format!(
-            "there is no key file {}; it is never shared with the project, so copy it from where the project was made, or \
-             let `lavra init .` make a new one, by which everybody gets another pseudonym than before",
-            self.0.display()
-        );
-        Err(Error::project(format!("take the key of scope `{scope}`"), detail))
-    }
+#[cfg(not(unix))]
+fn user_name() -> String {
+    std::env::var("USERNAME").unwrap_or_default()
 }
 
 fn environment(project: &Compiled, name: &str) -> Result<Environment> {

@@ -1,5 +1,6 @@
 //! One file a command. Each answers with the program's exit code.
 
+pub mod audit;
 pub mod check;
 pub mod connectors;
 pub mod demo;
@@ -8,6 +9,7 @@ pub mod history;
 pub mod init;
 pub mod lineage;
 pub mod plan;
+pub mod public_key;
 pub mod quarantine;
 pub mod query;
 pub mod run;

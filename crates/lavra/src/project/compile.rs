@@ -5,6 +5,7 @@ use super::contracts::{self, ContractFile};
 use super::joins;
 use super::read::Files;
 use super::secrets::Secrets;
+use super::users::Users;
 use arrow::datatypes::SchemaRef;
 use kernel::contract::RowRule;
 use kernel::diagnostic::{Diagnostic, Severity};
@@ -41,6 +42,8 @@ pub struct Compiled {
     pub dag: Dag,
     /// What each table says about people.
     pub exposures: BTreeMap<String, lake::Exposure>,
+    /// Who may open what.
+    pub users: Users,
     pub warnings: Vec<Diagnostic>,
 }
 
@@ -67,6 +70,7 @@ pub async fn compile(
     let (models, faults) = lake::compile(engine, &base, &check.broken, &model_files, &env).await;
     check.found.extend(faults);
     check.found.extend(joins::check(&models, &sources, masks));
+    let users = check.users();
     let tests = check.tests(&model_files, &models, &base);
     let dag = check.dag(&sources, &models);
     let mut found = check.found;
@@ -80,7 +84,7 @@ pub async fn compile(
     match (errors.is_empty(), config, dag) {
         (true, Some(config), Some(dag)) => {
             let exposures = super::exposure::of_project(&sources, &models);
-            Ok(Compiled { config: config.value, sources, models, tests, dag, exposures, warnings, files })
+            Ok(Compiled { config: config.value, sources, models, tests, dag, exposures, users, warnings, files })
         }
         _ => Err((files, errors)),
     }
@@ -106,6 +110,7 @@ impl Check<'_> {
         let read = draft::read::<Config>("lavra.yaml", &text, &|name| (self.env)(name));
         let config = self.keep(read)?;
         self.found.extend(config::unreachable(&config));
+        self.found.extend(config::unreadable_keys(&config));
         self.default_masks(&config);
         Some(config)
     }

@@ -31,6 +31,10 @@ pub struct Environment {
     /// The key file. Default: `.lavra/keys.json`
     #[serde(default)]
     pub keys: Option<String>,
+    /// Public keys by scope, as `lavra public-key` prints them: enough to take in columns masked by
+    /// `encrypt(scope, homomorphic)` where the key file is not.
+    #[serde(default)]
+    pub public_keys: BTreeMap<String, String>,
     /// Settings of object stores, by their own names: `aws_region`, `aws_endpoint`, `google_service_account`, …
     #[serde(default)]
     pub store: BTreeMap<String, String>,
@@ -96,6 +100,19 @@ pub fn unreachable(draft: &Draft<Config>) -> Vec<Diagnostic> {
     faults
 }
 
+/// Public keys that are none.
+pub fn unreadable_keys(draft: &Draft<Config>) -> Vec<Diagnostic> {
+    let mut faults = Vec::new();
+    for (name, environment) in &draft.value.environments {
+        for (scope, text) in &environment.public_keys {
+            if let Err(why) = privacy::he::PublicKey::parse(scope, text) {
+                faults.push(draft.fault(&format!("environments[\"{name}\"].public_keys[\"{scope}\"]"), why.detail));
+            }
+        }
+    }
+    faults
+}
+
 impl SourceConfig {
     /// What can be read of a source that has faults, so that those of its other fields are told too.
     pub fn salvaged(fields: &Map<String, Value>) -> Self {
@@ -120,6 +137,17 @@ pub const OWN_KEYS: [&str; 6] = ["connector", "contract", "entity", "table", "sc
 mod tests {
     use super::*;
     use kernel::draft;
+
+    #[test]
+    fn a_public_key_that_is_none_is_told() {
+        let told = |text: &str| {
+            let text = format!("project: x\nenvironments:\n  local:\n    public_keys: {{ amounts: {text} }}\n");
+            let draft = draft::read::<Config>("lavra.yaml", &text, &|_| None).expect("a config");
+            unreadable_keys(&draft).iter().map(|fault| fault.render(&text)).collect::<String>()
+        };
+        assert_eq!(told("1.4vKuCmq8TnGohKlhxQAVX1jjC2qlgt2Nttplmk40LXY"), "", "the generator is a point");
+        assert!(told("1.AAAA").contains("no point") && told("1.AAAA").contains("lavra.yaml:4"));
+    }
 
     #[test]
     fn a_place_that_can_not_be_reached_is_told_at_check_time() {

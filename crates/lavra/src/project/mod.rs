@@ -10,10 +10,12 @@ mod read;
 mod secrets;
 mod sources;
 mod unit_tests;
+mod users;
 
 pub use compile::{Compiled, Source, compile, row_rules};
 pub use config::{Config, Environment, SourceConfig};
 pub use read::{Files, find_folder};
+pub use users::Users;
 
 /// The folder for what a project keeps beside its lake: keys, lock, ledger.
 pub const STATE: &str = ".lavra";
