@@ -186,32 +186,36 @@ struct Opened {
     number: u64,
 }
 
+type Batches = BoxStream<'static, Result<RecordBatch>>;
+
+/// A result on its way, and the rows of it that were given.
+struct Giving {
+    opened: Opened,
+    batches: Batches,
+    rows: u64,
+}
+
 impl Opened {
     /// Counts the rows that are given. If their end can't be written down, the result ends in an error.
-    fn count(self, batches: BoxStream<'static, Result<RecordBatch>>) -> BoxStream<'static, Result<RecordBatch>> {
-        let Self { audit, number } = self;
-        let step = async move |state: Option<Giving>| {
-            let Giving { mut batches, rows, audit } = state?;
-            match batches.next().await {
-                Some(Ok(batch)) => {
-                    let rows = rows + batch.num_rows() as u64;
-                    Some((Ok(batch), Some(Giving { batches, rows, audit })))
-                }
-                end => match (audit.end(number, rows, end.is_none()).await, end) {
-                    (Err(error), None) => Some((Err(error), None)),
-                    (_, end) => end.map(|failed| (failed, None)),
-                },
-            }
-        };
-        stream::unfold(Some(Giving { batches, rows: 0, audit }), step).boxed()
+    fn count(self, batches: Batches) -> Batches {
+        stream::unfold(Some(Giving { opened: self, batches, rows: 0 }), Giving::next).boxed()
     }
 }
 
-/// A result on its way.
-struct Giving {
-    batches: BoxStream<'static, Result<RecordBatch>>,
-    rows: u64,
-    audit: Arc<dyn Audit>,
+impl Giving {
+    async fn next(giving: Option<Self>) -> Option<(Result<RecordBatch>, Option<Self>)> {
+        let Self { opened, mut batches, rows } = giving?;
+        match batches.next().await {
+            Some(Ok(batch)) => {
+                let rows = rows + batch.num_rows() as u64;
+                Some((Ok(batch), Some(Self { opened, batches, rows })))
+            }
+            end => match (opened.audit.end(opened.number, rows, end.is_none()).await, end) {
+                (Err(error), None) => Some((Err(error), None)),
+                (_, end) => end.map(|failed| (failed, None)),
+            },
+        }
+    }
 }
 
 #[async_trait]

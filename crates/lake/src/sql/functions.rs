@@ -1,6 +1,6 @@
 //! Functions that rooms bring, as the engine knows functions; and what a plan with them opens.
 
-use arrow::array::{Array, ArrayRef, AsArray, BinaryArray};
+use arrow::array::{ArrayRef, AsArray, BinaryArray};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, Result, ScalarValue};
