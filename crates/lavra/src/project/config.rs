@@ -145,7 +145,7 @@ mod tests {
             let draft = draft::read::<Config>("lavra.yaml", &text, &|_| None).expect("a config");
             unreadable_keys(&draft).iter().map(|fault| fault.render(&text)).collect::<String>()
         };
-        assert_eq!(told("1.4vKuCmq8TnGohKlhxQAVX1jjC2qlgt2Nttplmk40LXY"), "", "the generator is a point");
+        assert_eq!(told("1.4vKuCmq8TnGohKlhxQBRX1jjC2qlgt2NtqZZReCNLXY"), "", "the generator is a point");
         assert!(told("1.AAAA").contains("no point") && told("1.AAAA").contains("lavra.yaml:4"));
     }
 

@@ -5,7 +5,7 @@ use govern::audit::AuditChain;
 use kernel::audit::Audit;
 use kernel::clock::Clock;
 use kernel::engine::Session;
-use kernel::error::Result;
+use kernel::error::{Error, Result};
 use kernel::keys::KeyProvider;
 use orchestrate::SqliteLedger;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ impl ProjectAudit {
         let open = || async {
             let keys = self.keys.clone();
             let seal = Arc::new(move |text: &[u8]| privacy::keys::seal(&*keys, text));
-            Ok(AuditChain::new(Arc::new(self.ledger().await?), self.clock.clone(), seal))
+            Ok::<_, Error>(AuditChain::new(Arc::new(self.ledger().await?), self.clock.clone(), seal))
         };
         self.chain.get_or_try_init(open).await
     }
