@@ -92,13 +92,17 @@ fn what_was_opened_is_written_down_and_tampering_shows() {
     let events: Vec<_> = list.as_array().expect("records").iter().map(|record| record["event"].as_str()).collect();
     assert_eq!(events, [Some("opened"), Some("ended"), Some("opened"), Some("ended")], "{list}");
     assert_eq!((list[0]["reason"].as_str(), list[0]["grants"][0].as_str()), (Some("month end"), Some("open(amounts)")));
-    assert_eq!((list[1]["of"].as_u64(), list[1]["rows"].as_u64(), list[1]["whole"].as_bool()), (Some(1), Some(3), Some(true)));
+    assert_eq!(
+        (list[1]["of"].as_u64(), list[1]["rows"].as_u64(), list[1]["whole"].as_bool()),
+        (Some(1), Some(3), Some(true))
+    );
     assert!(!list.to_string().contains("secret shop"), "{list}");
 
     let verify = || project.lavra(&["audit", "verify", "--format", "json"]);
     assert_eq!(verify().exits(0).json()["records"], 4);
     let tamper = |statement: &str| {
-        let script = "import sqlite3, sys; c = sqlite3.connect('.lavra/ledger.sqlite'); c.execute(sys.argv[1]); c.commit()";
+        let script =
+            "import sqlite3, sys; c = sqlite3.connect('.lavra/ledger.sqlite'); c.execute(sys.argv[1]); c.commit()";
         project.shell(&format!("python3 -c \"{script}\" \"{statement}\"")).exits(0);
     };
     tamper("update ledger set value = replace(value, 'month end', 'month ends') where key like 'audit/%1'");

@@ -6,17 +6,17 @@ mod spill;
 
 use crate::clock::SystemClock;
 use crate::project::{Compiled, Environment, Files, STATE, compile};
+use audit::ProjectAudit;
 use kernel::clock::Clock;
 use kernel::diagnostic::Diagnostic;
 use kernel::engine::Session;
 use kernel::error::{Error, Kind, Result};
 use kernel::gate::Screen;
+use keys::ProjectKeys;
 use lake::{EngineOptions, SqlEngine, Store};
 use privacy::detect::PersonalScreen;
 use privacy::keys::FixedKeys;
 use privacy::mask::Masks;
-use audit::ProjectAudit;
-use keys::ProjectKeys;
 use spill::SpillFolder;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -93,9 +93,9 @@ impl Wiring {
     pub async fn open(ask: Ask) -> Result<Self, Failure> {
         let project = check(&ask).await?;
         let environment = environment(&project, &ask.environment)?;
-        let place = place(&ask.folder, environment.lake.as_deref().unwrap_or("lake"));
+        let lake = place(&ask.folder, environment.lake.as_deref().unwrap_or("lake"));
         let store: HashMap<String, String> = environment.store.clone().into_iter().collect();
-        let store = Store::open(&place, &store)?;
+        let store = Store::open(&lake, &store)?;
         let spill = SpillFolder::take(&ask.folder.join(STATE).join("spill"))?;
         let keys = place(&ask.folder, environment.keys.as_deref().unwrap_or(KEY_FILE)).into();
         let keys = Arc::new(ProjectKeys::new(keys, store.folder(), environment.public_keys.clone()));

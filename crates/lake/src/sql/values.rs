@@ -25,7 +25,8 @@ mod tests {
 
     #[test]
     fn no_value_is_left() {
-        let sql = "select \"a b\", x'52', 5.2e3, E'529\\'', N'529', $1, $$529$$ -- 529\nfrom t where cpf = '529' and n<>-529";
+        let sql =
+            "select \"a b\", x'52', 5.2e3, E'529\\'', N'529', $1, $$529$$ -- 529\nfrom t where cpf = '529' and n<>-529";
         assert_eq!(without_values(sql), "select \"a b\", ?, ?, ?, ?, ?, ?  from t where cpf = ? and n<>-?");
         assert_eq!(without_values("select 'half"), "");
     }

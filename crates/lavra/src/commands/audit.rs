@@ -75,7 +75,10 @@ async fn verify(context: &Context, wiring: &Wiring) -> Result<u8> {
     let verdict = if broken.is_empty() { "each as it was written" } else { "NOT as they were written" };
     show::say(context.format, &format!("{}, {verdict}", show::plural(count, "record")));
     if let Some(last) = last {
-        show::say(context.format, &format!("last seal {last}: keep it elsewhere to see later whether records were cut off"));
+        show::say(
+            context.format,
+            &format!("last seal {last}: keep it elsewhere to see later whether records were cut off"),
+        );
     }
     Ok(code)
 }

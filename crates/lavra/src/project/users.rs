@@ -66,7 +66,9 @@ mod tests {
             faults(&draft).iter().map(|fault| fault.render(&text)).collect::<String>()
         };
         assert_eq!(told("open(amounts)"), "");
-        assert!(told("opne(amounts)").contains("did you mean `open`?") && told("opne(amounts)").contains("users.yaml:1"));
+        assert!(
+            told("opne(amounts)").contains("did you mean `open`?") && told("opne(amounts)").contains("users.yaml:1")
+        );
         assert!(told("open").contains("as in `open(amounts)`"));
         assert!(told("open(Amounts)").contains("lower-case"));
     }

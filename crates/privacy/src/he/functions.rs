@@ -225,7 +225,9 @@ impl Opener<'_> {
             self.secrets.insert(place.clone(), secret);
         }
         let secret = self.secrets.get(&place).filter(|secret| secret.mark == mark);
-        secret.ok_or_else(|| Error::refused(OPEN, format!("this was not encrypted for scope `{scope}` with the keys at hand")))
+        secret.ok_or_else(|| {
+            Error::refused(OPEN, format!("this was not encrypted for scope `{scope}` with the keys at hand"))
+        })
     }
 }
 

@@ -68,7 +68,8 @@ impl std::fmt::Display for PublicKey {
 }
 
 fn mark(scope: &str, point: &RistrettoPoint) -> Mark {
-    let digest = Sha256::new().chain_update(b"lavra he\0").chain_update(scope).chain_update(point.compress().as_bytes());
+    let digest =
+        Sha256::new().chain_update(b"lavra he\0").chain_update(scope).chain_update(point.compress().as_bytes());
     let mut mark = Mark::default();
     mark.copy_from_slice(&digest.finalize()[..4]);
     mark

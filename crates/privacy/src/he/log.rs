@@ -22,12 +22,13 @@ struct Steps {
 
 /// The tables, and how far each is good for. The large one takes 64 MiB and some two seconds to make; it is made when it is
 /// needed, and kept.
-static TABLES: [(u32, i64, OnceLock<Steps>); 2] =
-    [(18, 1 << 34, OnceLock::new()), (22, TOTAL_MAX, OnceLock::new())];
+static TABLES: [(u32, i64, OnceLock<Steps>); 2] = [(18, 1 << 34, OnceLock::new()), (22, TOTAL_MAX, OnceLock::new())];
 
 /// The *M* of *M*·G with |*M*| up to `most`; `None` when there is none.
 pub(super) fn of(point: &RistrettoPoint, most: i64) -> Option<i64> {
-    TABLES.iter().find_map(|(bits, radius, steps)| steps.get_or_init(|| Steps::new(*bits)).find(point, most.min(*radius)))
+    TABLES
+        .iter()
+        .find_map(|(bits, radius, steps)| steps.get_or_init(|| Steps::new(*bits)).find(point, most.min(*radius)))
 }
 
 pub(super) fn scalar(value: i64) -> Scalar {

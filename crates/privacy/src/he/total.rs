@@ -103,7 +103,8 @@ impl Total {
                 None => drop(self.sums.insert((version, mark), Sum { rows, points: (one, two) })),
                 Some(sum) => {
                     let rows = sum.rows.checked_add(rows);
-                    sum.rows = rows.ok_or_else(|| Error::data("add ciphertexts", "they are of more rows than can be"))?;
+                    sum.rows =
+                        rows.ok_or_else(|| Error::data("add ciphertexts", "they are of more rows than can be"))?;
                     sum.points.0 += one;
                     sum.points.1 += two;
                 }

@@ -11,8 +11,8 @@ use crate::contract::Property;
 use crate::error::{Error, Result};
 use crate::gate::cells;
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryArray, BooleanArray, BooleanBuilder, PrimitiveArray, PrimitiveBuilder,
-    Scalar, StringViewArray, new_null_array,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryArray, BooleanArray, BooleanBuilder, PrimitiveArray,
+    PrimitiveBuilder, Scalar, StringViewArray, new_null_array,
 };
 use arrow::compute::cast;
 use arrow::compute::kernels::zip::zip;

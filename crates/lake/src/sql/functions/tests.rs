@@ -141,7 +141,10 @@ async fn what_is_hidden_opens_for_who_may_and_says_why() {
     let sql = "select unhide(t, 'person') as x from (values ('ana', 1), ('ivo', 2)) as v(t, n) /* ana */ where n > 1";
     assert_eq!(ask(&engine, &session("chargeback 4711", &["unhide(person)"]), sql).await.unwrap(), ["ovi"]);
     let cleaned = "select unhide(t, ?) as x from (values (?, ?), (?, ?)) as v(t, n)   where n > ?";
-    assert_eq!(book.told(), [format!("ana for chargeback 4711: {cleaned} [\"unhide(person)\"]"), "7: 1 true".to_owned()]);
+    assert_eq!(
+        book.told(),
+        [format!("ana for chargeback 4711: {cleaned} [\"unhide(person)\"]"), "7: 1 true".to_owned()]
+    );
     // What opens nothing is not written down.
     ask(&engine, &session("", &[]), "select 1").await.unwrap();
     assert_eq!(book.told().len(), 2);
@@ -197,7 +200,8 @@ async fn groups_are_added_up_whatever_their_number() {
     let engine = engine(folder.path());
     let nobody = session("", &[]);
     let rows = "(select unnest(range(0, 200000)) as n)";
-    let sql = format!("select count(*), sum(a) from (select n % 50000 as g, add_up(n) as a from {rows} t group by 1) t");
+    let sql =
+        format!("select count(*), sum(a) from (select n % 50000 as g, add_up(n) as a from {rows} t group by 1) t");
     assert_eq!(ask(&engine, &nobody, &sql).await.unwrap(), ["50000|19999900000"]);
     let sql = format!("select add_up(n), add_up(n) filter (where n < 3) from {rows} t where n < 10");
     assert_eq!(ask(&engine, &nobody, &sql).await.unwrap(), ["45|3"]);
