@@ -18,4 +18,5 @@ mod readers;
 mod replaced;
 mod running;
 mod selecting;
+mod sums;
 mod writing;

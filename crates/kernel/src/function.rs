@@ -3,6 +3,14 @@
 use crate::error::Result;
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
+use std::sync::Arc;
+
+/// What an engine is given.
+#[derive(Clone, Default)]
+pub struct Functions {
+    pub scalar: Vec<Arc<dyn ScalarFunction>>,
+    pub aggregate: Vec<Arc<dyn AggregateFunction>>,
+}
 
 /// A function of rows: one value out for each row in.
 pub trait ScalarFunction: Send + Sync {

@@ -38,6 +38,11 @@ pub trait KeyProvider: Send + Sync {
     fn expires(&self) -> bool {
         false
     }
+
+    /// The public key of a scope where it is published, with which anybody may encrypt; its text is `privacy::he`'s.
+    fn published(&self, _scope: &str) -> Option<String> {
+        None
+    }
 }
 
 /// Small objects beside the tables: wrapped keys, and which version the tables carry. They are put once and never

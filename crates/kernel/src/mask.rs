@@ -1,7 +1,7 @@
 //! A mask hides a column. What it promises is data, and `laws::mask` holds it to that.
 
 use crate::classification::Classification;
-use crate::contract::MaskSpec;
+use crate::contract::{Constraints, MaskSpec};
 use crate::error::Result;
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
@@ -31,6 +31,12 @@ pub trait Mask: Send + Sync {
     fn output(&self, input: &DataType) -> Result<Option<DataType>>;
 
     fn apply(&self, column: &ArrayRef) -> Result<ArrayRef>;
+
+    /// What it can hide of `input`. The gate holds values to it as to the contract's own bounds; beyond them the mask gives
+    /// null.
+    fn limits(&self, _input: &DataType) -> Option<Constraints> {
+        None
+    }
 
     /// The property that tells whose the row is, for a mask that treats each person by itself.
     fn subject(&self) -> Option<&str> {

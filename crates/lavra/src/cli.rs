@@ -62,6 +62,10 @@ enum Command {
     Privacy(commands::privacy::Privacy),
     /// The keys of masks: their versions, and a new one
     Keys(commands::keys::Keys),
+    /// Who opened what is hidden, and why
+    Audit(commands::audit::Audit),
+    /// The key that encrypts for homomorphic sums, and opens nothing
+    PublicKey(commands::public_key::PublicKey),
     /// Run the tests of models
     Test(commands::test::Test),
     /// List connectors and their options
@@ -144,6 +148,8 @@ async fn run(context: &Context, command: Command) -> commands::Outcome {
         Command::Quarantine(args) => commands::quarantine::run(context, args).await,
         Command::Privacy(args) => commands::privacy::run(context, args).await,
         Command::Keys(args) => commands::keys::run(context, args).await,
+        Command::Audit(args) => commands::audit::run(context, args).await,
+        Command::PublicKey(args) => commands::public_key::run(context, args).await,
         Command::Test(args) => commands::test::run(context, args).await,
         Command::Connectors(args) => commands::connectors::run(context, args).await,
         Command::Schema(args) => commands::schema::run(context, args).await,

@@ -1,14 +1,18 @@
 //! From a project's files to the parts that run it.
 
+mod audit;
 pub mod keys;
 mod spill;
 
 use crate::clock::SystemClock;
 use crate::project::{Compiled, Environment, Files, STATE, compile};
+use audit::ProjectAudit;
 use kernel::clock::Clock;
 use kernel::diagnostic::Diagnostic;
+use kernel::engine::Session;
 use kernel::error::{Error, Kind, Result};
 use kernel::gate::Screen;
+use keys::ProjectKeys;
 use lake::{EngineOptions, SqlEngine, Store};
 use privacy::detect::PersonalScreen;
 use privacy::keys::FixedKeys;
@@ -37,6 +41,8 @@ pub struct Wiring {
     pub engine: SqlEngine,
     pub clock: Arc<dyn Clock>,
     pub screen: Arc<dyn Screen>,
+    pub keys: Arc<ProjectKeys>,
+    pub audit: Arc<ProjectAudit>,
     spill: SpillFolder,
 }
 
@@ -68,7 +74,9 @@ pub async fn check_but_refusals(ask: &Ask) -> Result<Compiled, Failure> {
     let nowhere = tempdir(ask)?;
     let store = Store::open(&nowhere.to_string_lossy(), &HashMap::new())?;
     let engine = SqlEngine::new(store, &options(ask, nowhere))?;
-    let masks = Masks::new(Arc::new(FixedKeys::new(&[1])));
+    let keys = Arc::new(FixedKeys::new(&[1]));
+    let engine = engine.with_functions(privacy::he::functions(keys.clone()));
+    let masks = Masks::new(keys);
     let screen: Arc<dyn Screen> = Arc::new(PersonalScreen::new()?);
     let env = |name: &str| std::env::var(name).ok();
     compile(files, &env, &engine, &masks, screen).await.map_err(|(files, faults)| Failure::Faults(files, faults))
@@ -99,13 +107,18 @@ impl Wiring {
     /// Opens the lake of a project that was checked.
     pub async fn of(ask: Ask, project: Compiled) -> Result<Self, Failure> {
         let environment = environment(&project, &ask.environment)?;
-        let place = place(&ask.folder, environment.lake.as_deref().unwrap_or("lake"));
+        let lake = place(&ask.folder, environment.lake.as_deref().unwrap_or("lake"));
         let store: HashMap<String, String> = environment.store.clone().into_iter().collect();
-        let store = Store::open(&place, &store)?;
+        let store = Store::open(&lake, &store)?;
         let spill = SpillFolder::take(&ask.folder.join(STATE).join("spill"))?;
-        let engine = SqlEngine::new(store.clone(), &options(&ask, spill.path().to_path_buf()))?;
+        let keys = Arc::new(ProjectKeys::closed(environment.public_keys.clone()));
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let audit = Arc::new(ProjectAudit::new(&ask.folder.join(STATE), keys.clone(), clock.clone()));
+        let engine = SqlEngine::new(store.clone(), &options(&ask, spill.path().to_path_buf()))?
+            .with_functions(privacy::he::functions(keys.clone()))
+            .with_audit(audit.clone());
         let screen: Arc<dyn Screen> = Arc::new(PersonalScreen::with(project.own_kinds.clone())?);
-        Ok(Self { ask, project, environment, store, engine, clock: Arc::new(SystemClock::default()), screen, spill })
+        Ok(Self { ask, project, environment, store, engine, clock, screen, keys, audit, spill })
     }
 
     /// Removes what processes that died have spilled. To be called by whoever holds the project's lock.
@@ -115,7 +128,22 @@ impl Wiring {
 
     /// The masks with the project's real keys. A project that has none goes on as long as no mask asks for one.
     pub async fn masks(&self) -> Result<Masks> {
-        Ok(Masks::new(keys::to_mask_with(self).await?))
+        let keys = keys::to_mask_with(self).await?;
+        Ok(Masks::new(Arc::new(ProjectKeys::opened(keys, self.environment.public_keys.clone()))))
+    }
+
+    /// Opens the keys for what reads the hidden: functions of SQL, the seal of the audit.
+    pub async fn open_keys(&self) -> Result<Arc<ProjectKeys>> {
+        self.keys.open_with(keys::Keys::open(self).await?.provider());
+        Ok(self.keys.clone())
+    }
+
+    /// Whoever runs this, with what policies/users.yaml lets them open. Whom the operating system says to be somebody is
+    /// believed: what keeps others out is the key file.
+    pub fn session(&self, purpose: &str) -> Session {
+        let user = user_name();
+        let grants = self.project.users.get(&user).map(|user| user.grants.clone()).unwrap_or_default();
+        Session { user, purpose: purpose.to_owned(), grants }
     }
 
     pub fn source_options(&self) -> std::collections::BTreeMap<String, String> {
@@ -125,6 +153,18 @@ impl Wiring {
 
 /// Where the keys are unless `lavra.yaml` says otherwise, from the project's folder.
 pub const KEY_FILE: &str = ".lavra/keys.json";
+
+#[cfg(unix)]
+fn user_name() -> String {
+    use nix::unistd::{Uid, User};
+    let id = Uid::effective();
+    User::from_uid(id).ok().flatten().map_or_else(|| id.to_string(), |user| user.name)
+}
+
+#[cfg(not(unix))]
+fn user_name() -> String {
+    std::env::var("USERNAME").unwrap_or_default()
+}
 
 fn environment(project: &Compiled, name: &str) -> Result<Environment> {
     match project.config.environments.get(name) {

@@ -25,11 +25,14 @@ impl Column {
             ));
         }
         parse::check_format(property)?;
-        let rules = rules::compile(property)?;
+        let mut rules = rules::compile(property)?;
         let kept = parse::kept_type(&property.data_type);
         let Some(spec) = &property.mask else { return Ok(Self { rules, mask: None, output: Some(kept) }) };
         let mask = masks.build(spec, property.classification.as_ref())?;
         let output = mask.output(&kept)?;
+        if let Some(constraints) = mask.limits(&kept) {
+            rules.extend(rules::compile(&Property { constraints, ..property.clone() })?);
+        }
         Ok(Self { rules, mask: Some(mask), output })
     }
 

@@ -2,21 +2,27 @@
 
 use super::catalog::{Catalog, provide};
 use super::fault::explain;
+use super::functions::{Registered, grants};
 use super::pin::pin_versions;
 use super::pool::Budget;
+use super::values::without_values;
 use crate::store::Store;
 use crate::table::Table;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
+use datafusion::common::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{DataFrame, SQLOptions, SessionConfig, SessionContext};
 use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use kernel::audit::Audit;
 use kernel::engine::{Engine, Rows, Session};
 use kernel::error::{Error, Kind, Result};
+use kernel::function::Functions;
 use kernel::name::LAYERS;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,6 +45,8 @@ pub struct SqlEngine {
     store: Store,
     runtime: Arc<RuntimeEnv>,
     config: SessionConfig,
+    functions: Registered,
+    audit: Option<Arc<dyn Audit>>,
 }
 
 impl SqlEngine {
@@ -64,7 +72,17 @@ impl SqlEngine {
         // Each sort keeps this aside for merging what it spilled; several of them must fit beside each other.
         config.options_mut().execution.sort_spill_reservation_bytes =
             (options.memory_bytes / 256).clamp(256 << 10, 10 << 20);
-        Ok(Self { store, runtime, config })
+        Ok(Self { store, runtime, config, functions: Registered::default(), audit: None })
+    }
+
+    /// With functions of other rooms, known to every query and every model.
+    pub fn with_functions(self, functions: Functions) -> Self {
+        Self { functions: Registered::new(functions), ..self }
+    }
+
+    /// With a record of what is opened; without one nothing can be.
+    pub fn with_audit(self, audit: Arc<dyn Audit>) -> Self {
+        Self { audit: Some(audit), ..self }
     }
 
     pub fn store(&self) -> &Store {
@@ -80,6 +98,7 @@ impl SqlEngine {
             .build();
         let context = SessionContext::new_with_state(state);
         context.register_catalog("lake", catalog.into_provider(self.runtime.clone()));
+        self.functions.register(&context);
         context
     }
 
@@ -92,34 +111,121 @@ impl SqlEngine {
         provide(table, files, &self.runtime).await
     }
 
-    /// Plans one `SELECT` over the lake's tables. No plan without a session.
-    pub async fn frame(&self, _session: &Session, sql: &str) -> Result<DataFrame> {
+    /// Plans one `SELECT` over the lake's tables. No plan without a session; gives also what of its grants it uses.
+    async fn frame(&self, session: &Session, sql: &str) -> Result<(DataFrame, Vec<String>)> {
         let catalog = Catalog::of_lake(&self.store).await?;
-        self.frame_over(catalog, sql).await
+        self.planned(catalog, sql, Some(&session.grants)).await
     }
 
-    /// Plans one `SELECT` over a given catalog.
+    /// Plans one `SELECT` over a given catalog, for nobody's eyes: one that opens what is hidden is refused.
     pub async fn frame_over(&self, catalog: Catalog, sql: &str) -> Result<DataFrame> {
+        self.planned(catalog, sql, None).await.map(|(frame, _)| frame)
+    }
+
+    async fn planned(&self, catalog: Catalog, sql: &str, held: Option<&[String]>) -> Result<(DataFrame, Vec<String>)> {
         let names = catalog.names();
         let context = self.context(catalog);
-        let plan = plan(&context, &pin_versions(sql)?).await;
-        let plan = plan.map_err(|e| explain(&e, sql, &names).into_error())?;
-        context.execute_logical_plan(plan).await.map_err(|e| explain(&e, sql, &names).into_error())
+        let planned = plan_for(&context, &pin_versions(sql)?, held).await;
+        let (plan, used) = planned.map_err(|e| explain(&e, sql, &names).into_error())?;
+        let frame = context.execute_logical_plan(plan).await;
+        Ok((frame.map_err(|e| explain(&e, sql, &names).into_error())?, used))
+    }
+
+    /// Writes down that something will be opened. From here on it may be.
+    async fn write_down(&self, session: &Session, sql: &str, used: &[String]) -> Result<Opened> {
+        let what = || format!("open what is hidden ({})", used.join(", "));
+        if session.purpose.trim().is_empty() {
+            return Err(Error::refused(what(), "it must be said why: `lavra query --reason \"chargeback 4711\" …`"));
+        }
+        let Some(audit) = self.audit.clone() else {
+            return Err(Error::refused(what(), "nothing here writes down who does it"));
+        };
+        let number = audit.begin(session, &without_values(sql), used).await?;
+        Ok(Opened { audit, number })
     }
 }
 
-/// Text to a plan; anything that writes, makes or sets is refused.
+/// Text to a plan; anything that writes, makes or sets is refused, and so is what opens what is hidden.
 pub(crate) async fn plan(context: &SessionContext, sql: &str) -> datafusion::common::Result<LogicalPlan> {
+    plan_for(context, sql, None).await.map(|(plan, _)| plan)
+}
+
+/// The same for a session that holds grants; gives those that the plan uses. This is before anything of the plan is
+/// evaluated, its constants too.
+async fn plan_for(
+    context: &SessionContext,
+    sql: &str,
+    held: Option<&[String]>,
+) -> datafusion::common::Result<(LogicalPlan, Vec<String>)> {
     let plan = context.state().create_logical_plan(sql).await?;
     let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     options.verify_plan(&plan)?;
-    Ok(plan)
+    let needed = grants(&plan)?;
+    match needed.iter().find(|grant| !held.unwrap_or_default().contains(grant)) {
+        None => Ok((plan, needed.into_iter().collect())),
+        Some(missing) => Err(DataFusionError::External(Box::new(lacking(missing, held.is_some())))),
+    }
+}
+
+fn lacking(grant: &str, is_asked: bool) -> Error {
+    let detail = match is_asked {
+        true => format!(
+            "the grant `{grant}` is not held: policies/users.yaml gives it to a user, and `lavra query --reason` says why it \
+             is used"
+        ),
+        false => "what is stored stays hidden: leave it closed here, and open it when it is asked for, by \
+                  `lavra query --reason`"
+            .into(),
+    };
+    Error::refused(format!("open what is hidden ({grant})"), detail)
+}
+
+/// A query that was written down, and whose end is to be.
+struct Opened {
+    audit: Arc<dyn Audit>,
+    number: u64,
+}
+
+type Batches = BoxStream<'static, Result<RecordBatch>>;
+
+/// A result on its way, and the rows of it that were given.
+struct Giving {
+    opened: Opened,
+    batches: Batches,
+    rows: u64,
+}
+
+impl Opened {
+    /// Counts the rows that are given. If their end can't be written down, the result ends in an error.
+    fn count(self, batches: Batches) -> Batches {
+        stream::unfold(Some(Giving { opened: self, batches, rows: 0 }), Giving::next).boxed()
+    }
+}
+
+impl Giving {
+    async fn next(giving: Option<Self>) -> Option<(Result<RecordBatch>, Option<Self>)> {
+        let Self { opened, mut batches, rows } = giving?;
+        match batches.next().await {
+            Some(Ok(batch)) => {
+                let rows = rows + batch.num_rows() as u64;
+                Some((Ok(batch), Some(Self { opened, batches, rows })))
+            }
+            end => match (opened.audit.end(opened.number, rows, end.is_none()).await, end) {
+                (Err(error), None) => Some((Err(error), None)),
+                (_, end) => end.map(|failed| (failed, None)),
+            },
+        }
+    }
 }
 
 #[async_trait]
 impl Engine for SqlEngine {
     async fn query(&self, session: &Session, sql: &str) -> Result<Rows> {
-        let frame = self.frame(session, sql).await?;
+        let (frame, used) = self.frame(session, sql).await?;
+        let opened = match used.is_empty() {
+            true => None,
+            false => Some(self.write_down(session, sql, &used).await?),
+        };
         let stream = frame.execute_stream().await.map_err(failed)?;
         // The stream's schema, for the planner's has other precisions where a decimal is computed.
         let schema = short_names(&stream.schema());
@@ -129,7 +235,11 @@ impl Engine for SqlEngine {
             RecordBatch::try_new(named, batch.columns().to_vec())
                 .map_err(|e| Error::internal("name a result's columns", e))
         });
-        Ok(Rows { schema, batches: batches.boxed() })
+        let batches = match opened {
+            Some(opened) => opened.count(batches.boxed()),
+            None => batches.boxed(),
+        };
+        Ok(Rows { schema, batches })
     }
 }
 

@@ -3,9 +3,11 @@
 mod catalog;
 mod engine;
 mod fault;
+mod functions;
 mod pin;
 mod pool;
 mod staged;
+mod values;
 
 pub use catalog::Catalog;
 pub use engine::{EngineOptions, SqlEngine};

@@ -1,5 +1,6 @@
 //! One file a command. Each answers with the program's exit code.
 
+pub mod audit;
 pub mod check;
 pub mod connectors;
 pub mod demo;
@@ -10,6 +11,7 @@ pub mod keys;
 pub mod lineage;
 pub mod plan;
 pub mod privacy;
+pub mod public_key;
 pub mod quarantine;
 pub mod query;
 pub mod run;

@@ -5,7 +5,7 @@ use crate::wiring::Wiring;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use futures::StreamExt;
-use kernel::engine::{Engine, Rows, Session};
+use kernel::engine::{Engine, Rows};
 use kernel::error::{Error, Kind, Result};
 use parquet::arrow::ArrowWriter;
 use std::fs::File;
@@ -18,13 +18,17 @@ use std::path::{Path, PathBuf};
   lavra query --format csv \"select count(*) from silver.payments\"
   lavra query \"select * from silver.payments version as of 3\"
   lavra query \"select * from silver.payments timestamp as of '2026-07-01 12:00:00'\"
-  lavra query --output day.parquet \"select * from gold.revenue_by_day\"")]
+  lavra query --output day.parquet \"select * from gold.revenue_by_day\"
+  lavra query --reason \"chargeback 4711\" \"select he_open(he_sum(amount), 'amounts') from bronze.payments\"")]
 pub struct Query {
     /// The query; `-` reads it from stdin
     pub sql: String,
     /// Write a Parquet, CSV or JSON file (by its ending) instead of printing
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Why what is hidden is opened; needed where a query does that, and kept in the audit
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
 }
 
 pub async fn run(context: &Context, args: Query) -> Outcome {
@@ -34,7 +38,11 @@ pub async fn run(context: &Context, args: Query) -> Outcome {
     };
     let wiring = Wiring::open(context.ask()?).await?;
     let answer = async {
-        let rows = wiring.engine.query(&Session::owner("query"), &sql).await?;
+        if args.reason.is_some() {
+            wiring.open_keys().await?;
+        }
+        let session = wiring.session(args.reason.as_deref().unwrap_or_default());
+        let rows = wiring.engine.query(&session, &sql).await?;
         match &args.output {
             Some(file) => {
                 let count = write_file(rows, file).await?;

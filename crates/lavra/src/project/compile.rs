@@ -7,6 +7,7 @@ use super::joins;
 use super::read::Files;
 use super::retention;
 use super::secrets::Secrets;
+use super::users::Users;
 use arrow::datatypes::SchemaRef;
 use kernel::contract::RowRule;
 use kernel::diagnostic::{Diagnostic, Severity};
@@ -57,6 +58,8 @@ pub struct Compiled {
     pub exposures: BTreeMap<String, lake::Exposure>,
     /// Kinds of personal data of the project's own.
     pub own_kinds: Arc<[OwnKind]>,
+    /// Who may open what.
+    pub users: Users,
     pub warnings: Vec<Diagnostic>,
     /// What a privacy law forbids of it. Nothing may run while there is any.
     pub refused: Vec<Diagnostic>,
@@ -94,6 +97,7 @@ pub async fn compile(
         let verdicts = retention::verdicts(config.value.upkeep(), &sources, &models, &contracts, &carrying);
         check.found.extend(retention::check(config, &contracts, &verdicts));
     }
+    let users = check.users();
     let tests = check.tests(&model_files, &models, &base);
     let dag = check.dag(&sources, &models);
     let mut found = check.found;
@@ -120,6 +124,7 @@ pub async fn compile(
                 carrying,
                 exposures,
                 own_kinds,
+                users,
                 warnings,
                 refused,
                 files,
@@ -150,6 +155,7 @@ impl Check<'_> {
         let config = self.keep(read)?;
         self.found.extend(config::unreachable(&config));
         self.found.extend(config::privacy_faults(&config));
+        self.found.extend(config::unreadable_keys(&config));
         self.default_masks(&config);
         Some(config)
     }

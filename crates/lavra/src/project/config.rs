@@ -163,6 +163,10 @@ pub struct Environment {
     /// `5 minutes`
     #[serde(default)]
     pub keys_cache: Option<String>,
+    /// Public keys by scope, as `lavra public-key` prints them: enough to take in columns masked by
+    /// `encrypt(scope, homomorphic)` where the key file is not.
+    #[serde(default)]
+    pub public_keys: BTreeMap<String, String>,
     /// Settings of object stores, by their own names: `aws_region`, `aws_endpoint`, `google_service_account`, …
     #[serde(default)]
     pub store: BTreeMap<String, String>,
@@ -237,6 +241,17 @@ impl Environment {
         let hold = span::micros(text).and_then(|micros| u64::try_from(micros).ok()).map(Duration::from_micros)?;
         (HOLD_MIN..=HOLD_MAX).contains(&hold).then_some(hold)
     }
+/// Public keys that are none.
+pub fn unreadable_keys(draft: &Draft<Config>) -> Vec<Diagnostic> {
+    let mut faults = Vec::new();
+    for (name, environment) in &draft.value.environments {
+        for (scope, text) in &environment.public_keys {
+            if let Err(why) = privacy::he::PublicKey::parse(scope, text) {
+                faults.push(draft.fault(&format!("environments[\"{name}\"].public_keys[\"{scope}\"]"), why.detail));
+            }
+        }
+    }
+    faults
 }
 
 impl SourceConfig {
@@ -286,6 +301,17 @@ mod tests {
         assert!(told("maintenance: { versions_kept: 10 days }").contains("could not be read"));
         assert!(told("privacy: { group_floor: 1 }").contains("a person"));
         assert_eq!(told("maintenance: { versions_kept: 10 days, vacuum_after: 10 days }"), "");
+    }
+
+    #[test]
+    fn a_public_key_that_is_none_is_told() {
+        let told = |text: &str| {
+            let text = format!("project: x\nenvironments:\n  local:\n    public_keys: {{ amounts: {text} }}\n");
+            let draft = draft::read::<Config>("lavra.yaml", &text, &|_| None).expect("a config");
+            unreadable_keys(&draft).iter().map(|fault| fault.render(&text)).collect::<String>()
+        };
+        assert_eq!(told("1.4vKuCmq8TnGohKlhxQBRX1jjC2qlgt2NtqZZReCNLXY"), "", "the generator is a point");
+        assert!(told("1.AAAA").contains("no point") && told("1.AAAA").contains("lavra.yaml:4"));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod secrets;
 mod select_list;
 mod sources;
 mod unit_tests;
+mod users;
 
 pub use compile::{Compiled, Source, compile, row_rules};
 pub use config::{Config, Environment, SourceConfig, Upkeep};
@@ -20,6 +21,7 @@ pub use exposure::{Carried, Nearness, nearest};
 pub use privacy::{PrivacyConfig, own_kinds};
 pub use read::{Files, find_folder};
 pub use retention::{Reason, Verdict, verdicts};
+pub use users::Users;
 
 /// The folder for what a project keeps beside its lake: keys, lock, ledger.
 pub const STATE: &str = ".lavra";

@@ -33,7 +33,9 @@ impl Files {
     pub fn read(folder: &Path) -> Result<Self> {
         let mut files = Self { folder: folder.to_path_buf(), ..Self::default() };
         files.take(Path::new("lavra.yaml"));
-        for (sub, ending) in [("sources", "yaml"), ("contracts", "yaml"), ("tests", "yaml"), ("models", "sql")] {
+        for (sub, ending) in
+            [("sources", "yaml"), ("contracts", "yaml"), ("tests", "yaml"), ("policies", "yaml"), ("models", "sql")]
+        {
             files.walk(Path::new(sub), ending)?;
         }
         files.take_privacy()?;

@@ -6,8 +6,9 @@ use kernel::error::{Error, Kind, Result};
 use kernel::keys::{Key, KeyProvider, KeyStore};
 use lake::Store;
 use privacy::keys::{self, Carried, KeyFile, Keyring, Pinned, Place, Version};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The folder beside the tables where wrapped keys are, and what the tables carry.
 const FOLDER: &str = "keys";
@@ -134,6 +135,45 @@ pub async fn to_mask_with(wiring: &Wiring) -> Result<Arc<dyn KeyProvider>> {
         carried.version = Some(newest);
     }
     Ok(Arc::new(Pinned::new(keys.provider(), carried.version())))
+}
+
+/// The keys of a project as its parts hold them: opened when something needs one, and the public keys that `lavra.yaml`
+/// names.
+pub struct ProjectKeys {
+    keys: OnceLock<Arc<dyn KeyProvider>>,
+    published: BTreeMap<String, String>,
+}
+
+impl ProjectKeys {
+    pub fn closed(published: BTreeMap<String, String>) -> Self {
+        Self { keys: OnceLock::new(), published }
+    }
+
+    pub fn opened(keys: Arc<dyn KeyProvider>, published: BTreeMap<String, String>) -> Self {
+        Self { keys: keys.into(), published }
+    }
+
+    /// The first opening counts.
+    pub fn open_with(&self, keys: Arc<dyn KeyProvider>) {
+        self.keys.get_or_init(|| keys);
+    }
+}
+
+impl KeyProvider for ProjectKeys {
+    fn key(&self, scope: &str, version: Option<u32>) -> Result<Key> {
+        match self.keys.get() {
+            Some(keys) => keys.key(scope, version),
+            None => Err(Error::internal(format!("take the key of scope `{scope}`"), "the keys are not open")),
+        }
+    }
+
+    fn expires(&self) -> bool {
+        self.keys.get().is_some_and(|keys| keys.expires())
+    }
+
+    fn published(&self, scope: &str) -> Option<String> {
+        self.published.get(scope).cloned()
+    }
 }
 
 /// There is no key, for this reason.

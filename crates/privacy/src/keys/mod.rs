@@ -70,6 +70,15 @@ pub(crate) fn fingerprint(keys: &dyn KeyProvider) -> Result<String> {
     Ok(code.iter().take(4).map(|byte| format!("{byte:02x}")).collect())
 }
 
+/// A code over `text` that only a key holder can make: it shows that nobody else wrote it. Of the first version, so that a
+/// rotation changes nothing.
+pub fn seal(keys: &dyn KeyProvider, text: &[u8]) -> Result<String> {
+    use hmac::Mac;
+    let key = subkey(&keys.key("lavra.audit", Some(1))?, "audit")?;
+    let code = hmac_sha256(&*key)?.chain_update(text).finalize().into_bytes();
+    Ok(code.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 /// Keys derived from a seed that stands in the source: for tests and benchmarks, they hide nothing from anybody.
 pub struct FixedKeys {
     roots: Vec<Zeroizing<[u8; 32]>>,

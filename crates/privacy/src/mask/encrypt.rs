@@ -28,8 +28,9 @@ use zeroize::Zeroizing;
 pub(super) const SPEC: Spec = Spec {
     name: "encrypt",
     summary: "AES-256-GCM-SIV with a random nonce: a key holder reads it again; equal values don't look equal, unless \
-              the mode is deterministic (AES-256-SIV), which can be joined on",
-    args: &[SCOPE, Arg { name: "mode", about: "random (the default) or deterministic" }],
+              the mode is deterministic (AES-256-SIV), which can be joined on; numbers in homomorphic mode can be \
+              added up without a key",
+    args: &[SCOPE, Arg { name: "mode", about: "random (the default), deterministic or homomorphic" }],
     example: "encrypt(person)",
     promise: Promise { joinable: false, reversible: true, keeps_type: false },
     build: encrypt,
@@ -51,12 +52,12 @@ pub(super) struct Encrypt {
 fn encrypt(spec: &MaskSpec, _: Option<&str>, keys: &dyn KeyProvider) -> Result<Box<dyn Mask>> {
     let scope = spec.arg("scope", 0).unwrap_or_default();
     check_scope(scope)?;
-    let key = keys.key(scope, None)?;
     match spec.arg("mode", 1) {
-        None | Some("random") => Ok(Box::new(Encrypt::new(scope, &key)?)),
-        Some("deterministic") => Ok(Box::new(Deterministic::new(scope, &key)?)),
+        None | Some("random") => Ok(Box::new(Encrypt::new(scope, &keys.key(scope, None)?)?)),
+        Some("deterministic") => Ok(Box::new(Deterministic::new(scope, &keys.key(scope, None)?)?)),
+        Some("homomorphic") => crate::he::mask(scope, keys),
         Some(other) => {
-            let hint = suggest::hint(other, ["random", "deterministic"]).unwrap_or_default();
+            let hint = suggest::hint(other, ["random", "deterministic", "homomorphic"]).unwrap_or_default();
             Err(Error::project(format!("`mode: {other}`"), hint))
         }
     }

@@ -11,8 +11,8 @@ use crate::contract::Property;
 use crate::error::{Error, Result};
 use crate::gate::cells;
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, BooleanBuilder, PrimitiveArray, PrimitiveBuilder,
-    Scalar, StringViewArray, new_null_array,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryArray, BooleanArray, BooleanBuilder, PrimitiveArray,
+    PrimitiveBuilder, Scalar, StringViewArray, new_null_array,
 };
 use arrow::compute::cast;
 use arrow::compute::kernels::zip::zip;
@@ -126,6 +126,7 @@ fn from_text(text: &StringViewArray, property: &Property) -> Result<Parsed> {
             let values = parsed.values.as_primitive::<TimestampMicrosecondType>().clone();
             Parsed { values: Arc::new(values.with_timezone_opt(zone.clone())), failed: parsed.failed }
         }
+        DataType::Binary => binary(text),
         nested if nested.is_nested() => {
             let values = cells::nested(text, nested)?;
             let failed = except(&text.is_valid_mask(), &values.is_valid_mask());
@@ -160,6 +161,17 @@ fn each<T: ArrowPrimitiveType>(text: &StringViewArray, read: impl Fn(&str) -> Op
     }
     let values: PrimitiveArray<T> = values.finish();
     Parsed { values: Arc::new(values), failed: failed.map(BooleanArray::from) }
+}
+
+/// From hexadecimal digits, as masked bytes are shown.
+fn binary(text: &StringViewArray) -> Parsed {
+    let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    let read = |text: &str| -> Option<Vec<u8>> {
+        (text.len() % 2 == 0).then(|| text.as_bytes().chunks(2).map(pair).collect()).flatten()
+    };
+    let values: BinaryArray = text.iter().map(|text| text.and_then(read)).collect();
+    let failed = except(&text.is_valid_mask(), &values.is_valid_mask());
+    Parsed { values: Arc::new(values), failed: (failed.true_count() > 0).then_some(failed) }
 }
 
 fn booleans(text: &StringViewArray) -> Parsed {
