@@ -9,9 +9,11 @@ use kernel::diagnostic::Diagnostic;
 use kernel::error::{Error, Kind, Result};
 use kernel::gate::Screen;
 use kernel::keys::{Key, KeyProvider};
+use kernel::vault::Vault;
 use lake::{EngineOptions, SqlEngine, Store};
+use orchestrate::SqliteVault;
 use privacy::detect::PersonalScreen;
-use privacy::keys::{FixedKeys, KeyFile};
+use privacy::keys::{FixedKeys, KeyFile, is_inside};
 use privacy::mask::Masks;
 use spill::SpillFolder;
 use std::collections::HashMap;
@@ -107,7 +109,18 @@ impl Wiring {
             true => Arc::new(KeyFile::open(file, self.store.folder().as_deref())?),
             false => Arc::new(NoKeys(file.to_path_buf())),
         };
-        Ok(Masks::new(keys))
+        Ok(Masks::new(keys).with_vault(self.vault()?))
+    }
+
+    /// Tokens and keys of persons. Its file is opened, or made, when a mask or a function first asks it for something.
+    pub fn vault(&self) -> Result<Arc<dyn Vault>> {
+        let file = place(&self.ask.folder, self.environment.vault.as_deref().unwrap_or(VAULT_FILE));
+        let file = Path::new(&file);
+        if self.store.folder().is_some_and(|lake| is_inside(file, &lake)) {
+            let detail = "it lies inside the lake, where every reader of the data can read it; move it out of there";
+            return Err(Error::refused(format!("open the vault {}", file.display()), detail));
+        }
+        Ok(Arc::new(SqliteVault::new(file)))
     }
 
     pub fn source_options(&self) -> std::collections::BTreeMap<String, String> {
@@ -117,6 +130,9 @@ impl Wiring {
 
 /// Where the keys are unless `lavra.yaml` says otherwise, from the project's folder.
 pub const KEY_FILE: &str = ".lavra/keys.json";
+
+/// Where the vault is unless `lavra.yaml` says otherwise, from the project's folder.
+pub const VAULT_FILE: &str = ".lavra/vault.db";
 
 /// The key file is not there.
 struct NoKeys(PathBuf);

@@ -34,6 +34,9 @@ pub struct Environment {
     /// Settings of object stores, by their own names: `aws_region`, `aws_endpoint`, `google_service_account`, …
     #[serde(default)]
     pub store: BTreeMap<String, String>,
+    /// The file of tokens and of persons' keys, beside the keys and never in the lake. Default: `.lavra/vault.db`
+    #[serde(default)]
+    pub vault: Option<String>,
 }
 
 /// `sources/<name>.yaml`: what every source has; the other keys are its connector's options.
@@ -92,6 +95,7 @@ pub fn unreachable(draft: &Draft<Config>) -> Vec<Diagnostic> {
             &[],
             "it can be the path of a key file; services that keep keys are not supported yet",
         );
+        refuse("vault", &environment.vault, &[], "it can be the path of a file");
     }
     faults
 }

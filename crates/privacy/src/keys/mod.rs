@@ -2,10 +2,13 @@
 
 mod derive;
 mod file;
+mod subject;
 
-pub use file::KeyFile;
+pub use file::{KeyFile, is_inside};
+pub use subject::subject_id;
 
 pub(crate) use derive::{Keyed, hmac_sha256, subkey};
+pub(crate) use subject::{Subjects, random};
 
 use kernel::error::{Error, Result};
 use kernel::keys::{Key, KeyProvider};
@@ -39,6 +42,7 @@ pub(crate) fn fingerprint(keys: &dyn KeyProvider) -> Result<String> {
 }
 
 /// Keys derived from a seed that stands in the source: for tests and benchmarks, they hide nothing from anybody.
+#[derive(Clone)]
 pub struct FixedKeys {
     roots: Vec<Zeroizing<[u8; 32]>>,
 }

@@ -6,14 +6,13 @@
 //! that a rotated key needs no second column.
 
 use super::normalize::Normalize;
-use super::{Arg, SCOPE, Spec, takes, text};
+use super::{Arg, SCOPE, Secrets, Spec, takes, text};
 use crate::keys::{Keyed, check_scope, hmac_sha256, subkey};
 use arrow::array::{Array, ArrayRef, AsArray, StringViewArray, StringViewBuilder};
 use arrow::datatypes::DataType;
 use hmac::Mac;
 use kernel::contract::MaskSpec;
 use kernel::error::{Error, Result};
-use kernel::keys::KeyProvider;
 use kernel::mask::{Mask, Promise};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -32,7 +31,7 @@ pub(super) const SPEC: Spec = Spec {
         },
     ],
     example: "pseudonym(person)",
-    promise: Promise { joinable: true, reversible: false, keeps_type: false },
+    promise: Promise { joinable: true, reversible: false, keeps_type: false, random: false },
     build: pseudonym,
 };
 
@@ -49,11 +48,11 @@ struct Pseudonym {
     normalize: Normalize,
 }
 
-fn pseudonym(spec: &MaskSpec, kind: Option<&str>, keys: &dyn KeyProvider) -> Result<Box<dyn Mask>> {
+fn pseudonym(spec: &MaskSpec, kind: Option<&str>, secrets: &Secrets) -> Result<Box<dyn Mask>> {
     let scope = spec.arg("scope", 0).unwrap_or_default();
     check_scope(scope)?;
     let normalize = Normalize::choose(spec.arg("normalize", 1), kind)?;
-    let key = keys.key(scope, None)?;
+    let key = secrets.keys.key(scope, None)?;
     let marker = format!("p{}_", key.version());
     Ok(Box::new(Pseudonym { key: subkey(&key, "pseudonym")?, marker, normalize }))
 }
@@ -121,7 +120,7 @@ fn repeats(values: &StringViewArray) -> bool {
 }
 
 /// 128 bits as 26 digits, the last one padded with two zero bits.
-fn base32(bytes: &[u8]) -> [u8; DIGITS] {
+pub(super) fn base32(bytes: &[u8]) -> [u8; DIGITS] {
     let bits = bytes.iter().fold(0u128, |bits, byte| bits << 8 | u128::from(*byte));
     let mut digits = [0; DIGITS];
     for (at, digit) in digits.iter_mut().enumerate() {

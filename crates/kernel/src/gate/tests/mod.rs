@@ -34,7 +34,7 @@ impl Mask for Toy {
 
     fn promise(&self) -> Promise {
         let is = |name| self.name() == name;
-        Promise { joinable: is("pseudonym"), reversible: is("random"), keeps_type: is("tens") }
+        Promise { joinable: is("pseudonym"), reversible: is("random"), keeps_type: is("tens"), random: is("random") }
     }
 
     fn output(&self, input: &DataType) -> Result<Option<DataType>> {
