@@ -8,6 +8,7 @@ mod commands;
 mod happy;
 mod kill;
 mod late;
+mod masks;
 mod policies;
 mod privacy;
 mod readers;

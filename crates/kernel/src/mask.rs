@@ -42,12 +42,7 @@ pub trait Mask: Send + Sync {
     /// What is called instead of [`Self::apply`] when there is a [`Self::subject`]: that property's column as it came in,
     /// of the contract's type and of the same length, goes with it, and `class`, what it holds. A null there is a row of
     /// nobody's. Called once with no rows when the gate is built: an error then names the types that a subject can be of.
-    fn apply_for(
-        &self,
-        column: &ArrayRef,
-        _subjects: &ArrayRef,
-        _class: Option<&Classification>,
-    ) -> Result<ArrayRef> {
+    fn apply_for(&self, column: &ArrayRef, _subjects: &ArrayRef, _class: Option<&Classification>) -> Result<ArrayRef> {
         self.apply(column)
     }
 

@@ -4,10 +4,10 @@ mod file;
 pub mod vault;
 
 use async_trait::async_trait;
-use kernel::ledger::{Entry, Ledger};
 use file::SqliteFile;
 #[cfg(test)]
 use kernel::Kind;
+use kernel::ledger::{Entry, Ledger};
 use kernel::{Error, Result};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 use std::path::{Path, PathBuf};

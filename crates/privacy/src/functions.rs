@@ -16,7 +16,8 @@ use std::sync::Arc;
 /// Every function that opens something.
 pub fn all(keys: Arc<dyn KeyProvider>, vault: Arc<dyn Vault>) -> Vec<Arc<dyn ScalarFunction>> {
     let secrets = Secrets { keys, vault: Some(vault) };
-    let opening = |what: &What| -> Arc<dyn ScalarFunction> { Arc::new(Opening { what: *what, secrets: secrets.clone() }) };
+    let opening =
+        |what: &What| -> Arc<dyn ScalarFunction> { Arc::new(Opening { what: *what, secrets: secrets.clone() }) };
     [What::Decrypt, What::Detokenize, What::Unfpe].iter().map(opening).collect()
 }
 
@@ -63,7 +64,8 @@ impl ScalarFunction for Opening {
                 Ok(Some(format!("{}({scope})", self.name())))
             }
             _ => {
-                let detail = "the scope is written in the query itself, as in `'person'`, so that a grant can be asked for";
+                let detail =
+                    "the scope is written in the query itself, as in `'person'`, so that a grant can be asked for";
                 Err(Error::project(format!("`{}`", self.name()), detail))
             }
         }
@@ -175,9 +177,12 @@ mod tests {
     #[test]
     fn what_a_mask_hid_is_opened() {
         let world = world();
-        for mask in
-            ["encrypt(person)", "encrypt(person, deterministic)", "encrypt(person, random, who)", "encrypt(person, deterministic, who)"]
-        {
+        for mask in [
+            "encrypt(person)",
+            "encrypt(person, deterministic)",
+            "encrypt(person, random, who)",
+            "encrypt(person, deterministic, who)",
+        ] {
             let masked = world.masked(mask, "personal.cpf");
             assert_eq!(world.call("decrypt", &masked, &["person"]).unwrap(), some(&CPFS), "{mask}");
         }
@@ -240,6 +245,8 @@ mod tests {
         let all = all(world.keys.clone(), world.vault.clone());
         let mixed = all[0].call(&[world.masked("encrypt(person)", "personal.cpf"), scopes]);
         assert_eq!(mixed.map_err(|e| e.kind).err(), Some(Kind::Project));
-        assert!(all[0].output(&[DataType::Utf8]).is_err() && all[0].output(&[DataType::Int64, DataType::Utf8]).is_err());
+        assert!(
+            all[0].output(&[DataType::Utf8]).is_err() && all[0].output(&[DataType::Int64, DataType::Utf8]).is_err()
+        );
     }
 }

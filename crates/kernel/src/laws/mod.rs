@@ -9,6 +9,6 @@ mod plain;
 pub mod sink;
 pub mod source;
 pub mod stage;
-pub mod vault;
 #[cfg(test)]
 mod tests;
+pub mod vault;

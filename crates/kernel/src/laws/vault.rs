@@ -42,7 +42,11 @@ fn keeps_what_it_was_given(open: &dyn Fn() -> Arc<dyn Vault>) {
     let one = open();
     assert_eq!(one.get("law/a", &ids).expect("a look"), [None, None, None], "nothing is there by itself");
     let made = put(&*one, "law/a", &ids, "first");
-    assert_eq!(made, [secret("first 0".into()), secret("first 1".into()), secret("first 0".into())], "in the ids' order");
+    assert_eq!(
+        made,
+        [secret("first 0".into()), secret("first 1".into()), secret("first 0".into())],
+        "in the ids' order"
+    );
     // What was answered is durable: nobody closes anything.
     drop(one);
     let other = open();

@@ -254,13 +254,10 @@ impl Check<'_> {
 /// One column of an entity to be looked at. The others are there by name and type, for a mask may need one to know whose a
 /// row is, and without all that could have a fault of its own.
 fn alone(entity: &Entity, property: Property) -> Entity {
-    let others = entity.properties.iter().filter(|other| other.name != property.name && !STAMPS.contains(&other.name.as_str()));
-    let bare = |other: &Property| Property {
-        constraints: Constraints::default(),
-        mask: None,
-        format: None,
-        ..other.clone()
-    };
+    let others =
+        entity.properties.iter().filter(|other| other.name != property.name && !STAMPS.contains(&other.name.as_str()));
+    let bare =
+        |other: &Property| Property { constraints: Constraints::default(), mask: None, format: None, ..other.clone() };
     let properties = others.map(bare).collect::<Vec<_>>();
     Entity { properties: [vec![property], properties].concat(), rules: Vec::new(), ..entity.clone() }
 }

@@ -94,7 +94,8 @@ impl Vault for SqliteVault {
             let told = |error| VAULT.told("write", &self.path, error);
             let all = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(told)?;
             let secrets = ids.iter().enumerate().map(|(at, id)| {
-                let asked = all.prepare_cached(GET).and_then(|mut get| get.query_row(params![space, id], secret).optional());
+                let asked =
+                    all.prepare_cached(GET).and_then(|mut get| get.query_row(params![space, id], secret).optional());
                 match asked.map_err(told)? {
                     Some(secret) => Ok(secret),
                     None if is_shredded(&all, space, id).map_err(told)? => Err(vault::refused(space)),
@@ -112,7 +113,9 @@ impl Vault for SqliteVault {
     }
 
     fn find(&self, space: &str, token: &str) -> Result<Option<Secret>> {
-        self.act("read", |connection| connection.prepare_cached(FIND)?.query_row(params![space, token], secret).optional())
+        self.act("read", |connection| {
+            connection.prepare_cached(FIND)?.query_row(params![space, token], secret).optional()
+        })
     }
 
     fn shredded(&self, space: &str, ids: &[Id]) -> Result<Vec<bool>> {

@@ -23,7 +23,10 @@ fn ids(from: u64, count: u64) -> Vec<Id> {
 
 /// A secret whose bytes are found wherever they are left.
 fn telling(n: u64) -> Secret {
-    Secret { token: Some(format!("t_{n:026}")), sealed: format!("<<sealed secret number {n:010} of sixty bytes or so>>").into() }
+    Secret {
+        token: Some(format!("t_{n:026}")),
+        sealed: format!("<<sealed secret number {n:010} of sixty bytes or so>>").into(),
+    }
 }
 
 fn put(vault: &SqliteVault, from: u64, count: u64) {

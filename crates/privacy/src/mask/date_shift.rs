@@ -101,12 +101,7 @@ impl Mask for DateShift {
         Some(&self.column)
     }
 
-    fn apply_for(
-        &self,
-        column: &ArrayRef,
-        subjects: &ArrayRef,
-        class: Option<&Classification>,
-    ) -> Result<ArrayRef> {
+    fn apply_for(&self, column: &ArrayRef, subjects: &ArrayRef, class: Option<&Classification>) -> Result<ArrayRef> {
         check_subject(self.name(), subjects.data_type())?;
         let column = cast(column, &text::plain_type(column.data_type())).map_err(text::failed)?;
         let subjects = text::canonical(subjects)?;
@@ -169,7 +164,9 @@ mod tests {
     use super::super::tests::{build, keyed_mask, mask};
     use super::*;
     use crate::keys::FixedKeys;
-    use arrow::array::{Array, Date32Array, Int64Array, StringArray, TimestampMicrosecondArray, TimestampNanosecondArray};
+    use arrow::array::{
+        Array, Date32Array, Int64Array, StringArray, TimestampMicrosecondArray, TimestampNanosecondArray,
+    };
     use kernel::Kind;
     use kernel::laws::mask::{obeys, tells_subjects_apart};
 

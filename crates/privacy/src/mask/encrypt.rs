@@ -226,7 +226,8 @@ mod tests {
     use kernel::laws::mask::{obeys, text_sample};
 
     fn open(token: &str, scope: &str, keys: FixedKeys) -> Result<String> {
-        decrypt(token, scope, &Secrets { keys: Arc::new(keys), vault: None }).map(|opened| opened.expect("nobody was forgotten"))
+        decrypt(token, scope, &Secrets { keys: Arc::new(keys), vault: None })
+            .map(|opened| opened.expect("nobody was forgotten"))
     }
 
     #[test]
@@ -288,9 +289,7 @@ mod tests {
         assert_eq!(token, one(&*mask(siv), "529.982.247-25"));
         assert_ne!(token, one(&*mask("encrypt(contact, deterministic)"), "529.982.247-25"));
         assert_eq!(open(&token, "person", keys()).unwrap(), "529.982.247-25");
-        assert!(
-            open(&token, "contact", keys()).is_err() && open(&token, "person", FixedKeys::new(&[9])).is_err()
-        );
+        assert!(open(&token, "contact", keys()).is_err() && open(&token, "person", FixedKeys::new(&[9])).is_err());
         let changed = format!("{}{}", &token[..token.len() - 1], if token.ends_with('A') { 'B' } else { 'A' });
         assert!(open(&changed, "person", keys()).is_err());
         let error = build("encrypt(person, mode: determinstic)", None).err().map(|e| e.detail);

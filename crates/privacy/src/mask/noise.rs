@@ -30,7 +30,10 @@ pub(super) const SPEC: Spec = Spec {
     summary: "a number near the number: sums and means over many rows stay about right; drawn anew for each row, or, with \
               a subject, always the same for a person's value",
     args: &[
-        Arg { name: "scale", about: "how far the noise goes: a share of the value, as in `5%`, or a number, as in `10`" },
+        Arg {
+            name: "scale",
+            about: "how far the noise goes: a share of the value, as in `5%`, or a number, as in `10`",
+        },
         Arg {
             name: "distribution",
             about: "laplace (the default; the scale is its mean distance), gaussian (its standard deviation) or uniform \
@@ -182,12 +185,7 @@ impl Mask for Noise {
         self.keyed.as_ref().map(|keyed| keyed.column.as_str())
     }
 
-    fn apply_for(
-        &self,
-        column: &ArrayRef,
-        subjects: &ArrayRef,
-        class: Option<&Classification>,
-    ) -> Result<ArrayRef> {
+    fn apply_for(&self, column: &ArrayRef, subjects: &ArrayRef, class: Option<&Classification>) -> Result<ArrayRef> {
         let Some(keyed) = &self.keyed else { return self.apply(column) };
         check_subject(SPEC.name, subjects.data_type())?;
         let (values, subjects) = (text::canonical(column)?, text::canonical(subjects)?);
@@ -196,7 +194,8 @@ impl Mask for Noise {
         let seed = |(value, place): (Option<&str>, Option<usize>)| {
             let subject = &spelled[place?];
             // The length parts the two, whatever is in them.
-            let parts = keyed.clone().chain_update((subject.len() as u64).to_be_bytes()).chain_update(subject.as_bytes());
+            let parts =
+                keyed.clone().chain_update((subject.len() as u64).to_be_bytes()).chain_update(subject.as_bytes());
             let code: [u8; 32] = parts.chain_update(value?).finalize().into_bytes().into();
             code.first_chunk::<16>().copied()
         };

@@ -159,12 +159,7 @@ impl Mask for PerSubject {
         Some(&self.column)
     }
 
-    fn apply_for(
-        &self,
-        column: &ArrayRef,
-        subjects: &ArrayRef,
-        class: Option<&Classification>,
-    ) -> Result<ArrayRef> {
+    fn apply_for(&self, column: &ArrayRef, subjects: &ArrayRef, class: Option<&Classification>) -> Result<ArrayRef> {
         check_subject("encrypt", subjects.data_type())?;
         let (values, subjects) = (text::canonical(column)?, text::canonical(subjects)?);
         let (spelled, rows) = of_rows(&values, subjects.as_string_view(), class)?;

@@ -82,7 +82,9 @@ fn every_mask_of_the_list_obeys_the_laws_and_does_what_it_says() {
     for spec in all() {
         let sample = match spec.name {
             "noise" => vec![Arc::new(Int64Array::from(vec![Some(1_000_000), None, Some(-2_000_000)])) as ArrayRef],
-            "generalize" | "date_shift" => vec![Arc::new(Date32Array::from(vec![Some(1), None, Some(20_000)])) as ArrayRef],
+            "generalize" | "date_shift" => {
+                vec![Arc::new(Date32Array::from(vec![Some(1), None, Some(20_000)])) as ArrayRef]
+            }
             _ => vec![text_sample()],
         };
         obeys(&|| mask(spec.example), &sample);

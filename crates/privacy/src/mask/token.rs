@@ -178,7 +178,18 @@ impl Token {
 
 /// How many texts have the shape of this one.
 fn shapes(value: &str) -> f64 {
-    value.chars().map(|c| if c.is_ascii_digit() { 10.0 } else if c.is_alphanumeric() { 26.0 } else { 1.0 }).product()
+    value
+        .chars()
+        .map(|c| {
+            if c.is_ascii_digit() {
+                10.0
+            } else if c.is_alphanumeric() {
+                26.0
+            } else {
+                1.0
+            }
+        })
+        .product()
 }
 
 impl Shape {
@@ -284,7 +295,8 @@ mod tests {
         assert_eq!(kind("token(x, format: keep, check_digits: valid)"), Some(Kind::Refused));
         assert_eq!(kind("token(x, format: kept)"), Some(Kind::Project));
         assert_eq!(kind("token(x, check_digits: right)"), Some(Kind::Project));
-        let without = token(&MaskSpec::parse("token(x)").unwrap(), None, &Secrets { keys: Arc::new(keys()), vault: None });
+        let without =
+            token(&MaskSpec::parse("token(x)").unwrap(), None, &Secrets { keys: Arc::new(keys()), vault: None });
         assert!(without.unwrap().apply(&text_sample()).is_err(), "never a token that nobody can find again");
     }
 }

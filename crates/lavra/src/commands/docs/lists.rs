@@ -79,10 +79,7 @@ pub fn masks() -> Page {
         [format!("[`{0}`](#{0})", mask.name), joins, undone, yes(promise.keeps_type), yes(promise.random)]
     });
     let rows: Vec<[String; 5]> = rows.collect();
-    page.table(
-        ["mask", "can be joined", "a key holder can undo it", "keeps the type", "is other each time"],
-        &rows,
-    );
+    page.table(["mask", "can be joined", "a key holder can undo it", "keeps the type", "is other each time"], &rows);
     for mask in &all {
         page.heading(mask.name);
         page.say(&sentence(mask.summary));
