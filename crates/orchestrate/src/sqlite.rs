@@ -5,8 +5,6 @@ pub mod vault;
 
 use async_trait::async_trait;
 use file::SqliteFile;
-#[cfg(test)]
-use kernel::Kind;
 use kernel::ledger::{Entry, Ledger};
 use kernel::{Error, Result};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
