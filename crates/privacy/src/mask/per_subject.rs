@@ -116,16 +116,16 @@ impl PerSubject {
         let whose = format!("{MARK}.{}.", URL_SAFE_NO_PAD.encode(id));
         if self.deterministic {
             let mask = Deterministic::new(self.subjects.scope(), key, &whose)?;
-            return Ok(Sealer::Same(mask.cipher(), mask));
+            return Ok(Sealer::Same(Box::new(mask.cipher()), mask));
         }
         let mask = Encrypt::new(self.subjects.scope(), key, &whose)?;
-        Ok(Sealer::Random(mask.cipher()?, mask))
+        Ok(Sealer::Random(Box::new(mask.cipher()?), mask))
     }
 }
 
 enum Sealer {
-    Random(Aes256GcmSiv, Encrypt),
-    Same(Aes256Siv, Deterministic),
+    Random(Box<Aes256GcmSiv>, Encrypt),
+    Same(Box<Aes256Siv>, Deterministic),
 }
 
 impl Sealer {
