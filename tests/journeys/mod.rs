@@ -11,6 +11,7 @@ mod happy;
 mod keys;
 mod kill;
 mod late;
+mod masks;
 mod policies;
 mod privacy;
 mod privacy_report;

@@ -16,6 +16,8 @@ pub struct Promise {
     pub reversible: bool,
     /// The masked value has the type of the value.
     pub keeps_type: bool,
+    /// The same value is masked in another way each time; what isn't random is the same in every run.
+    pub random: bool,
 }
 
 /// A total, vectorised function on a column.
@@ -44,9 +46,16 @@ pub trait Mask: Send + Sync {
     }
 
     /// What is called instead of [`Self::apply`] when there is a [`Self::subject`]: that property's column as it came in,
-    /// of the contract's type and of the same length, goes with it. A null there is a row of nobody's.
-    fn apply_for(&self, column: &ArrayRef, _subjects: &ArrayRef) -> Result<ArrayRef> {
+    /// of the contract's type and of the same length, goes with it, and `class`, what it holds. A null there is a row of
+    /// nobody's. Called once with no rows when the gate is built: an error then names the types that a subject can be of.
+    fn apply_for(&self, column: &ArrayRef, _subjects: &ArrayRef, _class: Option<&Classification>) -> Result<ArrayRef> {
         self.apply(column)
+    }
+
+    /// For a mask that can't hide every value, why not: where it makes null of a value, the row is set aside for this
+    /// reason. `None`: its nulls are what it makes, as any other value.
+    fn refusal(&self) -> Option<&str> {
+        None
     }
 }
 

@@ -11,11 +11,15 @@ use kernel::clock::Clock;
 use kernel::diagnostic::Diagnostic;
 use kernel::engine::Session;
 use kernel::error::{Error, Kind, Result};
+use kernel::function::Functions;
 use kernel::gate::Screen;
+use kernel::keys::KeyProvider;
 use keys::ProjectKeys;
+use kernel::vault::{MemoryVault, Vault};
 use lake::{EngineOptions, SqlEngine, Store};
+use orchestrate::SqliteVault;
 use privacy::detect::PersonalScreen;
-use privacy::keys::FixedKeys;
+use privacy::keys::{FixedKeys, is_inside};
 use privacy::mask::Masks;
 use spill::SpillFolder;
 use std::collections::HashMap;
@@ -42,6 +46,7 @@ pub struct Wiring {
     pub clock: Arc<dyn Clock>,
     pub screen: Arc<dyn Screen>,
     pub keys: Arc<ProjectKeys>,
+    pub vault: Arc<dyn Vault>,
     pub audit: Arc<ProjectAudit>,
     spill: SpillFolder,
 }
@@ -75,7 +80,7 @@ pub async fn check_but_refusals(ask: &Ask) -> Result<Compiled, Failure> {
     let store = Store::open(&nowhere.to_string_lossy(), &HashMap::new())?;
     let engine = SqlEngine::new(store, &options(ask, nowhere))?;
     let keys = Arc::new(FixedKeys::new(&[1]));
-    let engine = engine.with_functions(privacy::he::functions(keys.clone()));
+    let engine = engine.with_functions(functions(keys.clone(), Arc::new(MemoryVault::default())));
     let masks = Masks::new(keys);
     let screen: Arc<dyn Screen> = Arc::new(PersonalScreen::new()?);
     let env = |name: &str| std::env::var(name).ok();
@@ -111,14 +116,15 @@ impl Wiring {
         let store: HashMap<String, String> = environment.store.clone().into_iter().collect();
         let store = Store::open(&lake, &store)?;
         let spill = SpillFolder::take(&ask.folder.join(STATE).join("spill"))?;
+        let vault = vault(&ask, &environment, &store)?;
         let keys = Arc::new(ProjectKeys::closed(environment.public_keys.clone()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let audit = Arc::new(ProjectAudit::new(&ask.folder.join(STATE), keys.clone(), clock.clone()));
         let engine = SqlEngine::new(store.clone(), &options(&ask, spill.path().to_path_buf()))?
-            .with_functions(privacy::he::functions(keys.clone()))
+            .with_functions(functions(keys.clone(), vault.clone()))
             .with_audit(audit.clone());
         let screen: Arc<dyn Screen> = Arc::new(PersonalScreen::with(project.own_kinds.clone())?);
-        Ok(Self { ask, project, environment, store, engine, clock, screen, keys, audit, spill })
+        Ok(Self { ask, project, environment, store, engine, clock, screen, keys, vault, audit, spill })
     }
 
     /// Removes what processes that died have spilled. To be called by whoever holds the project's lock.
@@ -129,7 +135,8 @@ impl Wiring {
     /// The masks with the project's real keys. A project that has none goes on as long as no mask asks for one.
     pub async fn masks(&self) -> Result<Masks> {
         let keys = keys::to_mask_with(self).await?;
-        Ok(Masks::new(Arc::new(ProjectKeys::opened(keys, self.environment.public_keys.clone()))))
+        let keys = Arc::new(ProjectKeys::opened(keys, self.environment.public_keys.clone()));
+        Ok(Masks::new(keys).with_vault(self.vault.clone()))
     }
 
     /// Opens the keys for what reads the hidden: functions of SQL, the seal of the audit.
@@ -153,6 +160,27 @@ impl Wiring {
 
 /// Where the keys are unless `lavra.yaml` says otherwise, from the project's folder.
 pub const KEY_FILE: &str = ".lavra/keys.json";
+
+/// Where the vault is unless `lavra.yaml` says otherwise, from the project's folder.
+pub const VAULT_FILE: &str = ".lavra/vault.db";
+
+/// Tokens and keys of persons. Its file is opened, or made, when a mask or a function first asks it for something.
+fn vault(ask: &Ask, environment: &Environment, store: &Store) -> Result<Arc<dyn Vault>> {
+    let file = place(&ask.folder, environment.vault.as_deref().unwrap_or(VAULT_FILE));
+    let file = Path::new(&file);
+    if store.folder().is_some_and(|lake| is_inside(file, &lake)) {
+        let detail = "it lies inside the lake, where every reader of the data can read it; move it out of there";
+        return Err(Error::refused(format!("open the vault {}", file.display()), detail));
+    }
+    Ok(Arc::new(SqliteVault::new(file)))
+}
+
+/// What the rooms bring to SQL.
+fn functions(keys: Arc<dyn KeyProvider>, vault: Arc<dyn Vault>) -> Functions {
+    let mut all = privacy::he::functions(keys.clone());
+    all.scalar.extend(privacy::functions::all(keys, vault));
+    all
+}
 
 #[cfg(unix)]
 fn user_name() -> String {

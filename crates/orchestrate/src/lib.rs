@@ -16,3 +16,4 @@ pub use lock::RunLock;
 pub use run::{End, Ended, Event, Events, Fault, Finished, Options, Outcome, Retry, Status, Stop, Task, Work, run};
 pub use select::{Changed, Selector};
 pub use sqlite::SqliteLedger;
+pub use sqlite::vault::SqliteVault;

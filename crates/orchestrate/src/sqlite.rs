@@ -1,18 +1,15 @@
 //! The ledger of one machine: a SQLite file, shared by all processes that open it.
 
+mod file;
+pub mod vault;
+
 use async_trait::async_trait;
+use file::SqliteFile;
 use kernel::ledger::{Entry, Ledger};
-use kernel::{Error, Kind, Result};
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, TransactionBehavior, params};
+use kernel::{Error, Result};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
-/// How long to wait for another process that is writing; each of its writes takes milliseconds.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The version of the schema below, kept in the file's `user_version`.
-const SCHEMA: i64 = 1;
 
 /// A row is replaced by a new one, never updated, and `autoincrement` gives no number twice, also not that of a removed
 /// row: so a version only grows, and nothing has to be kept of what was removed.
@@ -21,6 +18,13 @@ const CREATE: &str = "create table ledger (
     key text not null unique,
     value text not null
 ) strict";
+
+const LEDGER: SqliteFile = SqliteFile {
+    noun: "ledger",
+    schema: 1,
+    create: CREATE,
+    if_damaged: "put a backup in its place, or move it away to begin a new one; it holds no rows and no progress",
+};
 
 /// One statement, so that nobody comes between the look and the write.
 const SWAP: &str = "insert or replace into ledger (key, value)
@@ -39,7 +43,7 @@ impl SqliteLedger {
         let path: Arc<Path> = path.into().into();
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let at = Arc::clone(&path);
-        let connection = blocking(move || connect(&at, flags)).await?;
+        let connection = blocking(move || LEDGER.connect(&at, flags)).await?;
         Ok(Self { path, connection: Arc::new(Mutex::new(connection)) })
     }
 
@@ -60,7 +64,7 @@ impl SqliteLedger {
         blocking(move || {
             // Each act is one statement, so there is no half-done work that a panic could have left.
             let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-            act(&connection).map_err(|error| told(verb, &path, error))
+            act(&connection).map_err(|error| LEDGER.told(verb, &path, error))
         })
         .await
     }
@@ -101,73 +105,6 @@ fn row(row: &Row<'_>) -> rusqlite::Result<(String, Entry)> {
 async fn blocking<T: Send + 'static>(act: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let joined = tokio::task::spawn_blocking(act).await;
     joined.map_err(|e| Error::internal("use the ledger", "its thread broke off").because(e))?
-}
-
-fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
-    if let Some(folder) = path.parent() {
-        let made = std::fs::create_dir_all(folder);
-        made.map_err(|e| kernel::error::io(format!("make the folder {}", folder.display()), e))?;
-    }
-    let opened = Connection::open_with_flags(path, flags).and_then(|mut c| prepare(&mut c).map(|schema| (c, schema)));
-    match opened {
-        Ok((connection, SCHEMA)) => Ok(connection),
-        Ok((_, schema)) => Err(Error::project(
-            format!("open the ledger {}", path.display()),
-            format!(
-                "it is of version {schema}, and this program knows version {SCHEMA}: use the program that wrote it"
-            ),
-        )),
-        Err(error) => Err(told("open", path, error)),
-    }
-}
-
-/// Answers the version of the file's schema.
-fn prepare(connection: &mut Connection) -> rusqlite::Result<i64> {
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    // Readers and a writer don't wait for each other. Where the file system can't do it the mode stays another, which
-    // is slower and just as safe.
-    connection.query_row("pragma journal_mode = wal", [], |_| Ok(()))?;
-    // A lease or a release that was granted must outlive a power cut.
-    connection.pragma_update(None, "synchronous", "full")?;
-    let schema = version(connection)?;
-    if schema != 0 {
-        return Ok(schema);
-    }
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // Somebody else may have made it while we waited for our turn.
-    if version(&transaction)? == 0 {
-        transaction.execute_batch(CREATE)?;
-        transaction.pragma_update(None, "user_version", SCHEMA)?;
-    }
-    transaction.commit()?;
-    version(connection)
-}
-
-fn version(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.query_row("pragma user_version", [], |row| row.get(0))
-}
-
-fn told(verb: &str, path: &Path, error: rusqlite::Error) -> Error {
-    use ErrorCode as C;
-    let (kind, detail) = match error.sqlite_error_code() {
-        Some(C::DatabaseBusy | C::DatabaseLocked | C::FileLockingProtocolFailed) => {
-            (Kind::Conflict, format!("another process has kept it locked for {BUSY_TIMEOUT:?}"))
-        }
-        Some(C::NotADatabase | C::DatabaseCorrupt) => (
-            Kind::Data,
-            "it is damaged, or no SQLite file: put a backup in its place, or move it away to begin a new one; \
-             it holds no rows and no progress"
-                .into(),
-        ),
-        Some(C::ReadOnly | C::PermissionDenied) => {
-            (Kind::Storage, "it may not be written: look at its permissions".into())
-        }
-        Some(C::CannotOpen) => (Kind::Storage, "it can't be opened: look at its folder and permissions".into()),
-        Some(C::DiskFull) => (Kind::Storage, "the disk is full".into()),
-        Some(C::SystemIoFailure) => (Kind::Storage, format!("the disk failed: {error}")),
-        _ => (Kind::Internal, error.to_string()),
-    };
-    Error::new(kind, format!("{verb} the ledger {}", path.display()), detail).because(error)
 }
 
 #[cfg(test)]

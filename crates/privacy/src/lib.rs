@@ -5,6 +5,7 @@
 
 pub mod detect;
 mod ff1;
+pub mod functions;
 pub mod he;
 pub mod keys;
 pub mod mask;

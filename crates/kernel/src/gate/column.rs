@@ -3,10 +3,13 @@
 use super::rules::{self, ValueRule};
 use super::violations::{Cause, Violations};
 use super::{STAMPS, Tally, parse};
-use crate::contract::Property;
+use crate::classification::Classification;
+use crate::contract::{Entity, Property};
 use crate::error::{Error, Result};
 use crate::mask::{Mask, MaskFactory};
-use arrow::array::{Array, ArrayRef};
+use crate::suggest;
+use arrow::array::{Array, ArrayRef, BooleanArray, new_empty_array};
+use arrow::compute::{and, is_not_null, is_null};
 use arrow::datatypes::DataType;
 
 pub(super) struct Column {
@@ -14,10 +17,12 @@ pub(super) struct Column {
     pub mask: Option<Box<dyn Mask>>,
     /// The masked type; `None` when the mask removes the column.
     pub output: Option<DataType>,
+    /// The place of the property that tells the mask whose a row is.
+    pub subject: Option<usize>,
 }
 
 impl Column {
-    pub fn compile(property: &Property, masks: &dyn MaskFactory) -> Result<Self> {
+    pub fn compile(property: &Property, entity: &Entity, masks: &dyn MaskFactory) -> Result<Self> {
         if STAMPS.contains(&property.name.as_str()) {
             return Err(Error::project(
                 format!("column `{}`", property.name),
@@ -27,24 +32,43 @@ impl Column {
         parse::check_format(property)?;
         let mut rules = rules::compile(property)?;
         let kept = parse::kept_type(&property.data_type);
-        let Some(spec) = &property.mask else { return Ok(Self { rules, mask: None, output: Some(kept) }) };
+        let Some(spec) = &property.mask else {
+            return Ok(Self { rules, mask: None, output: Some(kept), subject: None });
+        };
         let mask = masks.build(spec, property.classification.as_ref())?;
         let output = mask.output(&kept)?;
         if let Some(constraints) = mask.limits(&kept) {
             rules.extend(rules::compile(&Property { constraints, ..property.clone() })?);
         }
-        Ok(Self { rules, mask: Some(mask), output })
+        let subject = subject(&*mask, property, entity)?;
+        Ok(Self { rules, mask: Some(mask), output, subject })
     }
 
-    /// Masks a whole column and counts what was hidden.
-    pub fn hide(&self, property: &Property, values: &ArrayRef, tally: &mut Tally) -> Result<Option<ArrayRef>> {
+    /// Masks a whole column and counts what was hidden. `subjects` are the values of [`Self::subject`] and their class.
+    pub fn hide(
+        &self,
+        property: &Property,
+        values: &ArrayRef,
+        subjects: Option<(&ArrayRef, Option<&Classification>)>,
+        tally: &mut Tally,
+    ) -> Result<Option<ArrayRef>> {
         let Some(mask) = &self.mask else { return Ok(Some(values.clone())) };
         let kind = property.classification.as_ref().and_then(|c| c.kind()).unwrap_or(&property.name);
         *tally.masked.entry(kind.to_owned()).or_default() += (values.len() - values.null_count()) as u64;
-        match &self.output {
-            None => Ok(None),
-            Some(_) => mask.apply(values).map(Some),
+        match (&self.output, subjects) {
+            (None, _) => Ok(None),
+            (Some(_), None) => mask.apply(values).map(Some),
+            (Some(_), Some((subjects, class))) => mask.apply_for(values, subjects, class).map(Some),
         }
+    }
+
+    /// The rows whose value the mask could not hide, and why.
+    pub fn refused(&self, values: &ArrayRef, masked: Option<&ArrayRef>) -> Result<Option<(BooleanArray, &str)>> {
+        let reason = self.mask.as_ref().and_then(|mask| mask.refusal());
+        let (Some(reason), Some(masked)) = (reason, masked) else { return Ok(None) };
+        let fault = |e| Error::internal("look for what a mask refused", &e);
+        let refused = and(&is_not_null(values).map_err(fault)?, &is_null(masked).map_err(fault)?).map_err(fault)?;
+        Ok((refused.true_count() > 0).then_some((refused, reason)))
     }
 
     /// The text of masked values back to the type that the mask makes.
@@ -67,6 +91,20 @@ impl Column {
     pub fn is_joinable(&self) -> bool {
         self.mask.as_ref().is_none_or(|mask| mask.promise().joinable)
     }
+}
+
+/// The place of the property that the mask names as its subject, which must be of a type that the mask takes.
+fn subject(mask: &dyn Mask, property: &Property, entity: &Entity) -> Result<Option<usize>> {
+    let Some(name) = mask.subject() else { return Ok(None) };
+    let names = || entity.properties.iter().map(|p| p.name.as_str());
+    let Some(at) = names().position(|known| known == name) else {
+        let hint = suggest::hint(name, names()).unwrap_or_default();
+        return Err(Error::project(format!("`subject: {name}`"), format!("the table has no such column; {hint}")));
+    };
+    let none = |of: &Property| new_empty_array(&parse::kept_type(&of.data_type));
+    let class = entity.properties[at].classification.as_ref();
+    mask.apply_for(&none(property), &none(&entity.properties[at]), class)?;
+    Ok(Some(at))
 }
 
 /// How a column is masked, to know later whether a value was masked in the way that the contract asks for then.

@@ -6,7 +6,7 @@ use super::{Gate, Tally, parse};
 use crate::contract::{OnViolation, Property};
 use crate::error::{Error, Result};
 use arrow::array::{Array, ArrayRef, BooleanArray, new_null_array};
-use arrow::compute::is_null;
+use arrow::compute::{is_null, or};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ pub(super) struct Judged {
     pub violations: Violations,
     /// One per property, masked; `None` is a column that the mask removes.
     pub masked: Vec<Option<ArrayRef>>,
-    /// Where a value could not be parsed, per property.
+    /// Where a value could not be parsed or masked, per property.
     pub failed: Vec<Option<BooleanArray>>,
     /// Where a value looks personal and was not to, per property.
     pub alarmed: Vec<Option<BooleanArray>>,
@@ -32,20 +32,26 @@ impl Gate {
         let mut violations = Violations::default();
         let mut tally = Tally { rows_read: rows as u64, ..Tally::default() };
         let evolved = self.meet_strangers(batch, &mut violations)?;
-        let (mut typed, mut failed, mut masked) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut typed, mut failed) = (Vec::new(), Vec::new());
         for ((column, property), stored) in self.columns.iter().zip(&self.entity.properties).zip(stored) {
-            let raw = batch.column_by_name(&property.name).cloned();
-            let raw = raw.unwrap_or_else(|| new_null_array(&DataType::Null, rows));
             if *stored {
-                masked.push(column.take_back(property, &raw, &mut violations)?);
                 typed.push(new_null_array(&parse::kept_type(&property.data_type), rows));
                 failed.push(None);
                 continue;
             }
-            let (values, unparsed) = self.check(column, property, &raw, &mut violations, &mut tally)?;
-            masked.push(column.hide(property, &values, &mut tally)?);
+            let (values, unparsed) =
+                self.check(column, property, &as_it_came(batch, property), &mut violations, &mut tally)?;
             typed.push(values);
             failed.push(unparsed);
+        }
+        // A mask may need another column's values to know whose a row is.
+        let mut masked = Vec::new();
+        for (at, stored) in stored.iter().enumerate() {
+            let (column, property) = (&self.columns[at], &self.entity.properties[at]);
+            masked.push(match stored {
+                true => column.take_back(property, &as_it_came(batch, property), &mut violations)?,
+                false => self.hide(at, &typed, &mut failed[at], &mut violations, &mut tally)?,
+            });
         }
         let alarmed = self.meet_drift(&typed, stored, &mut violations, &mut tally)?;
         self.check_rows(rows, &typed, stored, &mut violations)?;
@@ -89,6 +95,31 @@ impl Gate {
             violations.mark(&missing, || cause("required", "is missing".into()));
         }
         Ok((values, failed))
+    }
+
+    /// Masks one column. A row whose value the mask could not hide falls, or loses that value.
+    fn hide(
+        &self,
+        at: usize,
+        typed: &[ArrayRef],
+        failed: &mut Option<BooleanArray>,
+        violations: &mut Violations,
+        tally: &mut Tally,
+    ) -> Result<Option<ArrayRef>> {
+        let (column, property) = (&self.columns[at], &self.entity.properties[at]);
+        let subjects = column.subject.map(|of| (&typed[of], self.entity.properties[of].classification.as_ref()));
+        let masked = column.hide(property, &typed[at], subjects, tally)?;
+        if let Some((refused, reason)) = column.refused(&typed[at], masked.as_ref())? {
+            match self.drops(property) {
+                true => tally.values_dropped += refused.true_count() as u64,
+                false => violations.mark(&refused, || Cause::new("mask", Some(&property.name), reason)),
+            }
+            *failed = Some(match failed.take() {
+                Some(failed) => or(&failed, &refused).map_err(|e| Error::internal("look for nulls", &e))?,
+                None => refused,
+            });
+        }
+        Ok(masked)
     }
 
     /// Whether a bad value of the property is put to null. A required one can't be.
@@ -135,4 +166,10 @@ impl Gate {
         }
         Ok(())
     }
+}
+
+/// The property's column of the batch; one that is absent is null.
+fn as_it_came(batch: &RecordBatch, property: &Property) -> ArrayRef {
+    let column = batch.column_by_name(&property.name).cloned();
+    column.unwrap_or_else(|| new_null_array(&DataType::Null, batch.num_rows()))
 }

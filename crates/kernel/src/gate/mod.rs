@@ -91,7 +91,7 @@ impl Gate {
         stamp: Stamp,
         screen: Arc<dyn Screen>,
     ) -> Result<Self> {
-        let columns = entity.properties.iter().map(|p| Column::compile(p, masks)).collect::<Result<_>>()?;
+        let columns = entity.properties.iter().map(|p| Column::compile(p, &entity, masks)).collect::<Result<_>>()?;
         let unique = UniqueKey::of(&entity);
         let masks = replay::records(&entity);
         let (redacted, suspects) = (BTreeSet::new(), BTreeSet::new());

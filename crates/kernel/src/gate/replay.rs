@@ -108,7 +108,8 @@ impl Gate {
     fn still_has(&self, at: usize, rule: &str) -> bool {
         match rule {
             "required" => self.entity.properties[at].required,
-            "type" => true,
+            // The value that could not be parsed or masked was not kept.
+            "type" | "mask" => true,
             _ => self.columns[at].rules.iter().any(|r| r.cause.rule == rule),
         }
     }

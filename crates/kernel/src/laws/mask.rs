@@ -1,7 +1,8 @@
 //! What every `Mask` must pass: that it is total, that its output is of the declared type, that it keeps its `Promise`.
 #![allow(clippy::panic, clippy::expect_used, reason = "a law speaks by failing the test that calls it")]
 
-use crate::mask::Mask;
+use crate::error::Result;
+use crate::mask::{Mask, Promise};
 use arrow::array::{Array, ArrayRef, Int32Array, StringArray, make_array, new_null_array};
 use arrow::compute::{cast, take};
 use arrow::datatypes::DataType;
@@ -38,10 +39,10 @@ impl Trial<'_> {
     fn run(&self) {
         self.is_total();
         self.keeps_its_type();
-        if self.is_random() {
-            self.never_repeats();
-        } else {
-            self.repeats();
+        match self.mask.promise() {
+            Promise { random: true, reversible: true, .. } => self.never_repeats(),
+            Promise { random: true, .. } => self.varies(),
+            _ => self.repeats(),
         }
         if self.mask.promise().joinable {
             self.joins();
@@ -50,17 +51,15 @@ impl Trial<'_> {
         self.is_blind_to_encoding();
     }
 
-    /// A ciphertext that shows equality would be joinable; so what can be opened and not joined is random.
     fn is_random(&self) -> bool {
-        let promise = self.mask.promise();
-        promise.reversible && !promise.joinable
+        self.mask.promise().random
     }
 
     /// Masks a column and holds the result to what is true of all masks.
     fn masked(&self, column: &ArrayRef) -> ArrayRef {
         let subject = &self.subject;
         let declared = self.mask.output(column.data_type()).expect("output of an accepted type").expect("a column");
-        let masked = self.mask.apply(column).unwrap_or_else(|e| panic!("{subject}: a mask is total, but: {e}"));
+        let masked = apply(&*self.mask, column).unwrap_or_else(|e| panic!("{subject}: a mask is total, but: {e}"));
         assert_eq!(masked.data_type(), &declared, "{subject}: the output has the declared type");
         assert_eq!(masked.len(), column.len(), "{subject}: the length stays");
         let (before, after) = (column.logical_nulls(), masked.logical_nulls());
@@ -95,7 +94,7 @@ impl Trial<'_> {
     }
 
     fn repeats(&self) {
-        let again = (self.make)().apply(self.sample).expect("a mask is total");
+        let again = apply(&*(self.make)(), self.sample).expect("a mask is total");
         let first = self.masked(self.sample);
         assert!(first.as_ref() == again.as_ref(), "{}: two builds of one mask agree", self.subject);
     }
@@ -108,6 +107,15 @@ impl Trial<'_> {
             let before = seen.insert(text, row);
             assert!(before.is_none(), "{}: equal values must not look equal (row {row})", self.subject);
         }
+    }
+
+    /// A value that stays near itself may meet its like by chance; a whole column does not.
+    fn varies(&self) {
+        let rows = i32::try_from(self.sample.len()).expect("a small sample");
+        let often: Int32Array = (0..rows * 32).map(|at| at % rows).collect();
+        let often = take(self.sample, &often, None).expect("rows of the sample");
+        let (one, other) = (self.masked(&often), self.masked(&often));
+        assert!(one.as_ref() != other.as_ref(), "{}: a column must not be masked twice in one way", self.subject);
     }
 
     /// Equal in, equal out; different in, different out.
@@ -123,12 +131,21 @@ impl Trial<'_> {
     }
 
     /// No value occurs in what was made of it. `partial` and `generalize` keep a part on purpose, and law tests of their
-    /// own say which.
+    /// own say which. `date_shift` and `noise` make another value of the same kind, which may well be somebody else's: they
+    /// promise that no row keeps its own.
     fn hides(&self) {
-        if matches!(self.mask.name(), "partial" | "generalize") {
-            return;
+        let all = shown(&self.masked(self.sample));
+        match self.mask.name() {
+            "partial" | "generalize" => return,
+            "date_shift" | "noise" => {
+                let mut rows = shown(self.sample).into_iter().zip(all);
+                let kept = rows.any(|(value, masked)| value.is_some() && value == masked);
+                assert!(!kept, "{}: a row keeps its value", self.subject);
+                return;
+            }
+            _ => {}
         }
-        let masked: Vec<String> = shown(&self.masked(self.sample)).into_iter().flatten().collect();
+        let masked: Vec<String> = all.into_iter().flatten().collect();
         for value in shown(self.sample).into_iter().flatten().filter(|value| value.chars().count() >= TELLING_LENGTH) {
             let leak = masked.iter().any(|text| text.contains(&value));
             assert!(!leak, "{}: a value of the sample stands in the output", self.subject);
@@ -177,6 +194,40 @@ pub fn text_sample() -> ArrayRef {
     Arc::new(StringArray::from(values.to_vec()))
 }
 
+/// Masks a column; one that is masked by subject has a subject for each value that it holds.
+fn apply(mask: &dyn Mask, column: &ArrayRef) -> Result<ArrayRef> {
+    match mask.subject() {
+        None => mask.apply(column),
+        Some(_) => {
+            let subjects: ArrayRef = Arc::new(StringArray::from(shown(column)));
+            mask.apply_for(column, &subjects, None)
+        }
+    }
+}
+
+/// Holds a mask that treats each person by itself to that, on a column of any values without nulls.
+pub fn tells_subjects_apart(make: &dyn Fn() -> Box<dyn Mask>, column: &ArrayRef) {
+    let mask = make();
+    let rows = column.len();
+    assert!(mask.subject().is_some() && rows > 0, "the law needs a subject and a sample");
+    let masked = |mask: &dyn Mask, who: Option<&str>| {
+        let subjects: ArrayRef = Arc::new(StringArray::from(vec![who; rows]));
+        mask.apply_for(column, &subjects, None).expect("a mask is total")
+    };
+    let (ana, bruno) = (masked(&*mask, Some("ana")), masked(&*mask, Some("bruno")));
+    assert!(ana.as_ref() != bruno.as_ref(), "`{}`: two subjects are masked in two ways", mask.name());
+    if !mask.promise().random {
+        let again = masked(&*make(), Some("ana"));
+        assert!(ana.as_ref() == again.as_ref(), "`{}`: a subject is masked in one way", mask.name());
+    }
+    let nobodys = masked(&*mask, None);
+    assert!(
+        nobodys.logical_nulls().is_some_and(|nulls| nulls.null_count() == rows) && mask.refusal().is_some(),
+        "`{}`: what is nobody's is refused",
+        mask.name()
+    );
+}
+
 fn is_text(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
@@ -211,8 +262,6 @@ fn without_zone(column: &ArrayRef) -> ArrayRef {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Result;
-    use crate::mask::Promise;
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -222,6 +271,7 @@ mod tests {
     struct Told {
         joinable: bool,
         reversible: bool,
+        random: bool,
         apply: Apply,
     }
 
@@ -231,7 +281,7 @@ mod tests {
         }
 
         fn promise(&self) -> Promise {
-            Promise { joinable: self.joinable, reversible: self.reversible, keeps_type: false }
+            Promise { joinable: self.joinable, reversible: self.reversible, keeps_type: false, random: self.random }
         }
 
         fn output(&self, _: &DataType) -> Result<Option<DataType>> {
@@ -254,8 +304,10 @@ mod tests {
         format!("{:x}", value.bytes().fold(start, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)))
     }
 
+    /// What can be opened and not joined is random here.
     fn breaks(joinable: bool, reversible: bool, apply: Apply) -> bool {
-        let make = || Box::new(Told { joinable, reversible, apply }) as Box<dyn Mask>;
+        let random = reversible && !joinable;
+        let make = || Box::new(Told { joinable, reversible, random, apply }) as Box<dyn Mask>;
         catch_unwind(AssertUnwindSafe(|| obeys(&make, &[text_sample()]))).is_err()
     }
 

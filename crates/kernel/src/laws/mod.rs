@@ -11,3 +11,4 @@ pub mod source;
 pub mod stage;
 #[cfg(test)]
 mod tests;
+pub mod vault;

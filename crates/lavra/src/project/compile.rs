@@ -9,10 +9,10 @@ use super::retention;
 use super::secrets::Secrets;
 use super::users::Users;
 use arrow::datatypes::SchemaRef;
-use kernel::contract::RowRule;
+use kernel::contract::{Constraints, RowRule};
 use kernel::diagnostic::{Diagnostic, Severity};
 use kernel::draft::{self, Draft};
-use kernel::gate::{Gate, Screen, Stamp};
+use kernel::gate::{Gate, STAMPS, Screen, Stamp};
 use kernel::mask::MaskFactory;
 use kernel::{Classification, Entity, Property, TableName};
 use lake::{Model, ModelFile, SqlEngine, SqlRowRule, UnitTest, row_condition};
@@ -209,14 +209,9 @@ impl Check<'_> {
             self.found.push(rule_fault(contract, entity, fault));
         }
         for property in &entity.properties {
-            let Err(why) =
-                self.gate(Entity { properties: vec![property.clone()], rules: Vec::new(), ..entity.clone() })
-            else {
-                continue;
-            };
+            let Err(why) = self.gate(alone(entity, property.clone())) else { continue };
             let unmasked = Property { mask: None, ..property.clone() };
-            let unmasked = Entity { properties: vec![unmasked], rules: Vec::new(), ..entity.clone() };
-            let fault = match self.gate(unmasked) {
+            let fault = match self.gate(alone(entity, unmasked)) {
                 Ok(_) => contract.mask_fault(entity, property, why.to_string()),
                 Err(_) => {
                     let path = contract.find(&entity.name, &property.name).map(|(path, _)| path);
@@ -307,6 +302,17 @@ impl Check<'_> {
             })
             .ok()
     }
+}
+
+/// One column of an entity to be looked at. The others are there by name and type, for a mask may need one to know whose a
+/// row is, and without all that could have a fault of its own.
+fn alone(entity: &Entity, property: Property) -> Entity {
+    let others =
+        entity.properties.iter().filter(|other| other.name != property.name && !STAMPS.contains(&other.name.as_str()));
+    let bare =
+        |other: &Property| Property { constraints: Constraints::default(), mask: None, format: None, ..other.clone() };
+    let properties = others.map(bare).collect::<Vec<_>>();
+    Entity { properties: [vec![property], properties].concat(), rules: Vec::new(), ..entity.clone() }
 }
 
 /// A fault in a SQL rule, with the column it is written under.

@@ -170,6 +170,9 @@ pub struct Environment {
     /// Settings of object stores, by their own names: `aws_region`, `aws_endpoint`, `google_service_account`, …
     #[serde(default)]
     pub store: BTreeMap<String, String>,
+    /// The file of tokens and of persons' keys, beside the keys and never in the lake. Default: `.lavra/vault.db`
+    #[serde(default)]
+    pub vault: Option<String>,
 }
 
 /// `sources/<name>.yaml`: what every source has; the other keys are its connector's options.
@@ -225,6 +228,9 @@ pub fn unreachable(draft: &Draft<Config>) -> Vec<Diagnostic> {
         if let Some(Err(why)) = environment.keys.as_deref().map(Place::parse) {
             refuse("keys", &environment.keys, &why);
         }
+        if environment.vault.as_deref().is_some_and(|place| place.contains("://")) {
+            refuse("vault", &environment.vault, "it can be the path of a file");
+        }
         if environment.hold().is_none() {
             let path = format!("environments[\"{name}\"].keys_cache");
             let help = format!("{}; at least a second, at most an hour", span::HOW);
@@ -241,6 +247,8 @@ impl Environment {
         let hold = span::micros(text).and_then(|micros| u64::try_from(micros).ok()).map(Duration::from_micros)?;
         (HOLD_MIN..=HOLD_MAX).contains(&hold).then_some(hold)
     }
+}
+
 /// Public keys that are none.
 pub fn unreadable_keys(draft: &Draft<Config>) -> Vec<Diagnostic> {
     let mut faults = Vec::new();

@@ -40,7 +40,7 @@ fn faults_of(ours: &[&Property], theirs: &[&Property], masks: &dyn MaskFactory) 
 }
 
 fn never_meet(a: &Property, b: &Property) -> Option<(String, String)> {
-    if scope(a) != scope(b) {
+    if scope(a) != scope(b) || name(a) != name(b) {
         let message = format!("joins `{}` ({}) with `{}` ({}): they never meet", a.name, shown(a), b.name, shown(b));
         return Some((message, "give both the same mask and key scope".into()));
     }
@@ -79,11 +79,17 @@ fn scope(property: &Property) -> Option<&str> {
     property.mask.as_ref().map(|mask| mask.arg("scope", 0).unwrap_or_default())
 }
 
+/// By what the column is hidden: a token meets no pseudonym.
+fn name(property: &Property) -> Option<&str> {
+    property.mask.as_ref().map(|mask| mask.name.as_str())
+}
+
 /// How the column's values are spelled before a pseudonym is made of them.
 fn spelling(property: &Property) -> Option<Normalize> {
     let mask: &MaskSpec = property.mask.as_ref()?;
     let kind = property.classification.as_ref().and_then(|class| class.kind());
-    Normalize::choose(mask.arg("normalize", 1), kind).ok()
+    // Only a pseudonym can be told how to spell.
+    Normalize::choose(mask.arg("normalize", 1).filter(|_| mask.name == "pseudonym"), kind).ok()
 }
 
 /// As `normalize:` names it.
@@ -186,6 +192,8 @@ mod tests {
         let told = |a, b| told(&with(a), &with(b)).map(|(message, _)| message).unwrap_or_default();
         assert!(told(Some("pseudonym(person)"), Some("pseudonym(payer)")).contains("never meet"));
         assert!(told(Some("pseudonym(person)"), None).contains("never meet"));
+        assert!(told(Some("pseudonym(person)"), Some("token(person)")).contains("never meet"));
+        assert_eq!(told(Some("token(person)"), Some("token(person, format: keep)")), "");
         assert!(told(Some("redact"), Some("redact")).contains("no longer equal"));
     }
 }

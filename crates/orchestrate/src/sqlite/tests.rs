@@ -1,5 +1,7 @@
 use super::*;
+use kernel::Kind;
 use std::fs;
+use std::time::Duration;
 use tempfile::{TempDir, tempdir};
 
 async fn ledger() -> (TempDir, SqliteLedger) {
@@ -136,7 +138,7 @@ async fn a_file_that_may_not_be_written_is_the_stores_fault() {
     drop(ledger);
     let path = folder.path().join("state/ledger.db");
     // Root may write whatever the permissions say, so the connection itself is made read-only.
-    let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("a ledger to read");
+    let connection = LEDGER.connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("a ledger to read");
     let ledger = SqliteLedger { path: path.as_path().into(), connection: Arc::new(Mutex::new(connection)) };
     assert_eq!(ledger.get("a").await.expect("a read"), None);
     let error = ledger.swap("a", None, "1").await.expect_err("a write");
@@ -160,7 +162,7 @@ async fn a_ledger_that_another_keeps_locked_is_a_conflict() {
 #[tokio::test]
 async fn a_file_of_a_later_version_is_left_alone() {
     let (folder, ledger) = ledger().await;
-    ledger.act("prepare", |c| c.pragma_update(None, "user_version", SCHEMA + 1)).await.expect("a later version");
+    ledger.act("prepare", |c| c.pragma_update(None, "user_version", LEDGER.schema + 1)).await.expect("a later version");
     let error = SqliteLedger::open(folder.path().join("state/ledger.db")).await.err().expect("too new");
     assert_eq!(error.kind, Kind::Project);
     assert!(error.to_string().contains("of version 2"), "{error}");

@@ -192,7 +192,7 @@ fn decode(text: &str) -> Result<Zeroizing<[u8; 32]>, &'static str> {
 }
 
 /// Whether `path` lies under `folder`, links resolved. What isn't there yet is judged by its nearest parent that is.
-fn is_inside(path: &Path, folder: &Path) -> bool {
+pub fn is_inside(path: &Path, folder: &Path) -> bool {
     resolved(path).starts_with(resolved(folder))
 }
 

@@ -11,18 +11,21 @@ mod place;
 #[cfg(test)]
 mod recorded;
 mod ring;
+mod subject;
 #[cfg(test)]
 mod tests;
 mod vault;
 mod wrapper;
 
 pub use carried::{Carried, Pinned, begin, finish};
-pub use file::KeyFile;
+pub use file::{KeyFile, is_inside};
 pub use place::{Place, System};
 pub use ring::{HOLD, Keyring};
+pub use subject::subject_id;
 pub use wrapper::{Env, Root, Wrapper, wrapper};
 
 pub(crate) use derive::{Keyed, hmac_sha256, subkey};
+pub(crate) use subject::{Subjects, random};
 
 use kernel::clock::Timestamp;
 use kernel::error::{Error, Result};
@@ -80,6 +83,7 @@ pub fn seal(keys: &dyn KeyProvider, text: &[u8]) -> Result<String> {
 }
 
 /// Keys derived from a seed that stands in the source: for tests and benchmarks, they hide nothing from anybody.
+#[derive(Clone)]
 pub struct FixedKeys {
     roots: Vec<Zeroizing<[u8; 32]>>,
 }

@@ -9,10 +9,10 @@ use kernel::mask::{Mask, Promise};
 use std::sync::Arc;
 
 /// Type kept, nothing else.
-const BLANK: Promise = Promise { joinable: false, reversible: false, keeps_type: true };
+const BLANK: Promise = Promise { joinable: false, reversible: false, keeps_type: true, random: false };
 
 /// No column, no promise.
-const GONE: Promise = Promise { joinable: false, reversible: false, keeps_type: false };
+const GONE: Promise = Promise { joinable: false, reversible: false, keeps_type: false, random: false };
 
 pub(super) const REDACT: Spec = Spec {
     name: "redact",

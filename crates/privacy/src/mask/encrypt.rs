@@ -4,9 +4,11 @@
 //!
 //! ciphertext = `version.nonce.box`, nonce and box in base64url without padding (RFC 4648); the box ends in the 16-byte
 //! tag; the scope is authenticated with it, so that a ciphertext moved to another scope's column does not open. A
-//! deterministic one has the word `siv` for its nonce, and its tag in front.
+//! deterministic one has the word `siv` for its nonce, and its tag in front. With a subject (`per_subject.rs`) each person
+//! has a key.
 
-use super::{Arg, SCOPE, Spec, takes, text};
+use super::per_subject::PerSubject;
+use super::{Arg, SCOPE, SUBJECT, Secrets, Spec, takes, text};
 use crate::keys::{check_scope, subkey};
 use crate::multi::siv::Siv;
 use aes_gcm_siv::aead::{AeadInOut, KeyInit};
@@ -17,11 +19,10 @@ use arrow::datatypes::DataType;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use kernel::contract::MaskSpec;
-use kernel::error::{Error, Kind, Result};
-use kernel::keys::{Key, KeyProvider};
+use kernel::error::{Error, Result};
+use kernel::keys::Key;
 use kernel::mask::{Mask, Promise};
 use kernel::suggest;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -29,73 +30,62 @@ pub(super) const SPEC: Spec = Spec {
     name: "encrypt",
     summary: "AES-256-GCM-SIV with a random nonce: a key holder reads it again; equal values don't look equal, unless \
               the mode is deterministic (AES-256-SIV), which can be joined on; numbers in homomorphic mode can be \
-              added up without a key",
-    args: &[SCOPE, Arg { name: "mode", about: "random (the default), deterministic or homomorphic" }],
+              added up without a key; with a subject, each person's values have a key of that person, and whoever removes \
+              it has forgotten them",
+    args: &[SCOPE, Arg { name: "mode", about: "random (the default), deterministic or homomorphic" }, SUBJECT],
     example: "encrypt(person)",
-    promise: Promise { joinable: false, reversible: true, keeps_type: false },
+    promise: Promise { joinable: false, reversible: true, keeps_type: false, random: true },
     build: encrypt,
 };
 
-const NONCE_BYTES: usize = 12;
+pub(super) const NONCE_BYTES: usize = 12;
 /// Nonces are drawn for this many values at a time: one call to the system, not one per value.
 const CHUNK_ROWS: usize = 1024;
 
 /// Stands where a random ciphertext has its nonce; no nonce has three letters.
-const SIV: &str = "siv";
+pub(super) const SIV: &str = "siv";
 
 pub(super) struct Encrypt {
     scope: String,
     key: Zeroizing<[u8; 32]>,
-    version: u32,
+    /// What a ciphertext begins with: the version of the key, and whose it is.
+    head: String,
 }
 
-fn encrypt(spec: &MaskSpec, _: Option<&str>, keys: &dyn KeyProvider) -> Result<Box<dyn Mask>> {
+fn encrypt(spec: &MaskSpec, _: Option<&str>, secrets: &Secrets) -> Result<Box<dyn Mask>> {
     let scope = spec.arg("scope", 0).unwrap_or_default();
     check_scope(scope)?;
-    match spec.arg("mode", 1) {
-        None | Some("random") => Ok(Box::new(Encrypt::new(scope, &keys.key(scope, None)?)?)),
-        Some("deterministic") => Ok(Box::new(Deterministic::new(scope, &keys.key(scope, None)?)?)),
-        Some("homomorphic") => crate::he::mask(scope, keys),
+    let deterministic = match spec.arg("mode", 1) {
+        None | Some("random") => false,
+        Some("deterministic") => true,
+        Some("homomorphic") if spec.arg("subject", 2).is_some() => {
+            let detail = "sums are of one key for everybody: a subject can't have a key of its own here";
+            return Err(Error::project("`mode: homomorphic`", detail));
+        }
+        Some("homomorphic") => return crate::he::mask(scope, &*secrets.keys),
         Some(other) => {
             let hint = suggest::hint(other, ["random", "deterministic", "homomorphic"]).unwrap_or_default();
-            Err(Error::project(format!("`mode: {other}`"), hint))
+            return Err(Error::project(format!("`mode: {other}`"), hint));
         }
+    };
+    if let Some(subject) = spec.arg("subject", 2) {
+        return Ok(Box::new(PerSubject::new(scope, subject, deterministic, secrets)?));
     }
-}
-
-/// Opens one ciphertext of `encrypt(scope)` in either mode, for whoever holds the key. What was a number or a date comes back as its text.
-///
-/// A changed byte, another scope or another key is an error; so is a version that `keys` no longer has.
-pub fn decrypt(ciphertext: &str, scope: &str, keys: &dyn KeyProvider) -> Result<String> {
-    let closed = |why: &str| Error::new(Kind::Data, format!("decrypt a value of scope `{scope}`"), why);
-    let mut parts = ciphertext.split('.');
-    let (Some(version), Some(nonce), Some(sealed), None) = (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(closed("it is not `version.nonce.box`"));
-    };
-    let version = version.parse().map_err(|_| closed("its version is not a number"))?;
-    let mut sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| closed("its box is not base64url"))?;
-    let key = keys.key(scope, Some(version))?;
-    let changed = || closed("it was changed, or made with another key or scope");
-    let opened = if nonce == SIV {
-        let mut cipher = Deterministic::new(scope, &key)?.cipher();
-        cipher.decrypt([scope.as_bytes()], &sealed).map_err(|_| changed())?
-    } else {
-        let nonce = URL_SAFE_NO_PAD.decode(nonce).map_err(|_| closed("its nonce is not base64url"))?;
-        let nonce: [u8; NONCE_BYTES] = nonce.try_into().map_err(|_| closed("its nonce is not 12 bytes long"))?;
-        let cipher = Encrypt::new(scope, &key)?.cipher()?;
-        cipher.decrypt_in_place(&Nonce::from(nonce), scope.as_bytes(), &mut sealed).map_err(|_| changed())?;
-        sealed
-    };
-    String::from_utf8(opened).map_err(|_| closed("what it holds is not text"))
+    let key = secrets.keys.key(scope, None)?;
+    match deterministic {
+        false => Ok(Box::new(Encrypt::new(scope, &key, "")?)),
+        true => Ok(Box::new(Deterministic::new(scope, &key, "")?)),
+    }
 }
 
 impl Encrypt {
-    pub fn new(scope: &str, key: &Key) -> Result<Self> {
-        Ok(Self { scope: scope.to_owned(), key: subkey(key, "encrypt")?, version: key.version() })
+    /// `whose` stands behind the version.
+    pub fn new(scope: &str, key: &Key, whose: &str) -> Result<Self> {
+        let head = format!("{}.{whose}", key.version());
+        Ok(Self { scope: scope.to_owned(), key: subkey(key, "encrypt")?, head })
     }
 
-    fn cipher(&self) -> Result<Aes256GcmSiv> {
+    pub fn cipher(&self) -> Result<Aes256GcmSiv> {
         Aes256GcmSiv::new_from_slice(&*self.key).map_err(|e| Error::internal("take a key into AES", e))
     }
 
@@ -107,7 +97,7 @@ impl Encrypt {
     }
 
     /// Appends the ciphertext of `value` to `out`; `sealed` is a buffer to work in.
-    fn seal(
+    pub fn seal(
         &self,
         cipher: &Aes256GcmSiv,
         nonce: [u8; NONCE_BYTES],
@@ -119,11 +109,17 @@ impl Encrypt {
         sealed.clear();
         sealed.extend_from_slice(value.as_bytes());
         cipher.encrypt_in_place(&Nonce::from(nonce), self.scope.as_bytes(), sealed).map_err(|e| fails(&e))?;
-        write!(out, "{}.", self.version).map_err(|e| fails(&e))?;
+        out.push_str(&self.head);
         URL_SAFE_NO_PAD.encode_string(nonce, out);
         out.push('.');
         URL_SAFE_NO_PAD.encode_string(sealed, out);
         Ok(())
+    }
+
+    /// What is in a box.
+    pub fn open(&self, cipher: &Aes256GcmSiv, nonce: [u8; NONCE_BYTES], mut sealed: Vec<u8>) -> Option<Vec<u8>> {
+        cipher.decrypt_in_place(&Nonce::from(nonce), self.scope.as_bytes(), &mut sealed).ok()?;
+        Some(sealed)
     }
 }
 
@@ -172,29 +168,28 @@ impl Mask for Encrypt {
 pub(super) struct Deterministic {
     scope: String,
     key: Zeroizing<[u8; 64]>,
-    version: u32,
+    head: String,
 }
 
 impl Deterministic {
-    pub fn new(scope: &str, key: &Key) -> Result<Self> {
+    pub fn new(scope: &str, key: &Key, whose: &str) -> Result<Self> {
         let mut both = Zeroizing::new([0; 64]);
         both[..32].copy_from_slice(&*subkey(key, "encrypt siv mac")?);
         both[32..].copy_from_slice(&*subkey(key, "encrypt siv cipher")?);
-        Ok(Self { scope: scope.to_owned(), key: both, version: key.version() })
+        Ok(Self { scope: scope.to_owned(), key: both, head: format!("{}.{whose}{SIV}.", key.version()) })
     }
 
     /// The library's cipher, which opens what [`Siv`] sealed.
-    fn cipher(&self) -> Aes256Siv {
+    pub fn cipher(&self) -> Aes256Siv {
         Aes256Siv::new(&(*self.key).into())
     }
 
     /// The ciphertexts of `values`, in their order.
     pub fn seal(&self, values: &[&str]) -> Result<text::Texts> {
         let values: Vec<&[u8]> = values.iter().map(|value| value.as_bytes()).collect();
-        let marker = format!("{}.{SIV}.", self.version);
         let (mut all, mut ends, mut failed) = (Vec::new(), Vec::with_capacity(values.len()), None);
         Siv::new(&self.key, self.scope.as_bytes()).seal(&values, |sealed| {
-            all.extend_from_slice(marker.as_bytes());
+            all.extend_from_slice(self.head.as_bytes());
             let start = all.len();
             all.resize(start + sealed.len().div_ceil(3) * 4, 0);
             match URL_SAFE_NO_PAD.encode_slice(sealed, &mut all[start..]) {
@@ -205,6 +200,20 @@ impl Deterministic {
         });
         failed.map_or_else(|| text::Texts::new(all, ends), Err)
     }
+
+    /// Appends the ciphertext of one value, by a cipher that is at hand.
+    pub fn seal_one(&self, cipher: &mut Aes256Siv, value: &str, out: &mut String) -> Result<()> {
+        let fails = |why: &dyn std::fmt::Display| Error::internal("encrypt a value", why);
+        let sealed = cipher.encrypt([self.scope.as_bytes()], value.as_bytes()).map_err(|e| fails(&e))?;
+        out.push_str(&self.head);
+        URL_SAFE_NO_PAD.encode_string(sealed, out);
+        Ok(())
+    }
+
+    /// What is in a box.
+    pub fn open(&self, cipher: &mut Aes256Siv, sealed: &[u8]) -> Option<Vec<u8>> {
+        cipher.decrypt([self.scope.as_bytes()], sealed).ok()
+    }
 }
 
 impl Mask for Deterministic {
@@ -213,7 +222,7 @@ impl Mask for Deterministic {
     }
 
     fn promise(&self) -> Promise {
-        Promise { joinable: true, ..SPEC.promise }
+        Promise { joinable: true, random: false, ..SPEC.promise }
     }
 
     fn output(&self, input: &DataType) -> Result<Option<DataType>> {
@@ -230,7 +239,7 @@ impl Mask for Deterministic {
     }
 }
 
-fn output(input: &DataType) -> Result<Option<DataType>> {
+pub(super) fn output(input: &DataType) -> Result<Option<DataType>> {
     let plain = text::plain_type(input);
     let fits = text::has_canonical_text(&plain) || plain.is_floating() || plain == DataType::Boolean;
     takes(SPEC.name, input, fits, "text, numbers, booleans, dates and timestamps")?;
@@ -239,11 +248,18 @@ fn output(input: &DataType) -> Result<Option<DataType>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::decrypt;
     use super::super::tests::{build, columns, keyed_mask, keys, mask, one, samples_with_text};
     use super::*;
     use crate::keys::FixedKeys;
     use arrow::array::{BooleanArray, Float64Array};
+    use kernel::Kind;
     use kernel::laws::mask::{obeys, text_sample};
+
+    fn open(token: &str, scope: &str, keys: FixedKeys) -> Result<String> {
+        decrypt(token, scope, &Secrets { keys: Arc::new(keys), vault: None })
+            .map(|opened| opened.expect("nobody was forgotten"))
+    }
 
     #[test]
     fn it_obeys_the_laws() {
@@ -261,7 +277,7 @@ mod tests {
         let sealed = mask("encrypt(person)").apply(&sample).unwrap();
         let sample = arrow::compute::cast(&sample, &DataType::Utf8View).unwrap();
         for (value, token) in sample.as_string_view().iter().zip(sealed.as_string_view().iter()) {
-            assert_eq!(value.map(str::to_owned), token.map(|token| decrypt(token, "person", &keys()).unwrap()));
+            assert_eq!(value.map(str::to_owned), token.map(|token| open(token, "person", keys()).unwrap()));
         }
     }
 
@@ -269,29 +285,29 @@ mod tests {
     fn nothing_else_opens_it() {
         let token = one(&*mask("encrypt(person)"), "529.982.247-25");
         assert!(token.starts_with("1."));
-        let fails = |token: &str, scope: &str, keys: &FixedKeys| {
-            let error = decrypt(token, scope, keys).unwrap_err();
+        let fails = |token: &str, scope: &str, keys: FixedKeys| {
+            let error = open(token, scope, keys).unwrap_err();
             assert!(!format!("{error:?}").contains("529"), "{error:?}");
         };
-        fails(&token, "contact", &keys());
-        fails(&token, "person", &FixedKeys::new(&[9]));
-        fails(&token.replacen("1.", "2.", 1), "person", &keys());
+        fails(&token, "contact", keys());
+        fails(&token, "person", FixedKeys::new(&[9]));
+        fails(&token.replacen("1.", "2.", 1), "person", keys());
         for at in 2..token.len() {
             let mut changed = token.clone().into_bytes();
             changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
-            fails(str::from_utf8(&changed).unwrap(), "person", &keys());
+            fails(str::from_utf8(&changed).unwrap(), "person", keys());
         }
         for broken in ["", "1", "1.x", "1.AAAA.AAAA", "x.AAAAAAAAAAAAAAAA.AAAA", "1.AAAAAAAAAAAAAAAA.", "1.a.b.c"] {
-            fails(broken, "person", &keys());
+            fails(broken, "person", keys());
         }
     }
 
     #[test]
     fn an_older_version_still_opens() {
         let token = one(&*mask("encrypt(person)"), "ana");
-        let newer = FixedKeys::new(&[7, 8]);
-        assert_eq!(decrypt(&token, "person", &newer).unwrap(), "ana");
-        assert!(one(&*keyed_mask("encrypt(person)", None, &newer).unwrap(), "ana").starts_with("2."));
+        let newer = || FixedKeys::new(&[7, 8]);
+        assert_eq!(open(&token, "person", newer()).unwrap(), "ana");
+        assert!(one(&*keyed_mask("encrypt(person)", None, &newer()).unwrap(), "ana").starts_with("2."));
         assert_eq!(build("encrypt", None).err().map(|e| e.kind), Some(Kind::Refused));
     }
 
@@ -303,12 +319,10 @@ mod tests {
         assert!(token.starts_with("1.siv."), "{token}");
         assert_eq!(token, one(&*mask(siv), "529.982.247-25"));
         assert_ne!(token, one(&*mask("encrypt(contact, deterministic)"), "529.982.247-25"));
-        assert_eq!(decrypt(&token, "person", &keys()).unwrap(), "529.982.247-25");
-        assert!(
-            decrypt(&token, "contact", &keys()).is_err() && decrypt(&token, "person", &FixedKeys::new(&[9])).is_err()
-        );
+        assert_eq!(open(&token, "person", keys()).unwrap(), "529.982.247-25");
+        assert!(open(&token, "contact", keys()).is_err() && open(&token, "person", FixedKeys::new(&[9])).is_err());
         let changed = format!("{}{}", &token[..token.len() - 1], if token.ends_with('A') { 'B' } else { 'A' });
-        assert!(decrypt(&changed, "person", &keys()).is_err());
+        assert!(open(&changed, "person", keys()).is_err());
         let error = build("encrypt(person, mode: determinstic)", None).err().map(|e| e.detail);
         assert_eq!(error, Some("did you mean `deterministic`?".into()));
     }

@@ -7,7 +7,7 @@
 //! is hidden and comes back too. Nothing in a token tells the key's version, so that it is always the first.
 
 use super::encrypt::Deterministic;
-use super::{Arg, SCOPE, Spec, takes, text};
+use super::{Arg, SCOPE, Secrets, Spec, takes, text};
 use crate::detect::{cnpj_check, cpf_check};
 use crate::ff1::{Ff1, Halves};
 use crate::keys::{check_scope, subkey};
@@ -15,7 +15,7 @@ use arrow::array::{Array, ArrayRef, AsArray, StringViewArray, StringViewBuilder}
 use arrow::datatypes::DataType;
 use kernel::contract::MaskSpec;
 use kernel::error::{Error, Kind, Result};
-use kernel::keys::{Key, KeyProvider};
+use kernel::keys::Key;
 use kernel::mask::{Mask, Promise};
 use kernel::suggest;
 use std::collections::BTreeMap;
@@ -31,7 +31,7 @@ pub(super) const SPEC: Spec = Spec {
         Arg { name: "alphabet", about: "digits (the default) or alnum (0-9 and A-Z; the default for a CNPJ)" },
     ],
     example: "fpe(card)",
-    promise: Promise { joinable: true, reversible: true, keeps_type: false },
+    promise: Promise { joinable: true, reversible: true, keeps_type: false, random: false },
     build: fpe,
 };
 
@@ -44,7 +44,7 @@ const VERSION: u32 = 1;
 /// The step between right check digits and ours.
 const WRONG_BY: u8 = 50;
 
-fn fpe(spec: &MaskSpec, kind: Option<&str>, keys: &dyn KeyProvider) -> Result<Box<dyn Mask>> {
+fn fpe(spec: &MaskSpec, kind: Option<&str>, secrets: &Secrets) -> Result<Box<dyn Mask>> {
     let scope = spec.arg("scope", 0).unwrap_or_default();
     check_scope(scope)?;
     let radix = match (spec.arg("alphabet", 1), kind) {
@@ -56,17 +56,17 @@ fn fpe(spec: &MaskSpec, kind: Option<&str>, keys: &dyn KeyProvider) -> Result<Bo
             return Err(Error::project(format!("`alphabet: {other}`"), hint));
         }
     };
-    Ok(Box::new(Fpe::new(scope, Checked::of(kind), radix, &keys.key(scope, Some(VERSION))?)?))
+    Ok(Box::new(Fpe::new(scope, Checked::of(kind), radix, &secrets.keys.key(scope, Some(VERSION))?)?))
 }
 
 /// Reads back one token of `fpe(scope)` on a column of this kind, for whoever holds the key.
-pub fn unfpe(token: &str, scope: &str, kind: Option<&str>, keys: &dyn KeyProvider) -> Result<String> {
+pub fn unfpe(token: &str, scope: &str, kind: Option<&str>, secrets: &Secrets) -> Result<String> {
+    let closed = || Error::new(Kind::Data, format!("read a token of scope `{scope}`"), "it has not the form of one");
     if token.contains(".siv.") {
-        return super::decrypt(token, scope, keys);
+        return super::decrypt(token, scope, secrets)?.ok_or_else(closed);
     }
     let radix = if kind == Some("cnpj") { 36 } else { 10 };
-    let mask = Fpe::new(scope, Checked::of(kind), radix, &keys.key(scope, Some(VERSION))?)?;
-    let closed = || Error::new(Kind::Data, format!("read a token of scope `{scope}`"), "it has not the form of one");
+    let mask = Fpe::new(scope, Checked::of(kind), radix, &secrets.keys.key(scope, Some(VERSION))?)?;
     let characters = mask.characters(token).ok_or_else(closed)?;
     let base = characters.all().len().checked_sub(mask.checked.map_or(0, |_| 2)).ok_or_else(closed)?;
     let ff1 = mask.ff1(base).ok_or_else(closed)?;
@@ -141,7 +141,7 @@ struct Fpe {
 
 impl Fpe {
     fn new(scope: &str, checked: Option<Checked>, radix: u32, key: &Key) -> Result<Self> {
-        let other = Deterministic::new(scope, key)?;
+        let other = Deterministic::new(scope, key, "")?;
         Ok(Self { scope: scope.to_owned(), checked, radix, key: subkey(key, "fpe")?, other })
     }
 
@@ -308,7 +308,7 @@ impl Mask for Fpe {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{build, columns, keys, mask, one};
+    use super::super::tests::{build, columns, mask, one, secrets};
     use super::*;
     use crate::detect::{is_cnpj, is_cpf};
     use arrow::array::{Int64Array, StringArray};
@@ -338,7 +338,7 @@ mod tests {
             ["4539 1488 0343 6467", "+55 (11) 98765-4321", "123456", "12345", "", "ana 123456789", "São 1234567"]
         {
             let token = one(&*card, value);
-            assert_eq!(unfpe(&token, "card", None, &keys()).unwrap(), value, "{token}");
+            assert_eq!(unfpe(&token, "card", None, &secrets()).unwrap(), value, "{token}");
         }
     }
 
@@ -349,18 +349,18 @@ mod tests {
             let (value, digits) = (cpf(n), |text: &str| text.bytes().filter(u8::is_ascii_digit).collect::<Vec<u8>>());
             let token = one(&*masked, &value);
             assert!(is_cpf(&digits(&value)) && !is_cpf(&digits(&token)) && token.len() == 14, "{token}");
-            assert_eq!(unfpe(&token, "person", Some("cpf"), &keys()).unwrap(), value);
+            assert_eq!(unfpe(&token, "person", Some("cpf"), &secrets()).unwrap(), value);
         }
         let companies = build("fpe(company)", Some("personal.cnpj")).unwrap();
         for value in ["12.ABC.345/01DE-35", "11.222.333/0001-81"] {
             let token = one(&*companies, value);
             let plain: Vec<u8> = token.bytes().filter(u8::is_ascii_alphanumeric).collect();
             assert!(!is_cnpj(&plain) && token.len() == value.len() && token.as_bytes()[10] == b'/', "{token}");
-            assert_eq!(unfpe(&token, "company", Some("cnpj"), &keys()).unwrap(), value);
+            assert_eq!(unfpe(&token, "company", Some("cnpj"), &secrets()).unwrap(), value);
         }
         // What is no CPF is hidden all the same, and comes back with its wrong digits.
         let token = one(&*masked, "529.982.247-26");
-        assert_eq!(unfpe(&token, "person", Some("cpf"), &keys()).unwrap(), "529.982.247-26");
+        assert_eq!(unfpe(&token, "person", Some("cpf"), &secrets()).unwrap(), "529.982.247-26");
     }
 
     #[test]

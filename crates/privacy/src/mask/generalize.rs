@@ -4,13 +4,12 @@
 use super::bins::Bin;
 use super::partial::{HIDDEN_MIN, kept_max};
 use super::periods::Period;
-use super::{Arg, Spec, refused, takes, text};
+use super::{Arg, Secrets, Spec, refused, takes, text};
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use kernel::contract::MaskSpec;
 use kernel::error::{Error, Result};
 use kernel::gate::HIDDEN;
-use kernel::keys::KeyProvider;
 use kernel::mask::{Mask, Promise};
 
 pub(super) const SPEC: Spec = Spec {
@@ -22,7 +21,7 @@ pub(super) const SPEC: Spec = Spec {
         Arg { name: "digits", about: "how many letters and digits stay, for text" },
     ],
     example: "generalize(month)",
-    promise: Promise { joinable: false, reversible: false, keeps_type: true },
+    promise: Promise { joinable: false, reversible: false, keeps_type: true, random: false },
     build: generalize,
 };
 
@@ -33,7 +32,7 @@ enum Generalize {
     Digits(usize),
 }
 
-fn generalize(spec: &MaskSpec, kind: Option<&str>, _: &dyn KeyProvider) -> Result<Box<dyn Mask>> {
+fn generalize(spec: &MaskSpec, kind: Option<&str>, _: &Secrets) -> Result<Box<dyn Mask>> {
     let mask = match (spec.arg("to", 0), spec.arg("bin", 1), spec.arg("digits", 2)) {
         (Some(period), None, None) => Generalize::To(parse_period(period, kind)?),
         (None, Some(bin), None) => Generalize::Bin(parse_bin(bin, kind)?),

@@ -2,12 +2,16 @@
 
 mod bins;
 mod constant;
+mod date_shift;
 mod defaults;
 mod encrypt;
 mod fpe;
 mod generalize;
+mod noise;
 mod normalize;
+mod open;
 mod partial;
+mod per_subject;
 mod periods;
 mod pseudonym;
 mod refused;
@@ -17,13 +21,16 @@ mod scrub;
 #[cfg(test)]
 mod tests;
 mod text;
+mod token;
 
 pub use defaults::default_for;
-pub use encrypt::decrypt;
 pub use fpe::unfpe;
 pub use normalize::Normalize;
+pub use open::{Opener, decrypt};
 pub use retoken::{Retoken, retoken, version_of};
 pub(crate) use text::canonical as canonical_text;
+pub use token::detokenize;
+pub(crate) use token::detokenize_all;
 
 use arrow::datatypes::DataType;
 use kernel::Classification;
@@ -32,11 +39,20 @@ use kernel::error::{Error, Result};
 use kernel::keys::KeyProvider;
 use kernel::mask::{Mask, MaskFactory, Promise};
 use kernel::suggest;
+use kernel::vault::Vault;
 use serde::Serialize;
 use std::sync::Arc;
 
 /// Makes a mask of what the contract writes. The text is the kind of data when it is known: `cpf` of `personal.cpf`.
-pub type Build = fn(&MaskSpec, Option<&str>, &dyn KeyProvider) -> Result<Box<dyn Mask>>;
+pub type Build = fn(&MaskSpec, Option<&str>, &Secrets) -> Result<Box<dyn Mask>>;
+
+/// What masks are made with.
+#[derive(Clone)]
+pub struct Secrets {
+    pub keys: Arc<dyn KeyProvider>,
+    /// Where there is none, masks that need one can be built, to look at their types, and mask nothing.
+    pub vault: Option<Arc<dyn Vault>>,
+}
 
 /// A mask as the list knows it: enough to check a contract, to write the reference page and to build it.
 #[derive(Clone, Serialize)]
@@ -59,6 +75,11 @@ pub struct Arg {
 
 const SCOPE: Arg = Arg { name: "scope", about: "whose key: columns of the same scope can be joined, others can't" };
 
+const SUBJECT: Arg = Arg {
+    name: "subject",
+    about: "the column that tells whose the row is; it may be the masked column itself. A row without one is set aside",
+};
+
 /// Every mask there is.
 pub fn all() -> Vec<Spec> {
     vec![
@@ -69,6 +90,9 @@ pub fn all() -> Vec<Spec> {
         pseudonym::SPEC,
         encrypt::SPEC,
         fpe::SPEC,
+        token::SPEC,
+        date_shift::SPEC,
+        noise::SPEC,
         generalize::SPEC,
         scrub::SPEC,
     ]
@@ -76,17 +100,24 @@ pub fn all() -> Vec<Spec> {
 
 /// Makes the masks that contracts write.
 pub struct Masks {
-    keys: Arc<dyn KeyProvider>,
+    secrets: Secrets,
 }
 
 impl Masks {
     pub fn new(keys: Arc<dyn KeyProvider>) -> Self {
-        Self { keys }
+        Self { secrets: Secrets { keys, vault: None } }
+    }
+
+    /// The vault of masks that need one. It is asked for nothing before the first row.
+    #[must_use]
+    pub fn with_vault(mut self, vault: Arc<dyn Vault>) -> Self {
+        self.secrets.vault = Some(vault);
+        self
     }
 
     /// Tells these keys from others without telling anything of them; `None` when there are none.
     pub fn fingerprint(&self) -> Option<String> {
-        crate::keys::fingerprint(&*self.keys).ok()
+        crate::keys::fingerprint(&*self.secrets.keys).ok()
     }
 }
 
@@ -94,7 +125,7 @@ impl MaskFactory for Masks {
     fn build(&self, spec: &MaskSpec, class: Option<&Classification>) -> Result<Box<dyn Mask>> {
         let found = find(spec)?;
         check_args(spec, found.args)?;
-        renewed::build(found.build, spec, class.and_then(Classification::kind), &self.keys)
+        renewed::build(found.build, spec, class.and_then(Classification::kind), &self.secrets)
     }
 }
 

@@ -1,11 +1,10 @@
 //! `partial(first: n, last: m)`: the ends of a value, for people who must recognise it.
 
-use super::{Arg, Spec, takes, text};
+use super::{Arg, Secrets, Spec, takes, text};
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use kernel::contract::MaskSpec;
 use kernel::error::{Error, Result};
-use kernel::keys::KeyProvider;
 use kernel::mask::{Mask, Promise};
 
 pub(super) const SPEC: Spec = Spec {
@@ -16,7 +15,7 @@ pub(super) const SPEC: Spec = Spec {
         Arg { name: "last", about: "how many characters stay at the end (0)" },
     ],
     example: "partial(first: 6, last: 4)",
-    promise: Promise { joinable: false, reversible: false, keeps_type: false },
+    promise: Promise { joinable: false, reversible: false, keeps_type: false, random: false },
     build: partial,
 };
 
@@ -34,7 +33,7 @@ struct Partial {
     last: usize,
 }
 
-fn partial(spec: &MaskSpec, kind: Option<&str>, _: &dyn KeyProvider) -> Result<Box<dyn Mask>> {
+fn partial(spec: &MaskSpec, kind: Option<&str>, _: &Secrets) -> Result<Box<dyn Mask>> {
     let count = |name: &str, place: usize| match spec.arg(name, place).map(str::parse::<usize>) {
         None => Ok(0),
         Some(Ok(count)) => Ok(count),

@@ -7,7 +7,7 @@
 //! token from one version to another without the value (`retoken`), and neither of them alone makes a token.
 
 use super::normalize::Normalize;
-use super::{Arg, SCOPE, Spec, takes, text};
+use super::{Arg, SCOPE, Secrets, Spec, takes, text};
 use crate::keys::{check_scope, hmac_sha256, subkey};
 use crate::multi::hmac::{Hmacs, Id};
 use aes::Aes256;
@@ -16,7 +16,7 @@ use arrow::array::{Array, ArrayRef, AsArray, StringViewArray, StringViewBuilder}
 use arrow::datatypes::DataType;
 use kernel::contract::MaskSpec;
 use kernel::error::{Error, Result};
-use kernel::keys::{Key, KeyProvider};
+use kernel::keys::Key;
 use kernel::mask::{Mask, Promise};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub(super) const SPEC: Spec = Spec {
         },
     ],
     example: "pseudonym(person)",
-    promise: Promise { joinable: true, reversible: false, keeps_type: false },
+    promise: Promise { joinable: true, reversible: false, keeps_type: false, random: false },
     build: pseudonym,
 };
 
@@ -55,12 +55,12 @@ struct Pseudonym {
     normalize: Normalize,
 }
 
-fn pseudonym(spec: &MaskSpec, kind: Option<&str>, keys: &dyn KeyProvider) -> Result<Box<dyn Mask>> {
+fn pseudonym(spec: &MaskSpec, kind: Option<&str>, secrets: &Secrets) -> Result<Box<dyn Mask>> {
     let scope = spec.arg("scope", 0).unwrap_or_default();
     check_scope(scope)?;
     let normalize = Normalize::choose(spec.arg("normalize", 1), kind)?;
-    let join = subkey(&keys.key(scope, Some(1))?, "pseudonym join")?;
-    Ok(Box::new(Pseudonym { join, outer: Outer::new(&keys.key(scope, None)?)?, normalize }))
+    let join = subkey(&secrets.keys.key(scope, Some(1))?, "pseudonym join")?;
+    Ok(Box::new(Pseudonym { join, outer: Outer::new(&secrets.keys.key(scope, None)?)?, normalize }))
 }
 
 /// The layer of a version.
@@ -185,7 +185,7 @@ fn repeats(values: &StringViewArray) -> bool {
 }
 
 /// 128 bits as 26 digits, the last one padded with two zero bits.
-fn base32(id: &Id) -> [u8; DIGITS] {
+pub(super) fn base32(id: &Id) -> [u8; DIGITS] {
     let bits = u128::from_be_bytes(*id);
     let mut digits = [0; 32];
     for (at, eight) in digits.chunks_exact_mut(8).enumerate() {

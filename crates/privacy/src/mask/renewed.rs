@@ -1,9 +1,10 @@
 //! Masks whose keys may be held for a bounded time only: built anew for each batch, they keep no key in between.
 
-use super::Build;
+use super::{Build, Secrets};
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
-use kernel::contract::MaskSpec;
+use kernel::Classification;
+use kernel::contract::{Constraints, MaskSpec};
 use kernel::error::Result;
 use kernel::keys::{Key, KeyProvider};
 use kernel::mask::{Mask, Promise};
@@ -15,11 +16,14 @@ pub(super) fn build(
     build: Build,
     spec: &MaskSpec,
     kind: Option<&str>,
-    keys: &Arc<dyn KeyProvider>,
+    secrets: &Secrets,
 ) -> Result<Box<dyn Mask>> {
-    let asked = Asked { keys: &**keys, asked: AtomicBool::new(false) };
-    let mask = build(spec, kind, &asked)?;
-    if !keys.expires() || !asked.asked.into_inner() {
+    if !secrets.keys.expires() {
+        return build(spec, kind, secrets);
+    }
+    let asked = Arc::new(Asked { keys: secrets.keys.clone(), asked: AtomicBool::new(false) });
+    let mask = build(spec, kind, &Secrets { keys: asked.clone(), ..secrets.clone() })?;
+    if !asked.asked.load(Ordering::Relaxed) {
         return Ok(mask);
     }
     Ok(Box::new(Renewed {
@@ -29,17 +33,18 @@ pub(super) fn build(
         build,
         spec: spec.clone(),
         kind: kind.map(str::to_owned),
-        keys: keys.clone(),
+        refusal: mask.refusal().map(str::to_owned),
+        secrets: secrets.clone(),
     }))
 }
 
 /// Notices whether a key was asked for.
-struct Asked<'a> {
-    keys: &'a dyn KeyProvider,
+struct Asked {
+    keys: Arc<dyn KeyProvider>,
     asked: AtomicBool,
 }
 
-impl KeyProvider for Asked<'_> {
+impl KeyProvider for Asked {
     fn key(&self, scope: &str, version: Option<u32>) -> Result<Key> {
         self.asked.store(true, Ordering::Relaxed);
         self.keys.key(scope, version)
@@ -58,12 +63,13 @@ struct Renewed {
     build: Build,
     spec: MaskSpec,
     kind: Option<String>,
-    keys: Arc<dyn KeyProvider>,
+    refusal: Option<String>,
+    secrets: Secrets,
 }
 
 impl Renewed {
     fn mask(&self) -> Result<Box<dyn Mask>> {
-        (self.build)(&self.spec, self.kind.as_deref(), &*self.keys)
+        (self.build)(&self.spec, self.kind.as_deref(), &self.secrets)
     }
 }
 
@@ -84,11 +90,19 @@ impl Mask for Renewed {
         self.mask()?.apply(column)
     }
 
+    fn limits(&self, input: &DataType) -> Option<Constraints> {
+        self.mask().ok()?.limits(input)
+    }
+
     fn subject(&self) -> Option<&str> {
         self.subject.as_deref()
     }
 
-    fn apply_for(&self, column: &ArrayRef, subjects: &ArrayRef) -> Result<ArrayRef> {
-        self.mask()?.apply_for(column, subjects)
+    fn apply_for(&self, column: &ArrayRef, subjects: &ArrayRef, class: Option<&Classification>) -> Result<ArrayRef> {
+        self.mask()?.apply_for(column, subjects, class)
+    }
+
+    fn refusal(&self) -> Option<&str> {
+        self.refusal.as_deref()
     }
 }

@@ -6,6 +6,7 @@ mod privacy;
 mod replay;
 mod rules;
 mod schema;
+mod subject;
 mod unique;
 
 use super::*;
@@ -21,7 +22,7 @@ const NOW: Timestamp = Timestamp(1_782_907_200_000_000);
 
 const MICROS_UTC: fn() -> DataType = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
 
-/// `redact`, `pseudonym(scope)`, `random`, `tens`, `drop`: what masks do, without what makes them safe.
+/// `redact`, `pseudonym(scope)`, `random`, `tens`, `drop`, `own(subject: column)`: what masks do, without what makes them safe.
 struct Toy {
     spec: String,
 }
@@ -35,7 +36,7 @@ impl Mask for Toy {
 
     fn promise(&self) -> Promise {
         let is = |name| self.name() == name;
-        Promise { joinable: is("pseudonym"), reversible: is("random"), keeps_type: is("tens") }
+        Promise { joinable: is("pseudonym"), reversible: is("random"), keeps_type: is("tens"), random: is("random") }
     }
 
     fn output(&self, input: &DataType) -> Result<Option<DataType>> {
@@ -54,6 +55,27 @@ impl Mask for Toy {
         let masked =
             cells::texts(column)?.iter().map(|value| value.map(|text| self.mask(text))).collect::<StringViewArray>();
         Ok(Arc::new(masked))
+    }
+
+    fn subject(&self) -> Option<&str> {
+        Some(self.spec.split_once("subject: ")?.1.trim_end_matches(')'))
+    }
+
+    /// Shows what it was given.
+    fn apply_for(&self, column: &ArrayRef, subjects: &ArrayRef, class: Option<&Classification>) -> Result<ArrayRef> {
+        if subjects.data_type().is_floating() {
+            return Err(Error::project("the subject of own", "it takes text, not floats"));
+        }
+        let (values, subjects) = (cells::texts(column)?, cells::texts(subjects)?);
+        let class = class.map_or("-", Classification::as_str);
+        let show = |(value, subject): (Option<&str>, Option<&str>)| {
+            Some(format!("{} of {class} {}", self.mask(value?), self.mask(subject?)))
+        };
+        Ok(Arc::new(values.iter().zip(subjects.iter()).map(show).collect::<StringViewArray>()))
+    }
+
+    fn refusal(&self) -> Option<&str> {
+        self.subject().map(|_| "nobody's")
     }
 }
 

@@ -75,10 +75,11 @@ pub fn masks() -> Page {
     let all = privacy::mask::all();
     let rows = all.iter().map(|mask| {
         let promise = mask.promise;
-        [format!("[`{0}`](#{0})", mask.name), yes(promise.joinable), yes(promise.reversible), yes(promise.keeps_type)]
+        let (joins, undone) = (yes(promise.joinable), yes(promise.reversible));
+        [format!("[`{0}`](#{0})", mask.name), joins, undone, yes(promise.keeps_type), yes(promise.random)]
     });
-    let rows: Vec<[String; 4]> = rows.collect();
-    page.table(["mask", "can be joined", "a key holder can undo it", "keeps the type"], &rows);
+    let rows: Vec<[String; 5]> = rows.collect();
+    page.table(["mask", "can be joined", "a key holder can undo it", "keeps the type", "is other each time"], &rows);
     for mask in &all {
         page.heading(mask.name);
         page.say(&sentence(mask.summary));
