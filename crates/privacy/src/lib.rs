@@ -7,6 +7,8 @@ pub mod detect;
 mod ff1;
 pub mod keys;
 pub mod mask;
+pub mod sign;
+pub mod subject;
 #[cfg(test)]
 mod stopwatch {
     /// Seconds this thread was on a core: what else the machine does is left out (Linux, proc_pid_schedstat).

@@ -6,6 +6,7 @@
 
 mod cells;
 mod column;
+mod forgotten;
 mod judge;
 mod own;
 mod parse;
@@ -21,6 +22,7 @@ mod tests;
 mod unique;
 mod violations;
 
+pub use forgotten::Forgotten;
 pub use quarantine::{HIDDEN, schema as quarantine_schema};
 pub use raw::{Inspector, Malformed, Raw};
 pub use replay::Replayed;
@@ -64,6 +66,7 @@ pub struct Gate {
     redacted: BTreeSet<String>,
     /// What the quarantine keeps of how each column is masked.
     masks: Option<String>,
+    forgotten: Option<Arc<dyn Forgotten>>,
 }
 
 impl Gate {
@@ -78,7 +81,8 @@ impl Gate {
         let columns = entity.properties.iter().map(|p| Column::compile(p, masks)).collect::<Result<_>>()?;
         let unique = UniqueKey::of(&entity);
         let masks = replay::records(&entity);
-        Ok(Self { entity, columns, row_rules, unique, stamp, screen, redacted: BTreeSet::new(), masks })
+        let redacted = BTreeSet::new();
+        Ok(Self { entity, columns, row_rules, unique, stamp, screen, redacted, masks, forgotten: None })
     }
 
     /// The schema of what passes, but for columns that `evolve` adds.
@@ -113,6 +117,7 @@ impl Gate {
     /// The only door out of `Raw`. Gives the masked rows that hold to the contract and, masked too, those that do not; an
     /// error (`on_violation: fail`, a frozen schema) lets nothing of the batch through and holds no value of it.
     pub fn pass(&mut self, raw: Raw, now: Timestamp) -> Result<Passed> {
+        let (raw, rows_forgotten) = self.let_go(raw)?;
         let judged = self.judge(&raw.batch, &vec![false; self.columns.len()])?;
         if self.entity.on_violation == OnViolation::Fail {
             self.refuse_all(&raw, &judged.violations)?;
@@ -132,7 +137,8 @@ impl Gate {
             true => None,
             false => Some(Safe { batch: quarantine::batch(&asides, self.masks.as_deref(), stamps)? }),
         };
-        tally.rows_read += malformed.len() as u64;
+        tally.rows_read += malformed.len() as u64 + rows_forgotten;
+        tally.rows_forgotten = rows_forgotten;
         tally.rows_quarantined = asides.len() as u64;
         tally.rows_passed = safe.num_rows() as u64;
         Ok(Passed { safe, quarantined, tally })

@@ -16,9 +16,7 @@ mod shape;
 mod tests;
 mod words;
 
-pub(crate) use digits::{cnpj_check, cpf_check};
-#[cfg(test)]
-pub(crate) use digits::{is_cnpj, is_cpf};
+pub(crate) use digits::{cnpj_check, cpf_check, is_cnpj, is_cpf};
 pub use form::Form;
 pub use kinds::{Kind, kinds};
 pub use profile::ProposedType;

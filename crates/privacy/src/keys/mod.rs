@@ -38,6 +38,25 @@ pub(crate) fn fingerprint(keys: &dyn KeyProvider) -> Result<String> {
     Ok(code.iter().take(4).map(|byte| format!("{byte:02x}")).collect())
 }
 
+/// What a scope's key names people for.
+pub(crate) const SUBJECT: &str = "subject";
+
+/// The id of a person's secrets in a scope; `value` in its one spelling. The first version of the key names people for
+/// good, so that a rotation loses nobody.
+pub fn subject_id(scope: &str, kind: &str, value: &str, keys: &dyn KeyProvider) -> Result<kernel::vault::Id> {
+    use hmac::Mac;
+    let key = subkey(&keys.key(scope, Some(1))?, SUBJECT)?;
+    let code = subject_message(hmac_sha256(&*key)?, kind, value).finalize().into_bytes();
+    let mut id = [0; 16];
+    id.copy_from_slice(&code[..16]);
+    Ok(id)
+}
+
+pub(crate) fn subject_message(keyed: Keyed, kind: &str, value: &str) -> Keyed {
+    use hmac::Mac;
+    keyed.chain_update(kind).chain_update([0]).chain_update(value)
+}
+
 /// Keys derived from a seed that stands in the source: for tests and benchmarks, they hide nothing from anybody.
 pub struct FixedKeys {
     roots: Vec<Zeroizing<[u8; 32]>>,

@@ -19,6 +19,7 @@ pub use defaults::default_for;
 pub use encrypt::decrypt;
 pub use fpe::unfpe;
 pub use normalize::Normalize;
+pub(crate) use pseudonym::base32;
 pub(crate) use text::canonical as canonical_text;
 
 use arrow::datatypes::DataType;

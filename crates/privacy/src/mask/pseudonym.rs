@@ -121,7 +121,7 @@ fn repeats(values: &StringViewArray) -> bool {
 }
 
 /// 128 bits as 26 digits, the last one padded with two zero bits.
-fn base32(bytes: &[u8]) -> [u8; DIGITS] {
+pub(crate) fn base32(bytes: &[u8]) -> [u8; DIGITS] {
     let bits = bytes.iter().fold(0u128, |bits, byte| bits << 8 | u128::from(*byte));
     let mut digits = [0; DIGITS];
     for (at, digit) in digits.iter_mut().enumerate() {
