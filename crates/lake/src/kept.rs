@@ -4,6 +4,7 @@ use crate::commit::log_path;
 use crate::store::{Store, failed};
 use crate::table::{At, Table};
 use arrow::record_batch::RecordBatch;
+use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use kernel::error::{Error, Result};
@@ -141,4 +142,18 @@ pub async fn read_file(
         builder = builder.with_projection(mask);
     }
     Ok(Some(builder.build().map_err(fault.clone())?.map_err(fault).boxed()))
+}
+
+/// A data file's bytes; `None` when it is not there.
+pub async fn read_bytes(
+    store: &Store,
+    name: &TableName,
+    path: &str,
+) -> Result<Option<BoxStream<'static, Result<Bytes>>>> {
+    let what = format!("read {path} of {name}");
+    match store.objects().get(&store.path(name, path)).await {
+        Ok(found) => Ok(Some(found.into_stream().map_err(move |e| failed(what.clone(), e)).boxed())),
+        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        Err(e) => Err(failed(what, e)),
+    }
 }

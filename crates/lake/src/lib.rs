@@ -20,11 +20,11 @@ mod store;
 mod table;
 mod write;
 
+pub use kept::{Kept, KeptFile, kept_files, read_bytes, read_file};
 pub use model::{
     Checks, ColumnRef, Grain, Header, Lineage, Model, ModelFile, ModelReport, ModelRun, Sources, UnitTest, UnitVerdict,
-    Via, Write, compile, exposure, run as run_model, run_unit_test, why_run,
+    Via, Write, compile, consumed, exposure, run as run_model, run_unit_test, why_run,
 };
-pub use kept::{Kept, KeptFile, kept_files, read_file};
 pub use origin::{Exposure, Input, Rewrite};
 pub use purge::{Purged, purge};
 pub use replay::replay;

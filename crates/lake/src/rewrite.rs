@@ -164,8 +164,7 @@ async fn commit(table: &Table, staged: &Staged, how: &Rewriting, clock: &dyn Clo
         staged.files.iter().map(|(old, new)| (old.path.clone(), paths(new))).collect();
     let files_removed = files.keys().cloned().collect();
     let rewrite = Rewrite { note: how.note.clone(), rows_removed: staged.rows_removed, files };
-    let origin =
-        Origin { run_id: how.run_id.clone(), rewrite: Some(rewrite), ..carried(store, name, before).await? };
+    let origin = Origin { run_id: how.run_id.clone(), rewrite: Some(rewrite), ..carried(store, name, before).await? };
     let change = Change {
         operation: "REWRITE",
         adds: staged.files.iter().flat_map(|(_, new)| new.clone()).collect(),
@@ -200,7 +199,9 @@ async fn check(table: &Table) -> Result<()> {
             && done.positions.get(crate::replay::PARTITION) == Some(&Point::Offset(table.version()))
     });
     match half_done {
-        true => refuse(&format!("a replay of it died half-way; finish it with `lavra quarantine replay {}`", name.table())),
+        true => {
+            refuse(&format!("a replay of it died half-way; finish it with `lavra quarantine replay {}`", name.table()))
+        }
         false => Ok(()),
     }
 }

@@ -58,6 +58,8 @@ enum Command {
     Lineage(commands::lineage::Lineage),
     /// Rows that broke their contract: list them, or try them again
     Quarantine(commands::quarantine::Quarantine),
+    /// A person's request: where their rows are, a copy of them, or their end
+    Subject(commands::subject::Subject),
     /// Run the tests of models
     Test(commands::test::Test),
     /// List connectors and their options
@@ -138,6 +140,7 @@ async fn run(context: &Context, command: Command) -> commands::Outcome {
         Command::History(args) => commands::history::run(context, args).await,
         Command::Lineage(args) => commands::lineage::run(context, args).await,
         Command::Quarantine(args) => commands::quarantine::run(context, args).await,
+        Command::Subject(args) => commands::subject::run(context, args).await,
         Command::Test(args) => commands::test::run(context, args).await,
         Command::Connectors(args) => commands::connectors::run(context, args).await,
         Command::Schema(args) => commands::schema::run(context, args).await,

@@ -9,6 +9,7 @@ use kernel::diagnostic::Diagnostic;
 use kernel::error::{Error, Kind, Result};
 use kernel::gate::Screen;
 use kernel::keys::{Key, KeyProvider};
+use kernel::vault::Vault;
 use lake::{EngineOptions, SqlEngine, Store};
 use privacy::detect::PersonalScreen;
 use privacy::keys::{FixedKeys, KeyFile};
@@ -99,15 +100,25 @@ impl Wiring {
         self.spill.clear_dead()
     }
 
-    /// The masks with the project's real keys. A project without the file goes on as long as no mask asks for a key.
+    /// The masks with the project's real keys.
     pub fn masks(&self) -> Result<Masks> {
+        Ok(Masks::new(self.keys()?))
+    }
+
+    /// Where the secrets of single people are, if anywhere: no mask makes such a secret yet.
+    pub fn vault(&self) -> Option<Arc<dyn Vault>> {
+        None
+    }
+
+    /// The project's real keys. A project without the file goes on as long as no mask asks for a key.
+    pub fn keys(&self) -> Result<Arc<dyn KeyProvider>> {
         let file = place(&self.ask.folder, self.environment.keys.as_deref().unwrap_or(KEY_FILE));
         let file = Path::new(&file);
         let keys: Arc<dyn KeyProvider> = match file.exists() || file.is_symlink() {
             true => Arc::new(KeyFile::open(file, self.store.folder().as_deref())?),
             false => Arc::new(NoKeys(file.to_path_buf())),
         };
-        Ok(Masks::new(keys))
+        Ok(keys)
     }
 
     pub fn source_options(&self) -> std::collections::BTreeMap<String, String> {

@@ -16,5 +16,5 @@ mod ways;
 pub use compile::{Model, ModelFile, compile};
 pub use header::{Checks, Grain, Header, Write};
 pub use lineage::{ColumnRef, Lineage, Sources, Via};
-pub use run::{ModelReport, ModelRun, exposure, run, why_run};
+pub use run::{ModelReport, ModelRun, consumed, exposure, run, why_run};
 pub use unit::{UnitTest, UnitVerdict, run_unit_test};

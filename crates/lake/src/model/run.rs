@@ -142,6 +142,11 @@ pub async fn exposure(table: &Table) -> Result<Exposure> {
     }
 }
 
+/// The versions of its inputs that a model's table was made from; none for a table that no model made.
+pub async fn consumed(table: &Table) -> Result<BTreeMap<String, Input>> {
+    Ok(last_origin(table).await?.map(|origin| origin.inputs).unwrap_or_default())
+}
+
 /// The newest commit of ours; other programs' commits (an OPTIMIZE) are stepped over.
 async fn last_origin(target: &Table) -> Result<Option<Origin>> {
     let mut version = target.version();

@@ -5,6 +5,7 @@ use super::contracts::{self, ContractFile};
 use super::joins;
 use super::read::Files;
 use super::secrets::Secrets;
+use super::terms::Terms;
 use arrow::datatypes::SchemaRef;
 use kernel::contract::RowRule;
 use kernel::diagnostic::{Diagnostic, Severity};
@@ -28,6 +29,7 @@ pub struct Source {
     pub contract_version: String,
     /// What the gate makes of its rows.
     pub schema: SchemaRef,
+    pub terms: Terms,
 }
 
 /// A project without faults.
