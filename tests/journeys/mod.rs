@@ -14,4 +14,5 @@ mod readers;
 mod replaced;
 mod running;
 mod selecting;
+mod subject;
 mod writing;

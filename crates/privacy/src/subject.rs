@@ -3,7 +3,7 @@
 use crate::detect::{is_cnpj, is_cpf, kinds};
 use crate::keys::{Keyed, hmac_sha256, subject_id, subkey};
 use crate::mask::{Masks, Normalize, base32};
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringArray};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use hmac::Mac;

@@ -91,7 +91,7 @@ struct Person {
     kind: String,
     /// Not allowed: the shell's history and the list of processes would keep it
     #[arg(hide = true, value_name = "VALUE")]
-    value: Option<Zeroizing<String>>,
+    value: Option<String>,
 }
 
 impl Person {

@@ -25,8 +25,8 @@ pub struct Terms {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LegalHold {
-    /// The last day.
-    pub until: NaiveDate,
+    /// The last day, as 2031-12-31.
+    pub until: String,
     pub reason: String,
 }
 
@@ -41,9 +41,10 @@ pub fn read(contract: &ContractFile, entity: &str) -> (Terms, Vec<Diagnostic>) {
     let table = odcs.schema.iter().flatten().enumerate().find(|(_, object)| object.name == entity);
     let own = table.and_then(|(at, object)| found(&object.custom_properties, LEGAL_HOLD, &format!("schema[{at}].")));
     if let Some((path, property)) = own.or_else(|| found(&odcs.custom_properties, LEGAL_HOLD, "")) {
-        match serde_json::from_value(property.value.clone()) {
-            Ok(hold) => terms.hold = Some(hold),
-            Err(_) => {
+        let is_day = |hold: &LegalHold| NaiveDate::parse_from_str(&hold.until, "%Y-%m-%d").is_ok();
+        match serde_json::from_value::<LegalHold>(property.value.clone()).ok().filter(is_day) {
+            Some(hold) => terms.hold = Some(hold),
+            None => {
                 let fault = contract.draft.fault(&path, "a legal hold says until when, and why");
                 faults.push(fault.help(Some("write it as `{ until: 2031-12-31, reason: tax law }`")));
             }

@@ -48,17 +48,16 @@ impl Case {
     /// The tables that the law keeps as they are today: those of contracts with a hold, and what is made of them, which
     /// the next run would make again.
     pub fn holds(&self) -> BTreeMap<TableName, LegalHold> {
-        let today = self.wiring.clock.now().0.div_euclid(86_400_000_000);
-        let days = |hold: &LegalHold| i64::from(hold.until.to_epoch_days());
+        let today: String = crate::show::rfc3339(self.wiring.clock.now().0).chars().take(10).collect();
         let mut held = BTreeMap::new();
         for source in &self.wiring.project.sources {
-            if let Some(hold) = source.terms.hold.as_ref().filter(|hold| days(hold) >= today) {
+            if let Some(hold) = source.terms.hold.as_ref().filter(|hold| hold.until >= today) {
                 held.insert(source.table.clone(), hold.clone());
                 held.insert(source.table.quarantine(), hold.clone());
             }
         }
         for model in &self.wiring.project.models {
-            let longest = model.reads.iter().filter_map(|name| held.get(name)).max_by_key(|hold| days(hold)).cloned();
+            let longest = model.reads.iter().filter_map(|name| held.get(name)).max_by_key(|hold| &hold.until).cloned();
             if let Some(hold) = longest {
                 held.insert(model.name.clone(), hold);
             }

@@ -185,6 +185,17 @@ pub fn verify(place: &Path, public_key: &str) -> Result<Signed> {
     Ok(signed)
 }
 
+/// Puts the certificate of an earlier request aside: the person came back since, and asked again.
+pub fn set_by(project: &Path, earlier: &Certificate) -> Result<()> {
+    let (folder, name) = (folder(project), &earlier.request.pseudonym);
+    let day: String = earlier.request.requested_at.chars().filter(char::is_ascii_digit).collect();
+    for ending in ["json", "md"] {
+        let (from, to) = (folder.join(format!("{name}.{ending}")), folder.join(format!("{name}-{day}.{ending}")));
+        std::fs::rename(&from, &to).map_err(|e| io(format!("keep {}", from.display()), e))?;
+    }
+    Ok(())
+}
+
 /// The certificate of an earlier try, if there is a good one.
 pub fn load(project: &Path, pseudonym: &str, signer: &Signer) -> Result<Option<Certificate>> {
     let place = folder(project).join(format!("{pseudonym}.json"));

@@ -2,7 +2,7 @@
 //! followed by one that goes on.
 
 use super::case::Case;
-use super::certificate::{Certificate, Erased, ErasedFile, load};
+use super::certificate::{Certificate, ErasedFile, load, set_by};
 use super::find::{HeldFile, Located, in_table, locate};
 use super::requests;
 use crate::show;
@@ -66,7 +66,10 @@ pub async fn forget(case: &Case, work: ProjectWork, deadline_days: u32) -> Resul
     let signer = Signer::of(case.keys.as_ref())?;
     let request = requests::remember(case, deadline_days).await?;
     let earlier = load(&wiring.ask.folder, &case.pseudonym, &signer)?;
-    let same = earlier.filter(|earlier| earlier.request == request);
+    let same = match earlier {
+        Some(earlier) if earlier.request != request => set_by(&wiring.ask.folder, &earlier).map(|()| None)?,
+        earlier => earlier,
+    };
     let mut certificate = same.unwrap_or_else(|| Certificate::new(&wiring.project.config.project, request));
     for holder in &case.holders {
         *certificate.places.entry(holder.name().to_owned()).or_default() += holder.forget(&case.subject)?;
@@ -118,7 +121,7 @@ async fn erase(case: &Case, name: &TableName, run_id: &str) -> Result<bool> {
     let named: Vec<&HeldFile> = located.files.iter().filter(|file| file.since.is_some()).collect();
     let floor = rewrites(store, name, &case.note()).await?.last().map(|last| last.after);
     let is_below = |file: &&HeldFile| file.until.is_some_and(|until| floor.is_some_and(|floor| until <= floor));
-    if named.iter().all(is_below) {
+    if located.files.is_empty() || (floor.is_some() && named.iter().all(is_below)) {
         return Ok(false);
     }
     let change = |batch: &RecordBatch| {
@@ -235,5 +238,5 @@ async fn sha256(case: &Case, name: &TableName, path: &str) -> Result<String> {
             hash.update(part?);
         }
     }
-    Ok(hex(&hash.finalize()))
+    Ok(hex(&hash.finalize()[..]))
 }
