@@ -96,7 +96,10 @@ async fn first_whole(store: &Store, name: &TableName, json: &BTreeSet<u64>, late
     if json.first() == Some(&0) {
         return Ok(None);
     }
-    let checkpoints = log_files(store, name).await?.into_iter().filter(|(_, file)| file.contains(".checkpoint"));
+    let checkpoints = log_files(store, name)
+        .await?
+        .into_iter()
+        .filter(|(_, file)| file.contains(".checkpoint") && file.ends_with(".parquet"));
     let checkpoints: BTreeSet<u64> = checkpoints.map(|(version, _)| version).collect();
     Ok(checkpoints.into_iter().find(|start| (start + 1..=latest).all(|version| json.contains(&version))))
 }

@@ -1,7 +1,7 @@
 //! By which columns a person's rows are told, in every table: those of contracts, and what models copy of them.
 
 use crate::project::Compiled;
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
+use arrow::array::{ArrayRef, AsArray, BooleanArray};
 use arrow::compute::{cast, or};
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
