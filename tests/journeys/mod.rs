@@ -20,4 +20,5 @@ mod replaced;
 mod running;
 mod selecting;
 mod sums;
+mod subject;
 mod writing;

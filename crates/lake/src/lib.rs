@@ -1,11 +1,16 @@
 //! The lake: Delta tables and the SQL over them.
 
 mod commit;
+mod kept;
 #[cfg(test)]
 mod laws;
 mod model;
 mod origin;
+mod purge;
 mod replay;
+mod rewrite;
+#[cfg(test)]
+mod rewrite_tests;
 mod rule;
 mod schema;
 mod sink;
@@ -15,13 +20,16 @@ mod store;
 mod table;
 mod write;
 
+pub use kept::{Kept, KeptFile, kept_files, read_bytes, read_file};
 pub use model::{
     Carries, Checks, ColumnRef, Distance, Diversity, Exposes, Floor, Grain, GroupSize, Header, KAnonymity, LDiversity,
     Lineage, Model, ModelFile, ModelReport, ModelRun, Sources, TCloseness, Uniqueness, UnitTest, UnitVerdict, Via,
-    Write, compile, exposure, run as run_model, run_unit_test, why_run,
+    Write, compile, consumed, exposure, run as run_model, run_unit_test, why_run,
 };
-pub use origin::{Exposure, Input};
+pub use origin::{Exposure, Input, Rewrite};
+pub use purge::{Purged, purge};
 pub use replay::replay;
+pub use rewrite::{Batches, Rewriting, Rewritten, rewrite, rewrites};
 pub use rule::{SqlRowRule, row_condition};
 pub use sink::{BronzeSink, SinkOptions};
 pub use sql::{Catalog, EngineOptions, SqlEngine, SqlFault, explain, pin_versions};

@@ -48,6 +48,19 @@ pub(crate) struct Origin {
     pub keys: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fold: Option<FoldRef>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewrite: Option<Rewrite>,
+}
+
+/// Says of a commit that nothing came in: rows of the table were written anew, fewer of them or with other values. Such a
+/// commit says again all that the table was made from, so that the log before it may go.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rewrite {
+    /// What for, in words that whoever wrote them finds again.
+    pub note: String,
+    pub rows_removed: u64,
+    /// Each file that went, with those that took its place.
+    pub files: BTreeMap<String, Vec<String>>,
 }
 
 /// A table's identity and version: a table that was made anew has another id.
@@ -113,6 +126,22 @@ pub(crate) async fn of_version(store: &Store, name: &TableName, version: u64) ->
     Ok(None)
 }
 
+/// The origin for a rewrite behind `latest`: what the table was made from, all of it.
+pub(crate) async fn carried(store: &Store, name: &TableName, latest: u64) -> Result<Origin> {
+    let mut carried = Origin::default();
+    for version in (0..=latest).rev() {
+        let Some(last) = of_version(store, name, version).await? else { continue };
+        if last.model.is_some() || last.source.is_some() || last.rewrite.is_some() {
+            carried = Origin { inputs: last.inputs, model: last.model, exposes: last.exposes, ..carried };
+            break;
+        }
+    }
+    if carried.model.is_none() {
+        carried.fold = Some(progress(store, name, latest).await?.fold(store, name, latest).await?);
+    }
+    Ok(carried)
+}
+
 /// Reads how far every source is, as of `latest`: the last fold and the commits behind it.
 pub(crate) async fn progress(store: &Store, name: &TableName, latest: u64) -> Result<Progress> {
     let mut behind = Vec::new();
@@ -170,10 +199,15 @@ impl Progress {
         if (latest + 1) / FOLD_COMMITS <= last / FOLD_COMMITS {
             return Ok(self.fold.clone());
         }
+        self.fold(store, name, latest).await.map(Some)
+    }
+
+    /// Folds in all commits up to `latest`, whether it is due or not.
+    async fn fold(&self, store: &Store, name: &TableName, latest: u64) -> Result<FoldRef> {
         let file = format!("_lavra/positions-{latest:020}-{}.json", uuid::Uuid::new_v4());
         let body = serde_json::to_vec(self).map_err(|e| Error::internal("fold positions", &e))?;
         store.put_new(&store.path(name, &file), Bytes::from(body)).await?;
-        Ok(Some(FoldRef { version: latest, file }))
+        Ok(FoldRef { version: latest, file })
     }
 }
 

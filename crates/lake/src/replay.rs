@@ -19,7 +19,7 @@ use kernel::sink::{Commit, Sink};
 use std::sync::Arc;
 
 /// The partition under which bronze remembers which quarantine it took from.
-const PARTITION: &str = "quarantine";
+pub(crate) const PARTITION: &str = "quarantine";
 
 /// Tries one source's rows of a table's quarantine again.
 pub async fn replay(

@@ -6,7 +6,7 @@ use kernel::error::{Error, Kind, Result, redacted};
 use kernel::name::{LAYERS, TableName};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::PathBuf;
@@ -149,6 +149,38 @@ impl Store {
         });
         let done = work.await.map_err(|e| Error::internal("sync files", &e))?;
         done.map_err(|e| kernel::error::io("sync files", e))
+    }
+
+    /// What the lake keeps in a folder beside its tables, by name.
+    pub async fn notes(&self, folder: &str) -> Result<BTreeMap<String, Vec<u8>>> {
+        let place = self.note(folder, None);
+        let listed = self.objects.list_with_delimiter(Some(&place)).await;
+        let mut notes = BTreeMap::new();
+        for object in listed.map_err(|e| failed(format!("list {place}"), e))?.objects {
+            if let Some(name) = object.location.filename().filter(|name| !name.starts_with('.'))
+                && let Some(body) = self.get(&object.location).await?
+            {
+                notes.insert(name.to_owned(), body.to_vec());
+            }
+        }
+        Ok(notes)
+    }
+
+    /// Puts a new note; `false` when there is one of that name. Durable when it returns.
+    pub async fn put_note(&self, folder: &str, name: &str, body: Vec<u8>) -> Result<bool> {
+        self.put_new(&self.note(folder, Some(name)), Bytes::from(body)).await
+    }
+
+    pub async fn delete_note(&self, folder: &str, name: &str) -> Result<()> {
+        self.delete(&self.note(folder, Some(name))).await
+    }
+
+    fn note(&self, folder: &str, name: Option<&str>) -> Path {
+        let place = self.prefix.clone().join("_lavra").join(folder);
+        match name {
+            Some(name) => place.join(name),
+            None => place,
+        }
     }
 
     pub async fn delete(&self, path: &Path) -> Result<()> {

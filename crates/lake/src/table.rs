@@ -68,7 +68,7 @@ impl Table {
             }
             Err(e) => match at {
                 At::Version(version) if store.get(&crate::commit::log_path(store, name, version)).await?.is_none() => {
-                    Err(Error::project(what(), format!("there is no version {version}; see `lavra history {name}`")))
+                    Err(Error::project(what(), no_version(store, name, version).await?))
                 }
                 _ => Err(fault(what(), e)),
             },
@@ -205,6 +205,15 @@ impl Table {
     }
 }
 
+/// Why a version can't be read.
+async fn no_version(store: &Store, name: &TableName, version: u64) -> Result<String> {
+    let later = crate::kept::log_versions(store, name).await?.into_iter().find(|later| *later > version);
+    Ok(match later {
+        Some(oldest) => format!("version {version} is kept no more: the oldest that can be read is {oldest}"),
+        None => format!("there is no version {version}; see `lavra history {name}`"),
+    })
+}
+
 /// The newest version that was committed at a time or before, by what the commits themselves say.
 async fn version_at(store: &Store, name: &TableName, latest: u64, time: Timestamp) -> Result<u64> {
     for version in (0..=latest).rev() {
@@ -214,7 +223,8 @@ async fn version_at(store: &Store, name: &TableName, latest: u64, time: Timestam
         }
     }
     let what = format!("open {name} as of then");
-    Err(Error::project(what, format!("it was not there yet; `lavra history {name}` shows since when it is")))
+    let why = format!("it was not there yet, or is kept no more; `lavra history {name}` shows since when it is");
+    Err(Error::project(what, why))
 }
 
 async fn history_entry(store: &Store, name: &TableName, version: u64) -> Result<Option<HistoryEntry>> {

@@ -66,6 +66,8 @@ enum Command {
     Audit(commands::audit::Audit),
     /// The key that encrypts for homomorphic sums, and opens nothing
     PublicKey(commands::public_key::PublicKey),
+    /// A person's request: where their rows are, a copy of them, or their end
+    Subject(commands::subject::Subject),
     /// Run the tests of models
     Test(commands::test::Test),
     /// List connectors and their options
@@ -150,6 +152,7 @@ async fn run(context: &Context, command: Command) -> commands::Outcome {
         Command::Keys(args) => commands::keys::run(context, args).await,
         Command::Audit(args) => commands::audit::run(context, args).await,
         Command::PublicKey(args) => commands::public_key::run(context, args).await,
+        Command::Subject(args) => commands::subject::run(context, args).await,
         Command::Test(args) => commands::test::run(context, args).await,
         Command::Connectors(args) => commands::connectors::run(context, args).await,
         Command::Schema(args) => commands::schema::run(context, args).await,

@@ -7,6 +7,7 @@ mod commands;
 mod demo;
 mod project;
 mod show;
+mod subject;
 mod wiring;
 mod work;
 

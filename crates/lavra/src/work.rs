@@ -7,7 +7,7 @@ use crate::wiring::Wiring;
 use async_trait::async_trait;
 use futures::StreamExt;
 use kernel::error::{Error, Result};
-use kernel::gate::{Gate, Stamp};
+use kernel::gate::{Forgotten, Gate, Stamp};
 use kernel::sink::Sink;
 use lake::{At, BronzeSink, Model, ModelReport, ModelRun, SinkOptions, Table};
 use meter::Meter;
@@ -25,6 +25,8 @@ pub struct Report {
     pub rows_read: u64,
     pub rows_written: u64,
     pub rows_quarantined: u64,
+    /// Rows of people who were forgotten, which were let go.
+    pub rows_forgotten: u64,
     pub values_dropped: u64,
     /// Masked values by kind of personal data.
     pub values_masked: BTreeMap<String, u64>,
@@ -50,6 +52,8 @@ pub struct ProjectWork {
     pub pace: Pace,
     /// Files written at once by one node.
     pub lanes: usize,
+    /// People whose rows do not come in.
+    pub forgotten: Option<Arc<dyn Forgotten>>,
 }
 
 #[async_trait]
@@ -147,7 +151,11 @@ impl ProjectWork {
             run_id: self.run_id.clone(),
         };
         let (rules, _) = row_rules(&source.entity);
-        Gate::new(source.entity.clone(), &self.masks, rules, stamp, self.wiring.screen.clone())
+        let gate = Gate::new(source.entity.clone(), &self.masks, rules, stamp, self.wiring.screen.clone())?;
+        Ok(match &self.forgotten {
+            Some(forgotten) => gate.without(forgotten.clone()),
+            None => gate,
+        })
     }
 
     /// Shows the gate the keys that the table holds, so that keys stay unique over runs.
@@ -214,6 +222,7 @@ fn report(source: &Source, done: &Ingested, bytes_written: u64, before: u64) -> 
         rows_read: tally.rows_read,
         rows_written: tally.rows_passed,
         rows_quarantined: tally.rows_quarantined,
+        rows_forgotten: tally.rows_forgotten,
         values_dropped: tally.values_dropped,
         values_masked: tally.masked,
         quarantined_because: tally.causes,

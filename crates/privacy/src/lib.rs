@@ -10,6 +10,8 @@ pub mod he;
 pub mod keys;
 pub mod mask;
 mod multi;
+pub mod sign;
+pub mod subject;
 #[cfg(test)]
 mod stopwatch {
     /// Seconds this thread was on a core: what else the machine does is left out (Linux, proc_pid_schedstat).

@@ -7,6 +7,7 @@
 mod cells;
 mod column;
 mod drift;
+mod forgotten;
 mod judge;
 mod own;
 mod parse;
@@ -22,6 +23,7 @@ mod tests;
 mod unique;
 mod violations;
 
+pub use forgotten::Forgotten;
 pub use quarantine::{HIDDEN, schema as quarantine_schema};
 pub use raw::{Inspector, Malformed, Raw};
 pub use replay::Replayed;
@@ -80,6 +82,7 @@ pub struct Gate {
     suspects: BTreeSet<usize>,
     /// What the quarantine keeps of how each column is masked.
     masks: Option<String>,
+    forgotten: Option<Arc<dyn Forgotten>>,
 }
 
 impl Gate {
@@ -95,7 +98,7 @@ impl Gate {
         let unique = UniqueKey::of(&entity);
         let masks = replay::records(&entity);
         let (redacted, suspects) = (BTreeSet::new(), BTreeSet::new());
-        Ok(Self { entity, columns, row_rules, unique, stamp, screen, redacted, suspects, masks })
+        Ok(Self { entity, columns, row_rules, unique, stamp, screen, redacted, suspects, masks, forgotten: None })
     }
 
     /// The schema of what passes, but for columns that `evolve` adds.
@@ -130,6 +133,7 @@ impl Gate {
     /// The only door out of `Raw`. Gives the masked rows that hold to the contract and, masked too, those that do not; an
     /// error (`on_violation: fail`, a frozen schema) lets nothing of the batch through and holds no value of it.
     pub fn pass(&mut self, raw: Raw, now: Timestamp) -> Result<Passed> {
+        let (raw, rows_forgotten) = self.let_go(raw)?;
         let judged = self.judge(&raw.batch, &vec![false; self.columns.len()])?;
         if self.entity.on_violation == OnViolation::Fail {
             self.refuse_all(&raw, &judged.violations)?;
@@ -149,7 +153,8 @@ impl Gate {
             true => None,
             false => Some(Safe { batch: quarantine::batch(&asides, self.masks.as_deref(), stamps)? }),
         };
-        tally.rows_read += malformed.len() as u64;
+        tally.rows_read += malformed.len() as u64 + rows_forgotten;
+        tally.rows_forgotten = rows_forgotten;
         tally.rows_quarantined = asides.len() as u64;
         tally.rows_passed = safe.num_rows() as u64;
         Ok(Passed { safe, quarantined, tally })

@@ -42,6 +42,8 @@ pub struct Tally {
     pub rows_read: u64,
     pub rows_passed: u64,
     pub rows_quarantined: u64,
+    /// Rows of people who were forgotten: they were let go.
+    pub rows_forgotten: u64,
     /// Values put to null under `on_violation: drop_value`.
     pub values_dropped: u64,
     /// Masked values by kind of personal data.
@@ -57,6 +59,7 @@ impl Tally {
         self.rows_read += other.rows_read;
         self.rows_passed += other.rows_passed;
         self.rows_quarantined += other.rows_quarantined;
+        self.rows_forgotten += other.rows_forgotten;
         self.values_dropped += other.values_dropped;
         for (kind, count) in &other.masked {
             *self.masked.entry(kind.clone()).or_default() += count;

@@ -1,6 +1,7 @@
 //! What is new in an input since it was consumed.
 
 use super::run::Pinned;
+use crate::origin::of_version;
 use crate::sql::Catalog;
 use crate::table::{At, Table};
 use datafusion::catalog::TableProvider;
@@ -29,8 +30,17 @@ pub(super) fn changed<'a>(pinned: &'a Pinned<'_>) -> Vec<&'a TableName> {
     pinned.model.reads.iter().filter(moved).collect()
 }
 
+/// What came into an input since it was consumed. Rows of it that were only written anew, with some erased, did not come.
+pub(super) async fn arrivals(pinned: &Pinned<'_>, name: &TableName) -> Result<News> {
+    compare(pinned, name, true).await
+}
+
 /// Compares an input with the version that was consumed.
-pub(super) async fn news(pinned: &Pinned<'_>, name: &TableName) -> Result<News> {
+async fn news(pinned: &Pinned<'_>, name: &TableName) -> Result<News> {
+    compare(pinned, name, false).await
+}
+
+async fn compare(pinned: &Pinned<'_>, name: &TableName, follows_rewrites: bool) -> Result<News> {
     let now = &pinned.inputs[name];
     let Some(consumed) = pinned.consumed_of(name).filter(|input| input.id == now.id()) else {
         return Ok(News::Rewritten { before: None, added: Vec::new(), removed: Vec::new() });
@@ -43,7 +53,10 @@ pub(super) async fn news(pinned: &Pinned<'_>, name: &TableName) -> Result<News> 
     };
     let paths =
         |table: &Table| -> Result<BTreeSet<String>> { Ok(table.files()?.into_iter().map(|file| file.path).collect()) };
-    let (old, new) = (paths(&before)?, paths(now)?);
+    let (mut old, new) = (paths(&before)?, paths(now)?);
+    if follows_rewrites {
+        follow(now, consumed.version, &mut old).await?;
+    }
     let added: Vec<String> = new.difference(&old).cloned().collect();
     let removed: Vec<String> = old.difference(&new).cloned().collect();
     Ok(match (added.is_empty(), removed.is_empty()) {
@@ -51,6 +64,19 @@ pub(super) async fn news(pinned: &Pinned<'_>, name: &TableName) -> Result<News> 
         (_, true) => News::Added(added),
         _ => News::Rewritten { before: Some(Box::new(before)), added, removed },
     })
+}
+
+/// Puts, in the place of files that were consumed, those that they were rewritten to since.
+async fn follow(now: &Table, consumed: u64, files: &mut BTreeSet<String>) -> Result<()> {
+    for version in consumed + 1..=now.version() {
+        let origin = of_version(now.store(), now.name(), version).await?;
+        for (old, new) in origin.and_then(|origin| origin.rewrite).into_iter().flat_map(|rewrite| rewrite.files) {
+            if files.remove(&old) {
+                files.extend(new);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Catalogs over which the query gives what an input's changed rows touch: with the rows that came beside the other inputs

@@ -18,6 +18,6 @@ pub use checks::{Distance, Diversity, GroupSize, KAnonymity, LDiversity, TClosen
 pub use compile::{Model, ModelFile, compile};
 pub use header::{Checks, Exposes, Grain, Header, Write};
 pub use lineage::{Carries, ColumnRef, Lineage, Sources, Via};
-pub use run::{ModelReport, ModelRun, exposure, run, why_run};
+pub use run::{ModelReport, ModelRun, consumed, exposure, run, why_run};
 pub use totals::Floor;
 pub use unit::{UnitTest, UnitVerdict, run_unit_test};

@@ -125,13 +125,13 @@ pub async fn why_run(store: &Store, model: &Model) -> Result<Option<String>> {
     Ok(None)
 }
 
-/// The columns about people as of a table's last commit by a source or a model: such a commit says them all, and says
+/// The columns about people as of a table's last commit by a source, a model or a rewrite: such a commit says them all, and says
 /// nothing when there are none. Other commits (a table made empty, a replay, an OPTIMIZE) don't speak of them.
 pub async fn exposure(table: &Table) -> Result<Exposure> {
     let mut version = table.version();
     loop {
         if let Some(origin) = of_version(table.store(), table.name(), version).await?
-            && (origin.model.is_some() || origin.source.is_some())
+            && (origin.model.is_some() || origin.source.is_some() || origin.rewrite.is_some())
         {
             return Ok(origin.exposes);
         }
@@ -140,6 +140,11 @@ pub async fn exposure(table: &Table) -> Result<Exposure> {
             _ => version -= 1,
         }
     }
+}
+
+/// The versions of its inputs that a model's table was made from; none for a table that no model made.
+pub async fn consumed(table: &Table) -> Result<BTreeMap<String, Input>> {
+    Ok(last_origin(table).await?.map(|origin| origin.inputs).unwrap_or_default())
 }
 
 /// The newest commit of ours; other programs' commits (an OPTIMIZE) are stepped over.

@@ -55,7 +55,7 @@ impl Pinned<'_> {
                 "the query groups, counts or orders rows, or joins so that new rows of its first table alone do not give its new results; use `merge`, `incremental` or `overwrite`",
             ));
         };
-        let instead = match fresh::news(self, first).await? {
+        let instead = match fresh::arrivals(self, first).await? {
             News::Nothing => fresh::nothing(&self.inputs[first]),
             News::Added(files) => self.run.engine.provide(&self.inputs[first], Some(files)).await?,
             News::Rewritten { .. } => {
@@ -103,7 +103,7 @@ impl Pinned<'_> {
         if !self.is_same_model() || self.model.shape.grows_with.as_ref() != Some(only) {
             return Ok(None);
         }
-        let News::Added(files) = fresh::news(self, only).await? else { return Ok(None) };
+        let News::Added(files) = fresh::arrivals(self, only).await? else { return Ok(None) };
         let added = self.run.engine.provide(&self.inputs[only], Some(files)).await?;
         let catalog = self.catalog(BTreeMap::from([(only.clone(), added)])).await?;
         let staged = stage(self, self.query(catalog).await?).await?;

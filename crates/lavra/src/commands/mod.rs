@@ -18,6 +18,7 @@ pub mod run;
 pub mod scan;
 pub mod schema;
 pub mod shell;
+pub mod subject;
 pub mod test;
 
 use crate::wiring::Failure;

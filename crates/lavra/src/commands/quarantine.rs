@@ -2,6 +2,7 @@ use super::{Outcome, query};
 use crate::cli::Context;
 use crate::project::STATE;
 use crate::show::{self, Format};
+use crate::subject;
 use crate::wiring::Wiring;
 use crate::work::ProjectWork;
 use arrow::datatypes::{DataType, Field, Schema};
@@ -119,6 +120,7 @@ async fn replay(context: &Context, wiring: Wiring, table: &str) -> Outcome {
     let bare = table.rsplit('.').next().unwrap_or(table);
     let work = ProjectWork {
         masks: wiring.masks().await?,
+        forgotten: subject::forgotten(&wiring).await?,
         run_id: uuid::Uuid::now_v7().to_string(),
         full_refresh: false,
         pace: Pace::default(),

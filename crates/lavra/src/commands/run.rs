@@ -2,6 +2,7 @@ use super::Outcome;
 use crate::cli::Context;
 use crate::project::STATE;
 use crate::show::{self, Format, Progress};
+use crate::subject;
 use crate::wiring::{Failure, Wiring};
 use crate::work::{ProjectWork, Report};
 use kernel::error::{Error, Result};
@@ -89,6 +90,7 @@ pub async fn run_project(
     let jobs = args.jobs.or(NonZeroUsize::new(wiring.ask.jobs)).unwrap_or(NonZeroUsize::MIN);
     let work = ProjectWork {
         masks: wiring.masks().await?,
+        forgotten: subject::forgotten(&wiring).await?,
         run_id: run_id.clone(),
         full_refresh: args.full_refresh,
         pace: Pace::default(),

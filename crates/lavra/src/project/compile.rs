@@ -7,6 +7,7 @@ use super::joins;
 use super::read::Files;
 use super::retention;
 use super::secrets::Secrets;
+use super::terms::Terms;
 use super::users::Users;
 use arrow::datatypes::SchemaRef;
 use kernel::contract::{Constraints, RowRule};
@@ -32,6 +33,7 @@ pub struct Source {
     pub contract_version: String,
     /// What the gate makes of its rows.
     pub schema: SchemaRef,
+    pub terms: Terms,
 }
 
 impl Source {

@@ -12,6 +12,7 @@ mod retention;
 mod secrets;
 mod select_list;
 mod sources;
+mod terms;
 mod unit_tests;
 mod users;
 
@@ -22,6 +23,7 @@ pub use privacy::{PrivacyConfig, own_kinds};
 pub use read::{Files, find_folder};
 pub use retention::{Reason, Verdict, verdicts};
 pub use users::Users;
+pub use terms::LegalHold;
 
 /// The folder for what a project keeps beside its lake: keys, lock, ledger.
 pub const STATE: &str = ".lavra";

@@ -3,6 +3,7 @@
 use super::compile::{Check, Source};
 use super::config::{OWN_KEYS, SourceConfig};
 use super::contracts::ContractFile;
+use super::terms;
 use kernel::diagnostic::Diagnostic;
 use kernel::draft::{self, Draft, Node};
 use kernel::{Entity, TableName, suggest};
@@ -94,6 +95,8 @@ impl Check<'_> {
         };
         let entity = self.entity(name, draft, contract)?;
         let schema = contract.schemas.get(&entity.name)?.clone();
+        let (terms, faults) = terms::read(contract, &entity.name);
+        self.found.extend(faults);
         Some(Source {
             name: name.to_owned(),
             file: file.to_owned(),
@@ -102,6 +105,7 @@ impl Check<'_> {
             contract_version: contract.contract.version.clone(),
             schema,
             config,
+            terms,
         })
     }
 

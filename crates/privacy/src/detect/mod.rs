@@ -23,9 +23,7 @@ mod table;
 mod tests;
 mod words;
 
-pub(crate) use digits::{cnpj_check, cpf_check};
-#[cfg(test)]
-pub(crate) use digits::{is_cnpj, is_cpf};
+pub(crate) use digits::{cnpj_check, cpf_check, is_cnpj, is_cpf};
 pub use finder::Finder;
 pub use form::Form;
 pub use kinds::{Kind, kinds};

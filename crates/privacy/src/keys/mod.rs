@@ -25,7 +25,7 @@ pub use subject::subject_id;
 pub use wrapper::{Env, Root, Wrapper, wrapper};
 
 pub(crate) use derive::{Keyed, hmac_sha256, subkey};
-pub(crate) use subject::{Subjects, random};
+pub(crate) use subject::{Subjects, namer, random, subject_named};
 
 use kernel::clock::Timestamp;
 use kernel::error::{Error, Result};

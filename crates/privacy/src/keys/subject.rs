@@ -25,7 +25,12 @@ const NONCE_BYTES: usize = 12;
 /// The id of a subject in the vault. `kind` is what `value` is (`cpf`), so that its spelling doesn't matter.
 pub fn subject_id(scope: &str, kind: Option<&str>, value: &str, keys: &dyn KeyProvider) -> Result<Id> {
     let spelled = Normalize::choose(None, kind)?;
-    Ok(id(hmac_sha256(&*id_key(scope, keys)?)?, &spelled.apply(value)))
+    Ok(subject_named(namer(scope, keys)?, &spelled.apply(value)))
+}
+
+/// What names the subjects of a scope, by [`subject_named`].
+pub(crate) fn namer(scope: &str, keys: &dyn KeyProvider) -> Result<Keyed> {
+    hmac_sha256(&*id_key(scope, keys)?)
 }
 
 fn id_key(scope: &str, keys: &dyn KeyProvider) -> Result<Zeroizing<[u8; 32]>> {
@@ -33,7 +38,8 @@ fn id_key(scope: &str, keys: &dyn KeyProvider) -> Result<Zeroizing<[u8; 32]>> {
     subkey(&keys.key(scope, Some(1))?, "subject id")
 }
 
-fn id(keyed: Keyed, spelled: &str) -> Id {
+/// The id of a subject whose value is spelled in the one way.
+pub(crate) fn subject_named(keyed: Keyed, spelled: &str) -> Id {
     let code: [u8; 32] = keyed.chain_update(spelled.as_bytes()).finalize().into_bytes().into();
     let mut id = Id::default();
     id.copy_from_slice(&code[..16]);
@@ -74,7 +80,7 @@ impl Subjects {
     /// The ids of subjects whose values are spelled in the one way.
     pub fn ids<'a>(&self, spelled: impl IntoIterator<Item = &'a str>) -> Result<Vec<Id>> {
         let keyed = hmac_sha256(&*self.id_key)?;
-        Ok(spelled.into_iter().map(|value| id(keyed.clone(), value)).collect())
+        Ok(spelled.into_iter().map(|value| subject_named(keyed.clone(), value)).collect())
     }
 
     /// The secret of each id, made by `make` of its place where there is none; `None` for who was forgotten.

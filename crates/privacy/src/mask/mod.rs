@@ -27,6 +27,7 @@ pub use defaults::default_for;
 pub use fpe::unfpe;
 pub use normalize::Normalize;
 pub use open::{Opener, decrypt};
+pub(crate) use pseudonym::base32;
 pub use retoken::{Retoken, retoken, version_of};
 pub(crate) use text::canonical as canonical_text;
 pub use token::detokenize;

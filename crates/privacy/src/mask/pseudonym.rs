@@ -185,7 +185,7 @@ fn repeats(values: &StringViewArray) -> bool {
 }
 
 /// 128 bits as 26 digits, the last one padded with two zero bits.
-pub(super) fn base32(id: &Id) -> [u8; DIGITS] {
+pub(crate) fn base32(id: &Id) -> [u8; DIGITS] {
     let bits = u128::from_be_bytes(*id);
     let mut digits = [0; 32];
     for (at, eight) in digits.chunks_exact_mut(8).enumerate() {

@@ -238,3 +238,30 @@ fn nothing_is_left_under_a_null() {
     assert_eq!(shown(passed.safe.batch(), "city"), [None, Some("Olinda".into())]);
     assert_hides(passed.safe.batch(), &["Zq001x02".to_owned(), "Zq003x04".to_owned()]);
 }
+
+/// Somebody with this text in a column of kind `cpf`.
+struct Gone(&'static str);
+
+impl Forgotten for Gone {
+    fn are(&self, kind: &str, values: &ArrayRef) -> Result<Option<arrow::array::BooleanArray>> {
+        let is = |text: Option<&str>| text.map(|text| text == self.0);
+        Ok((kind == "cpf").then(|| values.as_string_view().iter().map(is).collect()))
+    }
+}
+
+#[test]
+fn rows_of_the_forgotten_go_before_anything_is_made_of_them() {
+    let entity =
+        entity(vec![masked("cpf", DataType::Utf8View, "redact"), with("n", DataType::Int64, |p| p.required = true)]);
+    let mut gate = gate(entity).without(Arc::new(Gone("a")));
+    let rows = vec![
+        ("cpf", text(&[Some("a"), Some("b"), None, Some("a"), Some("c")])),
+        ("n", text(&[Some("1"), Some("2"), Some("3"), Some("x"), Some("y")])),
+    ];
+    let passed = gate.pass(raw(rows), NOW).expect("rows pass or are set aside");
+    assert_eq!(shown(passed.safe.batch(), "n"), some(&["2", "3"]));
+    assert_eq!(causes(&passed), ["n: type @ 5"], "neither kept nor set aside");
+    let tally = &passed.tally;
+    assert_eq!((tally.rows_read, tally.rows_passed, tally.rows_quarantined, tally.rows_forgotten), (5, 2, 1, 2));
+    assert_eq!(tally.masked["cpf"], 2, "{tally:?}");
+}

@@ -54,6 +54,7 @@ pub fn document(command: &str) -> Option<Document> {
                 ("table, rows_read, rows_passed, rows_staying", "`replay`: what became of the rows"),
             ],
         ),
+        "subject" => ("One object; `purge` prints an array of certificates.", SUBJECT),
         "test" => (
             "An array with an object for each test.",
             &[
@@ -104,6 +105,7 @@ const RUN: &[(&str, &str)] = &[
     ("report.table, version", "the table, and its version after the run"),
     ("report.rows_read", "of a source its rows, good and bad; of a model the rows that its inputs hold"),
     ("report.rows_written, rows_quarantined, values_dropped", "what became of them"),
+    ("report.rows_forgotten", "rows of people who asked to be forgotten: they were let go"),
     ("report.values_masked", "masked values by kind of personal data"),
     ("report.quarantined_because", "quarantined rows by `column: rule`"),
     ("report.bytes_written, files_removed, checks_passed", "numbers"),
@@ -131,6 +133,24 @@ const SCAN: &[(&str, &str)] = &[
     ("confidence, share", "how sure that is, and how many values it fits, from 0 to 1"),
     ("examples", "shapes of values, never values"),
     ("classification, mask", "what is proposed, or null"),
+];
+
+const SUBJECT: &[(&str, &str)] = &[
+    ("pseudonym, kind", "who it is about; never the value"),
+    ("found[].table, version, rows, columns", "`locate`: rows of the latest version, and how many each column tells"),
+    (
+        "found[].files",
+        "every file with such a row: `path`, `bytes`, `rows`, and the versions `since` and `until` which",
+    ),
+    ("blind[].table, column", "columns of the kind by which nobody can be told"),
+    (
+        "plan[].action",
+        "`forget --dry-run`: `erase`, `purge` (only old versions hold rows) or `hold`; the rest as `found`",
+    ),
+    ("folder, tables", "`export`: where the copy is, and what of each table is in it"),
+    ("certificate, file", "`forget`: what was erased, and where the signed certificate is"),
+    ("is_valid, certificate", "`verify`: an error where it is not"),
+    ("readmitted", "`readmit`: whether the person had been forgotten"),
 ];
 
 const HISTORY: &[(&str, &str)] = &[

@@ -1,0 +1,309 @@
+//! A person who asks: one identifier, what it looks like under each mask, and who was forgotten.
+
+use crate::detect::{is_cnpj, is_cpf, kinds};
+use crate::keys::{Keyed, namer, subject_id, subject_named};
+use crate::mask::{Masks, Normalize, base32};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use kernel::Classification;
+use kernel::contract::MaskSpec;
+use kernel::error::{Error, Result};
+use kernel::gate::Forgotten;
+use kernel::keys::{Key, KeyProvider};
+use kernel::mask::MaskFactory;
+use kernel::vault::{Id, Vault};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// The scope of the names by which forgotten people are remembered: it masks no column, so that nobody finds a person in
+/// the data by such a name.
+const SCOPE: &str = "lavra.subject";
+
+/// A person, by one identifier. The value is wiped when this is dropped, and is in no error.
+pub struct Subject {
+    kind: String,
+    value: Zeroizing<String>,
+    spellings: Vec<Zeroizing<String>>,
+}
+
+/// What a value of the subject looks like in a column.
+#[derive(Clone)]
+pub enum Look {
+    /// One of these texts.
+    Texts(BTreeSet<String>),
+    /// The value itself, in some spelling.
+    Spelled(Normalize, Arc<Zeroizing<String>>),
+    /// The mask has made it like others, or never twice the same.
+    Blind,
+}
+
+impl Subject {
+    /// Reads what somebody typed. A CPF or a CNPJ whose check digits are wrong is nobody's.
+    pub fn read(kind: &str, typed: &str) -> Result<Self> {
+        let what = || format!("read the {kind} of the person");
+        let way = Normalize::choose(None, Some(kind))?;
+        let typed = typed.trim();
+        let value = Zeroizing::new(way.apply(typed).into_owned());
+        let is_valid = match kind {
+            "cpf" => is_cpf(value.as_bytes()),
+            "cnpj" => is_cnpj(value.as_bytes()),
+            "email" => value.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty()),
+            _ => !value.is_empty(),
+        };
+        if !is_valid {
+            let why = if value.is_empty() { "it is empty" } else { "it is none: look for a slip in it" };
+            return Err(Error::project(what(), why));
+        }
+        let spellings = spellings(kind, typed, &value);
+        Ok(Self { kind: kind.to_owned(), value, spellings })
+    }
+
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// The name by which certificates and the list of the forgotten know this person; without the keys it tells nothing.
+    pub fn pseudonym(&self, keys: &dyn KeyProvider) -> Result<String> {
+        let id = subject_id(SCOPE, Some(&self.kind), &self.value, keys)?;
+        Ok(pseudonym_of(&id))
+    }
+
+    /// What the value looks like in a column of this mask, under every version of its key.
+    pub fn look(
+        &self,
+        mask: Option<&MaskSpec>,
+        class: Option<&Classification>,
+        keys: &Arc<dyn KeyProvider>,
+        vault: Option<&dyn Vault>,
+    ) -> Result<Look> {
+        let Some(spec) = mask else {
+            let way = Normalize::choose(None, Some(&self.kind))?;
+            return Ok(Look::Spelled(way, Arc::new(self.value.clone())));
+        };
+        let scope = spec.arg("scope", 0).unwrap_or_default();
+        if spec.name == "token" {
+            return self.token(scope, keys.as_ref(), vault);
+        }
+        if !Masks::new(keys.clone()).build(spec, class)?.promise().joinable {
+            return Ok(Look::Blind);
+        }
+        let values: ArrayRef = Arc::new(StringArray::from_iter_values(self.spellings.iter().map(|s| s.as_str())));
+        let mut texts = BTreeSet::new();
+        for version in 1..=keys.key(scope, None)?.version() {
+            let then = Arc::new(AtVersion { keys: keys.clone(), version });
+            // A version that was destroyed opens nothing; and nothing that it made can be told.
+            if then.key(scope, None).is_err() {
+                continue;
+            }
+            let masked = Masks::new(then).build(spec, class)?.apply(&values)?;
+            let masked = cast(&masked, &DataType::Utf8View).map_err(|e| Error::internal("mask the value", e))?;
+            texts.extend(masked.as_string_view().iter().flatten().map(str::to_owned));
+        }
+        Ok(Look::Texts(texts))
+    }
+
+    /// A random token is only known to the vault.
+    fn token(&self, scope: &str, keys: &dyn KeyProvider, vault: Option<&dyn Vault>) -> Result<Look> {
+        let Some(vault) = vault else { return Ok(Look::Blind) };
+        let id = subject_id(scope, Some(&self.kind), &self.value, keys)?;
+        let found = vault.get(&format!("token/{scope}"), &[id])?;
+        let texts: BTreeSet<String> = found.into_iter().flatten().filter_map(|secret| secret.token).collect();
+        Ok(Look::Texts(texts))
+    }
+
+    /// Shreds what the vault keeps for this person in a scope; says how many secrets it held.
+    pub fn shred(&self, scope: &str, keys: &dyn KeyProvider, vault: &dyn Vault) -> Result<u64> {
+        let id = subject_id(scope, Some(&self.kind), &self.value, keys)?;
+        let mut shredded = 0;
+        for space in ["token", "subject"] {
+            shredded += vault.shred(&format!("{space}/{scope}"), &id)?;
+        }
+        Ok(shredded)
+    }
+}
+
+/// The ways in which a value may have been written before it was masked by a mask that respects spelling.
+fn spellings(kind: &str, typed: &str, value: &str) -> Vec<Zeroizing<String>> {
+    let mut all = vec![value.to_owned(), typed.to_owned(), value.to_uppercase(), value.to_lowercase()];
+    match (kind, value.is_ascii()) {
+        ("cpf", true) => all.push(format!("{}.{}.{}-{}", &value[..3], &value[3..6], &value[6..9], &value[9..])),
+        ("cnpj", true) => {
+            let parts = (&value[..2], &value[2..5], &value[5..8], &value[8..12], &value[12..]);
+            all.push(format!("{}.{}.{}/{}-{}", parts.0, parts.1, parts.2, parts.3, parts.4));
+        }
+        _ => {}
+    }
+    // A column of whole numbers has lost them.
+    if value.bytes().all(|byte| byte.is_ascii_digit()) {
+        all.push(value.trim_start_matches('0').to_owned());
+    }
+    all.sort();
+    all.dedup();
+    all.into_iter().map(Zeroizing::new).collect()
+}
+
+fn pseudonym_of(id: &Id) -> String {
+    format!("s1_{}", String::from_utf8_lossy(&base32(id)))
+}
+
+/// A key store as it was when a version was its newest.
+struct AtVersion {
+    keys: Arc<dyn KeyProvider>,
+    version: u32,
+}
+
+impl KeyProvider for AtVersion {
+    fn key(&self, scope: &str, version: Option<u32>) -> Result<Key> {
+        self.keys.key(scope, version.or(Some(self.version)))
+    }
+}
+
+/// People who were forgotten, by kind and pseudonym.
+pub struct ForgottenPeople {
+    people: BTreeMap<String, HashSet<String>>,
+    keyed: Keyed,
+}
+
+impl ForgottenPeople {
+    /// `None` when there are none.
+    pub fn new(people: BTreeMap<String, HashSet<String>>, keys: &dyn KeyProvider) -> Result<Option<Self>> {
+        if people.values().all(HashSet::is_empty) {
+            return Ok(None);
+        }
+        Ok(Some(Self { people, keyed: namer(SCOPE, keys)? }))
+    }
+}
+
+impl Forgotten for ForgottenPeople {
+    fn are(&self, kind: &str, values: &ArrayRef) -> Result<Option<BooleanArray>> {
+        let Some(people) = self.people.get(kind) else { return Ok(None) };
+        let way = Normalize::choose(None, Some(kind))?;
+        let texts = cast(values, &DataType::Utf8View).map_err(|e| Error::internal("look for forgotten people", e))?;
+        let mut known: HashMap<&str, bool> = HashMap::new();
+        let found = texts.as_string_view().iter().map(|value| {
+            let Some(value) = value else { return Some(false) };
+            Some(*known.entry(value).or_insert_with(|| {
+                people.contains(&pseudonym_of(&subject_named(self.keyed.clone(), &way.apply(value))))
+            }))
+        });
+        Ok(Some(found.collect()))
+    }
+}
+
+/// Whether a kind can be asked for: a known one, or one that a contract names.
+pub fn check_kind<'a>(kind: &str, named: impl IntoIterator<Item = &'a str>) -> Result<()> {
+    let named: Vec<&str> = named.into_iter().collect();
+    if named.contains(&kind) {
+        return Ok(());
+    }
+    let what = format!("look for somebody by {kind}");
+    let all = kinds().iter().map(|known| known.name).chain(named.iter().copied());
+    let hint = kernel::suggest::hint(kind, all).filter(|_| !kinds().iter().any(|known| known.name == kind));
+    let here = match named.is_empty() {
+        true => "no contract names a kind of personal data".to_owned(),
+        false => format!("contracts name {}", named.join(", ")),
+    };
+    let detail = format!("no column of a contract has the classification `personal.{kind}`; {here}");
+    Err(Error::project(what, [Some(detail), hint].into_iter().flatten().collect::<Vec<_>>().join("; ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::FixedKeys;
+    use arrow::array::Int64Array;
+    use kernel::vault::{MemoryVault, Secret};
+
+    fn keys(seeds: &[u8]) -> Arc<dyn KeyProvider> {
+        Arc::new(FixedKeys::new(seeds))
+    }
+
+    fn texts(look: Look) -> BTreeSet<String> {
+        match look {
+            Look::Texts(texts) => texts,
+            Look::Spelled(..) | Look::Blind => BTreeSet::new(),
+        }
+    }
+
+    #[test]
+    fn an_identifier_is_one_or_refused_without_a_word_of_it() {
+        for good in ["529.982.247-25", "52998224725", " 529 982 247 25 "] {
+            assert_eq!(&*Subject::read("cpf", good).unwrap().value, "52998224725");
+        }
+        for bad in ["529.982.247-26", "", "11111111111", "ana"] {
+            let error = Subject::read("cpf", bad).err().unwrap();
+            assert!(bad.is_empty() || !format!("{error:?}").contains(bad), "{error:?}");
+        }
+        assert!(Subject::read("email", "ana").is_err() && Subject::read("email", "Ana@x.br").is_ok());
+        assert!(check_kind("cpf", ["cpf", "email"]).is_ok());
+        let error = check_kind("cfp", ["cpf"]).err().unwrap();
+        assert!(error.detail.contains("did you mean `cpf`"), "{error}");
+        assert!(check_kind("phone", ["cpf"]).err().unwrap().detail.contains("contracts name cpf"));
+    }
+
+    #[test]
+    fn a_subject_looks_like_what_the_masks_made_of_it_in_every_spelling_and_version() {
+        let subject = Subject::read("cpf", "012.345.678-90").unwrap();
+        let class = Classification::new("personal.cpf");
+        for mask in ["pseudonym(person)", "encrypt(person, deterministic)", "fpe(person)"] {
+            let spec = MaskSpec::parse(mask).unwrap();
+            let look = texts(subject.look(Some(&spec), Some(&class), &keys(&[7, 8]), None).unwrap());
+            for seeds in [&[7][..], &[7, 8]] {
+                let mask = Masks::new(keys(seeds)).build(&spec, Some(&class)).unwrap();
+                let written: [ArrayRef; 3] = [
+                    Arc::new(StringArray::from(vec!["012.345.678-90"])),
+                    Arc::new(StringArray::from(vec!["01234567890"])),
+                    Arc::new(Int64Array::from(vec![1_234_567_890])),
+                ];
+                for value in written {
+                    let Ok(masked) = mask.apply(&value) else { continue };
+                    let masked = cast(&masked, &DataType::Utf8View).unwrap();
+                    assert!(look.contains(masked.as_string_view().value(0)), "{spec} of {value:?}");
+                }
+            }
+        }
+        for blind in ["redact", "partial(first: 3)", "encrypt(person)"] {
+            let spec = MaskSpec::parse(blind).unwrap();
+            assert!(matches!(subject.look(Some(&spec), Some(&class), &keys(&[7]), None).unwrap(), Look::Blind));
+        }
+        let Look::Spelled(way, value) = subject.look(None, Some(&class), &keys(&[7]), None).unwrap() else {
+            panic!("an open column holds the value itself")
+        };
+        assert_eq!(way.apply("012.345.678-90"), **value);
+    }
+
+    #[test]
+    fn tokens_are_asked_of_the_vault_and_shredded_there() {
+        let (subject, vault) = (Subject::read("cpf", "52998224725").unwrap(), MemoryVault::default());
+        let spec = MaskSpec::parse("token(person)").unwrap();
+        let look = || texts(subject.look(Some(&spec), None, &keys(&[7]), Some(&vault)).unwrap());
+        assert!(look().is_empty());
+        let id = subject_id("person", Some("cpf"), "52998224725", &*keys(&[7])).unwrap();
+        let secret = |_| Ok(Secret { token: Some("t_random".into()), sealed: vec![1] });
+        vault.get_or_put("token/person", &[id], &mut { secret }).unwrap();
+        vault.get_or_put("subject/person", &[id], &mut { secret }).unwrap();
+        assert_eq!(look(), BTreeSet::from(["t_random".to_owned()]));
+        assert_eq!(subject.shred("person", &*keys(&[7]), &vault).unwrap(), 2);
+        assert_eq!(subject.shred("person", &*keys(&[7]), &vault).unwrap(), 0, "again is no error");
+        assert!(look().is_empty());
+    }
+
+    #[test]
+    fn who_was_forgotten_is_known_in_every_spelling_and_nobody_else_is() {
+        let keys = keys(&[7, 8]);
+        let pseudonym = Subject::read("cpf", "012.345.678-90").unwrap().pseudonym(&*keys).unwrap();
+        assert_eq!(pseudonym, Subject::read("cpf", "1234567890").unwrap().pseudonym(&FixedKeys::new(&[7])).unwrap());
+        let people = BTreeMap::from([("cpf".to_owned(), HashSet::from([pseudonym]))]);
+        let forgotten = ForgottenPeople::new(people, &*keys).unwrap().unwrap();
+        let values: ArrayRef =
+            Arc::new(StringArray::from(vec![Some("01234567890"), Some("529.982.247-25"), None, Some("012345678-90")]));
+        let found = forgotten.are("cpf", &values).unwrap().unwrap();
+        assert_eq!(found, BooleanArray::from(vec![true, false, false, true]));
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1_234_567_890]));
+        assert!(forgotten.are("cpf", &numbers).unwrap().unwrap().value(0));
+        assert!(forgotten.are("email", &values).unwrap().is_none());
+        assert!(ForgottenPeople::new(BTreeMap::new(), &*keys).unwrap().is_none());
+    }
+}
