@@ -2,7 +2,7 @@
 
 use crate::harness::Project;
 use crate::people::cpf;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const CPF: &str = "{ name: cpf, logicalType: string, classification: personal.cpf, \
                    customProperties: [{ property: mask, value: 'pseudonym(person)' }] }";
@@ -64,7 +64,11 @@ fn every_join_holds_over_a_rotation() {
     people(&project, "transfers-1", 5..8);
     project.run();
     let done = rotate(&project);
-    assert_eq!((&done["version"], &done["made"]), (&2.into(), &true.into()), "{done}");
+    assert_eq!((&done["version"], &done["made"], &done["carried"]), (&2.into(), &true.into(), &2.into()), "{done}");
+    assert_eq!(done["rewritten"], json!(["bronze.cards", "bronze.transfers", "silver.both"]), "{done}");
+    assert_eq!(carried(&project), 2);
+    project.run();
+    assert_eq!(project.count("bronze.cards"), 10, "no source is read again");
     people(&project, "transfers-2", 8..15);
     people(&project, "cards-2", 10..15);
     project.run();

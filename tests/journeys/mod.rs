@@ -19,6 +19,6 @@ mod readers;
 mod replaced;
 mod running;
 mod selecting;
-mod sums;
 mod subject;
+mod sums;
 mod writing;

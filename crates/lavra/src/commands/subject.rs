@@ -258,7 +258,7 @@ async fn forget(context: &Context, person: &Person, yes: bool, purge_now: bool, 
     let _lock = lock(&wiring, "lavra subject forget")?;
     wiring.clear_spill()?;
     let work = ProjectWork {
-        masks: wiring.masks()?,
+        masks: wiring.masks().await?,
         forgotten: subject::forgotten(&wiring).await?,
         run_id: uuid::Uuid::now_v7().to_string(),
         full_refresh: false,

@@ -22,8 +22,8 @@ pub use exposure::{Carried, Nearness, nearest};
 pub use privacy::{PrivacyConfig, own_kinds};
 pub use read::{Files, find_folder};
 pub use retention::{Reason, Verdict, verdicts};
-pub use users::Users;
 pub use terms::LegalHold;
+pub use users::Users;
 
 /// The folder for what a project keeps beside its lake: keys, lock, ledger.
 pub const STATE: &str = ".lavra";

@@ -11,6 +11,7 @@ use kernel::TableName;
 use kernel::contract::MaskSpec;
 use kernel::error::{Error, Result, io};
 use lake::{At, Table, kept_files, read_file};
+use privacy::mask::{Opener, Secrets};
 use serde::Serialize;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::path::Path;
@@ -115,19 +116,18 @@ fn open(case: &Case, name: &TableName, batch: &RecordBatch, opened: &mut Vec<Str
             [way] => way.split_once(": ").and_then(|(_, mask)| MaskSpec::parse(mask).ok()),
             _ => None,
         };
-        let Some(mask) = scope.filter(|mask| mask.name == "encrypt") else {
+        let is_text = |mask: &MaskSpec| mask.name == "encrypt" && mask.arg("mode", 1) != Some("homomorphic");
+        let Some(mask) = scope.filter(is_text) else {
             fields.push(field.as_ref().clone());
             columns.push(values.clone());
             continue;
         };
         let scope = mask.arg("scope", 0).unwrap_or_default();
         let texts = cast(values, &DataType::Utf8View).map_err(|e| Error::internal("export rows", &e))?;
-        let open = |text: &str| privacy::mask::decrypt(text, scope, case.keys.as_ref());
-        let plain: StringViewArray = texts
-            .as_string_view()
-            .iter()
-            .map(|text| text.map(|text| open(text).unwrap_or_else(|_| text.to_owned())))
-            .collect();
+        let secrets = Secrets { keys: case.keys.clone(), vault: Some(case.wiring.vault.clone()) };
+        let mut opener = Opener::new(scope, &secrets)?;
+        let mut open = |text: &str| opener.open(text).ok().flatten().unwrap_or_else(|| text.to_owned());
+        let plain: StringViewArray = texts.as_string_view().iter().map(|text| text.map(&mut open)).collect();
         if !opened.contains(field.name()) {
             opened.push(field.name().clone());
         }

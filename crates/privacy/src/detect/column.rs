@@ -48,7 +48,7 @@ const CODES: Set = Set::of(&[
     Id::UkNhs,
     Id::PtNif,
     Id::FrNir,
-    Id::DeSteuerId,
+    Id::DeSteuer,
     Id::Passport,
 ]);
 

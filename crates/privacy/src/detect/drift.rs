@@ -26,7 +26,7 @@ const SINGLE: Set = Set::of(&[
 ]);
 /// Forms that a few harmless codes have too: they count when most values of the column are of them.
 const MOST: Set =
-    Set::of(&[Id::Phone, Id::UsSsn, Id::UsItin, Id::UkNino, Id::UkNhs, Id::EsDni, Id::EuVat, Id::DeSteuerId]);
+    Set::of(&[Id::Phone, Id::UsSsn, Id::UsItin, Id::UkNino, Id::UkNhs, Id::EsDni, Id::EuVat, Id::DeSteuer]);
 /// Numbers without separators: they count when most numbers of their length have the right check digits.
 const BARE: Set = Set::of(&[Id::Cpf, Id::Cnpj, Id::Card]);
 /// Fewer different values than this may be an accident, unless there was one before.

@@ -68,7 +68,7 @@ pub(super) enum Id {
     PtNif,
     EsDni,
     FrNir,
-    DeSteuerId,
+    DeSteuer,
     ItCodiceFiscale,
     Passport,
     BirthDate,

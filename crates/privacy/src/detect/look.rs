@@ -176,7 +176,7 @@ fn judge(form: Form, text: &str, whole: bool, found: &mut dyn FnMut(Id, Sure)) {
         Form::PhoneUs | Form::PhoneFrench => found(Id::Phone, Sure::Strong),
         Form::PhoneLocal => found(Id::Phone, if whole { Sure::Weak } else { Sure::Shaped }),
         Form::NhsWritten => found(Id::UkNhs, if is_uk_nhs(&code) { Sure::Strong } else { Sure::Shaped }),
-        Form::SteuerWritten => found(Id::DeSteuerId, if is_de_steuer_id(&code) { Sure::Strong } else { Sure::Shaped }),
+        Form::SteuerWritten => found(Id::DeSteuer, if is_de_steuer_id(&code) { Sure::Strong } else { Sure::Shaped }),
         Form::Coordinates if is_place(text) => found(Id::Coordinates, Sure::Strong),
         Form::Ipv4 if text.parse::<Ipv4Addr>().is_ok() => found(Id::Ip, Sure::Strong),
         Form::Ipv6 if text.len() > 2 && text.parse::<Ipv6Addr>().is_ok() => found(Id::Ip, Sure::Strong),
@@ -300,7 +300,7 @@ fn eleven(code: &[u8], weigh: &mut dyn FnMut(Id, bool)) {
     weigh(Id::Pis, is_pis(code) && matches!(code[0], b'1' | b'2'));
     weigh(Id::Renavam, is_renavam(code) && code[0] == b'0');
     weigh(Id::Cnh, is_cnh(code));
-    weigh(Id::DeSteuerId, is_de_steuer_id(code));
+    weigh(Id::DeSteuer, is_de_steuer_id(code));
     weigh(Id::Phone, is_national_phone(code));
 }
 

@@ -19,7 +19,7 @@ pub struct Span<'a> {
 
 /// Numbers without separators that are taken for somebody's in a text: those with two check digits or an issuer, and
 /// telephones. One check digit in eleven is right by chance.
-const BARE: Set = Set::of(&[Id::Cpf, Id::Cnpj, Id::Card, Id::DeSteuerId, Id::TituloEleitor, Id::Cnh, Id::Phone]);
+const BARE: Set = Set::of(&[Id::Cpf, Id::Cnpj, Id::Card, Id::DeSteuer, Id::TituloEleitor, Id::Cnh, Id::Phone]);
 
 /// A date is one of birth when one of these words stands shortly before it.
 static BIRTH: LazyLock<Result<Regex, String>> = LazyLock::new(|| {

@@ -201,7 +201,7 @@ pub(super) static KINDS: [Kind; super::kinds::COUNT] = [
         &["nir", "securite sociale", "numero securite sociale", "insee", "=nss"],
     ),
     kind(
-        Id::DeSteuerId,
+        Id::DeSteuer,
         "de_steuer_id",
         grade(0.95, 0.015),
         grade(0.9, 0.015),

@@ -153,7 +153,7 @@ fn is_name_word(word: &str) -> bool {
 fn is_street(words: &[&str]) -> bool {
     let starts_with_digit = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit());
     let first = folded(words[0]);
-    let has_number = words[1..].iter().any(|word| starts_with_digit(&word));
+    let has_number = words[1..].iter().any(starts_with_digit);
     let is_short = STREETS_SHORT.contains(&first.as_str()) && (words[0].ends_with('.') || has_number);
     let is_first =
         STREETS_FIRST.contains(&first.as_str()) && (has_number || !STREETS_NUMBERED.contains(&first.as_str()));
@@ -322,7 +322,7 @@ mod tests {
         assert!(seen("Conjunto Nacional Bloco 4").shaped.has(Id::Address.place()));
     }
 
-    fn cut<'a>(text: &'a str, ranges: Vec<Range<usize>>) -> Vec<&'a str> {
+    fn cut(text: &str, ranges: Vec<Range<usize>>) -> Vec<&str> {
         ranges.into_iter().map(|range| &text[range]).collect()
     }
 

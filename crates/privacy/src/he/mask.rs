@@ -77,7 +77,7 @@ impl Mask for Homomorphic {
     }
 
     fn promise(&self) -> Promise {
-        Promise { joinable: false, reversible: true, keeps_type: false }
+        Promise { joinable: false, reversible: true, keeps_type: false, random: true }
     }
 
     fn output(&self, input: &DataType) -> Result<Option<DataType>> {

@@ -52,7 +52,7 @@ impl Part<'_> {
 
 /// The parts of a value.
 pub(super) fn parts(bytes: &[u8]) -> Result<Vec<Part<'_>>> {
-    if bytes.is_empty() || bytes.len() % PART_BYTES != 0 {
+    if bytes.is_empty() || !bytes.len().is_multiple_of(PART_BYTES) {
         return Err(strange());
     }
     bytes.chunks_exact(PART_BYTES).map(part).collect()

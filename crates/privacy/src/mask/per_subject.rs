@@ -58,11 +58,11 @@ pub(super) fn key(subjects: &Subjects, id: &Id, secret: &Secret) -> Result<Key> 
     Ok(Key::new(*bytes, VERSION))
 }
 
-/// The values, each once and in its one spelling, and which of them each row has.
-pub(super) fn distinct<'a>(
-    values: impl IntoIterator<Item = Option<&'a str>>,
-    spelling: Normalize,
-) -> (Vec<Cow<'a, str>>, Vec<Option<usize>>) {
+/// Values, each once and in its one spelling, and which of them each row has.
+pub(super) type Distinct<'a> = (Vec<Cow<'a, str>>, Vec<Option<usize>>);
+
+/// Each value once.
+pub(super) fn distinct<'a>(values: impl IntoIterator<Item = Option<&'a str>>, spelling: Normalize) -> Distinct<'a> {
     let (mut all, mut places) = (Vec::new(), HashMap::new());
     let mut place = |value: Option<&'a str>| {
         Some(*places.entry(spelling.apply(value?)).or_insert_with_key(|spelled| {
@@ -79,7 +79,7 @@ pub(super) fn of_rows<'a>(
     values: &ArrayRef,
     subjects: &'a StringViewArray,
     class: Option<&Classification>,
-) -> Result<(Vec<Cow<'a, str>>, Vec<Option<usize>>)> {
+) -> Result<Distinct<'a>> {
     let spelling = Normalize::choose(None, class.and_then(Classification::kind))?;
     let nulls = values.logical_nulls();
     let is_wanted = |row: usize| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));

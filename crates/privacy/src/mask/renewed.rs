@@ -12,12 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Builds a mask; one that asks for a key that expires is renewed for each batch.
-pub(super) fn build(
-    build: Build,
-    spec: &MaskSpec,
-    kind: Option<&str>,
-    secrets: &Secrets,
-) -> Result<Box<dyn Mask>> {
+pub(super) fn build(build: Build, spec: &MaskSpec, kind: Option<&str>, secrets: &Secrets) -> Result<Box<dyn Mask>> {
     if !secrets.keys.expires() {
         return build(spec, kind, secrets);
     }

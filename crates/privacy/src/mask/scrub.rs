@@ -1,12 +1,11 @@
 //! `scrub`: what is personal inside of a text goes, the rest of the text stays.
 
-use super::{Arg, Spec, takes, text};
+use super::{Arg, Secrets, Spec, takes, text};
 use crate::detect::Spotter;
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use kernel::contract::MaskSpec;
 use kernel::error::{Error, Result};
-use kernel::keys::KeyProvider;
 use kernel::mask::{Mask, Promise};
 use std::sync::Arc;
 
@@ -18,7 +17,7 @@ pub(super) const SPEC: Spec = Spec {
         about: "the kinds to look for, with a blank between them: `kinds: cpf email`; all by default",
     }],
     example: "scrub",
-    promise: Promise { joinable: false, reversible: false, keeps_type: true },
+    promise: Promise { joinable: false, reversible: false, keeps_type: true, random: false },
     build: scrub,
 };
 
@@ -26,7 +25,7 @@ struct Scrub {
     spotter: Spotter,
 }
 
-fn scrub(spec: &MaskSpec, _: Option<&str>, _: &dyn KeyProvider) -> Result<Box<dyn Mask>> {
+fn scrub(spec: &MaskSpec, _: Option<&str>, _: &Secrets) -> Result<Box<dyn Mask>> {
     let wanted: Vec<&str> = spec.arg("kinds", 0).unwrap_or_default().split_whitespace().collect();
     if wanted.is_empty() && !spec.args.is_empty() {
         return Err(Error::project(

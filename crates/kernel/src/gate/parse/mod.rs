@@ -167,7 +167,7 @@ fn each<T: ArrowPrimitiveType>(text: &StringViewArray, read: impl Fn(&str) -> Op
 fn binary(text: &StringViewArray) -> Parsed {
     let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
     let read = |text: &str| -> Option<Vec<u8>> {
-        (text.len() % 2 == 0).then(|| text.as_bytes().chunks(2).map(pair).collect()).flatten()
+        text.len().is_multiple_of(2).then(|| text.as_bytes().chunks(2).map(pair).collect()).flatten()
     };
     let values: BinaryArray = text.iter().map(|text| text.and_then(read)).collect();
     let failed = except(&text.is_valid_mask(), &values.is_valid_mask());

@@ -112,7 +112,7 @@ impl Screen for Eyes {
     /// A CPF by its dots.
     fn alarm(&self, values: &ArrayRef, _: bool) -> Option<Alarm> {
         let texts = cells::texts(values).ok()?;
-        let rows: BooleanArray = texts.iter().map(|text| Some(text.is_some_and(|text| is_dotted(text)))).collect();
+        let rows: BooleanArray = texts.iter().map(|text| Some(text.is_some_and(is_dotted))).collect();
         (rows.true_count() > 0).then(|| Alarm { kind: "cpf".into(), rows })
     }
 }

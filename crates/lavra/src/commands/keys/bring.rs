@@ -18,7 +18,7 @@ const ROW: &str = "row";
 pub struct Bring<'a> {
     pub carriers: &'a [Carrier],
     pub to: u32,
-    pub keys: &'a dyn KeyProvider,
+    pub keys: &'a Arc<dyn KeyProvider>,
 }
 
 impl Bring<'_> {
@@ -98,14 +98,15 @@ mod tests {
             RecordBatch::try_from_iter_with_nullable([("id", id, true), ("cpf", cpf, true), ("row", rows, true)])
                 .expect("a batch")
         };
-        let keys = FixedKeys::new(&[7, 8]);
+        let of = |roots: &[u8]| -> Arc<dyn KeyProvider> { Arc::new(FixedKeys::new(roots)) };
+        let keys = of(&[7, 8]);
         let carriers = ["cpf", "gone"].map(|name| carrier(Place::Column(name.into())));
         let carriers = [&carriers[..], &[carrier(Place::Field("cpf".into()))]].concat();
         let bring = Bring { carriers: &carriers, to: 2, keys: &keys };
         assert_eq!(bring.batch(&batch(&old)).expect("a batch"), Some(batch(&new)));
         assert_eq!(bring.batch(&batch(&new)).expect("a batch"), None, "again is nothing");
         assert_eq!(version_of(&new), Some(2));
-        let lost = Bring { keys: &FixedKeys::new(&[7]), ..bring };
+        let lost = Bring { keys: &of(&[7]), ..bring };
         assert!(lost.batch(&batch(&old)).is_err(), "without the new key nothing is changed");
     }
 }

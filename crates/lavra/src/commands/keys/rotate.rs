@@ -10,9 +10,12 @@ use futures::StreamExt;
 use kernel::TableName;
 use kernel::engine::{Engine, Session};
 use kernel::error::{Error, Kind, Result};
+use kernel::keys::KeyProvider;
+use lake::Rewriting;
 use orchestrate::RunLock;
 use privacy::keys::{self, Carried};
 use serde::Serialize;
+use std::sync::Arc;
 
 /// What a rotation did.
 #[derive(Serialize)]
@@ -22,8 +25,8 @@ struct Rotated {
     made: bool,
     /// The version that masks use from now on.
     carried: u32,
-    /// Tables that carry an older version still; until they don't, masks go on with that one.
-    waiting: Vec<String>,
+    /// Tables that carried an older version and were rewritten.
+    rewritten: Vec<String>,
     /// Columns made of tokens, which only a full refresh of their model brings along.
     computed: Vec<String>,
 }
@@ -38,24 +41,44 @@ pub async fn run(context: &Context, wiring: &Wiring) -> Outcome {
     let (version, made) = next_version(wiring, &mut keys, before).await?;
     let carriers = Carriers::of(&wiring.project, &wiring.store).await?;
     let provider = keys.provider();
-    let mut done =
-        Rotated { version, made, carried: before.version(), waiting: Vec::new(), computed: carriers.computed.clone() };
+    let mut done = Rotated {
+        version,
+        made,
+        carried: before.version(),
+        rewritten: Vec::new(),
+        computed: carriers.computed.clone(),
+    };
     if version > before.version() {
-        for (table, carriers) in carriers.by_table() {
-            // HERE the lake's rewriting belongs: `keys::begin` before the first table, then each table file by file with
-            // `bring.batch`, in a commit that keeps positions and tells models that nothing is new. As long as there is
-            // none, a table with older tokens waits, and so does the new version.
-            let bring = Bring { carriers: &carriers, to: version, keys: &*provider };
-            if waits(wiring, &table, &bring).await? {
-                done.waiting.push(table.to_string());
-            }
-        }
-        if done.waiting.is_empty() {
-            keys::finish(&store, version, wiring.clock.now()).await?;
-            done.carried = version;
-        }
+        done.rewritten = bring_all(wiring, &store, &carriers, version, &provider).await?;
+        done.carried = version;
     }
     tell(context, &done)
+}
+
+/// Brings every table to the version, and says so when all carry it. Nothing is rewritten before each token was seen to open:
+/// from the first table on nobody masks until the last one is done.
+async fn bring_all(
+    wiring: &Wiring,
+    store: &LakeKeys,
+    carriers: &Carriers,
+    version: u32,
+    keys: &Arc<dyn KeyProvider>,
+) -> Result<Vec<String>> {
+    let mut older = Vec::new();
+    for (table, carriers) in carriers.by_table() {
+        if carries_older(wiring, &table, &Bring { carriers: &carriers, to: version, keys }).await? {
+            older.push((table, carriers));
+        }
+    }
+    keys::begin(store, version, wiring.clock.now()).await?;
+    let run_id = uuid::Uuid::now_v7().to_string();
+    let how = Rewriting { run_id, note: format!("keys {version}"), is_forced: false };
+    for (table, carriers) in &older {
+        let bring = Bring { carriers, to: version, keys };
+        lake::rewrite(&wiring.store, table, &|batch| bring.batch(batch), &how, wiring.clock.as_ref()).await?;
+    }
+    keys::finish(store, version, wiring.clock.now()).await?;
+    Ok(older.into_iter().map(|(table, _)| table.to_string()).collect())
 }
 
 /// The version to bring the tables to, and whether it was made now. One that is there and is carried by no table is what an
@@ -75,35 +98,29 @@ async fn next_version(wiring: &Wiring, keys: &mut Keys, carried: Carried) -> Res
     }
 }
 
-/// Whether a table holds tokens that are not of the new version. A token that can't be brought to it is an error: then
-/// nothing is rotated.
-async fn waits(wiring: &Wiring, table: &TableName, bring: &Bring<'_>) -> Result<bool> {
+/// Whether a table holds tokens that are not of the new version. A token that can't be brought to it is an error.
+async fn carries_older(wiring: &Wiring, table: &TableName, bring: &Bring<'_>) -> Result<bool> {
     let mut rows = wiring.engine.query(&Session::owner("keys"), &format!("select * from {table}")).await?;
+    let mut carries = false;
     while let Some(batch) = rows.batches.next().await {
-        if bring.batch(&batch?)?.is_some() {
-            return Ok(true);
-        }
+        carries |= bring.batch(&batch?)?.is_some();
     }
-    Ok(false)
+    Ok(carries)
 }
 
 fn tell(context: &Context, done: &Rotated) -> Outcome {
-    let Rotated { version, carried, waiting, computed, .. } = done;
+    let Rotated { version, carried, rewritten, computed, .. } = done;
     match context.format {
         Format::Json => {
             println!("{}", serde_json::to_string(done).map_err(|e| Error::internal("say what was done", &e))?)
         }
-        Format::Csv => show::print_records(context.format, waiting, &[("waiting", &|table| table.clone())])?,
+        Format::Csv => show::print_records(context.format, rewritten, &[("rewritten", &|table| table.clone())])?,
         Format::Table => {
             println!("version {version} of the keys {}", if done.made { "is made" } else { "was there already" });
-            match waiting.is_empty() {
-                true => println!("masks use version {carried} from now on"),
-                false => println!(
-                    "{} carry an older version: masks go on with version {carried}, so that every join holds, until a rotation has \
-                     rewritten these tables",
-                    waiting.join(", ")
-                ),
+            if !rewritten.is_empty() {
+                println!("brought to it: {}", rewritten.join(", "));
             }
+            println!("masks use version {carried} from now on");
         }
     }
     if !computed.is_empty() {
