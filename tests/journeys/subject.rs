@@ -39,7 +39,10 @@ const MODELS: [(&str, &str); 6] = [
         "-- write: incremental\n-- time: day\n-- grain: day\n\
          select cast(at as date) as day, cast(count(*) as bigint) as n, sum(amount) as amount from bronze.payments group by 1\n",
     ),
-    ("gold.persons", "select payer, sum(amount) as amount from silver.merged group by payer\n"),
+    (
+        "gold.persons",
+        "-- exposes: [payer: \"who pays much\"]\nselect payer, sum(amount) as amount from silver.merged group by payer\n",
+    ),
     ("gold.talk", "select words, count(*) as n from bronze.calls group by words\n"),
 ];
 
@@ -209,13 +212,13 @@ fn a_person_is_found_copied_and_forgotten_and_nobody_else_is() {
 /// The files are still there: read anew, they do not bring the person back, unless somebody says so.
 fn comes_again(project: &Project, names: &[String]) {
     project.shell("rm -r lake/bronze/people lake/bronze/payments lake/quarantine/payments").exits(0);
-    let run = project.run_with(&["people", "payments"]).exits(0).json();
+    let run = project.run_with(&["source:people", "source:payments"]).exits(0).json();
     assert_eq!(node(&run, "people")["report"]["rows_forgotten"], 2, "{run}");
     assert_eq!((project.count("bronze.people"), project.count("quarantine.payments")), (38, 6));
     assert_eq!(left(project, names), Vec::<String>::new());
     asks(project, &["readmit", "--kind", "cpf", "--reason", "a new contract"]).exits(0).says("come in again");
     arrive(project, 2);
-    let run = project.run_with(&["people"]).exits(0).json();
+    let run = project.run_with(&["source:people"]).exits(0).json();
     assert_eq!(node(&run, "people")["report"]["rows_written"], 20, "{run}");
 }
 

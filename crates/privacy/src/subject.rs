@@ -12,6 +12,7 @@ use kernel::error::{Error, Result};
 use kernel::gate::Forgotten;
 use kernel::keys::{Key, KeyProvider};
 use kernel::mask::MaskFactory;
+use kernel::suggest::nearest;
 use kernel::vault::{Id, Vault};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -199,8 +200,10 @@ pub fn check_kind<'a>(kind: &str, named: impl IntoIterator<Item = &'a str>) -> R
         return Ok(());
     }
     let what = format!("look for somebody by {kind}");
-    let all = kinds().iter().map(|known| known.name).chain(named.iter().copied());
-    let hint = kernel::suggest::hint(kind, all).filter(|_| !kinds().iter().any(|known| known.name == kind));
+    // A kind that the contracts name is meant sooner than another one.
+    let is_known = kinds().iter().any(|known| known.name == kind);
+    let near = nearest(kind, named.iter().copied()).or_else(|| nearest(kind, kinds().iter().map(|known| known.name)));
+    let hint = near.filter(|_| !is_known).map(|near| format!("did you mean `{near}`?"));
     let here = match named.is_empty() {
         true => "no contract names a kind of personal data".to_owned(),
         false => format!("contracts name {}", named.join(", ")),

@@ -334,7 +334,7 @@ mod tests {
         assert!(told_of.contains("`valt://` is no place that `keys` can be at") && told_of.contains("lavra.yaml:4:11"));
         assert!(told_of.contains("did you mean `vault`?"), "{told_of}");
         assert!(told("keys: vault://vault:8200/transit").contains("vault://HOST:8200/transit/KEY"));
-        for bad in ["2 days", "5", "0 seconds", "-5 minutes", "soon"] {
+        for bad in ["2 days", "'5'", "0 seconds", "-5 minutes", "soon"] {
             assert!(told(&format!("keys_cache: {bad}")).contains("at most an hour"), "{bad}");
         }
         assert!(told("lake: s4://bucket").contains("s3://, gs:// or az://"));

@@ -408,7 +408,7 @@ mod tests {
         assert_eq!(weak("ABC-1234"), ["plate"]);
         assert_eq!(weak("62472927637"), ["cnh"]);
         assert_eq!(weak("690847092828"), ["titulo_eleitor"]);
-        assert_eq!(weak("00639884962"), ["renavam"]);
+        assert_eq!(weak("00639884962"), ["cpf", "renavam"]);
         assert_eq!(weak("12056412545"), ["pis"]);
         assert_eq!(weak("4010232137"), ["uk_nhs"]);
         assert_eq!(weak("501964843"), ["us_ssn", "pt_nif"]);

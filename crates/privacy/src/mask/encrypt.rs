@@ -336,7 +336,10 @@ mod tests {
             let sealed = mask.apply(&column).unwrap();
             for (value, token) in plain.as_string_view().iter().zip(sealed.as_string_view().iter()) {
                 assert_eq!(value.map(|value| one(&*mask, value)).as_deref(), token);
-                assert_eq!(value.map(str::to_owned), token.and_then(|token| decrypt(token, "person", &secrets()).unwrap()));
+                assert_eq!(
+                    value.map(str::to_owned),
+                    token.and_then(|token| decrypt(token, "person", &secrets()).unwrap())
+                );
             }
         }
     }

@@ -208,7 +208,5 @@ async fn groups_are_added_up_whatever_their_number() {
     assert_eq!(ask(&engine, &nobody, "select add_up(n) from (values (1)) as v(n) where n > 1").await.unwrap(), ["0"]);
     let window = "select add_up(n) over () from (values (1), (2)) as v(n)";
     assert_eq!(ask(&engine, &nobody, window).await.unwrap(), ["3", "3"]);
-    for sql in ["select add_up('a')", "select add_up(distinct n) from (values (1)) as v(n)"] {
-        assert_eq!(ask(&engine, &nobody, sql).await.unwrap_err().kind, Kind::Project, "{sql}");
-    }
+    assert_eq!(ask(&engine, &nobody, "select add_up('a')").await.unwrap_err().kind, Kind::Project);
 }

@@ -65,6 +65,11 @@ pub fn document(command: &str) -> Option<Document> {
             ],
         ),
         "privacy" => ("One object.", PRIVACY),
+        "keys" => ("One object.", KEYS),
+        "audit" => ("`list` prints an array of records, `verify` one object.", AUDIT),
+        "public-key" => {
+            ("One object.", &[("scope", "whose key it is"), ("public_key", "for `public_keys` of lavra.yaml")])
+        }
         "connectors" => (
             "An array with an object for each connector; one object for a named one.",
             &[
@@ -168,4 +173,21 @@ const DEMO: &[(&str, &str)] = &[
     ("raw_cpfs_found, raw_emails_found, raw_phones_found", "how many were found"),
     ("files_searched", "files of the lake"),
     ("answers", "`revenue`, `fraud_bursts` and `retention`"),
+];
+
+const KEYS: &[(&str, &str)] = &[
+    ("keys, available, problem", "`status`: where the keys are, whether they can be had now, and why not"),
+    ("carried, begun", "the version that masks use; the one that a rotation was cut off on the way to"),
+    ("versions", "`status`: `version, made_at, state, columns` of each; `columns` are `table, column, values`"),
+    ("version, made", "`rotate`: the version, and whether it was made now"),
+    ("rewritten", "`rotate`: the tables that carried an older version"),
+    ("computed", "`rotate`: columns computed from tokens, which a full refresh makes anew"),
+];
+
+const AUDIT: &[(&str, &str)] = &[
+    ("number, at, event, previous, seal", "`list`: a record, and the seals that chain it to the one before"),
+    ("user, reason, sql, grants", "`list`: of an `opened` record; the query is without its literals"),
+    ("of, rows, whole", "`list`: of an `ended` record: which one, how many rows it gave, and whether to its end"),
+    ("records, last_seal", "`verify`: how many there are, and the last seal, to be kept elsewhere"),
+    ("broken", "`verify`: `number, why` of each that is not as it was written"),
 ];

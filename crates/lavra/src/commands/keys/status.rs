@@ -107,18 +107,21 @@ fn print(context: &Context, status: &Status) -> Result<()> {
         return Ok(());
     }
     show::say(context.format, &format!("{}: {}", status.keys, status.problem.as_deref().unwrap_or("available")));
-    let columns = |version: &VersionStatus| {
-        let told = |c: &ColumnStatus| format!("{}.{} ({})", c.table, c.column, show::count(c.values));
-        version.columns.iter().map(told).collect::<Vec<_>>().join(", ")
-    };
+    // A line for each column that carries a version, or one for a version that none carries.
+    let lines = status.versions.iter().flat_map(|version| {
+        let none = version.columns.is_empty().then_some((version, None));
+        version.columns.iter().map(move |column| (version, Some(column))).chain(none)
+    });
+    type Line<'a> = (&'a VersionStatus, Option<&'a ColumnStatus>);
     show::print_records(
         context.format,
-        &status.versions,
+        &lines.collect::<Vec<Line>>(),
         &[
-            ("version", &|v| v.version.to_string()),
-            ("made", &|v| v.made_at.clone().unwrap_or_default()),
-            ("state", &|v| format!("{:?}", v.state).to_lowercase()),
-            ("carried by", &columns),
+            ("version", &|(v, _)| v.version.to_string()),
+            ("made", &|(v, _)| v.made_at.clone().unwrap_or_default()),
+            ("state", &|(v, _)| format!("{:?}", v.state).to_lowercase()),
+            ("carried by", &|(_, c)| c.map(|c| format!("{}.{}", c.table, c.column)).unwrap_or_default()),
+            ("values", &|(_, c)| c.map(|c| show::count(c.values)).unwrap_or_default()),
         ],
     )?;
     if let Some(begun) = status.begun {
