@@ -11,7 +11,7 @@ const GOOD: &str = "
         customProperties: [{ property: mask, value: pseudonym(person) }] }";
 
 /// File, line, words of the message, words of the help.
-const MISTAKES: [(&str, u64, &str, &str); 15] = [
+const MISTAKES: [(&str, u64, &str, &str); 16] = [
     ("lavra.yaml", 2, "environmnets", "environments"),
     ("sources/feed.yaml", 1, "there is no connector `fiels`", "files"),
     ("sources/place.yaml", 3, "heder", "header"),
@@ -25,6 +25,7 @@ const MISTAKES: [(&str, u64, &str, &str); 15] = [
     ("models/gold/circle.sql", 1, "gold.circle", ""),
     ("models/gold/column.sql", 1, "amuont", "amount"),
     ("models/gold/header.sql", 1, "wirte", "write"),
+    ("models/gold/header.sql", 2, "amonut", "amount"),
     ("models/gold/table.sql", 2, "bronze.oders", "bronze.orders"),
     ("models/gold/types.sql", 1, "", ""),
 ];
@@ -58,7 +59,7 @@ fn broken() -> Project {
         .model("gold.circle", "select id from silver.circle\n")
         .model("silver.circle", "select id from gold.circle\n");
     project.model("gold.column", "select id, amuont from bronze.orders\n");
-    project.model("gold.header", "-- wirte: merge\nselect id from bronze.orders\n");
+    project.model("gold.header", "-- wirte: merge\nselect id, amonut from bronze.orders\n");
     project.model("gold.table", "select id\nfrom bronze.oders\n");
     project.model("gold.types", "select amount + id + true as wrong from bronze.orders\n");
     project.write("data/orders.csv", "id,amount,cpf\n1,2.00,111.444.777-35\n");

@@ -24,6 +24,13 @@ where
     Ok((draft, if is_header { end } else { 0 }))
 }
 
+/// The text with blanks where its header is: what follows stays where it was.
+pub fn without_header(text: &str) -> String {
+    let (_, end) = blank(text);
+    let blanks = text[..end].bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' });
+    blanks.chain(text[end..].chars()).collect()
+}
+
 /// The first block of comment lines, with all but its YAML turned to blanks byte for byte, so that places stay what they
 /// are; and where it ends.
 fn blank(text: &str) -> (String, usize) {

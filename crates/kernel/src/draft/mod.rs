@@ -18,7 +18,7 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
-pub use header::read_header;
+pub use header::{read_header, without_header};
 pub use scalar::Scalar;
 pub use schema::json_schema;
 pub use tree::{Content, Entry, Node};

@@ -14,7 +14,7 @@ use datafusion::datasource::empty::EmptyTable;
 use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::resolve::resolve_table_references;
 use kernel::diagnostic::Diagnostic;
-use kernel::draft::{Draft, Env, read_header};
+use kernel::draft::{Draft, Env, read_header, without_header};
 use kernel::gate::quarantine_schema;
 use kernel::name::TableName;
 use kernel::suggest;
@@ -73,14 +73,17 @@ pub async fn compile(
 ) -> (Vec<Model>, Vec<Diagnostic>) {
     let mut faults = Vec::new();
     let mut parsed = BTreeMap::new();
-    for source in files {
+    let bare = bare(files, env);
+    let mut headless = Vec::new();
+    for source in files.iter().chain(&bare) {
         match parse(source, env) {
+            Ok(model) if bare.iter().any(|bare| std::ptr::eq(bare, source)) => headless.push(model),
             Ok(model) => drop(parsed.insert(source.name.clone(), model)),
             Err(found) => faults.extend(found),
         }
     }
     let known: Vec<TableName> = base.keys().chain(broken).chain(files.iter().map(|file| &file.name)).cloned().collect();
-    for model in parsed.values() {
+    for model in parsed.values().chain(&headless) {
         faults.extend(missing_inputs(model, &known));
     }
     let (order, cycles) = in_order(&parsed);
@@ -106,7 +109,24 @@ pub async fn compile(
             Err(found) => faults.extend(found),
         }
     }
+    for model in &headless {
+        let is_ready = |input: &TableName| base.contains_key(input) || models.iter().any(|m| m.name == *input);
+        if model.reads.iter().all(is_ready) {
+            faults.extend(plan_model(engine, &catalog, model, &known).await.err().unwrap_or_default());
+        }
+    }
     (models, faults)
+}
+
+/// Files whose header can't be read, without it: its faults do not hide those of the query.
+fn bare(files: &[ModelFile], env: Env) -> Vec<ModelFile> {
+    let is_broken = |file: &&ModelFile| read_header::<Header>(&file.file, &file.text, env).is_err();
+    let without = |file: &ModelFile| ModelFile {
+        name: file.name.clone(),
+        file: file.file.clone(),
+        text: without_header(&file.text),
+    };
+    files.iter().filter(is_broken).map(without).collect()
 }
 
 fn parse<'a>(source: &'a ModelFile, env: Env) -> Result<Parsed<'a>, Vec<Diagnostic>> {

@@ -84,7 +84,7 @@ pub(super) const FORMS: [(Form, &str); 54] = [
     (Form::TituloWritten, r"\b[0-9]{4}[ .][0-9]{4}[ .][0-9]{4}\b"),
     (Form::Mac, r"\b[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5}\b"),
     (Form::Mac, r"\b[0-9A-Fa-f]{2}(?:-[0-9A-Fa-f]{2}){5}\b"),
-    (Form::Mac, r"\b[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\b"),
+    (Form::Mac, r"\b[A-Fa-f]{0,3}[0-9][0-9A-Fa-f]{0,3}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\b"),
     (Form::SsnWritten, r"\b[0-9]{3}-[0-9]{2}-[0-9]{4}\b"),
     (Form::PhoneAbroad, r"\+[1-9][0-9 ().\-]{6,19}[0-9]\b"),
     (Form::PhoneHome, r"\(0?[1-9][0-9]\) ?9?[ .]?[0-9]{4}[ .\-]?[0-9]{4}\b|\b[1-9][0-9][ \-]9?[0-9]{4}[ \-][0-9]{4}\b"),

@@ -168,7 +168,7 @@ fn judge(form: Form, text: &str, whole: bool, found: &mut dyn FnMut(Id, Sure)) {
         Form::CardWritten => sure(Id::Card, is_card(&code)),
         Form::TituloWritten if is_titulo_eleitor(&code) => found(Id::TituloEleitor, Sure::Strong),
         Form::TituloWritten => found(Id::TituloEleitor, Sure::Shaped),
-        Form::Mac => found(Id::Mac, Sure::Strong),
+        Form::Mac if matches!(text.len(), 14 | 17) => found(Id::Mac, Sure::Strong),
         Form::SsnWritten if is_us_itin(&code) => found(Id::UsItin, Sure::Strong),
         Form::SsnWritten => sure(Id::UsSsn, is_us_ssn(&code)),
         Form::PhoneAbroad => sure(Id::Phone, is_international_phone(&code)),
@@ -180,7 +180,7 @@ fn judge(form: Form, text: &str, whole: bool, found: &mut dyn FnMut(Id, Sure)) {
         Form::Coordinates if is_place(text) => found(Id::Coordinates, Sure::Strong),
         Form::Ipv4 if text.parse::<Ipv4Addr>().is_ok() => found(Id::Ip, Sure::Strong),
         Form::Ipv6 if text.len() > 2 && text.parse::<Ipv6Addr>().is_ok() => found(Id::Ip, Sure::Strong),
-        Form::Coordinates | Form::Ipv4 | Form::Ipv6 => {}
+        Form::Mac | Form::Coordinates | Form::Ipv4 | Form::Ipv6 => {}
         Form::CepWritten => sure(Id::Cep, whole),
         Form::Account => found(Id::BankAccount, if whole { Sure::Strong } else { Sure::Written }),
         Form::AccountShort => found(Id::BankAccount, Sure::Shaped),
