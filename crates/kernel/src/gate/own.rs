@@ -33,13 +33,14 @@ fn own_views<'a, T: ByteViewType + ?Sized>(
     if is_dense(array) { array.clone() } else { array.gc() }
 }
 
-/// Whether the views go through the buffers from the first byte to the last, as an array builder leaves them.
+/// Whether the views go through the buffers from the first byte to the last, as an array builder leaves them; one that came
+/// before may come again.
 fn is_dense<T: ByteViewType + ?Sized>(array: &GenericByteViewArray<T>) -> bool {
     let buffers = array.data_buffers();
     let (mut buffer, mut end) = (0, 0);
     for view in array.views() {
         let (length, place, offset) = (*view as u32 as usize, (*view >> 64) as u32 as usize, (*view >> 96) as usize);
-        if length <= 12 {
+        if length <= 12 || place < buffer || place == buffer && offset + length <= end {
             continue;
         }
         if place == buffer + 1 && offset == 0 && buffers[buffer].len() == end {
@@ -73,4 +74,24 @@ fn own_children(data: &ArrayData) -> Result<ArrayData> {
     let children = children.collect::<Result<Vec<_>>>()?;
     let fault = |e| Error::internal("copy a nested column", "its parts do not fit").because(e);
     data.clone().into_builder().child_data(children).build().map_err(fault)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::UInt32Array;
+    use arrow::compute::take;
+
+    #[test]
+    fn values_that_come_again_are_not_copied_and_bytes_of_others_are_left_behind() {
+        let values = StringViewArray::from_iter_values((0..4).map(|n| format!("a value of many bytes: {n}")));
+        let owned = |places: &[u32]| {
+            let taken = take(&values, &UInt32Array::from(places.to_vec()), None).expect("rows");
+            let (taken, owned) = (taken.as_string_view().clone(), own(&taken).expect("a column"));
+            assert_eq!(&taken, owned.as_string_view());
+            owned.as_string_view().data_buffers()[0].as_ptr() == values.data_buffers()[0].as_ptr()
+        };
+        assert!(owned(&[0, 1, 0, 1, 2, 3, 3, 0]));
+        assert!(!owned(&[0, 1, 0]) && !owned(&[1, 2, 3]) && !owned(&[0, 2, 1, 3]));
+    }
 }

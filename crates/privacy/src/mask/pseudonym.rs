@@ -7,19 +7,20 @@
 //! token from one version to another without the value (`retoken`), and neither of them alone makes a token.
 
 use super::normalize::Normalize;
-use super::{Arg, SCOPE, Secrets, Spec, takes, text};
+use super::text::{self, Texts};
+use super::{Arg, SCOPE, Secrets, Spec, takes};
 use crate::keys::{check_scope, hmac_sha256, subkey};
 use crate::multi::hmac::{Hmacs, Id};
 use aes::Aes256;
 use aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
-use arrow::array::{Array, ArrayRef, AsArray, StringViewArray, StringViewBuilder};
+use arrow::array::{ArrayRef, AsArray, StringViewArray, UInt32Array};
+use arrow::compute::take;
 use arrow::datatypes::DataType;
 use kernel::contract::MaskSpec;
 use kernel::error::{Error, Result};
 use kernel::keys::Key;
 use kernel::mask::{Mask, Promise};
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use zeroize::Zeroizing;
 
 pub(super) const SPEC: Spec = Spec {
@@ -137,40 +138,51 @@ impl Mask for Pseudonym {
 }
 
 impl Pseudonym {
-    /// The ids of all values, then the outer layer over all of them: the processor works on many blocks at a time.
     fn tokens(&self, values: &StringViewArray, hmacs: &Hmacs) -> Result<ArrayRef> {
-        let mut blocks: Vec<Block> = self.ids(values, hmacs).into_iter().map(Block::from).collect();
-        self.outer.close(&mut blocks);
-        let (mut blocks, mut token) = (blocks.iter(), String::new());
-        let mut out = StringViewBuilder::with_capacity(values.len());
-        for row in 0..values.len() {
-            if values.is_null(row) {
-                out.append_null();
-                continue;
-            }
-            self.outer.spell(blocks.next().ok_or_else(text::lost)?, &mut token)?;
-            out.try_append_value(&token).map_err(text::failed)?;
+        if !repeats(values) {
+            return self.spelled(hmacs.ids(values.iter().flatten().map(|v| self.normalize.apply(v))))?.column(values);
         }
-        Ok(Arc::new(out.finish()))
+        let (distinct, places) = places(values);
+        let tokens = self.spelled(hmacs.ids(distinct.into_iter().map(|value| self.normalize.apply(value))))?;
+        let tokens = StringViewArray::from_iter_values(tokens.iter());
+        take(&tokens, &places, None).map_err(text::failed)
     }
 
-    /// One for each value that is not null.
-    fn ids(&self, values: &StringViewArray, hmacs: &Hmacs) -> Vec<Id> {
-        let present = values.iter().flatten();
-        if !repeats(values) {
-            return hmacs.ids(present.map(|value| self.normalize.apply(value)));
+    /// The outer layer over all ids, for the processor works on many blocks at a time, and their texts.
+    fn spelled(&self, ids: Vec<Id>) -> Result<Texts> {
+        let mut blocks: Vec<Block> = ids.into_iter().map(Block::from).collect();
+        self.outer.close(&mut blocks);
+        let marker = self.outer.marker.as_bytes();
+        let mut all = Vec::with_capacity(blocks.len() * (marker.len() + DIGITS));
+        let mut ends = Vec::with_capacity(blocks.len());
+        for block in &blocks {
+            all.extend_from_slice(marker);
+            all.extend_from_slice(&base32(&block.0));
+            ends.push(all.len());
         }
-        let (mut places, mut distinct) = (HashMap::new(), Vec::new());
-        let place = |value| {
-            *places.entry(value).or_insert_with(|| {
-                distinct.push(value);
-                distinct.len() - 1
-            })
-        };
-        let places: Vec<usize> = present.map(place).collect();
-        let ids = hmacs.ids(distinct.into_iter().map(|value| self.normalize.apply(value)));
-        places.into_iter().map(|place| ids[place]).collect()
+        Texts::new(all, ends)
     }
+}
+
+/// The values, each once in the order they are first met, and which of them each row has.
+fn places(values: &StringViewArray) -> (Vec<&str>, UInt32Array) {
+    let (mut known, mut distinct) = (HashMap::new(), Vec::new());
+    let mut last: Option<(&str, u32)> = None;
+    let place = |value: Option<_>| {
+        let value = value?;
+        // Neighbours are often the same.
+        if let Some((_, place)) = last.filter(|(same, _)| *same == value) {
+            return Some(place);
+        }
+        let place = *known.entry(value).or_insert_with(|| {
+            distinct.push(value);
+            distinct.len() as u32 - 1
+        });
+        last = Some((value, place));
+        Some(place)
+    };
+    let places = values.iter().map(place).collect();
+    (distinct, places)
 }
 
 /// Whether remembering codes pays: a look-up costs half of one.
@@ -214,6 +226,7 @@ mod tests {
     use arrow::array::{Date32Array, Decimal128Array, Int64Array, StringArray, TimestampMillisecondArray};
     use kernel::Kind;
     use kernel::laws::mask::obeys;
+    use std::sync::Arc;
 
     #[test]
     fn it_obeys_the_laws() {
