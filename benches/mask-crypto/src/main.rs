@@ -3,6 +3,9 @@
 //! Ours is the whole mask: an Arrow column of text in, a column of tokens out. The peers get their input ready made and
 //! their output is left as it comes. All results are compared before anything is timed.
 
+#[path = "../../turns.rs"]
+mod turns;
+
 use aes::cipher::BlockCipherEncrypt;
 use anyhow::{Context, Result, bail, ensure};
 use arrow::array::{ArrayRef, AsArray, StringViewArray};
@@ -18,6 +21,7 @@ use privacy::mask::Masks;
 use sha2::Sha256;
 use std::hint::black_box;
 use std::sync::Arc;
+use turns::{core_seconds, median};
 
 const ROUNDS: usize = 7;
 const SCOPE: &str = "person";
@@ -173,21 +177,4 @@ impl Ours {
         );
         Ok(())
     }
-}
-
-fn median(mut seconds: Vec<f64>) -> f64 {
-    seconds.sort_by(f64::total_cmp);
-    seconds[seconds.len() / 2]
-}
-
-/// Seconds that this thread was on a core (Linux, proc_pid_schedstat): what else the machine does is left out.
-fn core_seconds(work: &dyn Fn()) -> Result<f64> {
-    let on_core = || -> Result<f64> {
-        let stat =
-            std::fs::read_to_string("/proc/thread-self/schedstat").context("the thread's time is read from Linux")?;
-        Ok(stat.split(' ').next().unwrap_or_default().parse()?)
-    };
-    let before = on_core()?;
-    work();
-    Ok((on_core()? - before) / 1e9)
 }

@@ -1,7 +1,6 @@
 use super::*;
 use kernel::Kind;
 use std::sync::Arc;
-use std::time::Instant;
 use tempfile::{TempDir, tempdir};
 
 fn vault() -> (TempDir, SqliteVault) {
@@ -112,22 +111,4 @@ fn what_is_no_vault_is_told() {
     std::fs::write(&path, "id;name\n".repeat(1_000)).expect("other content");
     let error = SqliteVault::new(&path).get("a", &[id(0)]).expect_err("no vault");
     assert!(error.kind == Kind::Data && error.to_string().contains("vault.db: it is damaged"), "{error}");
-}
-
-/// Run it alone: `cargo test -p orchestrate -- --ignored --nocapture new_ids`.
-#[test]
-#[ignore = "a measurement, not a judgement"]
-#[expect(clippy::disallowed_methods, reason = "it measures this machine")]
-fn a_million_new_ids() {
-    let (_folder, vault) = vault();
-    let begun = Instant::now();
-    for batch in 0..122 {
-        put(&vault, batch * 8_192, 8_192);
-    }
-    println!("{} new ids in {:?}, 8,192 a transaction", 122 * 8_192, begun.elapsed());
-    let begun = Instant::now();
-    for batch in 0..122 {
-        put(&vault, batch * 8_192, 8_192);
-    }
-    println!("the same again, known: {:?}", begun.elapsed());
 }

@@ -164,22 +164,4 @@ mod tests {
             assert_eq!(of(values, false), None, "column {at}");
         }
     }
-
-    /// What the gate pays for a column and batch; run it alone: `-- --ignored --nocapture a_sample_costs`.
-    #[test]
-    #[ignore = "a measurement, not a judgement"]
-    fn a_sample_costs() {
-        let eye = Eye::new(Arc::new([])).expect("an eye");
-        for (name, value) in [
-            ("word", "DELIVER IN PERSON"),
-            ("number", "10000000001"),
-            ("note", "pedido 10000000001 entregue em 12/03/2025 às 10:30"),
-        ] {
-            let values: ArrayRef = Arc::new(StringArray::from_iter_values((0..512).map(|n| format!("{value}{n}"))));
-            let seconds = crate::stopwatch::core_seconds(|| {
-                (0..1000).for_each(|_| drop(std::hint::black_box(alarm(&eye, &values, false))))
-            });
-            println!("{name}: {:.0} µs for 512 values", seconds * 1000.0);
-        }
-    }
 }

