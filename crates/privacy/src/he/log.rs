@@ -128,8 +128,6 @@ mod tests {
 
     #[test]
     fn the_largest_total_is_found() {
-        for value in [-TOTAL_MAX] {
-            assert_eq!(of(&(RISTRETTO_BASEPOINT_TABLE * &scalar(value)), TOTAL_MAX), Some(value));
-        }
+        assert_eq!(of(&(RISTRETTO_BASEPOINT_TABLE * &scalar(-TOTAL_MAX)), TOTAL_MAX), Some(-TOTAL_MAX));
     }
 }
