@@ -195,7 +195,7 @@ fn a_secret_of_the_environment_is_in_no_message() {
         source(&format!("batch_rows_max: {secret}")),
         source(&format!("contract: {secret}")),
         source(&format!("entity: {secret}")),
-        source(&format!("table: {secret}")),
+        source(&format!("into: {secret}")),
         ("lavra.yaml", format!("project: o\nmasks: {{ personal.cpf: '{secret}' }}\n")),
         ("lavra.yaml", format!("project: o\nenvironments: {{ local: {{ keys: '{secret}://x' }} }}\n")),
         column(&format!("{{ name: id, logicalType: string, physicalType: 'decimal({secret})' }}")),

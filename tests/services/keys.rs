@@ -126,7 +126,7 @@ fn the_first_run_makes_a_keyring_that_other_projects_share() {
     assert!(ring.contains("vault:v1:"), "what is kept is wrapped by transit: {ring}");
 
     let second = project(&url, Some(&first));
-    second.write("sources/people.yaml", "connector: files\npath: data/*.csv\ntable: others\ncontract: people\n");
+    second.write("sources/people.yaml", "connector: files\npath: data/*.csv\ninto: others\ncontract: people\n");
     run(&second, &token(&vault.token(&policy, 600))).exits(0);
     let who = token(&granted);
     let both = "select count(distinct p.cpf) as n from bronze.people p join bronze.others o on p.cpf = o.cpf";

@@ -4,7 +4,7 @@
 pub mod files;
 mod spec;
 
-pub use spec::{Fault, Opening, Pending, Progress, Spec};
+pub use spec::{Discover, Discovered, Fault, Finding, Grade, Opening, Pending, Progress, Spec};
 
 /// Every connector, in the order in which `lavra connectors` shows them.
 pub fn all() -> Vec<Spec> {

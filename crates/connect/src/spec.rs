@@ -5,6 +5,7 @@ use kernel::clock::Clock;
 use kernel::source::Source;
 use kernel::{Entity, Positions, Result, suggest};
 use schemars::JsonSchema;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -26,6 +27,51 @@ pub struct Spec {
     pub open: Open,
     /// What a run would read now. Takes nothing.
     pub pending: for<'a> fn(&'a Opening) -> BoxFuture<'a, Result<Vec<Pending>>>,
+    /// Whether, with these options, it gives the changes of a table and not its rows.
+    pub changes: fn(&Value) -> bool,
+    /// Looks whether a run would work, for `lavra doctor`. Changes nothing outside. Of a system that can't be reached it
+    /// says just that.
+    pub probe: for<'a> fn(&'a Opening) -> BoxFuture<'a, Vec<Finding>>,
+    /// The tables, topics or collections behind a connection, for `lavra discover`; absent where nothing can be listed.
+    pub discover: Option<Discover>,
+}
+
+/// Takes the options, of which the connection is enough.
+pub type Discover = for<'a> fn(&'a Opening) -> BoxFuture<'a, Result<Vec<Discovered>>>;
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What was looked at, in few words: `wal_level`, `free disk`.
+    pub subject: &'static str,
+    pub grade: Grade,
+    /// What was found, without secrets: `replica, must be logical`.
+    pub found: String,
+    /// What to do about it, as a command or a setting; `None` when all is well.
+    pub remedy: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Grade {
+    Good,
+    /// It works, and will not for ever.
+    Warning,
+    /// A run would fail.
+    Bad,
+}
+
+/// A table that could be a source.
+#[derive(Debug, Clone)]
+pub struct Discovered {
+    /// As the system names it: `public.orders`.
+    pub name: String,
+    /// The options that read it, beside those of the connection.
+    pub options: serde_json::Map<String, Value>,
+    /// Its columns as a contract would have them: types, keys, what is required; nothing classified yet.
+    pub entity: Entity,
+    /// By the system's own statistics.
+    pub rows: Option<u64>,
 }
 
 type Open = fn(Opening) -> BoxFuture<'static, Result<Box<dyn Source>>>;

@@ -12,6 +12,10 @@ pub enum Point {
     /// A file of this `etag`, read up to and with `row` (a line number in text formats, else a row number,
     /// both from 1); `done` when nothing of it is left.
     File { etag: String, row: u64, done: bool },
+    /// `rows` rows are taken of this partition, and its source goes on at `token`: a page's cursor, a binlog's transactions,
+    /// a chunk of a snapshot. Only the source reads the token, and no token holds a value that a mask hides. A token may
+    /// move on without rows; `done` when nothing is left.
+    Mark { rows: u64, token: String, done: bool },
 }
 
 impl Point {
@@ -22,6 +26,7 @@ impl Point {
             (Point::File { etag: a, row: i, done: x }, Point::File { etag: b, row: j, done: y }) => {
                 a != b || (i >= j && (*x || !*y))
             }
+            (Point::Mark { rows: i, done: x, .. }, Point::Mark { rows: j, done: y, .. }) => i >= j && (*x || !*y),
             _ => false,
         }
     }
@@ -78,6 +83,8 @@ mod tests {
         let whole = Point::File { etag: "a".into(), row: 10, done: true };
         assert!(whole.reaches(&half) && !half.reaches(&whole));
         assert!(!Point::Offset(3).reaches(&Point::Offset(4)));
+        let mark = |rows, done| Point::Mark { rows, token: "t".into(), done };
+        assert!(mark(3, true).reaches(&mark(3, false)) && !mark(3, false).reaches(&mark(3, true)));
     }
 
     #[test]

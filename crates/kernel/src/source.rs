@@ -10,6 +10,8 @@ pub struct Pulled {
     pub rows: Raw,
     /// Only the partitions that this batch moves.
     pub upto: Positions,
+    /// Whether a commit may end here. False inside a transaction of the source, whose rows become visible together.
+    pub whole: bool,
 }
 
 /// A pulled source: not calling `next` is back-pressure.

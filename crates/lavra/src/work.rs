@@ -149,6 +149,7 @@ impl ProjectWork {
             source: source.name.clone(),
             contract_version: source.contract_version.clone(),
             run_id: self.run_id.clone(),
+            changes: source.changes,
         };
         let (rules, _) = row_rules(&source.entity);
         let gate = Gate::new(source.entity.clone(), &self.masks, rules, stamp, self.wiring.screen.clone())?;

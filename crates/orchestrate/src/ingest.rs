@@ -65,7 +65,7 @@ pub async fn ingest(
             next = batches.recv() => next,
         };
         let Some(pulled) = next else { break Ok(()) };
-        let Pulled { rows, upto } = match pulled {
+        let Pulled { rows, upto, whole } = match pulled {
             Ok(pulled) => pulled,
             Err(error) => break Err(error),
         };
@@ -77,15 +77,17 @@ pub async fn ingest(
         open.bytes += bytes;
         open.tally.add(&passed.tally);
         open.upto.advance(&upto);
+        open.whole = whole;
         (told.read)(passed.tally.rows_read, bytes as u64, &upto);
         sink.write(passed).await?;
-        if open.bytes >= pace.commit_bytes {
+        if whole && open.bytes >= pace.commit_bytes {
             commit(sink, &mut open, &mut done, &settle).await?;
             (told.committed)(&done);
         }
     };
-    // What was read before the source failed is whole, and its positions cover it and nothing else.
-    if !open.upto.is_empty() {
+    // What was read before the source failed is covered by its positions, and they cover nothing else. In the middle of a
+    // transaction it is let go: it comes again.
+    if open.whole && !open.upto.is_empty() {
         commit(sink, &mut open, &mut done, &settle).await?;
         (told.committed)(&done);
     }
@@ -99,6 +101,8 @@ pub async fn ingest(
 #[derive(Default)]
 struct Open {
     upto: Positions,
+    /// No transaction of the source is open.
+    whole: bool,
     tally: Tally,
     bytes: usize,
 }

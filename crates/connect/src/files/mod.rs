@@ -27,8 +27,9 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-use crate::spec::Spec;
+use crate::spec::{Finding, Grade, Opening, Spec};
 use futures::FutureExt;
+use kernel::error::advice;
 use kernel::source::Source;
 pub use options::Options;
 
@@ -45,7 +46,19 @@ pub fn spec() -> Spec {
         check: |given| Options::check(given).err().unwrap_or_default(),
         open: |opening| async move { Ok(Box::new(source::Files::open(opening)?) as Box<dyn Source>) }.boxed(),
         pending: |opening| source::pending(opening).boxed(),
+        changes: |_| false,
+        probe: |opening| probe(opening).boxed(),
+        discover: None,
     }
+}
+
+/// Whether the place can be listed and has files.
+async fn probe(opening: &Opening) -> Vec<Finding> {
+    let (grade, found, remedy) = match source::pending(opening).await {
+        Ok(files) => (Grade::Good, format!("{} files to read", files.len()), None),
+        Err(error) => (Grade::Bad, error.to_string(), Some(advice(error.kind).sentence.to_owned())),
+    };
+    vec![Finding { subject: "files", grade, found, remedy }]
 }
 
 const EXAMPLE: &str = "\

@@ -126,7 +126,7 @@ impl Files {
                 upto.set(&*reading.partition, point);
                 self.taken.advance(&upto);
                 self.reading = (!piece.last).then_some(reading);
-                return Ok(Some(Pulled { rows: rows.with_malformed(piece.malformed), upto }));
+                return Ok(Some(Pulled { rows: rows.with_malformed(piece.malformed), upto, whole: true }));
             }
             // Listed again, the file goes on behind its last batch.
             Err(error) => self.troubles.keep(error)?,

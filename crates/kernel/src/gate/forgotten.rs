@@ -45,6 +45,7 @@ impl Gate {
         let offsets: ArrayRef = Arc::new(raw.offsets.clone());
         let offsets = filter(&offsets, &stay).map_err(fault)?.as_primitive().clone();
         let batch = filter_record_batch(&raw.batch, &stay).map_err(fault)?;
-        Ok((Raw { batch, offsets, ..raw }, go.true_count() as u64))
+        let changes = raw.changes.map(|changes| changes.filter(&stay));
+        Ok((Raw { batch, offsets, changes, ..raw }, go.true_count() as u64))
     }
 }

@@ -2,11 +2,11 @@
 
 use super::column::Column;
 use super::violations::{Cause, Violations};
-use super::{Gate, Tally, parse};
+use super::{Changes, Gate, Tally, parse};
 use crate::contract::{OnViolation, Property};
 use crate::error::{Error, Result};
 use arrow::array::{Array, ArrayRef, BooleanArray, new_null_array};
-use arrow::compute::{is_null, or};
+use arrow::compute::{and, is_null, or};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use std::sync::Arc;
@@ -27,7 +27,12 @@ pub(super) struct Judged {
 
 impl Gate {
     /// `stored` tells the properties whose values come out of the quarantine and are masked already.
-    pub(super) fn judge(&mut self, batch: &RecordBatch, stored: &[bool]) -> Result<Judged> {
+    pub(super) fn judge(
+        &mut self,
+        batch: &RecordBatch,
+        stored: &[bool],
+        changes: Option<&Changes>,
+    ) -> Result<Judged> {
         let rows = batch.num_rows();
         let mut violations = Violations::default();
         let mut tally = Tally { rows_read: rows as u64, ..Tally::default() };
@@ -40,7 +45,7 @@ impl Gate {
                 continue;
             }
             let (values, unparsed) =
-                self.check(column, property, &as_it_came(batch, property), &mut violations, &mut tally)?;
+                self.check(column, property, &as_it_came(batch, property), changes, &mut violations, &mut tally)?;
             typed.push(values);
             failed.push(unparsed);
         }
@@ -54,8 +59,11 @@ impl Gate {
             });
         }
         let alarmed = self.meet_drift(&typed, stored, &mut violations, &mut tally)?;
-        self.check_rows(rows, &typed, stored, &mut violations)?;
-        self.check_unique(&typed, &masked, &mut violations)?;
+        self.check_rows(rows, &typed, stored, changes, &mut violations)?;
+        // In a change log a key comes again and again.
+        if changes.is_none() {
+            self.check_unique(&typed, &masked, &mut violations)?;
+        }
         tally.causes = violations.counts();
         Ok(Judged { violations, masked, failed, alarmed, evolved, tally })
     }
@@ -66,6 +74,7 @@ impl Gate {
         column: &Column,
         property: &Property,
         raw: &ArrayRef,
+        changes: Option<&Changes>,
         violations: &mut Violations,
         tally: &mut Tally,
     ) -> Result<(ArrayRef, Option<BooleanArray>)> {
@@ -91,6 +100,9 @@ impl Gate {
             let mut missing = is_null(&values).map_err(|e| Error::internal("look for nulls", &e))?;
             if let Some(failed) = &failed {
                 missing = parse::except(&missing, failed);
+            }
+            if let Some(changes) = changes {
+                missing = parse::except(&missing, &changes.unsent(&property.name, property.primary_key.is_some()));
             }
             violations.mark(&missing, || cause("required", "is missing".into()));
         }
@@ -128,7 +140,14 @@ impl Gate {
     }
 
     /// The rules over rows. Those that read what is masked already were held against it when it came in.
-    fn check_rows(&self, rows: usize, typed: &[ArrayRef], stored: &[bool], violations: &mut Violations) -> Result<()> {
+    fn check_rows(
+        &self,
+        rows: usize,
+        typed: &[ArrayRef],
+        stored: &[bool],
+        changes: Option<&Changes>,
+        violations: &mut Violations,
+    ) -> Result<()> {
         if self.row_rules.is_empty() {
             return Ok(());
         }
@@ -139,9 +158,12 @@ impl Gate {
         let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), typed.to_vec(), &options)
             .map_err(|e| Error::internal("check rows", &e))?;
         for rule in self.row_rules.iter().filter(|rule| !self.reads_stored(rule.as_ref(), stored, false)) {
-            let broken = rule.violates(&batch)?;
+            let mut broken = rule.violates(&batch)?;
             if broken.len() != rows {
                 return Err(Error::internal("check rows", format!("`{}` answered for other rows", rule.name())));
+            }
+            if let Some(changes) = changes {
+                broken = and(&broken, &changes.told()).map_err(|e| Error::internal("check rows", &e))?;
             }
             violations.mark(&broken, || Cause::new(rule.rule(), rule.column(), rule.name()));
         }

@@ -5,6 +5,7 @@
 //! there.
 
 mod cells;
+mod changes;
 mod column;
 mod drift;
 mod forgotten;
@@ -23,6 +24,7 @@ mod tests;
 mod unique;
 mod violations;
 
+pub use changes::{CHANGES, Changes, Op, change_log};
 pub use forgotten::Forgotten;
 pub use quarantine::{HIDDEN, schema as quarantine_schema};
 pub use raw::{Inspector, Malformed, Raw};
@@ -104,8 +106,13 @@ impl Gate {
     /// The schema of what passes, but for columns that `evolve` adds.
     pub fn output_schema(&self) -> SchemaRef {
         let mut fields = self.output_fields();
-        fields.extend(stamp::fields());
+        fields.extend(self.stamp_fields());
         Arc::new(Schema::new(fields))
+    }
+
+    fn stamp_fields(&self) -> Vec<FieldRef> {
+        let changes = if self.stamp.changes { changes::fields() } else { Vec::new() };
+        changes.into_iter().chain(stamp::fields()).collect()
     }
 
     fn output_fields(&self) -> Vec<FieldRef> {
@@ -134,13 +141,16 @@ impl Gate {
     /// error (`on_violation: fail`, a frozen schema) lets nothing of the batch through and holds no value of it.
     pub fn pass(&mut self, raw: Raw, now: Timestamp) -> Result<Passed> {
         let (raw, rows_forgotten) = self.let_go(raw)?;
-        let judged = self.judge(&raw.batch, &vec![false; self.columns.len()])?;
+        if raw.changes.is_some() != self.stamp.changes {
+            return Err(Error::internal("take rows in", "the source gives changes where rows were announced, or the reverse"));
+        }
+        let judged = self.judge(&raw.batch, &vec![false; self.columns.len()], raw.changes.as_ref())?;
         if self.entity.on_violation == OnViolation::Fail {
             self.refuse_all(&raw, &judged.violations)?;
         }
         let mut tally = judged.tally.clone();
         let mut asides = self.set_aside(&raw, &judged)?;
-        let Raw { batch, partition, offsets, malformed } = raw;
+        let Raw { batch, partition, offsets, malformed, changes } = raw;
         drop(batch);
         for record in &malformed {
             let aside = Aside::malformed(record);
@@ -148,7 +158,8 @@ impl Gate {
             asides.push(aside);
         }
         let stamps = |offsets: &_| self.stamp.columns(&partition, offsets, now);
-        let safe = self.assemble(judged, stamps(&offsets))?;
+        let changed = changes.map(|changes| changes.columns()).unwrap_or_default();
+        let safe = self.assemble(judged, changed.into_iter().chain(stamps(&offsets)).collect())?;
         let quarantined = match asides.is_empty() {
             true => None,
             false => Some(Safe { batch: quarantine::batch(&asides, self.masks.as_deref(), stamps)? }),
@@ -170,7 +181,7 @@ impl Gate {
             columns.push(values);
         }
         let own = columns.len();
-        fields.extend(stamp::fields());
+        fields.extend(self.stamp_fields());
         columns.extend(stamps);
         if let Some(good) = judged.violations.good() {
             let good = FilterBuilder::new(&good).optimize().build();

@@ -84,7 +84,8 @@ impl Gate {
         let mut asides = Vec::with_capacity(bad.true_count());
         for (place, row) in judged.violations.bad_rows().enumerate() {
             let cells = columns.iter_mut().map(|(name, cells)| (name.clone(), cells[place].take().into()));
-            let cells: Map<String, Value> = cells.collect();
+            let mut cells: Map<String, Value> = cells.collect();
+            cells.extend(raw.changes.iter().flat_map(|changes| changes.cells(row)));
             let mut causes = judged.violations.causes(row).cloned();
             let Some(cause) = causes.next() else { continue };
             let also: Vec<Cause> = causes.collect();

@@ -66,6 +66,7 @@
 //! fn forge(batch: arrow::record_batch::RecordBatch) -> Safe { Safe { batch } }
 //! ```
 
+use super::Changes;
 use crate::error::{Error, Result};
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
 use arrow::datatypes::SchemaRef;
@@ -79,6 +80,7 @@ pub struct Raw {
     pub(super) partition: Arc<str>,
     pub(super) offsets: Int64Array,
     pub(super) malformed: Vec<Malformed>,
+    pub(super) changes: Option<Changes>,
 }
 
 /// A record that could not be split into fields. Its bytes are not kept: they can't be masked.
@@ -109,7 +111,7 @@ impl Raw {
         if let Some(twice) = schema.fields().iter().position(|field| !names.insert(field.name())) {
             return Err(Error::data(format!("read {partition}"), format!("column {} has another's name", twice + 1)));
         }
-        Ok(Self { batch, partition, offsets, malformed: Vec::new() })
+        Ok(Self { batch, partition, offsets, malformed: Vec::new(), changes: None })
     }
 
     #[must_use]
@@ -118,8 +120,20 @@ impl Raw {
         self
     }
 
+    /// Says what happened to each row; a source of changes says it with every batch.
+    pub fn with_changes(mut self, changes: Changes) -> Result<Self> {
+        changes.check(self.num_rows())?;
+        self.changes = Some(changes);
+        Ok(self)
+    }
+
     pub fn num_rows(&self) -> usize {
         self.batch.num_rows()
+    }
+
+    /// Whether it says what happened to each row.
+    pub fn has_changes(&self) -> bool {
+        self.changes.is_some()
     }
 
     pub fn num_malformed(&self) -> usize {

@@ -5,7 +5,7 @@
 
 use super::column::mask_record;
 use super::violations::Cause;
-use super::{Gate, HIDDEN, Passed, Safe, Tally, quarantine_schema, stamp};
+use super::{CHANGES, Changes, Gate, HIDDEN, Passed, Safe, Tally, quarantine_schema, stamp};
 use crate::contract::{Entity, Property, RowRule};
 use crate::error::{Error, Result};
 use arrow::array::{Array, ArrayRef, AsArray, StringViewArray, UInt64Array};
@@ -50,12 +50,18 @@ impl Gate {
         for (masks, held) in read(rows)? {
             let Some(stored) = self.stored(&masks) else { continue };
             let held: Vec<Held> = held.into_iter().filter(|held| self.may_try(held, &stored)).collect();
-            let judged = self.judge(&self.as_batch(&held)?, &stored)?;
+            let changes = self.stamp.changes.then(|| {
+                let mut changes = Changes::default();
+                held.iter().for_each(|held| changes.push_cells(&held.cells));
+                changes
+            });
+            let judged = self.judge(&self.as_batch(&held)?, &stored, changes.as_ref())?;
             for (place, held) in held.iter().enumerate() {
                 stays[held.row] = judged.violations.is_bad(place);
             }
             tally.add(&Tally { rows_read: 0, ..judged.tally.clone() });
-            let stamps = self.stamps_of(&pick(rows, held.iter().map(|held| held.row))?)?;
+            let mut stamps = changes.map(|changes| changes.columns()).unwrap_or_default();
+            stamps.extend(self.stamps_of(&pick(rows, held.iter().map(|held| held.row))?)?);
             passed.push(self.assemble(judged, stamps)?.into_batch());
         }
         let staying = pick(rows, (0..rows.num_rows()).filter(|row| stays[*row]))?;
@@ -78,7 +84,8 @@ impl Gate {
     fn may_try(&self, held: &Held, stored: &[bool]) -> bool {
         let is_open = |name: &str| self.place(name).is_none_or(|at| !stored[at]);
         let lost = held.cells.iter().any(|(name, cell)| {
-            (is_open(name) && cell.as_str() == Some(HIDDEN)) || (self.place(name).is_none() && !cell.is_null())
+            (is_open(name) && cell.as_str() == Some(HIDDEN))
+                || (self.place(name).is_none() && !cell.is_null() && !CHANGES.contains(&name.as_str()))
         });
         !lost && !held.causes.iter().any(|cause| self.stands(cause, stored))
     }

@@ -11,6 +11,8 @@ pub struct Stamp {
     pub source: String,
     pub contract_version: String,
     pub run_id: String,
+    /// Whether the source gives changes, which are stamped with what they did.
+    pub changes: bool,
 }
 
 /// The names of the columns that the gate adds to bronze, in order.
@@ -28,7 +30,12 @@ pub(super) fn fields() -> Vec<FieldRef> {
         DataType::Utf8View,
         DataType::Utf8View,
     ];
-    STAMPS.iter().zip(types).map(|(name, data_type)| Arc::new(Field::new(*name, data_type, true))).collect()
+    named(&STAMPS, types)
+}
+
+/// Nullable fields of these names.
+pub(super) fn named<const N: usize>(names: &[&str; N], types: [DataType; N]) -> Vec<FieldRef> {
+    names.iter().zip(types).map(|(name, data_type)| Arc::new(Field::new(*name, data_type, true))).collect()
 }
 
 impl Stamp {

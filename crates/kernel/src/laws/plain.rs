@@ -11,7 +11,11 @@ use arrow::datatypes::DataType;
 use std::sync::Arc;
 
 pub(super) fn gate(entity: Entity) -> Gate {
-    let stamp = Stamp { source: "law".into(), contract_version: "1.0.0".into(), run_id: "law".into() };
+    gate_of(entity, false)
+}
+
+pub(super) fn gate_of(entity: Entity, changes: bool) -> Gate {
+    let stamp = Stamp { source: "law".into(), contract_version: "1.0.0".into(), run_id: "law".into(), changes };
     Gate::new(entity, &Nothing, Vec::new(), stamp, Arc::new(Nothing)).unwrap_or_else(|e| panic!("a plain gate: {e}"))
 }
 

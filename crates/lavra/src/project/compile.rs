@@ -33,6 +33,8 @@ pub struct Source {
     pub contract_version: String,
     /// What the gate makes of its rows.
     pub schema: SchemaRef,
+    /// Whether it gives the changes of a table and not its rows.
+    pub changes: bool,
     pub terms: Terms,
 }
 
@@ -230,7 +232,7 @@ impl Check<'_> {
     }
 
     fn gate(&self, entity: Entity) -> kernel::Result<Gate> {
-        let stamp = Stamp { source: String::new(), contract_version: String::new(), run_id: String::new() };
+        let stamp = Stamp { source: String::new(), contract_version: String::new(), run_id: String::new(), changes: false };
         Gate::new(entity, self.masks, Vec::new(), stamp, self.screen.clone())
     }
 

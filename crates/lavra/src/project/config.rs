@@ -188,7 +188,7 @@ pub struct SourceConfig {
     pub entity: Option<String>,
     /// The bronze table. Default: the source's own name
     #[serde(default)]
-    pub table: Option<String>,
+    pub into: Option<String>,
     /// When a long-running process takes it in: `every 15 minutes`, a cron line, or `continuous`.
     #[serde(default)]
     pub schedule: Option<String>,
@@ -271,7 +271,7 @@ impl SourceConfig {
             connector: text("connector").unwrap_or_default(),
             contract: text("contract"),
             entity: text("entity"),
-            table: text("table"),
+            into: text("into"),
             schedule: text("schedule"),
             tags: Vec::new(),
             options: fields.iter().filter(|(name, _)| !own(name)).map(|(k, v)| (k.clone(), v.clone())).collect(),
@@ -280,7 +280,7 @@ impl SourceConfig {
 }
 
 /// The keys that every source has.
-pub const OWN_KEYS: [&str; 6] = ["connector", "contract", "entity", "table", "schedule", "tags"];
+pub const OWN_KEYS: [&str; 6] = ["connector", "contract", "entity", "into", "schedule", "tags"];
 
 #[cfg(test)]
 mod tests {

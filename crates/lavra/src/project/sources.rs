@@ -86,8 +86,8 @@ impl Check<'_> {
         contracts: &BTreeMap<String, ContractFile>,
     ) -> Option<Source> {
         let config = draft.value.clone();
-        let table = TableName::new("bronze", config.table.as_deref().unwrap_or(name));
-        let table = table.map_err(|e| self.found.push(Diagnostic::new(file, draft.span("table"), e.to_string()))).ok();
+        let table = TableName::new("bronze", config.into.as_deref().unwrap_or(name));
+        let table = table.map_err(|e| self.found.push(Diagnostic::new(file, draft.span("into"), e.to_string()))).ok();
         let contract_name = config.contract.clone().unwrap_or_else(|| name.to_owned());
         let Some(contract) = contracts.get(&contract_name) else {
             self.no_contract(&contract_name, draft, contracts);
@@ -95,6 +95,9 @@ impl Check<'_> {
         };
         let entity = self.entity(name, draft, contract)?;
         let schema = contract.schemas.get(&entity.name)?.clone();
+        let options = Value::Object(config.options.clone());
+        let changes = connect::by_name(&config.connector).is_some_and(|spec| (spec.changes)(&options));
+        let schema = if changes { kernel::gate::change_log(&schema) } else { schema };
         let (terms, faults) = terms::read(contract, &entity.name);
         self.found.extend(faults);
         Some(Source {
@@ -104,6 +107,7 @@ impl Check<'_> {
             entity,
             contract_version: contract.contract.version.clone(),
             schema,
+            changes,
             config,
             terms,
         })

@@ -40,8 +40,8 @@ impl Meter {
         let mut at = None;
         for (partition, point) in upto.iter() {
             match point {
-                Point::File { done: true, .. } => self.end(partition),
-                Point::File { .. } | Point::Offset(_) => at = Some(partition),
+                Point::File { done: true, .. } | Point::Mark { done: true, .. } => self.end(partition),
+                Point::File { .. } | Point::Mark { .. } | Point::Offset(_) => at = Some(partition),
             }
         }
         let part = at.and_then(|partition| Some((partition, *self.open.get(partition)?)));
