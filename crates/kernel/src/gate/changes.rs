@@ -2,7 +2,7 @@
 
 use super::stamp::{self, STAMPS};
 use crate::error::{Error, Result};
-use arrow::array::{Array, ArrayRef, BooleanArray, ListBuilder, StringViewArray, StringViewBuilder, TimestampMicrosecondArray};
+use arrow::array::{ArrayRef, BooleanArray, ListBuilder, StringViewArray, StringViewBuilder, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use serde_json::{Map, Value};
 use std::sync::Arc;
