@@ -5,8 +5,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::path::Path;
 use std::time::Duration;
 
-/// How long to wait for another process that is writing; each of its writes takes milliseconds.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long to wait for others that are writing. Each write takes milliseconds, but waiting is by chance and not in turn, and
+/// on a busy disk each of them waits for its sync.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(15);
 
 pub(super) struct SqliteFile {
     /// What the file is called in errors.
