@@ -75,11 +75,6 @@ impl Drop for Own {
     }
 }
 
-/// How large a case is: small in `cargo x test --services`, full in `cargo x torture`.
-pub fn sized<T>(small: T, full: T) -> T {
-    if std::env::var_os("LAVRA_TORTURE").is_some() { full } else { small }
-}
-
 /// A name that no other test, and no other run against the same server, has.
 pub fn unique(name: &str) -> String {
     format!("{name}-{:08x}", fastrand::u32(..))
