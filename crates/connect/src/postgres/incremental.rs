@@ -19,7 +19,7 @@ use futures::StreamExt;
 use kernel::error::{Error, Kind, Result};
 use kernel::gate::{Changes, Op, Raw};
 use kernel::source::{Pulled, Source};
-use kernel::{Entity, Point, Positions, span};
+use kernel::{Classification, Entity, Point, Positions, span};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -79,7 +79,7 @@ pub fn partition(table: &Table) -> String {
 
 /// A cursor is kept in clear, beside what is masked.
 pub fn check_cursor(entity: &Entity, cursor: &str, source: &str) -> Result<()> {
-    let hidden = entity.property(cursor).is_some_and(|p| p.mask.is_some() || p.classification.is_some());
+    let hidden = entity.property(cursor).is_some_and(|p| p.mask.is_some() || p.classification.as_ref().is_some_and(Classification::is_personal));
     match hidden {
         true => Err(Error::refused(
             format!("source `{source}`"),
@@ -239,7 +239,9 @@ impl Query {
         let (cursor, selected) = (quoted(&self.cursor), self.wanted.selected());
         let of = &self.cursor_type;
         let written = |horizon: u64| format!("age(xmin) <= age('{}'::xid)", horizon & 0xffff_ffff);
-        let mut conditions = vec![format!("{cursor} IS NOT NULL")];
+        // A cursor at the end of time would be the last for ever.
+        let finite = if of.starts_with("timestamp") || of == "date" { format!(" AND isfinite({cursor})") } else { String::new() };
+        let mut conditions = vec![format!("{cursor} IS NOT NULL{finite}")];
         if let Some(seen) = &token.seen {
             let last = format!("{}::{of}", literal(&seen.cursor));
             conditions.push(format!("{cursor} >= {last}{}", self.lookback()));
@@ -323,9 +325,11 @@ impl Taken {
 
 /// The greater of two cursors in the server's text, which orders numbers by length and times as they are.
 fn greater(one: &str, other: String) -> String {
-    let number = |text: &str| text.parse::<i128>().ok();
-    let is_less = match (number(one), number(&other)) {
-        (Some(one), Some(other)) => one < other,
+    let whole = |text: &str| text.parse::<i128>().ok();
+    let number = |text: &str| text.parse::<f64>().ok();
+    let is_less = match (whole(one), whole(&other), number(one), number(&other)) {
+        (Some(one), Some(other), ..) => one < other,
+        (.., Some(one), Some(other)) => one < other,
         _ => *one < *other,
     };
     if is_less { other } else { one.to_owned() }

@@ -24,7 +24,7 @@ pub struct Slot {
 }
 
 const SLOT: &str = "
-    SELECT plugin::text, database = current_database(), (confirmed_flush_lsn - '0/0')::bigint,
+    SELECT plugin::text, database = current_database(), pg_catalog.pg_wal_lsn_diff(confirmed_flush_lsn, '0/0')::bigint,
       pg_catalog.pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END,
         restart_lsn)::bigint, wal_status, active_pid
     FROM pg_catalog.pg_replication_slots WHERE slot_name = $1";
@@ -241,8 +241,8 @@ pub fn mebibytes(bytes: u64) -> u64 {
 
 /// How far the server's log is on its disk.
 pub async fn log_end(client: &Client) -> Result<u64> {
-    const END: &str = "SELECT ((CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END)
-        - '0/0')::bigint";
+    const END: &str = "SELECT pg_catalog.pg_wal_lsn_diff((CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END)
+        , '0/0')::bigint";
     let row = client.query_one(END, &[]).await.map_err(|e| fault("ask for the log's end", &e))?;
     Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or_default())
 }
