@@ -2,13 +2,15 @@
 //! example project.
 
 pub mod files;
+mod postgres;
 mod spec;
+mod tls;
 
 pub use spec::{Discover, Discovered, Fault, Finding, Grade, Opening, Pending, Progress, Spec};
 
 /// Every connector, in the order in which `lavra connectors` shows them.
 pub fn all() -> Vec<Spec> {
-    vec![files::spec()]
+    vec![files::spec(), postgres::spec()]
 }
 
 /// The connector of this name.
