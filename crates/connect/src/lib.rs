@@ -1,14 +1,16 @@
 //! Where rows come from. [`all`] is the whole list of connectors: a new one is a module here, a line there and an
 //! example project.
 
+mod cells;
 pub mod files;
+pub mod mysql;
 mod spec;
 
 pub use spec::{Discover, Discovered, Fault, Finding, Grade, Opening, Pending, Progress, Spec};
 
 /// Every connector, in the order in which `lavra connectors` shows them.
 pub fn all() -> Vec<Spec> {
-    vec![files::spec()]
+    vec![files::spec(), mysql::spec()]
 }
 
 /// The connector of this name.
