@@ -3,14 +3,16 @@
 
 mod cells;
 pub mod files;
+mod marks;
 pub mod mysql;
 mod spec;
+pub mod sqlite;
 
 pub use spec::{Discover, Discovered, Fault, Finding, Grade, Opening, Pending, Progress, Spec};
 
 /// Every connector, in the order in which `lavra connectors` shows them.
 pub fn all() -> Vec<Spec> {
-    vec![files::spec(), mysql::spec()]
+    vec![files::spec(), mysql::spec(), sqlite::spec()]
 }
 
 /// The connector of this name.

@@ -13,12 +13,13 @@ use super::layout::{Charsets, Image, Known, Layout};
 use super::log::{Log, Meaning, Place, end, unread};
 use super::login::{connect, fault};
 use super::options::Options;
-use super::plan::{Batch, Plan, mark, read_token, write_token};
+use super::plan::Plan;
 use super::scan::Scan;
 use super::snapshot::{remember, which};
 use super::statement::{Does, does};
 use super::table::Table;
 use crate::cells::Cell;
+use crate::marks::{Batch, mark, read_token, write_token};
 use crate::spec::Opening;
 use async_trait::async_trait;
 use kernel::gate::Op;
@@ -159,7 +160,7 @@ impl Cdc {
         let emptied = u64::from(reading.from > 0);
         let skip = (self.batch.taken - reading.from).saturating_sub(emptied);
         let (which, whole) = which(&plan, &self.opening, reading.behind.as_deref(), skip)?;
-        self.batch.restart(&plan);
+        plan.begin(&mut self.batch);
         if self.batch.taken == reading.from && reading.from > 0 {
             empty(&mut self.batch, &plan, None)?;
         }
@@ -244,7 +245,7 @@ impl Cdc {
     async fn follow(&mut self, bytes_max: usize) -> Result<Option<Pulled>> {
         if self.following.is_none() {
             let following = self.start_following().await?;
-            self.batch.restart(&following.plan);
+            following.plan.begin(&mut self.batch);
             self.following = Some(following);
         }
         let Some(following) = &mut self.following else { return Ok(None) };
@@ -354,10 +355,10 @@ impl Cdc {
                 return self.hand_out(whole).map(Some);
             }
             following.plan = layout.plan.clone();
-            self.batch.restart(&layout.plan);
+            layout.plan.begin(&mut self.batch);
         }
-        let bits = |bits: Option<_>| -> Option<Vec<bool>> { bits.map(|bits: &bitslice::Bits| bits.iter().by_vals().collect()) };
-        let (before_bits, after_bits) = (bits(rows.columns_before_image()), bits(rows.columns_after_image()));
+        let before_bits: Option<Vec<bool>> = rows.columns_before_image().map(|bits| bits.iter().by_vals().collect());
+        let after_bits: Option<Vec<bool>> = rows.columns_after_image().map(|bits| bits.iter().by_vals().collect());
         let map = following.log.table_map(rows.table_id()).ok_or_else(|| Error::internal("follow the binary log", "a map is not remembered"))?;
         for pair in rows.rows(map) {
             let (before, after) = pair.map_err(unread)?;
@@ -488,8 +489,8 @@ fn change(
 
 /// The change that empties the table.
 fn empty(batch: &mut Batch, plan: &Plan, at: Option<i64>) -> Result<()> {
-    for column in 0..plan.columns.len() {
-        batch.push(plan, column, Ok(Cell::Null))?;
+    for (at, column) in plan.columns.iter().enumerate() {
+        batch.push(&column.name, at, Ok(Cell::Null))?;
     }
     batch.cells.end_row();
     if let Some(changes) = &mut batch.changes {

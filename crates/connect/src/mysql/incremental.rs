@@ -6,11 +6,12 @@
 use super::key;
 use super::login::connect;
 use super::options::{Lookback, Options};
-use super::plan::{Batch, Plan, mark, read_token, write_token};
+use super::plan::Plan;
 use super::scan::{Beside, Scan, Which};
 use super::snapshot::{is_mariadb, partition};
 use super::table::{Column, Kind, Table, is_open};
 use crate::cells::{days, micros};
+use crate::marks::{Batch, mark, read_token, write_token};
 use crate::spec::Opening;
 use async_trait::async_trait;
 use kernel::source::{Pulled, Source};
@@ -188,7 +189,7 @@ impl Incremental {
             Some(scan) => scan,
             None => {
                 let (scan, columns) = self.start().await?;
-                self.batch.restart(scan.plan());
+                scan.plan().begin(&mut self.batch);
                 self.columns = columns;
                 self.scan.insert(scan)
             }

@@ -2,9 +2,10 @@
 
 use super::log::unread;
 use super::options::Options;
-use super::plan::{Batch, Plan};
+use super::plan::Plan;
 use super::table::{Column, Kind, Table};
 use crate::cells::Cell;
+use crate::marks::Batch;
 use kernel::{Entity, Error, Result};
 use mysql_async::binlog::events::{OptionalMetaExtractor, OptionalMetadataField, TableMapEvent};
 use mysql_async::binlog::row::BinlogRow;
@@ -93,10 +94,10 @@ impl Layout {
             };
             let Some(to) = *to else { continue };
             match value {
-                Some(value) => batch.push(&self.plan, to, self.plan.readers[to].of_log(value))?,
+                Some(value) => batch.push(&self.names[column], to, self.plan.readers[to].of_log(value))?,
                 None => {
                     absent.push(self.names[column].clone());
-                    batch.push(&self.plan, to, Ok(Cell::Null))?;
+                    batch.push(&self.names[column], to, Ok(Cell::Null))?;
                 }
             }
         }

@@ -60,7 +60,7 @@ fn pending(opening: &Opening) -> Result<Vec<Pending>> {
         _ => options.clone(),
     };
     let partition = snapshot::partition(opening, &partition)?;
-    let progress = match plan::mark(&opening.from, &partition) {
+    let progress = match crate::marks::mark(&opening.from, &partition) {
         Some((_, _, true)) => return Ok(Vec::new()),
         Some((rows, _, false)) => Progress::Partly(rows),
         None => Progress::New,

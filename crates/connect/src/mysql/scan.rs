@@ -3,8 +3,9 @@
 
 use super::key;
 use super::login::fault;
-use super::plan::{Batch, Plan};
+use super::plan::Plan;
 use super::table::{Column, quoted};
+use crate::marks::Batch;
 use futures::StreamExt;
 use kernel::gate::Op;
 use kernel::{Error, Result};
@@ -101,7 +102,7 @@ impl Scan {
     fn put(&self, batch: &mut Batch, row: &Row) -> Result<()> {
         for (at, reader) in self.plan.readers.iter().enumerate() {
             let value = row.as_ref(at).ok_or_else(|| Error::internal(reading(&self.plan), "a row has too few values"))?;
-            batch.push(&self.plan, at, reader.of_query(value))?;
+            batch.push(&self.plan.columns[at].name, at, reader.of_query(value))?;
         }
         batch.cells.end_row();
         if let Some(changes) = &mut batch.changes {

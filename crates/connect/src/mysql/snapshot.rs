@@ -7,9 +7,10 @@
 use super::key;
 use super::login::{connect, fault};
 use super::options::Options;
-use super::plan::{Batch, Plan, mark, read_token, write_token};
+use super::plan::Plan;
 use super::scan::{Scan, Which};
 use super::table::Table;
+use crate::marks::{Batch, mark, read_token, write_token};
 use crate::spec::Opening;
 use async_trait::async_trait;
 use kernel::source::{Pulled, Source};
@@ -71,7 +72,7 @@ impl Snapshot {
             Some(scan) => scan,
             None => {
                 let (scan, whole) = self.start().await?;
-                self.batch.restart(scan.plan());
+                scan.plan().begin(&mut self.batch);
                 self.whole = whole;
                 self.scan.insert(scan)
             }
