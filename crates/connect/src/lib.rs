@@ -4,6 +4,7 @@
 mod cells;
 pub mod files;
 mod marks;
+pub mod mongodb;
 pub mod mysql;
 mod spec;
 pub mod sqlite;
@@ -12,7 +13,7 @@ pub use spec::{Discover, Discovered, Fault, Finding, Grade, Opening, Pending, Pr
 
 /// Every connector, in the order in which `lavra connectors` shows them.
 pub fn all() -> Vec<Spec> {
-    vec![files::spec(), mysql::spec(), sqlite::spec()]
+    vec![files::spec(), mysql::spec(), mongodb::spec(), sqlite::spec()]
 }
 
 /// The connector of this name.
