@@ -4,4 +4,6 @@
 mod harness;
 mod keys;
 mod lake;
+mod mongodb;
+mod mysql;
 mod spark;

@@ -31,8 +31,10 @@ impl Batch {
     /// Puts a cell in, or says which column and row it is that can't be read.
     pub fn push(&mut self, name: &str, at: usize, cell: Result<Cell<'_>, &str>) -> Result<()> {
         let refused = match cell {
-            Ok(cell) if self.cells.push(at, cell) => return Ok(()),
-            Ok(_) => "is not of its column's type",
+            Ok(cell) => match self.cells.push(at, cell) {
+                true => return Ok(()),
+                false => "is not of its column's type",
+            },
             Err(refused) => refused,
         };
         let row = self.taken + self.cells.rows() as u64 + 1;

@@ -1,6 +1,8 @@
 //! The servers that a suite talks to, and what it does to them.
 
 pub mod aws;
+pub mod mariadb;
+pub mod opened;
 pub mod proxy;
 pub mod s3;
 pub mod vault;

@@ -12,7 +12,7 @@ use std::time::Duration;
 pub async fn connect(source: &str, options: &Options) -> Result<(Client, Option<String>)> {
     let what = format!("source `{source}`");
     let mut parsed = ClientOptions::parse(&options.connection).await.map_err(|error| match *error.kind {
-        ErrorKind::InvalidArgument { message } => Error::project(&what, format!("`connection`: {message}")),
+        ErrorKind::InvalidArgument { message, .. } => Error::project(&what, format!("`connection`: {message}")),
         _ => Error::project(&what, "`connection` can't be read"),
     })?;
     let wait = Duration::from_millis(options.timeout_ms);
@@ -54,9 +54,9 @@ pub fn fault(what: &str, error: &mongodb::error::Error) -> Error {
         ErrorKind::ServerSelection { .. } => (Kind::Unreachable, "no server answers within `timeout_ms`".to_owned()),
         ErrorKind::Io(error) => (Kind::Unreachable, error.to_string()),
         ErrorKind::ConnectionPoolCleared { .. } | ErrorKind::DnsResolve { .. } => (Kind::Unreachable, "the connection broke".to_owned()),
-        ErrorKind::InvalidTlsConfig { message } => (Kind::Project, format!("TLS: {message}")),
-        ErrorKind::IncompatibleServer { message } => (Kind::Project, message.clone()),
-        ErrorKind::InvalidArgument { message } => (Kind::Project, message.clone()),
+        ErrorKind::InvalidTlsConfig { message, .. } => (Kind::Project, format!("TLS: {message}")),
+        ErrorKind::IncompatibleServer { message, .. } => (Kind::Project, message.clone()),
+        ErrorKind::InvalidArgument { message, .. } => (Kind::Project, message.clone()),
         _ => (Kind::Data, "the server's answer can't be understood".to_owned()),
     };
     Error::new(kind, what, detail)

@@ -53,7 +53,7 @@ impl MongoDb {
         Ok(Self { opening, options, partition, cursor: None, skip: 0, objects, taken, handed: token.clone(), token, whole, done, lost: false })
     }
 
-    async fn start(&self) -> Result<(Cursor<RawDocumentBuf>, u64)> {
+    async fn start(&mut self) -> Result<(Cursor<RawDocumentBuf>, u64)> {
         let what = format!("read the collection {}", self.partition);
         let (database, table) = database(&self.opening.source, &self.options).await?;
         let wrong = || Error::data(&what, "its position can't be read; set another `refresh`");

@@ -117,7 +117,6 @@ fn string(to: &mut String, text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use mongodb::bson::oid::ObjectId;
     use mongodb::bson::spec::BinarySubtype;
     use mongodb::bson::{Binary, Bson, DateTime, RawDocumentBuf, doc};

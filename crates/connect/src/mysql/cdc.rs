@@ -197,7 +197,7 @@ impl Cdc {
 
     // ---- the log
 
-    async fn start_following(&self) -> Result<Following> {
+    async fn start_following(&mut self) -> Result<Following> {
         let mut conn = connect(&self.opening, &self.options).await?;
         let table = Table::read(&mut conn, &self.opening.source, &self.options).await?;
         health::must_be_good(&mut conn, &self.opening, &self.options, &table).await?;
@@ -362,10 +362,7 @@ impl Cdc {
         let map = following.log.table_map(rows.table_id()).ok_or_else(|| Error::internal("follow the binary log", "a map is not remembered"))?;
         for pair in rows.rows(map) {
             let (before, after) = pair.map_err(unread)?;
-            let image = |row: &'_ Option<_>, bits: &Option<Vec<bool>>| -> Option<Image<'_>> {
-                Some(Image { row: row.as_ref()?, present: bits.clone()? })
-            };
-            let states = (image(&before, &before_bits), image(&after, &after_bits));
+            let states = (Image::of(before.as_ref(), &before_bits), Image::of(after.as_ref(), &after_bits));
             change(&mut self.batch, &layout, open, states)?;
         }
         Ok(None)

@@ -65,7 +65,7 @@ impl Incremental {
         Ok(Self { opening, options, scan: None, batch, handed: token.clone(), token, columns: Vec::new(), ended: false })
     }
 
-    async fn start(&self) -> Result<(Scan, Vec<Column>)> {
+    async fn start(&mut self) -> Result<(Scan, Vec<Column>)> {
         let mut conn = connect(&self.opening, &self.options).await?;
         let table = Table::read(&mut conn, &self.opening.source, &self.options).await?;
         let is_mariadb = is_mariadb(&mut conn).await?;

@@ -32,7 +32,11 @@ pub struct Image<'r> {
     pub present: Vec<bool>,
 }
 
-impl Image<'_> {
+impl<'r> Image<'r> {
+    pub fn of(row: Option<&'r BinlogRow>, present: &Option<Vec<bool>>) -> Option<Self> {
+        Some(Self { row: row?, present: present.clone()? })
+    }
+
     fn value(&self, column: usize) -> Option<&mysql_async::binlog::value::BinlogValue<'_>> {
         if !self.present.get(column).copied().unwrap_or(false) {
             return None;

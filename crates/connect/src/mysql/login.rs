@@ -2,7 +2,6 @@
 
 use super::options::Options;
 use crate::spec::Opening;
-use kernel::error::redacted;
 use kernel::{Error, Kind, Result};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, DriverError, IoError, Opts, OptsBuilder, SslOpts};
@@ -168,10 +167,6 @@ fn server_fault(what: &str, error: &mysql_async::ServerError) -> Error {
     Error::new(kind, what, words)
 }
 
-/// The connection's URL for messages.
-pub fn shown(options: &Options) -> String {
-    redacted(&options.connection)
-}
 
 mod percent {
     /// `%40` is `@`; `None` when it is no UTF-8.

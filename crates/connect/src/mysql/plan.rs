@@ -23,10 +23,6 @@ impl Plan {
         Ok(Self { table, columns, forms, readers })
     }
 
-    pub fn place(&self, name: &str) -> Option<usize> {
-        self.columns.iter().position(|column| column.name == name)
-    }
-
     /// Begins a batch of these columns; what was not handed out of it is let go.
     pub fn begin(&self, batch: &mut Batch) {
         batch.restart(Cells::new(self.columns.iter().map(|column| column.name.as_str()).zip(self.forms.iter().copied())));

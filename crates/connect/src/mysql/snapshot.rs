@@ -54,7 +54,7 @@ impl Snapshot {
         Ok(Self { opening, options, scan: None, batch, handed: token.clone(), token, done, whole: false, lost: false })
     }
 
-    async fn start(&self) -> Result<(Scan, bool)> {
+    async fn start(&mut self) -> Result<(Scan, bool)> {
         let mut conn = connect(&self.opening, &self.options).await?;
         let table = Table::read(&mut conn, &self.opening.source, &self.options).await?;
         let what = format!("read the table {}", table.shown());

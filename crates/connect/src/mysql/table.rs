@@ -105,9 +105,11 @@ impl Table {
             )
             .await
             .map_err(|e| fault(&what, e))?;
-        let of = |index: &str| indices.iter().filter(move |(name, ..)| name == index).map(|(_, column, _)| column.clone());
-        let key: Vec<String> = of("PRIMARY").collect();
-        let alone = |(index, _, nullable): &&(String, String, String)| nullable != "YES" && of(index).count() == 1;
+        let of = |index: &str| -> Vec<String> {
+            indices.iter().filter(|(name, ..)| name == index).map(|(_, column, _)| column.clone()).collect()
+        };
+        let key = of("PRIMARY");
+        let alone = |(index, _, nullable): &&(String, String, String)| nullable != "YES" && of(index).len() == 1;
         let unique = indices.iter().filter(alone).map(|(_, column, _)| column.clone()).collect();
         Ok(Self { database, name, columns, key, unique, engine: engine.unwrap_or_default() })
     }
