@@ -5,4 +5,6 @@ mod harness;
 mod keys;
 mod lake;
 mod postgres;
+mod mongodb;
+mod mysql;
 mod spark;

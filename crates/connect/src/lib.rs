@@ -1,16 +1,21 @@
 //! Where rows come from. [`all`] is the whole list of connectors: a new one is a module here, a line there and an
 //! example project.
 
+mod cells;
 pub mod files;
+mod marks;
+pub mod mongodb;
+pub mod mysql;
 mod postgres;
 mod spec;
+pub mod sqlite;
 mod tls;
 
 pub use spec::{Discover, Discovered, Fault, Finding, Grade, Opening, Pending, Progress, Spec};
 
 /// Every connector, in the order in which `lavra connectors` shows them.
 pub fn all() -> Vec<Spec> {
-    vec![files::spec(), postgres::spec()]
+    vec![files::spec(), postgres::spec(), mysql::spec(), mongodb::spec(), sqlite::spec()]
 }
 
 /// The connector of this name.

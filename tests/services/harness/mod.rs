@@ -2,6 +2,8 @@
 
 pub mod aws;
 pub mod postgres;
+pub mod mariadb;
+pub mod opened;
 pub mod proxy;
 pub mod s3;
 pub mod vault;

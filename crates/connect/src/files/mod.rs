@@ -31,6 +31,8 @@ use crate::spec::{Finding, Grade, Opening, Spec};
 use futures::FutureExt;
 use kernel::error::advice;
 use kernel::source::Source;
+pub(crate) use json::Objects;
+pub(crate) use rows::Piece;
 pub use options::Options;
 
 pub fn spec() -> Spec {
