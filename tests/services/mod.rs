@@ -2,6 +2,7 @@
 //! and `cargo x test` leaves the suites out; how to start a server by hand is in docs/services.md.
 
 mod harness;
+mod kafka;
 mod keys;
 mod lake;
 mod spark;

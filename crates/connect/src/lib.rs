@@ -1,14 +1,25 @@
 //! Where rows come from. [`all`] is the whole list of connectors: a new one is a module here, a line there and an
 //! example project.
 
+pub mod broker;
 pub mod files;
+#[cfg(feature = "kafka")]
+pub mod kafka;
+#[cfg(feature = "kafka")]
+mod records;
+#[cfg(feature = "kafka")]
+mod registry;
 mod spec;
 
 pub use spec::{Discover, Discovered, Fault, Finding, Grade, Opening, Pending, Progress, Spec};
 
 /// Every connector, in the order in which `lavra connectors` shows them.
 pub fn all() -> Vec<Spec> {
-    vec![files::spec()]
+    vec![
+        files::spec(),
+        #[cfg(feature = "kafka")]
+        kafka::spec(),
+    ]
 }
 
 /// The connector of this name.

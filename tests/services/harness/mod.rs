@@ -1,6 +1,7 @@
 //! The servers that a suite talks to, and what it does to them.
 
 pub mod aws;
+pub mod kafka;
 pub mod proxy;
 pub mod s3;
 pub mod vault;
@@ -31,6 +32,12 @@ pub fn server(name: &str) -> Server {
         _ => None,
     });
     found.unwrap_or_else(|| panic!("this test needs {name}: run it by `cargo x test --services`"))
+}
+
+/// Where a recipe keeps what a server of this run has.
+pub fn state_of(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/services");
+    std::env::var_os("LAVRA_SERVICES_STATE").map_or(folder, PathBuf::from).join(name)
 }
 
 /// A server of the test's own, for what others must not see, such as a seal. It ends with the value, or the test.

@@ -6,7 +6,7 @@ mod columnar;
 mod compression;
 mod csv;
 mod ipc;
-mod json;
+pub(crate) mod json;
 mod list;
 mod mark;
 mod options;
@@ -16,7 +16,7 @@ mod reading;
 mod rows;
 mod source;
 mod take;
-mod text;
+pub(crate) mod text;
 mod trouble;
 mod views;
 

@@ -3,6 +3,7 @@
 
 mod nested;
 mod parse;
+mod records;
 mod split;
 mod table;
 
@@ -17,7 +18,8 @@ use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use kernel::gate::Malformed;
-use kernel::{Error, Result};
+use kernel::{Entity, Error, Result};
+pub use records::JsonRecords;
 pub use split::Layout;
 use split::{Limits, Split};
 use std::sync::Arc;
@@ -72,25 +74,8 @@ impl JsonRows {
     /// What was split so far as a batch.
     fn piece(&mut self, last: bool) -> Result<Piece> {
         let table = &mut self.split.table;
-        let rows = table.rows;
         let texts = Texts::new(self.text.clone(), std::mem::take(&mut table.side));
-        let mut out = Columns::new(rows);
-        for (place, column) in table.columns.iter_mut().enumerate() {
-            let property = self.job.entity.properties.get(place);
-            if column.cells.len() == 0 && property.is_none() {
-                continue;
-            }
-            column.cells.resize(rows);
-            match (&mut column.cells, property) {
-                (Cells::Text(views), _) => {
-                    // The next batch will be about as long.
-                    let made = std::mem::replace(views, Views::with_room(rows));
-                    out.add(&column.name, texts.column(made));
-                }
-                (Cells::Nested(spans), Some(property)) => out.nested(&column.name, &property.data_type, spans, &texts),
-                (Cells::Nested(_), None) => {}
-            }
-        }
+        let out = Columns::take(table, &self.job.entity, &texts);
         let lines = std::mem::take(&mut self.split.lines);
         let malformed = std::mem::take(&mut self.split.malformed);
         let upto = self.split.upto();
@@ -127,6 +112,29 @@ struct Columns {
 impl Columns {
     fn new(rows: usize) -> Self {
         Self { rows, fields: Vec::new(), arrays: Vec::new(), bad: Vec::new() }
+    }
+
+    /// The columns of all rows so far.
+    fn take(table: &mut Table, entity: &Entity, texts: &Texts) -> Self {
+        let rows = table.rows;
+        let mut out = Self::new(rows);
+        for (place, column) in table.columns.iter_mut().enumerate() {
+            let property = entity.properties.get(place);
+            if column.cells.len() == 0 && property.is_none() {
+                continue;
+            }
+            column.cells.resize(rows);
+            match (&mut column.cells, property) {
+                (Cells::Text(views), _) => {
+                    // The next batch will be about as long.
+                    let made = std::mem::replace(views, Views::with_room(rows));
+                    out.add(&column.name, texts.column(made));
+                }
+                (Cells::Nested(spans), Some(property)) => out.nested(&column.name, &property.data_type, spans, texts),
+                (Cells::Nested(_), None) => {}
+            }
+        }
+        out
     }
 
     fn add(&mut self, name: &str, array: ArrayRef) {
