@@ -5,4 +5,6 @@ mod harness;
 mod kafka;
 mod keys;
 mod lake;
+mod pulsar;
+mod registry;
 mod spark;

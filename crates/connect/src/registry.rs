@@ -69,7 +69,10 @@ impl Registry {
         let subject: String = url::form_urlencoded::byte_serialize(subject.as_bytes()).collect();
         // A path takes no `+` for a blank.
         let subject = subject.replace('+', "%20");
-        self.ask(&format!("subjects/{subject}/versions/{version}"), &format!("version {version} of a schema's reference"))
+        self.ask(
+            &format!("subjects/{subject}/versions/{version}"),
+            &format!("version {version} of a schema's reference"),
+        )
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, HashMap<u32, Arc<Schema>>> {
@@ -102,9 +105,13 @@ impl Registry {
         let status = answer.status();
         let body = answer.bytes().await.map_err(unreachable)?;
         match status.as_u16() {
-            200 => serde_json::from_slice(&body).map_err(|_| Error::data(what, "it answers something else than a schema")),
+            200 => {
+                serde_json::from_slice(&body).map_err(|_| Error::data(what, "it answers something else than a schema"))
+            }
             401 | 403 => Err(Error::project(what, "it does not let this user in")),
-            404 => Err(Error::data(what, "it has no such schema: is it the registry that the records were written with?")),
+            404 => {
+                Err(Error::data(what, "it has no such schema: is it the registry that the records were written with?"))
+            }
             429 | 500.. => Err(Error::new(Kind::Unreachable, what, format!("it answers {status}"))),
             _ => Err(Error::data(what, format!("it answers {status}"))),
         }
@@ -141,7 +148,11 @@ mod tests {
 
     /// A registry that counts; schema 7 is there, 8 after two failures.
     async fn server(asked: Arc<AtomicUsize>) -> String {
-        async fn schema(State(asked): State<Arc<AtomicUsize>>, Path(id): Path<u32>, headers: HeaderMap) -> (StatusCode, String) {
+        async fn schema(
+            State(asked): State<Arc<AtomicUsize>>,
+            Path(id): Path<u32>,
+            headers: HeaderMap,
+        ) -> (StatusCode, String) {
             let count = asked.fetch_add(1, Ordering::SeqCst);
             if headers.get("authorization").is_none_or(|who| who != "Basic YW5hOnBAc3M=") {
                 return (StatusCode::UNAUTHORIZED, String::new());
@@ -162,7 +173,9 @@ mod tests {
 
     async fn ask(url: String, id: u32) -> Result<Arc<Schema>> {
         let registry = Registry::new(&url, Duration::from_secs(5)).expect("a client");
-        tokio::task::spawn_blocking(move || registry.by_id(id).and_then(|_| registry.by_id(id))).await.expect("an answer")
+        tokio::task::spawn_blocking(move || registry.by_id(id).and_then(|_| registry.by_id(id)))
+            .await
+            .expect("an answer")
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -139,7 +139,8 @@ impl Topic {
     }
 
     fn text_of(&self, rows: &RecordBatch, name: &str) -> Result<StringArray> {
-        let fault = || Error::internal(format!("key of topic {}", self.name), format!("the rows have no text of `{name}`"));
+        let fault =
+            || Error::internal(format!("key of topic {}", self.name), format!("the rows have no text of `{name}`"));
         let column = rows.column_by_name(name).ok_or_else(fault)?;
         let text = cast(column, &DataType::Utf8).map_err(|e| fault().because(e))?;
         Ok(text.as_string::<i32>().clone())

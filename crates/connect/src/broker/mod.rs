@@ -3,5 +3,7 @@
 pub mod embedded;
 #[cfg(feature = "kafka")]
 pub mod kafka;
-#[cfg(feature = "kafka")]
+#[cfg(feature = "pulsar")]
+pub mod pulsar;
+#[cfg(any(feature = "kafka", feature = "pulsar"))]
 mod rows;

@@ -1,8 +1,8 @@
 //! Rows as outside brokers carry them: a JSON object each, which anybody reads.
 
+use arrow::datatypes::SchemaRef;
 use arrow::json::{LineDelimitedWriter, ReaderBuilder};
 use arrow::record_batch::RecordBatch;
-use arrow::datatypes::SchemaRef;
 use kernel::{Error, Result};
 
 /// The rows, each on a line of its own; nulls are left out.
@@ -10,12 +10,16 @@ pub fn encode(rows: &RecordBatch) -> Result<Vec<u8>> {
     let fault = |e| Error::internal("write rows as JSON", e);
     let mut lines = LineDelimitedWriter::new(Vec::with_capacity(rows.get_array_memory_size()));
     lines.write(rows).map_err(fault)?;
-    lines.close().map_err(fault)?;
+    lines.finish().map_err(fault)?;
     Ok(lines.into_inner())
 }
 
 /// Rows of this schema again; fields beyond it are passed over. `name` is of the log, for messages.
-pub fn decode<'a>(name: &str, schema: &SchemaRef, values: impl ExactSizeIterator<Item = &'a [u8]>) -> Result<RecordBatch> {
+pub fn decode<'a>(
+    name: &str,
+    schema: &SchemaRef,
+    values: impl ExactSizeIterator<Item = &'a [u8]>,
+) -> Result<RecordBatch> {
     // What it holds is not told: the reader's own message would.
     let fault = |_| Error::data(format!("read {name}"), "a record of it is no row of this topic");
     let count = values.len();

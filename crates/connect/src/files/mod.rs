@@ -26,6 +26,8 @@ mod fixtures;
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use testing::typed as testing_entity;
 
 use crate::spec::{Finding, Grade, Opening, Spec};
 use futures::FutureExt;

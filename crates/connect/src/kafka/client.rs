@@ -65,7 +65,10 @@ impl Access {
                 Mechanism::ScramSha512 => "SCRAM-SHA-512",
                 Mechanism::Plain => "PLAIN",
             };
-            config.set("sasl.mechanism", mechanism).set("sasl.username", user).set("sasl.password", &self.address.password);
+            config
+                .set("sasl.mechanism", mechanism)
+                .set("sasl.username", user)
+                .set("sasl.password", &self.address.password);
         }
         if let Some(file) = &self.ca_file {
             config.set("ssl.ca.location", file);

@@ -27,7 +27,9 @@ pub async fn probe(opening: &Opening) -> Vec<Finding> {
                 subject: "retention",
                 grade: Grade::Bad,
                 found: format!("{lost} offsets were removed before they were taken"),
-                remedy: Some("let the topic keep records for longer (retention.ms), and state `on_lost: skip` once".into()),
+                remedy: Some(
+                    "let the topic keep records for longer (retention.ms), and state `on_lost: skip` once".into(),
+                ),
             },
         });
         Ok(findings)
@@ -81,8 +83,14 @@ pub async fn discover(opening: &Opening) -> Result<Vec<Discovered>> {
                 let (low, high) = marks.map_err(|e| access.error("list topics", &e, told))?;
                 rows += u64::try_from(high - low).unwrap_or_default();
             }
-            let options = Map::from_iter([("topic".to_owned(), json!(topic.name())), ("format".to_owned(), json!("json"))]);
-            found.push(Discovered { name: topic.name().into(), options, entity: unknown(topic.name()), rows: Some(rows) });
+            let options =
+                Map::from_iter([("topic".to_owned(), json!(topic.name())), ("format".to_owned(), json!("json"))]);
+            found.push(Discovered {
+                name: topic.name().into(),
+                options,
+                entity: unknown(topic.name()),
+                rows: Some(rows),
+            });
         }
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)

@@ -161,4 +161,3 @@ fn key_object(key: Option<&[u8]>, entity: &Entity) -> Option<Value> {
     };
     Some(Value::Object(Map::from_iter([(name.to_owned(), Value::String(text))])))
 }
-

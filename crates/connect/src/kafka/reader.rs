@@ -100,7 +100,9 @@ impl Reader {
         for (partition, low, high) in new {
             let name = format!("{topic}/{partition}");
             let from = match self.from.get(&name) {
-                Some(Point::Offset(offset)) => self.is_there(&name, i64::try_from(*offset).unwrap_or(i64::MAX), low, high)?,
+                Some(Point::Offset(offset)) => {
+                    self.is_there(&name, i64::try_from(*offset).unwrap_or(i64::MAX), low, high)?
+                }
                 Some(_) => return Err(Error::internal(name, "a position of a topic is an offset")),
                 None => starts.get(&partition).copied().unwrap_or(low),
             };
@@ -118,7 +120,8 @@ impl Reader {
                 all.advance(&part.upto());
                 all
             });
-            self.ready.push_back(self.moved(upto)?);
+            let moved = self.moved(upto)?;
+            self.ready.push_back(moved);
         }
         Ok(())
     }
@@ -166,7 +169,10 @@ impl Reader {
         let lost = low - offset;
         match self.options.on_lost {
             OnLost::Skip => {
-                tracing::warn!(partition = name, "{lost} offsets were removed before they were taken; it goes on behind them");
+                tracing::warn!(
+                    partition = name,
+                    "{lost} offsets were removed before they were taken; it goes on behind them"
+                );
                 Ok(low)
             }
             OnLost::Error => {
@@ -270,7 +276,8 @@ impl Reader {
         let rows = rows.ok_or_else(|| Error::internal("read records", "a reader gives a batch, if an empty one"))?;
         let name = self.options.topic.clone();
         let raw = Raw::new(rows.batch, name, rows.offsets)?;
-        let raw = if self.options.mode == super::options::Mode::Upsert { raw.with_changes(Default::default())? } else { raw };
+        let raw =
+            if self.options.mode == super::options::Mode::Upsert { raw.with_changes(Default::default())? } else { raw };
         Ok(Pulled { rows: raw, upto, whole: true })
     }
 }

@@ -68,12 +68,16 @@ impl Avro {
             return Err(Error::project(what(), format!("it is a schema of {}: set `format`", schema.kind)));
         }
         if !schema.references.is_empty() {
-            return Err(Error::project(what(), "it refers to other schemas, which is not read yet: register it in one piece"));
+            return Err(Error::project(
+                what(),
+                "it refers to other schemas, which is not read yet: register it in one piece",
+            ));
         }
         let mut store = SchemaStore::new_with_type(FingerprintAlgorithm::Id);
         let unfit = |e: arrow::error::ArrowError| Error::data(what(), "it is no record that Arrow can hold").because(e);
         store.set(Fingerprint::Id(id), AvroSchema::new(schema.schema.clone())).map_err(unfit)?;
-        let builder = ReaderBuilder::new().with_batch_size(rows.max(1)).with_utf8_view(true).with_writer_schema_store(store);
+        let builder =
+            ReaderBuilder::new().with_batch_size(rows.max(1)).with_utf8_view(true).with_writer_schema_store(store);
         builder.with_active_fingerprint(Fingerprint::Id(id)).build_decoder().map_err(unfit)
     }
 }

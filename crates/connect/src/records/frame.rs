@@ -63,7 +63,9 @@ mod tests {
     #[test]
     fn records_are_parted_by_their_schema() {
         let mut records = Records::default();
-        for (offset, value) in [b"plain".as_slice(), b"\0\0\0\0\x07a", b"\0\0\0\0\x07b", b"", b"\0\0\0\x01\x07c"].iter().enumerate() {
+        for (offset, value) in
+            [b"plain".as_slice(), b"\0\0\0\0\x07a", b"\0\0\0\0\x07b", b"", b"\0\0\0\x01\x07c"].iter().enumerate()
+        {
             records.push(offset as i64, value);
         }
         let found: Vec<(u32, usize, usize)> =

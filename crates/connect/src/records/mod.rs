@@ -4,6 +4,8 @@ mod avro;
 mod format;
 mod frame;
 mod protobuf;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use format::Format;

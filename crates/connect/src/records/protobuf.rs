@@ -116,7 +116,8 @@ struct Texts(HashMap<String, File>);
 impl Texts {
     fn add(&mut self, name: &str, schema: &Schema) -> Result<()> {
         let file = File::from_source(name, &schema.schema);
-        let file = file.map_err(|e| Error::data("read a Protobuf schema", "the registry's text of it can't be read").because(e))?;
+        let file = file
+            .map_err(|e| Error::data("read a Protobuf schema", "the registry's text of it can't be read").because(e))?;
         self.0.insert(name.to_owned(), file);
         Ok(())
     }
@@ -157,5 +158,9 @@ fn zigzag(bytes: &mut &[u8]) -> Option<i64> {
 fn find(mut messages: impl Iterator<Item = MessageDescriptor>, path: &[usize]) -> Option<MessageDescriptor> {
     let (first, rest) = path.split_first()?;
     let found = messages.nth(*first)?;
-    if rest.is_empty() { Some(found) } else { find(Box::new(found.child_messages()) as Box<dyn Iterator<Item = _>>, rest) }
+    if rest.is_empty() {
+        Some(found)
+    } else {
+        find(Box::new(found.child_messages()) as Box<dyn Iterator<Item = _>>, rest)
+    }
 }

@@ -26,7 +26,9 @@ impl Decode for Plain {
             }
         }
         let values: ArrayRef = match self.is_text {
-            true => Arc::new(StringViewArray::from_iter_values(good.iter().filter_map(|(_, value)| std::str::from_utf8(value).ok()))),
+            true => Arc::new(StringViewArray::from_iter_values(
+                good.iter().filter_map(|(_, value)| std::str::from_utf8(value).ok()),
+            )),
             false => Arc::new(BinaryViewArray::from_iter_values(good.iter().map(|(_, value)| value))),
         };
         let batch = RecordBatch::try_from_iter([(VALUE, values)]).map_err(|e| Error::internal("read records", e))?;

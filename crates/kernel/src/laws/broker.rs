@@ -210,7 +210,11 @@ impl<O: AsyncFn() -> Box<dyn Broker>> Law<O> {
         self.reopen().await;
         let mut appender = self.appender(&topic, "law").await;
         assert_eq!(appender.positions(), &upto(20), "positions outlive the appender");
-        assert_eq!(self.append(appender.as_mut(), 1..=20).await, Appended::AlreadyDone, "the same rows in a new appender");
+        assert_eq!(
+            self.append(appender.as_mut(), 1..=20).await,
+            Appended::AlreadyDone,
+            "the same rows in a new appender"
+        );
         assert_eq!(self.append(appender.as_mut(), 21..=30).await, Appended::Done, "rows that go on");
         self.holds(&topic, &[1..=30], "after rows came again").await;
         let moved = good("append", appender.append(&[], &upto(40)).await);
@@ -230,7 +234,11 @@ impl<O: AsyncFn() -> Box<dyn Broker>> Law<O> {
         assert_eq!(self.append(one.as_mut(), 11..=20).await, Appended::Done, "rows of the first writer again");
         drop((one, two));
         for (writer, last) in [("one", 20), ("two", 5)] {
-            assert_eq!(self.appender(&topic, writer).await.positions(), &upto(last), "each writer has its own positions");
+            assert_eq!(
+                self.appender(&topic, writer).await.positions(),
+                &upto(last),
+                "each writer has its own positions"
+            );
         }
         self.holds(&topic, &[1..=10, 1..=5, 11..=20], "of two writers").await;
     }

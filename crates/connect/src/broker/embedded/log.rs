@@ -40,7 +40,8 @@ pub struct Partition {
 
 impl Log {
     pub fn open(db: &Database, meta: &Keyspace, name: &str, settings: Settings) -> Result<Self> {
-        let partitions = (0..settings.partitions).map(|at| Partition::open(db, meta, name, at)).collect::<Result<_>>()?;
+        let partitions =
+            (0..settings.partitions).map(|at| Partition::open(db, meta, name, at)).collect::<Result<_>>()?;
         Ok(Self { name: name.to_owned(), settings: Mutex::new(settings), partitions })
     }
 
@@ -65,7 +66,9 @@ impl Log {
         let Ends { first, next } = partition.ends();
         if from < first || from > next {
             let detail = match from < first {
-                true => format!("retention has removed what is before offset {first}: {} offsets are lost", first - from),
+                true => {
+                    format!("retention has removed what is before offset {first}: {} offsets are lost", first - from)
+                }
                 false => format!("it ends before offset {next}: was the log removed and made anew?"),
             };
             return Err(Error::new(Kind::Data, format!("fetch from offset {from} of {name}"), detail));

@@ -46,7 +46,8 @@ impl Embedded {
         let db = Database::builder(folder).journal_compression(fjall::CompressionType::None).open();
         let db = db.map_err(|e| match e {
             fjall::Error::Locked => {
-                let detail = "another process owns it: stop that one, or let it do this work; one process at a time has a log";
+                let detail =
+                    "another process owns it: stop that one, or let it do this work; one process at a time has a log";
                 Error::new(Kind::Conflict, what(), detail)
             }
             other => stored(what(), other),
@@ -75,7 +76,9 @@ impl Drop for Inner {
 impl Inner {
     fn log(&self, topic: &str) -> Result<Arc<Log>> {
         let found = lock(&self.logs)?.get(topic).cloned();
-        found.ok_or_else(|| Error::project(format!("topic {topic}"), "there is no such topic in this log; make it first"))
+        found.ok_or_else(|| {
+            Error::project(format!("topic {topic}"), "there is no such topic in this log; make it first")
+        })
     }
 
     async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T> {
@@ -172,7 +175,8 @@ fn logs(db: &Database, meta: &Keyspace) -> Result<HashMap<String, Arc<Log>>> {
     for guard in meta.prefix("t\0") {
         let (key, value) = guard.into_inner().map_err(|e| stored("open the log", e))?;
         let name = String::from_utf8_lossy(&key[2..]).into_owned();
-        let settings: Settings = serde_json::from_slice(&value).map_err(|e| data(&name, "its settings are broken").because(e))?;
+        let settings: Settings =
+            serde_json::from_slice(&value).map_err(|e| data(&name, "its settings are broken").because(e))?;
         let log = Log::open(db, meta, &name, settings)?;
         found.insert(name, Arc::new(log));
     }

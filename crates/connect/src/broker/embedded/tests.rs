@@ -22,7 +22,8 @@ fn open(folder: &Path) -> Embedded {
 
 fn safe(from: i64, rows: i64) -> Safe {
     let numbers: Vec<i64> = (from..from + rows).collect();
-    let text = |of: fn(&i64) -> String| -> ArrayRef { Arc::new(numbers.iter().map(|n| Some(of(n))).collect::<StringArray>()) };
+    let text =
+        |of: fn(&i64) -> String| -> ArrayRef { Arc::new(numbers.iter().map(|n| Some(of(n))).collect::<StringArray>()) };
     let columns = [("id", text(|n| format!("k{}", n % 11))), ("note", text(|n| format!("{n:0>64}")))];
     let batch = RecordBatch::try_from_iter(columns).expect("columns");
     let raw = Raw::new(batch, "law/0", Int64Array::from(numbers)).expect("rows");
@@ -155,7 +156,12 @@ async fn kill_nine_loses_no_answer_and_leaves_no_half() {
     let mut told = 0;
     for kill in 0..12 {
         let mut child = Command::new(std::env::current_exe().expect("this program"))
-            .args(["--exact", "broker::embedded::tests::appends_until_it_is_killed", "--nocapture", "--include-ignored"])
+            .args([
+                "--exact",
+                "broker::embedded::tests::appends_until_it_is_killed",
+                "--nocapture",
+                "--include-ignored",
+            ])
             .env("LAVRA_TEST_LOG", folder.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -163,7 +169,9 @@ async fn kill_nine_loses_no_answer_and_leaves_no_half() {
             .expect("a child");
         let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
         // Another number of answers each time, and another moment behind the last of them.
-        for line in lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("told ")?.parse().ok()).take(3 + kill * 5) {
+        for line in
+            lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("told ")?.parse().ok()).take(3 + kill * 5)
+        {
             told = line;
         }
         std::thread::sleep(Duration::from_micros(137 * kill as u64));

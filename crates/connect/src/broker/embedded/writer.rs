@@ -187,7 +187,8 @@ impl Writer {
         if let Some(log) = &present
             && log.partitions.len() != topic.partitions as usize
         {
-            let detail = format!("it has {} partitions, not {}: keys would move", log.partitions.len(), topic.partitions);
+            let detail =
+                format!("it has {} partitions, not {}: keys would move", log.partitions.len(), topic.partitions);
             return Err(Error::new(Kind::Conflict, what(), detail));
         }
         let text = serde_json::to_vec(&settings).map_err(|e| Error::internal(what(), e))?;
@@ -200,7 +201,10 @@ impl Writer {
         batch.insert(&self.meta, format!("t\0{}", topic.name), text);
         batch.commit().map_err(|e| stored(what(), e))?;
         *log.settings.lock().map_err(|_| Error::internal(what(), "a thread died"))? = settings;
-        self.logs.write().map_err(|_| Error::internal(what(), "a thread died"))?.insert(topic.name.clone(), log.clone());
+        self.logs
+            .write()
+            .map_err(|_| Error::internal(what(), "a thread died"))?
+            .insert(topic.name.clone(), log.clone());
         self.expire_log(&log);
         Ok(())
     }

@@ -35,7 +35,9 @@ pub fn positions_topic(topic: &str, writer: &str) -> Result<String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || ['.', '_', '-'].contains(&c);
     match !writer.is_empty() && writer.chars().all(fits) {
         true => Ok(format!("{topic}.positions.{writer}")),
-        false => Err(Error::project(format!("writer `{writer}`"), "its name holds only letters, digits, `.`, `_` and `-`")),
+        false => {
+            Err(Error::project(format!("writer `{writer}`"), "its name holds only letters, digits, `.`, `_` and `-`"))
+        }
     }
 }
 
@@ -198,7 +200,8 @@ fn read(access: &Access, topic: &str) -> Result<Positions> {
                 waited = Duration::ZERO;
                 let broken = || Error::data(format!("read positions from {topic}"), "one of them can't be read");
                 let key = message.key().and_then(|key| std::str::from_utf8(key).ok()).ok_or_else(broken)?;
-                let point: Point = serde_json::from_slice(message.payload().unwrap_or_default()).map_err(|_| broken())?;
+                let point: Point =
+                    serde_json::from_slice(message.payload().unwrap_or_default()).map_err(|_| broken())?;
                 found.set(key, point);
             }
             Some(Err(error)) => {

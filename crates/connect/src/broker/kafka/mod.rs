@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use cursor::Cursor;
 use kernel::broker::{Appender, Broker, Capabilities, Ends, Fetched, Retention, Topic};
 use kernel::{Error, Kind, Point, Positions, Result};
-use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -34,7 +36,8 @@ impl KafkaBroker {
     /// `replication`, by default the cluster's own. Opens no connection.
     pub fn open(url: &str, base: &Path) -> Result<Self> {
         let (connection, query) = url.split_once('?').unwrap_or((url, ""));
-        let mut options = Map::from_iter([("connection".to_owned(), json!(connection)), ("topic".to_owned(), json!("all"))]);
+        let mut options =
+            Map::from_iter([("connection".to_owned(), json!(connection)), ("topic".to_owned(), json!("all"))]);
         let mut replication = -1;
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             match (&*name, value.parse::<i32>()) {
@@ -49,10 +52,14 @@ impl KafkaBroker {
 
     async fn make(&self, topic: &Topic) -> Result<()> {
         let what = format!("make topic {}", topic.name);
-        let admin: AdminClient<Told> = self.access.config().create_with_context(Told::default())
+        let admin: AdminClient<Told> = self
+            .access
+            .config()
+            .create_with_context(Told::default())
             .map_err(|e| self.access.error(&what, &e, &Told::default()))?;
         let fault = |e: KafkaError| self.access.error(&what, &e, admin.inner().context());
-        let options = AdminOptions::new().request_timeout(Some(self.access.timeout)).operation_timeout(Some(self.access.timeout));
+        let options =
+            AdminOptions::new().request_timeout(Some(self.access.timeout)).operation_timeout(Some(self.access.timeout));
         let settings = settings(topic.retention);
         let count = i32::try_from(topic.partitions).map_err(|e| Error::project(&what, e))?;
         let mut new = NewTopic::new(&topic.name, count, TopicReplication::Fixed(self.replication));
@@ -70,7 +77,8 @@ impl KafkaBroker {
         let known = admin.describe_configs([&resource], &options).await.map_err(fault)?;
         let known = known.into_iter().next().and_then(Result::ok).map(|resource| resource.entries).unwrap_or_default();
         let own = known.iter().filter(|entry| entry.source == ConfigSource::DynamicTopic);
-        let mut all: HashMap<&str, &str> = own.filter_map(|entry| Some((&*entry.name, entry.value.as_deref()?))).collect();
+        let mut all: HashMap<&str, &str> =
+            own.filter_map(|entry| Some((&*entry.name, entry.value.as_deref()?))).collect();
         let before = all.clone();
         RETENTION.iter().for_each(|key| drop(all.remove(key)));
         all.extend(settings.iter().map(|(key, value)| (*key, value.as_str())));
@@ -148,7 +156,8 @@ impl Broker for KafkaBroker {
         let fault = || Error::internal("fetch from Kafka", "a thread died");
         let cursor = {
             let mut cursors = self.cursors.lock().map_err(|_| fault())?;
-            let open = || Cursor::open(self.access.clone(), &topic.name, partition).map(|new| Arc::new(Mutex::new(new)));
+            let open =
+                || Cursor::open(self.access.clone(), &topic.name, partition).map(|new| Arc::new(Mutex::new(new)));
             match cursors.get(&key) {
                 Some(cursor) => cursor.clone(),
                 None => cursors.entry(key).or_insert(open()?).clone(),
@@ -213,11 +222,16 @@ impl KafkaBroker {
     /// The topic that keeps one writer's positions: the last of each key is all that counts.
     async fn make_compacted(&self, topic: &Topic) -> Result<()> {
         let what = format!("make topic {}", topic.name);
-        let admin: AdminClient<Told> = self.access.config().create_with_context(Told::default())
+        let admin: AdminClient<Told> = self
+            .access
+            .config()
+            .create_with_context(Told::default())
             .map_err(|e| self.access.error(&what, &e, &Told::default()))?;
         let fault = |e: KafkaError| self.access.error(&what, &e, admin.inner().context());
-        let options = AdminOptions::new().request_timeout(Some(self.access.timeout)).operation_timeout(Some(self.access.timeout));
-        let new = NewTopic::new(&topic.name, 1, TopicReplication::Fixed(self.replication)).set("cleanup.policy", "compact");
+        let options =
+            AdminOptions::new().request_timeout(Some(self.access.timeout)).operation_timeout(Some(self.access.timeout));
+        let new =
+            NewTopic::new(&topic.name, 1, TopicReplication::Fixed(self.replication)).set("cleanup.policy", "compact");
         let made = admin.create_topics([&new], &options).await.map_err(fault)?;
         match made.into_iter().next() {
             Some(Err((_, code))) if code != Code::TopicAlreadyExists => Err(fault(KafkaError::MetadataFetch(code))),

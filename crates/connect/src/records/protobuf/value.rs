@@ -84,7 +84,8 @@ fn one(out: &mut Vec<u8>, value: &Value, field: &FieldDescriptor) {
 /// The messages that stand for one value.
 fn known(out: &mut Vec<u8>, inner: &DynamicMessage) {
     let name = inner.descriptor().full_name().to_owned();
-    let number = |field: &str| inner.get_field_by_name(field).and_then(|value| value.as_i64().or(value.as_i32().map(i64::from)));
+    let number =
+        |field: &str| inner.get_field_by_name(field).and_then(|value| value.as_i64().or(value.as_i32().map(i64::from)));
     match name.strip_prefix("google.protobuf.") {
         Some("Timestamp") => {
             let nanos = number("seconds").unwrap_or_default().checked_mul(1_000_000_000);

@@ -196,7 +196,7 @@ fn broken_brokers_are_caught() {
         (Fault::DoublesWhatComesAgain, "again"),
         (Fault::ForgetsPositions, "outlive the appender"),
         (Fault::NeedsRowsToMove, "without rows"),
-        (Fault::MixesWriters, "another writer"),
+        (Fault::MixesWriters, "of one writer"),
         (Fault::LetsTheReplacedAppend, "replaced"),
         (Fault::IsHalfDoneWhenDropped, "dropped"),
         (Fault::ForgetsPartitionsOfAGroup, "stays where it was"),
