@@ -99,7 +99,8 @@ fn kafka_obeys_the_laws_of_brokers() {
 fn a_topic_is_taken_once_masked_and_what_is_wrong_is_set_aside() {
     let (kafka, topic) = (Kafka::new(), unique("orders"));
     let project = project(&kafka, &topic, &[&format!("group: {topic}-lake")]);
-    let text = COLUMNS.to_owned() + "
+    let text = COLUMNS.to_owned()
+        + "
     { name: _key, logicalType: string }
     { name: _headers, logicalType: string }
     { name: _timestamp, logicalType: timestamp, physicalType: 'timestamp(6, UTC)' }
@@ -226,7 +227,10 @@ fn records_that_retention_removed_are_a_loud_stop() {
 fn scram_over_tls_lets_in_who_has_the_password_and_shows_it_to_nobody() {
     let (kafka, topic) = (Kafka::new(), unique("secure"));
     let project = project(&kafka, &topic, &[]);
-    kafka.python(&project, &format!("topic('{topic}', 2)\nproduce('{topic}', ({{'value': {{'id': str(n)}}}} for n in range(20)))"));
+    kafka.python(
+        &project,
+        &format!("topic('{topic}', 2)\nproduce('{topic}', ({{'value': {{'id': str(n)}}}} for n in range(20)))"),
+    );
     let ca = format!("ca_file: {}", kafka.state().join("tls/ca.pem").display());
     let secured = ["security: sasl_tls", "mechanism: scram-sha-256", &ca, "timeout_ms: 8000"];
     source(&project, &format!("kafka://app:app-secret@{}", kafka.secure()), &topic, &secured);
@@ -237,7 +241,12 @@ fn scram_over_tls_lets_in_who_has_the_password_and_shows_it_to_nobody() {
     let answer = project.lavra(&["run", "--retries", "0"]).exits(2).says("does not let this user in");
     assert!(!answer.stderr.contains("not-the-secret"), "{answer:?}");
     // A certificate that nobody vouches for.
-    source(&project, &format!("kafka://app:app-secret@{}", kafka.secure()), &topic, &["security: sasl_tls", "timeout_ms: 8000"]);
+    source(
+        &project,
+        &format!("kafka://app:app-secret@{}", kafka.secure()),
+        &topic,
+        &["security: sasl_tls", "timeout_ms: 8000"],
+    );
     project.lavra(&["run", "--retries", "0"]).exits(2).says("TLS fails");
 }
 
@@ -347,7 +356,8 @@ fn a_group_that_rebalances_and_a_second_machine_change_nothing() {
 fn what_is_appended_others_read() {
     let (kafka, name, project) = (Kafka::new(), unique("interop"), Project::new("interop"));
     let topic = runtime().block_on(async {
-        let broker = connect::broker::kafka::KafkaBroker::open(&kafka.connection(), &std::env::temp_dir()).expect("a broker");
+        let broker =
+            connect::broker::kafka::KafkaBroker::open(&kafka.connection(), &std::env::temp_dir()).expect("a broker");
         crate::services::harness::kafka::append(&broker, &name).await
     });
     let read = kafka.python(

@@ -3,8 +3,9 @@
 
 mod harness;
 mod kafka;
+mod kafka_formats;
 mod keys;
 mod lake;
 mod pulsar;
-mod registry;
+
 mod spark;

@@ -11,7 +11,7 @@ mod text;
 pub use format::Format;
 
 use crate::files::json::JsonRecords;
-use arrow::array::{Array, Int64Array};
+use arrow::array::Int64Array;
 use arrow::record_batch::RecordBatch;
 use kernel::gate::Malformed;
 use kernel::{Entity, Result};

@@ -155,9 +155,11 @@ fn zigzag(bytes: &mut &[u8]) -> Option<i64> {
     None
 }
 
-fn find(mut messages: impl Iterator<Item = MessageDescriptor>, path: &[usize]) -> Option<MessageDescriptor> {
+/// Counts as Java's writer does, by what the schema's text declares: the entries of maps, which are messages too, are not
+/// among them.
+fn find(messages: impl Iterator<Item = MessageDescriptor>, path: &[usize]) -> Option<MessageDescriptor> {
     let (first, rest) = path.split_first()?;
-    let found = messages.nth(*first)?;
+    let found = messages.filter(|message| !message.is_map_entry()).nth(*first)?;
     if rest.is_empty() {
         Some(found)
     } else {

@@ -1,4 +1,4 @@
-use super::{Decode, Format, Records, Rows};
+use super::{Format, Records, Rows};
 use crate::files::testing_entity as entity;
 use crate::registry::Registry;
 use apache_avro::types::Value as Avro;
@@ -16,7 +16,8 @@ use std::time::Duration;
 const ORDER: &str = r#"{"type":"record","name":"Order","fields":[{"name":"id","type":"string"},{"name":"n","type":"long"},
     {"name":"note","type":["null","string"],"default":null},
     {"name":"amount","type":{"type":"bytes","logicalType":"decimal","precision":12,"scale":2}}]}"#;
-const NEWER: &str = r#"{"type":"record","name":"Order","fields":[{"name":"id","type":"string"},{"name":"extra","type":"int"}]}"#;
+const NEWER: &str =
+    r#"{"type":"record","name":"Order","fields":[{"name":"id","type":"string"},{"name":"extra","type":"int"}]}"#;
 const PROTO: &str = r#"syntax = "proto3"; package shop; import "google/protobuf/timestamp.proto"; import "kind.proto";
     message Unused { string x = 1; }
     message Order { string id = 1; int64 n = 2; optional string note = 3; repeated string tags = 4; shop.Kind kind = 5;
@@ -103,7 +104,10 @@ async fn json_records_are_rows_framed_or_not_and_bad_ones_are_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn avro_records_are_read_with_the_schema_they_were_written_with() {
-    let (order, newer) = (apache_avro::Schema::parse_str(ORDER).expect("a schema"), apache_avro::Schema::parse_str(NEWER).expect("a schema"));
+    let (order, newer) = (
+        apache_avro::Schema::parse_str(ORDER).expect("a schema"),
+        apache_avro::Schema::parse_str(NEWER).expect("a schema"),
+    );
     let datum = |schema: &apache_avro::Schema, fields: Vec<(&str, Avro)>| {
         let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         apache_avro::to_avro_datum(schema, Avro::Record(fields)).expect("bytes")
@@ -123,7 +127,10 @@ async fn avro_records_are_read_with_the_schema_they_were_written_with() {
     assert_eq!(offsets, [&[0, 3][..], &[5], &[6]]);
     assert_eq!(column(&rows[0], "id"), ["a", "b"]);
     assert_eq!(rows[0].batch.column_by_name("n").expect("n").as_primitive::<Int64Type>().values(), &[1, -2]);
-    assert_eq!(rows[0].batch.column_by_name("amount").expect("amount").as_primitive::<Decimal128Type>().values(), &[125, -175]);
+    assert_eq!(
+        rows[0].batch.column_by_name("amount").expect("amount").as_primitive::<Decimal128Type>().values(),
+        &[125, -175]
+    );
     assert_eq!(column(&rows[0], "note"), ["é", "é"]);
     assert_eq!((column(&rows[1], "id"), column(&rows[1], "extra")), (vec!["c".to_owned()], vec!["5".to_owned()]));
     let broken = "its bytes are no value of the Avro schema that it names";

@@ -159,7 +159,7 @@ impl Appender for EmbeddedAppender {
             number: self.number,
             batches,
             upto: upto.clone(),
-            room,
+            _room: room,
         };
         let appended = self.inner.ask(|reply| Job::Append(append, reply)).await?;
         if appended == Appended::Done {

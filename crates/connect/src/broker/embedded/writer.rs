@@ -30,7 +30,7 @@ pub struct Append {
     pub batches: Vec<(u32, Encoded)>,
     pub upto: Positions,
     /// Gives its bytes' room back when it is done.
-    pub room: Option<OwnedSemaphorePermit>,
+    pub _room: Option<OwnedSemaphorePermit>,
 }
 
 /// Jobs that one sync covers at most.

@@ -80,7 +80,7 @@ impl KafkaBroker {
         let mut all: HashMap<&str, &str> =
             own.filter_map(|entry| Some((&*entry.name, entry.value.as_deref()?))).collect();
         let before = all.clone();
-        RETENTION.iter().for_each(|key| drop(all.remove(key)));
+        all.retain(|key, _| !RETENTION.contains(key));
         all.extend(settings.iter().map(|(key, value)| (*key, value.as_str())));
         if all == before {
             return Ok(());

@@ -29,7 +29,8 @@ pub fn place(offset: u64) -> (u64, u64) {
 
 impl Admin {
     pub fn new(url: &str, namespace: &str, token: Option<&str>, timeout: Duration) -> Result<Self> {
-        let wrong = || Error::project(format!("administration {}", redacted(url)), "write `admin` as `http://host:8080`");
+        let wrong =
+            || Error::project(format!("administration {}", redacted(url)), "write `admin` as `http://host:8080`");
         let parsed = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https")).ok_or_else(wrong)?;
         let client = reqwest::Client::builder().timeout(timeout).build();
         let client = client.map_err(|e| Error::internal("make a client for Pulsar", e.without_url()))?;
@@ -86,7 +87,8 @@ impl Admin {
         match self.call(reqwest::Method::POST, &format!("{topic}/{policy}"), Some(value)).await? {
             (200..300, _) => Ok(()),
             (status, _) => {
-                let detail = format!("Pulsar answers {status}: are topic level policies enabled (topicLevelPoliciesEnabled)?");
+                let detail =
+                    format!("Pulsar answers {status}: are topic level policies enabled (topicLevelPoliciesEnabled)?");
                 Err(Error::project(format!("set {policy} of topic {topic}"), detail))
             }
         }
@@ -96,7 +98,9 @@ impl Admin {
         let (_, answer) = self.call(reqwest::Method::GET, &format!("{topic}/partitions"), None).await?;
         match answer["partitions"].as_u64().and_then(|count| u32::try_from(count).ok()) {
             Some(count @ 1..) => Ok(count),
-            _ => Err(Error::project(format!("topic {topic}"), "there is no such topic in this namespace; make it first")),
+            _ => {
+                Err(Error::project(format!("topic {topic}"), "there is no such topic in this namespace; make it first"))
+            }
         }
     }
 
@@ -106,14 +110,25 @@ impl Admin {
         if status == 404 {
             return Ok(Ends { first: 0, next: 0 });
         }
-        let broken = || Error::internal(format!("look for the end of {partition}"), "Pulsar tells it in a way that is not known");
-        let first = stats["ledgers"][0]["ledgerId"].as_u64().ok_or_else(broken)?;
-        let (ledger, entry) = stats["lastConfirmedEntry"].as_str().and_then(|last| last.split_once(':')).ok_or_else(broken)?;
-        let ledger = ledger.parse::<u64>().map_err(|_| broken())?;
-        let next = offset(ledger, u64::try_from(entry.parse::<i64>().map_err(|_| broken())? + 1).map_err(|_| broken())?);
-        // All that there was may have been removed: then what comes next is in a ledger that is there.
+        let broken = || {
+            Error::internal(format!("look for the end of {partition}"), "Pulsar tells it in a way that is not known")
+        };
+        let ledgers = stats["ledgers"].as_array().ok_or_else(broken)?;
+        let first = ledgers.first().and_then(|ledger| ledger["ledgerId"].as_u64()).ok_or_else(broken)?;
+        let (ledger, entry) =
+            stats["lastConfirmedEntry"].as_str().and_then(|last| last.split_once(':')).ok_or_else(broken)?;
+        let next = match (ledger.parse::<u64>(), entry.parse::<u64>()) {
+            (Ok(ledger), Ok(entry)) => offset(ledger, entry + 1),
+            // The last ledger is empty still: what there is ends in one before.
+            _ => {
+                let counts =
+                    ledgers.iter().rev().map(|ledger| (ledger["ledgerId"].as_u64(), ledger["entries"].as_u64()));
+                let last = counts.flat_map(|(id, entries)| Some((id?, entries?))).find(|(_, entries)| *entries > 0);
+                last.map_or(offset(first, 0), |(ledger, entries)| offset(ledger, entries))
+            }
+        };
         let first = offset(first, 0);
-        Ok(Ends { first: first.min(next.max(first)), next: next.max(first) })
+        Ok(Ends { first, next: next.max(first) })
     }
 
     /// Those that are connected to append to one partition.

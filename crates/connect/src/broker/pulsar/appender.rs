@@ -1,9 +1,9 @@
 //! Appends rows one by one, and then the writer's positions. What broke off in between is found again by reading on from
 //! where the positions stand: rows that are there are passed over when they come again.
 
-use super::kept::{self, Kept};
 use super::admin::offset;
 use super::cursor::Cursor;
+use super::kept::{self, Kept};
 use super::{Home, partition_name};
 use crate::broker::rows;
 use arrow::array::{Array, AsArray};
@@ -184,7 +184,7 @@ async fn unfinished(home: &Arc<Home>, topic: &Topic, writer: &str, kept: &Kept) 
             for payload in found.into_iter().map(|found| found.payload) {
                 let is_own = payload.metadata.properties.iter().any(|pair| pair.key == WRITER && pair.value == writer);
                 let row = serde_json::from_slice::<Value>(&payload.data).ok().filter(|_| is_own);
-                let position = row.map(|mut row| row["_position"].take());
+                let position = row.and_then(|mut row| row.get_mut("_position").map(Value::take));
                 if let Some((Some(source), Some(offset))) =
                     position.as_ref().map(|at| (at["partition"].as_str(), at["offset"].as_i64()))
                 {

@@ -1,7 +1,7 @@
 //! Reads one partition, and remembers where it is.
 
-use super::admin::{offset, place};
 use super::Home;
+use super::admin::{offset, place};
 use crate::broker::rows;
 use arrow::datatypes::SchemaRef;
 use futures::StreamExt;
@@ -67,8 +67,6 @@ impl Cursor {
             bytes += found.payload.data.len();
             if found.is_last {
                 next = found.offset + 1;
-                // Behind the last entry of a ledger comes the first of another one.
-                next = if next < end && self.is_over(next, end) { end } else { next };
             }
             values.push(found);
         }
@@ -80,12 +78,6 @@ impl Cursor {
         }
         self.reader = Some((next, reader));
         Ok((values, next))
-    }
-
-    /// Whether `end` is the empty beginning of a later ledger.
-    fn is_over(&self, next: u64, end: u64) -> bool {
-        let ((ledger, _), (last, entry)) = (place(next), place(end));
-        ledger < last && entry == 0
     }
 
     async fn message(&self, reader: &mut Reader<Vec<u8>, TokioExecutor>) -> Result<Found> {
@@ -109,7 +101,15 @@ impl Cursor {
             _ => ConsumerOptions::default().starting_on_message(start),
         };
         let name = self.home.whole(&self.name);
-        let reader = self.home.client().await?.reader().with_topic(name).with_options(options.durable(false)).into_reader().await;
+        let reader = self
+            .home
+            .client()
+            .await?
+            .reader()
+            .with_topic(name)
+            .with_options(options.durable(false))
+            .into_reader()
+            .await;
         reader.map_err(|e| self.home.error(&format!("read {}", self.name), e))
     }
 }

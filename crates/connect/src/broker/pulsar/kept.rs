@@ -3,7 +3,7 @@
 use super::admin::{offset, place};
 use super::cursor::Cursor;
 use super::{Home, partition_name};
-use kernel::{Error, Positions, Result};
+use kernel::{Error, Kind, Positions, Result};
 use pulsar::{Producer, ProducerOptions, TokioExecutor};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -30,8 +30,10 @@ pub fn topic(topic: &str, of: &str, name: &str) -> Result<String> {
 }
 
 pub async fn read(home: &Arc<Home>, topic: &str) -> Result<Kept> {
-    if home.admin.partitions(topic).await.is_err() {
-        return Ok(Kept::default());
+    match home.admin.partitions(topic).await {
+        Ok(_) => {}
+        Err(error) if error.kind == Kind::Project => return Ok(Kept::default()),
+        Err(error) => return Err(error),
     }
     let name = partition_name(topic, 0);
     let ends = home.admin.ends(&name).await?;
@@ -52,7 +54,6 @@ pub async fn read(home: &Arc<Home>, topic: &str) -> Result<Kept> {
     let broken = |_| Error::data(format!("read positions from {topic}"), "the last of them can't be read");
     serde_json::from_slice(&last.payload.data).map_err(broken)
 }
-
 
 pub struct Writer {
     home: Arc<Home>,
