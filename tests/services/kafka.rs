@@ -1,10 +1,13 @@
 //! Topics of Kafka, as a source and as a home of logs. Needs: kafka.
 
-use super::harness::kafka::Kafka;
-use super::harness::unique;
+use super::harness::appending::{append_until_killed, is_killed, runtime};
+use super::harness::kafka::{Kafka, append};
+use super::harness::{Own, unique};
 use crate::harness::{Answer, Project, finish, node};
 use crate::people::cpf;
 use connect::Opening;
+use connect::broker::kafka::KafkaBroker;
+use kernel::broker::Broker;
 use kernel::clock::ManualClock;
 use kernel::contract::{OnViolation, SchemaChange};
 use kernel::{Entity, Positions};
@@ -56,8 +59,9 @@ fn opening(kafka: &Kafka, options: Value, from: Positions) -> Opening {
     }
 }
 
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime")
+fn broker() -> Box<dyn Broker> {
+    let broker = KafkaBroker::open(&Kafka::new().connection(), &std::env::temp_dir());
+    Box::new(broker.expect("a broker"))
 }
 
 /// Three partitions; records that are no objects, tombstones, and transactions of which one was taken back.
@@ -87,12 +91,19 @@ fn the_source_obeys_the_laws_of_sources() {
 
 #[test]
 fn kafka_obeys_the_laws_of_brokers() {
-    let (kafka, name) = (Kafka::new(), unique("law"));
-    let open = async || {
-        let broker = connect::broker::kafka::KafkaBroker::open(&kafka.connection(), &std::env::temp_dir());
-        Box::new(broker.expect("a broker")) as Box<dyn kernel::broker::Broker>
-    };
-    runtime().block_on(kernel::laws::broker::obeys(&name, open));
+    let name = unique("law");
+    runtime().block_on(kernel::laws::broker::obeys(&name, async || broker()));
+}
+
+#[test]
+fn kill_nine_of_who_appends_loses_and_doubles_nothing() {
+    is_killed(25, "services::kafka::appends_until_it_is_killed", broker);
+}
+
+#[test]
+#[ignore = "the process that `kill_nine_of_who_appends_loses_and_doubles_nothing` kills"]
+fn appends_until_it_is_killed() {
+    append_until_killed(broker);
 }
 
 #[test]
@@ -377,4 +388,27 @@ fn what_is_appended_others_read() {
         kafka.server.address()
     ));
     assert_eq!(kcat.exits(0).stdout.trim(), "100", "kcat reads them");
+}
+
+/// It stands still in the middle of a run, as when a network is gone: who may wait goes on, and who may not is told.
+#[test]
+fn a_broker_that_vanishes_for_a_minute_costs_a_minute() {
+    const ROWS: u64 = 400_000;
+    let own = Own::start("kafka");
+    let (kafka, topic) = (Kafka { server: own.server.clone() }, unique("vanished"));
+    let project = project(&kafka, &topic, &["batch_rows_max: 200", "timeout_ms: 120000"]);
+    let values = format!("({{'value': {{'id': f'o{{n}}'}}, 'partition': n % 3}} for n in range({ROWS}))");
+    kafka.python(&project, &format!("topic('{topic}')\nproduce('{topic}', {values})"));
+    let child = project.call(&["run", "--quiet", "--retries", "0"]).start();
+    std::thread::sleep(Duration::from_millis(700));
+    own.signal("STOP");
+    std::thread::sleep(Duration::from_secs(60));
+    own.signal("CONT");
+    Answer::of("a run that waits".into(), &finish(child, "a run")).exits(0);
+    assert_eq!(project.lines("select count(*), count(distinct id) from bronze.orders"), [format!("{ROWS},{ROWS}")]);
+    own.signal("STOP");
+    source(&project, &kafka.connection(), &topic, &["timeout_ms: 3000"]);
+    project.lavra(&["run", "--retries", "0"]).exits(4).says("no answer within 3000 ms");
+    own.signal("CONT");
+    project.lavra(&["run"]).exits(0).says("nothing new");
 }

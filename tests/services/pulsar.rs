@@ -1,5 +1,6 @@
 //! Pulsar as a home of logs. Needs: pulsar.
 
+use super::harness::appending::{append_until_killed, is_killed, runtime};
 use super::harness::kafka::append;
 use super::harness::{server, unique};
 use crate::harness::Project;
@@ -17,24 +18,20 @@ fn url() -> String {
     format!("pulsar://{host}:{port}?admin=http://{host}:{admin}")
 }
 
-fn open() -> PulsarBroker {
-    PulsarBroker::open(&url(), Duration::from_secs(30)).expect("a broker")
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime")
+fn open() -> Box<dyn Broker> {
+    Box::new(PulsarBroker::open(&url(), Duration::from_secs(30)).expect("a broker"))
 }
 
 #[test]
 fn pulsar_obeys_the_laws_of_brokers() {
     let project = unique("law");
-    runtime().block_on(kernel::laws::broker::obeys(&project, async || Box::new(open()) as Box<dyn Broker>));
+    runtime().block_on(kernel::laws::broker::obeys(&project, async || open()));
 }
 
 /// What this program appends, Pulsar's own client reads.
 #[test]
 fn what_is_appended_others_read() {
-    let topic = runtime().block_on(append(&open(), &unique("interop")));
+    let topic = runtime().block_on(append(open().as_ref(), &unique("interop")));
     let script = format!(
         "import json, pulsar\n\
          client = pulsar.Client('{}')\n\
@@ -48,4 +45,15 @@ fn what_is_appended_others_read() {
         server("pulsar").url
     );
     assert_eq!(CLIENT.run(&Project::new("interop"), &script), "100 True\n");
+}
+
+#[test]
+fn kill_nine_of_who_appends_loses_and_doubles_nothing() {
+    is_killed(15, "services::pulsar::appends_until_it_is_killed", open);
+}
+
+#[test]
+#[ignore = "the process that `kill_nine_of_who_appends_loses_and_doubles_nothing` kills"]
+fn appends_until_it_is_killed() {
+    append_until_killed(open);
 }

@@ -1,7 +1,7 @@
 //! An ordered, partitioned log of safe rows that can be read again: between the gate and whoever consumes.
 
 use crate::error::{Error, Result};
-use crate::gate::Safe;
+use crate::gate::{self, Safe};
 use crate::name::TableName;
 use crate::position::Positions;
 use arrow::array::{Array, ArrayRef, AsArray, StringArray, StructArray, UInt32Array};
@@ -169,7 +169,12 @@ impl Topic {
         }
         let fault = |e| Error::internal(format!("split rows of topic {}", self.name), e);
         let taken = (0..).zip(places).filter(|(_, rows)| !rows.is_empty());
-        let taken = taken.map(|(at, own)| Ok((at, take_record_batch(rows, &UInt32Array::from(own)).map_err(fault)?)));
+        let taken = taken.map(|(at, own)| {
+            let taken = take_record_batch(rows, &UInt32Array::from(own)).map_err(fault)?;
+            // Taken rows point into the text of all of them, which would be stored with each partition.
+            let columns = taken.columns().iter().map(gate::own).collect::<Result<Vec<_>>>()?;
+            Ok((at, RecordBatch::try_new(taken.schema(), columns).map_err(fault)?))
+        });
         taken.collect()
     }
 }

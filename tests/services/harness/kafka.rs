@@ -1,17 +1,11 @@
 //! Kafka, and Confluent's own client beside ours.
 
+use super::appending::{safe, topic, upto};
 use super::{Server, server};
 use crate::harness::Project;
 use crate::python::Python;
-use arrow::array::{ArrayRef, Int64Array, StringArray};
-use arrow::record_batch::RecordBatch;
-use kernel::broker::{Appended, Broker, Retention, Topic};
-use kernel::clock::Timestamp;
-use kernel::gate::Raw;
-use kernel::laws::source::as_text;
-use kernel::{Point, Positions};
+use kernel::broker::{Appended, Broker};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// Confluent's Python client with what it needs to speak to a registry.
 static CLIENT: Python =
@@ -88,18 +82,9 @@ impl Kafka {
 
 /// Makes a topic and appends a hundred rows to it; gives the topic's name.
 pub async fn append(broker: &dyn Broker, project: &str) -> String {
-    let ids: ArrayRef = Arc::new((0..100).map(|n| Some(format!("id {n}"))).collect::<StringArray>());
-    let notes: ArrayRef = Arc::new((0..100).map(|n| Some(format!("row {n}"))).collect::<StringArray>());
-    let batch = RecordBatch::try_from_iter([("id", ids), ("note", notes)]).expect("columns");
-    let raw = Raw::new(batch, "law/0", Int64Array::from_iter_values(0..100)).expect("rows");
-    let safe = as_text(false).pass(raw, Timestamp(0)).expect("rows that pass").safe;
-    let name = format!("{project}.bronze.orders");
-    let (schema, key) = (safe.schema(), vec!["id".to_owned()]);
-    let topic = Topic { name: name.clone(), partitions: 3, key, schema, retention: Retention::default() };
+    let topic = topic(&format!("{project}.bronze.orders"));
     broker.create(&topic).await.expect("a topic");
     let mut appender = broker.appender(&topic, "orders").await.expect("an appender");
-    let mut upto = Positions::new();
-    upto.set("law/0", Point::Offset(100));
-    assert_eq!(appender.append(&[safe], &upto).await.expect("rows"), Appended::Done);
-    name
+    assert_eq!(appender.append(&[safe(0, 100)], &upto(100)).await.expect("rows"), Appended::Done);
+    topic.name
 }

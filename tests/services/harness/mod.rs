@@ -1,5 +1,6 @@
 //! The servers that a suite talks to, and what it does to them.
 
+pub mod appending;
 pub mod aws;
 pub mod kafka;
 pub mod proxy;
@@ -58,6 +59,15 @@ impl Own {
         let status = own.call("status");
         own.server.url = status.trim().rsplit(' ').next().expect("its URL").to_owned();
         own
+    }
+
+    /// Sends a signal to it and to all that it started: `STOP` lets it stand still, `CONT` go on.
+    pub fn signal(&self, signal: &str) {
+        let process = self.state.path().join(&self.server.name).join("process");
+        let process = std::fs::read_to_string(process).expect("its process");
+        let group = process.split(' ').next().expect("a number");
+        let status = Command::new("kill").args([&format!("-{signal}"), "--", &format!("-{group}")]).status();
+        assert!(status.expect("kill").success(), "{signal} reached it");
     }
 
     /// What it wrote since it was started.
