@@ -2,9 +2,12 @@
 //! and `cargo x test` leaves the suites out; how to start a server by hand is in docs/services.md.
 
 mod harness;
+mod kafka;
+mod kafka_formats;
 mod keys;
 mod lake;
 mod postgres;
 mod mongodb;
 mod mysql;
+mod pulsar;
 mod spark;

@@ -1,12 +1,19 @@
 //! Where rows come from. [`all`] is the whole list of connectors: a new one is a module here, a line there and an
 //! example project.
 
+pub mod broker;
 mod cells;
 pub mod files;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 mod marks;
 pub mod mongodb;
 pub mod mysql;
 mod postgres;
+#[cfg(feature = "kafka")]
+mod records;
+#[cfg(feature = "kafka")]
+mod registry;
 mod spec;
 pub mod sqlite;
 mod tls;
@@ -15,7 +22,15 @@ pub use spec::{Discover, Discovered, Fault, Finding, Grade, Opening, Pending, Pr
 
 /// Every connector, in the order in which `lavra connectors` shows them.
 pub fn all() -> Vec<Spec> {
-    vec![files::spec(), postgres::spec(), mysql::spec(), mongodb::spec(), sqlite::spec()]
+    vec![
+        files::spec(),
+        postgres::spec(),
+        mysql::spec(),
+        mongodb::spec(),
+        sqlite::spec(),
+        #[cfg(feature = "kafka")]
+        kafka::spec(),
+    ]
 }
 
 /// The connector of this name.

@@ -1,9 +1,11 @@
 //! The servers that a suite talks to, and what it does to them.
 
+pub mod appending;
 pub mod aws;
 pub mod postgres;
 pub mod mariadb;
 pub mod opened;
+pub mod kafka;
 pub mod proxy;
 pub mod s3;
 pub mod vault;
@@ -36,6 +38,12 @@ pub fn server(name: &str) -> Server {
     found.unwrap_or_else(|| panic!("this test needs {name}: run it by `cargo x test --services`"))
 }
 
+/// Where a recipe keeps what a server of this run has.
+pub fn state_of(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/services");
+    std::env::var_os("LAVRA_SERVICES_STATE").map_or(folder, PathBuf::from).join(name)
+}
+
 /// A server of the test's own, for what others must not see, such as a seal. It ends with the value, or the test.
 pub struct Own {
     pub server: Server,
@@ -54,6 +62,15 @@ impl Own {
         let status = own.call("status");
         own.server.url = status.trim().rsplit(' ').next().expect("its URL").to_owned();
         own
+    }
+
+    /// Sends a signal to it and to all that it started: `STOP` lets it stand still, `CONT` go on.
+    pub fn signal(&self, signal: &str) {
+        let process = self.state.path().join(&self.server.name).join("process");
+        let process = std::fs::read_to_string(process).expect("its process");
+        let group = process.split(' ').next().expect("a number");
+        let status = Command::new("kill").args([&format!("-{signal}"), "--", &format!("-{group}")]).status();
+        assert!(status.expect("kill").success(), "{signal} reached it");
     }
 
     /// What it wrote since it was started.

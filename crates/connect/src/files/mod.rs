@@ -6,7 +6,7 @@ mod columnar;
 mod compression;
 mod csv;
 mod ipc;
-mod json;
+pub(crate) mod json;
 mod list;
 mod mark;
 mod options;
@@ -16,7 +16,7 @@ mod reading;
 mod rows;
 mod source;
 mod take;
-mod text;
+pub(crate) mod text;
 mod trouble;
 mod views;
 
@@ -26,13 +26,13 @@ mod fixtures;
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use testing::typed as testing_entity;
 
 use crate::spec::{Finding, Grade, Opening, Spec};
 use futures::FutureExt;
 use kernel::error::advice;
 use kernel::source::Source;
-pub(crate) use json::Objects;
-pub(crate) use rows::Piece;
 pub use options::Options;
 
 pub fn spec() -> Spec {

@@ -3,6 +3,7 @@
 mod client;
 mod discover;
 mod id;
+mod objects;
 mod options;
 mod source;
 mod text;

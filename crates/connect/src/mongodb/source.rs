@@ -5,12 +5,11 @@ use super::client::{database, fault};
 use super::id::Id;
 use super::options::Options;
 use super::text;
-use crate::files::{Objects, Piece};
+use super::objects::Objects;
 use crate::marks::{mark, read_token, write_token};
 use crate::spec::Opening;
 use async_trait::async_trait;
 use futures::StreamExt;
-use kernel::gate::Raw;
 use kernel::source::{Pulled, Source};
 use kernel::{Entity, Error, Point, Positions, Result};
 use mongodb::Cursor;
@@ -97,8 +96,7 @@ impl MongoDb {
         self.handed = self.token.clone();
         let first = self.taken as i64 + 1;
         self.taken += self.objects.rows() as u64;
-        let Piece { batch, offsets, malformed, .. } = self.objects.finish(first)?;
-        let rows = Raw::new(batch, self.partition.clone(), offsets)?.with_malformed(malformed);
+        let rows = self.objects.finish(first, self.partition.clone())?;
         let mut upto = Positions::new();
         upto.set(&*self.partition, Point::Mark { rows: self.taken, token: write_token(&self.handed)?, done: self.done });
         Ok(Pulled { rows, upto, whole: self.whole || self.done })

@@ -26,6 +26,7 @@ mod violations;
 
 pub use changes::{CHANGES, Changes, Op, change_log};
 pub use forgotten::Forgotten;
+pub(crate) use own::own;
 pub use quarantine::{HIDDEN, schema as quarantine_schema};
 pub use raw::{Inspector, Malformed, Raw};
 pub use replay::Replayed;

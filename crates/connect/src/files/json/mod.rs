@@ -3,6 +3,7 @@
 
 mod nested;
 mod parse;
+mod records;
 mod split;
 mod table;
 
@@ -10,7 +11,7 @@ mod table;
 mod tests;
 
 use super::rows::{Job, Piece, Rows};
-use super::text::{Blocks, PAD, Region};
+use super::text::{Blocks, Region};
 use super::views::{Span, Texts, Views};
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatchOptions};
 use arrow::buffer::Buffer;
@@ -18,7 +19,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use kernel::gate::Malformed;
 use kernel::{Entity, Error, Result};
-use parse::Bad;
+pub use records::JsonRecords;
 pub use split::Layout;
 use split::{Limits, Split};
 use std::sync::Arc;
@@ -72,99 +73,14 @@ impl JsonRows {
 
     /// What was split so far as a batch.
     fn piece(&mut self, last: bool) -> Result<Piece> {
-        let out = columns(&mut self.split.table, &self.job.entity, self.text.clone());
+        let table = &mut self.split.table;
+        let texts = Texts::new(self.text.clone(), std::mem::take(&mut table.side));
+        let out = Columns::take(table, &self.job.entity, &texts);
         let lines = std::mem::take(&mut self.split.lines);
         let malformed = std::mem::take(&mut self.split.malformed);
         let upto = self.split.upto();
         let piece = out.finish(lines, malformed).map_err(|e| Error::internal(&self.job.opened.partition, e))?;
         Ok(Piece { upto, last, held: self.split.has_held(), mark: self.split.mark(), ..piece })
-    }
-}
-
-/// What was gathered as columns; the table is empty then.
-fn columns(table: &mut Table, entity: &Entity, text: Buffer) -> Columns {
-    let rows = table.rows;
-    let texts = Texts::new(text, std::mem::take(&mut table.side));
-    let mut out = Columns::new(rows);
-    for (place, column) in table.columns.iter_mut().enumerate() {
-        let property = entity.properties.get(place);
-        if column.cells.len() == 0 && property.is_none() {
-            continue;
-        }
-        column.cells.resize(rows);
-        match (&mut column.cells, property) {
-            (Cells::Text(views), _) => {
-                // The next batch will be about as long.
-                let made = std::mem::replace(views, Views::with_room(rows));
-                out.add(&column.name, texts.column(made));
-            }
-            (Cells::Nested(spans), Some(property)) => out.nested(&column.name, &property.data_type, spans, &texts),
-            (Cells::Nested(_), None) => {}
-        }
-    }
-    out
-}
-
-/// Objects that another connector has as JSON, to the same columns as those of a file.
-pub(crate) struct Objects {
-    table: Table,
-    entity: Arc<Entity>,
-    text: Vec<u8>,
-    /// Where each object ends.
-    ends: Vec<usize>,
-}
-
-impl Objects {
-    pub fn new(entity: Arc<Entity>) -> Self {
-        Self { table: Table::new(&entity, nested::is_nested), entity, text: Vec::new(), ends: Vec::new() }
-    }
-
-    pub fn rows(&self) -> usize {
-        self.ends.len()
-    }
-
-    pub fn bytes(&self) -> usize {
-        self.text.len()
-    }
-
-    pub fn clear(&mut self) {
-        self.table.clear();
-        self.text.clear();
-        self.ends.clear();
-    }
-
-    /// Adds the object that `write` writes.
-    pub fn push(&mut self, write: impl FnOnce(&mut String)) {
-        // Only strings are put in, so that it is UTF-8 again.
-        let mut text = String::from_utf8(std::mem::take(&mut self.text)).unwrap_or_default();
-        write(&mut text);
-        self.text = text.into_bytes();
-        self.ends.push(self.text.len());
-    }
-
-    /// All of them; the first is row `first` of its partition.
-    pub fn finish(&mut self, first: i64) -> Result<Piece> {
-        let used = self.text.len();
-        let mut text = std::mem::take(&mut self.text);
-        text.resize(used + PAD, 0);
-        self.table.clear();
-        let (mut lines, mut malformed, mut at) = (Vec::new(), Vec::new(), 0);
-        for (line, end) in (first..).zip(self.ends.drain(..)) {
-            match self.table.read(&text, at, end) {
-                Ok(_) => lines.push(line),
-                Err(bad) => {
-                    let reason = match bad {
-                        Bad::End => "it breaks off",
-                        Bad::Because(reason) => reason,
-                    };
-                    malformed.push(Malformed { offset: line, reason: reason.into() });
-                }
-            }
-            at = end;
-        }
-        let out = columns(&mut self.table, &self.entity, Buffer::from_vec(text));
-        self.table.clear();
-        out.finish(lines, malformed).map_err(|e| Error::internal("put documents together", e))
     }
 }
 
@@ -196,6 +112,29 @@ struct Columns {
 impl Columns {
     fn new(rows: usize) -> Self {
         Self { rows, fields: Vec::new(), arrays: Vec::new(), bad: Vec::new() }
+    }
+
+    /// The columns of all rows so far.
+    fn take(table: &mut Table, entity: &Entity, texts: &Texts) -> Self {
+        let rows = table.rows;
+        let mut out = Self::new(rows);
+        for (place, column) in table.columns.iter_mut().enumerate() {
+            let property = entity.properties.get(place);
+            if column.cells.len() == 0 && property.is_none() {
+                continue;
+            }
+            column.cells.resize(rows);
+            match (&mut column.cells, property) {
+                (Cells::Text(views), _) => {
+                    // The next batch will be about as long.
+                    let made = std::mem::replace(views, Views::with_room(rows));
+                    out.add(&column.name, texts.column(made));
+                }
+                (Cells::Nested(spans), Some(property)) => out.nested(&column.name, &property.data_type, spans, texts),
+                (Cells::Nested(_), None) => {}
+            }
+        }
+        out
     }
 
     fn add(&mut self, name: &str, array: ArrayRef) {

@@ -1,5 +1,6 @@
 //! The laws, tried on toys that keep them and on toys that each break one.
 
+mod broker;
 mod clock;
 mod ledger;
 mod sink;
