@@ -2,13 +2,17 @@
 //! example project.
 
 pub mod files;
+mod json_path;
+pub mod push;
+pub mod rest;
+mod secret;
 mod spec;
 
-pub use spec::{Discover, Discovered, Fault, Finding, Grade, Opening, Pending, Progress, Spec};
+pub use spec::{Discover, Discovered, Fault, Finding, Grade, Listen, Opening, Pending, Progress, Spec};
 
 /// Every connector, in the order in which `lavra connectors` shows them.
 pub fn all() -> Vec<Spec> {
-    vec![files::spec()]
+    vec![files::spec(), rest::spec(), push::spec()]
 }
 
 /// The connector of this name.

@@ -6,24 +6,24 @@ mod columnar;
 mod compression;
 mod csv;
 mod ipc;
-mod json;
+pub(crate) mod json;
 mod list;
 mod mark;
 mod options;
 mod parquet;
 mod place;
 mod reading;
-mod rows;
+pub(crate) mod rows;
 mod source;
 mod take;
-mod text;
+pub(crate) mod text;
 mod trouble;
 mod views;
 
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -49,6 +49,7 @@ pub fn spec() -> Spec {
         changes: |_| false,
         probe: |opening| probe(opening).boxed(),
         discover: None,
+        listen: None,
     }
 }
 
