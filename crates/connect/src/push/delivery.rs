@@ -51,7 +51,8 @@ pub fn of_ndjson(body: &[u8]) -> Result<(Vec<u8>, u64), String> {
         if line.is_empty() {
             continue;
         }
-        let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok() && std::str::from_utf8(line).is_ok();
+        let is_json =
+            serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok() && std::str::from_utf8(line).is_ok();
         if !is_json {
             return Err(format!("line {} is no JSON", place + 1));
         }
@@ -174,7 +175,9 @@ mod tests {
         assert_eq!(json("$", r#"[{"a":1}, "ana"]"#), Err("record 2 is no object".into()));
         assert_eq!(json("$.events", r#"{"event":"ana"}"#), Err("the body has no records where they must be".into()));
         assert_eq!(json("$", "{\"cpf\": ana}"), Err("the body is no JSON: line 1, column 9".into()));
-        let lines = |body: &str| of_ndjson(body.as_bytes()).map(|(text, count)| (String::from_utf8(text).expect("UTF-8"), count));
+        let lines = |body: &str| {
+            of_ndjson(body.as_bytes()).map(|(text, count)| (String::from_utf8(text).expect("UTF-8"), count))
+        };
         assert_eq!(lines("{\"a\":1}\r\n\n{\"a\":2}"), Ok((r#"{"a":1},{"a":2}"#.into(), 2)));
         assert_eq!(lines("{\"a\":1}\n{\"a\":"), Err("line 2 is no JSON".into()));
     }

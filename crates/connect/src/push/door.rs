@@ -114,8 +114,13 @@ impl Door {
     fn split(&self, headers: &HeaderMap, body: &[u8]) -> Result<(Vec<u8>, u64), Refusal> {
         let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        const LINES: [&str; 5] =
-            ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines", "application/jsonlines"];
+        const LINES: [&str; 5] = [
+            "application/x-ndjson",
+            "application/ndjson",
+            "application/jsonl",
+            "application/x-jsonlines",
+            "application/jsonlines",
+        ];
         let is_lines = match self.options.format {
             Format::Auto => LINES.contains(&kind.as_str()),
             Format::Json => false,

@@ -12,8 +12,8 @@ use crate::spec::{Finding, Grade, Opening, Pending, Spec};
 use futures::FutureExt;
 use kernel::Result;
 use kernel::source::Source;
-pub use options::Options;
 use options::AuthType;
+pub use options::Options;
 
 pub fn spec() -> Spec {
     Spec {

@@ -121,14 +121,38 @@ impl Options {
         };
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
         let is_path = read.path.starts_with('/') && read.path.len() > 1 && read.path.chars().all(is_plain);
-        told("path", !is_path, "`path` starts with `/` and has letters, digits, `-`, `_`, `.` and `/`: `/hooks/payments`");
+        told(
+            "path",
+            !is_path,
+            "`path` starts with `/` and has letters, digits, `-`, `_`, `.` and `/`: `/hooks/payments`",
+        );
         let auth = &read.auth;
-        told("auth", auth.kind != AuthType::None && auth.secret.is_none(), "`auth` needs `secret`; `type: none` lets anybody send");
-        told("auth", auth.kind == AuthType::Header && auth.header.is_none(), "`auth`: `type: header` needs `header`, its name");
+        told(
+            "auth",
+            auth.kind != AuthType::None && auth.secret.is_none(),
+            "`auth` needs `secret`; `type: none` lets anybody send",
+        );
+        told(
+            "auth",
+            auth.kind == AuthType::Header && auth.header.is_none(),
+            "`auth`: `type: header` needs `header`, its name",
+        );
         told("records", JsonPath::parse(&read.records).is_err(), "`records` is no path such as `$.events`");
-        told("body_bytes_max", !(1..=BODY_BYTES_LIMIT).contains(&read.body_bytes_max), "`body_bytes_max` must be from 1 to 256 MiB (268435456)");
-        told("queue_bytes_max", read.queue_bytes_max < read.body_bytes_max, "`queue_bytes_max` must hold at least one body (`body_bytes_max`)");
-        told("queue_bytes_max", read.queue_bytes_max > QUEUE_BYTES_LIMIT, "`queue_bytes_max` must be at most 2 GiB (2147483648)");
+        told(
+            "body_bytes_max",
+            !(1..=BODY_BYTES_LIMIT).contains(&read.body_bytes_max),
+            "`body_bytes_max` must be from 1 to 256 MiB (268435456)",
+        );
+        told(
+            "queue_bytes_max",
+            read.queue_bytes_max < read.body_bytes_max,
+            "`queue_bytes_max` must hold at least one body (`body_bytes_max`)",
+        );
+        told(
+            "queue_bytes_max",
+            read.queue_bytes_max > QUEUE_BYTES_LIMIT,
+            "`queue_bytes_max` must be at most 2 GiB (2147483648)",
+        );
         told("timeout_ms", read.timeout_ms == 0, "`timeout_ms` must be at least 1");
         if faults.is_empty() { Ok(read) } else { Err(faults) }
     }
@@ -147,7 +171,8 @@ mod tests {
         let told = |options| Options::check(&options).err().unwrap_or_default();
         assert!(told(json!({ "path": "/hooks/a", "auth": { "secret": "s" } })).is_empty());
         assert!(told(json!({ "path": "/hooks/a", "auth": { "type": "none" } })).is_empty());
-        let all = told(json!({ "path": "hooks/{x}", "auth": { "type": "header" }, "queue_bytes_max": 1, "timeout_ms": 0 }));
+        let all =
+            told(json!({ "path": "hooks/{x}", "auth": { "type": "header" }, "queue_bytes_max": 1, "timeout_ms": 0 }));
         assert_eq!(all.len(), 5, "{all:?}");
         let missing = told(json!({ "path": "/a" }));
         assert_eq!(missing[0].message, "`auth` is missing", "nobody is let in by forgetting something");

@@ -62,7 +62,9 @@ fn key(scheme: Scheme, secret: &Secret) -> Option<Vec<u8>> {
     let text = secret.reveal();
     match scheme {
         Scheme::Github | Scheme::Stripe => (!text.is_empty()).then(|| text.as_bytes().to_vec()),
-        Scheme::Standard => STANDARD.decode(text.strip_prefix("whsec_").unwrap_or(text)).ok().filter(|key| !key.is_empty()),
+        Scheme::Standard => {
+            STANDARD.decode(text.strip_prefix("whsec_").unwrap_or(text)).ok().filter(|key| !key.is_empty())
+        }
     }
 }
 
@@ -82,7 +84,8 @@ fn signatures(auth: &Auth, headers: &HeaderMap) -> Option<Signed> {
             Some(Signed { prefix: String::new(), at: None, all: vec![given] })
         }
         Scheme::Stripe => {
-            let parts: Vec<(&str, &str)> = text("Stripe-Signature")?.split(',').filter_map(|part| part.trim().split_once('=')).collect();
+            let parts: Vec<(&str, &str)> =
+                text("Stripe-Signature")?.split(',').filter_map(|part| part.trim().split_once('=')).collect();
             let at = parts.iter().find_map(|(name, value)| (*name == "t").then_some(*value))?;
             let all = parts.iter().filter(|(name, _)| *name == "v1").filter_map(|(_, value)| hex(value)).collect();
             Some(Signed { prefix: format!("{at}."), at: Some(at.parse().ok()?), all })
@@ -111,7 +114,9 @@ mod tests {
     }
 
     fn headers(all: &[(&str, &str)]) -> HeaderMap {
-        let pair = |(name, value): &(&str, &str)| (name.parse::<HeaderName>().expect("a name"), HeaderValue::from_str(value).expect("a value"));
+        let pair = |(name, value): &(&str, &str)| {
+            (name.parse::<HeaderName>().expect("a name"), HeaderValue::from_str(value).expect("a value"))
+        };
         all.iter().map(pair).collect()
     }
 
@@ -120,16 +125,24 @@ mod tests {
     fn githubs_own_example_is_signed() {
         let auth = auth(serde_json::json!({ "type": "hmac", "secret": "It's a Secret to Everybody" }));
         let good = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
-        let is_signed = |signature: &str, body: &[u8]| is_signed(&auth, &headers(&[("X-Hub-Signature-256", signature)]), body, Timestamp(0));
+        let is_signed = |signature: &str, body: &[u8]| {
+            is_signed(&auth, &headers(&[("X-Hub-Signature-256", signature)]), body, Timestamp(0))
+        };
         assert!(is_signed(good, b"Hello, World!"));
-        assert!(!is_signed(good, b"Hello, World?") && !is_signed("sha256=", b"Hello, World!") && !is_signed("sha256=zz", b""));
+        assert!(
+            !is_signed(good, b"Hello, World?")
+                && !is_signed("sha256=", b"Hello, World!")
+                && !is_signed("sha256=zz", b"")
+        );
         assert!(is_stranger(&auth, &headers(&[])));
     }
 
     /// The example of the Standard Webhooks specification's libraries.
     #[test]
     fn a_standard_webhook_is_signed_for_a_while() {
-        let auth = auth(serde_json::json!({ "type": "hmac", "scheme": "standard", "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" }));
+        let auth = auth(
+            serde_json::json!({ "type": "hmac", "scheme": "standard", "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" }),
+        );
         let given = headers(&[
             ("webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek"),
             ("webhook-timestamp", "1614265330"),
@@ -157,6 +170,12 @@ mod tests {
         let auth = auth(serde_json::json!({ "secret": "right" }));
         let of = |value: &str| is_stranger(&auth, &headers(&[("authorization", value)]));
         assert!(!of("Bearer right") && !of("bearer right"));
-        assert!(of("Bearer wrong") && of("Bearer righ") && of("Bearer ") && of("right") && is_stranger(&auth, &headers(&[])));
+        assert!(
+            of("Bearer wrong")
+                && of("Bearer righ")
+                && of("Bearer ")
+                && of("right")
+                && is_stranger(&auth, &headers(&[]))
+        );
     }
 }

@@ -206,7 +206,8 @@ async fn the_laws_hold_over_deliveries_that_are_sent_again() {
             }
             waiting.push(listening.arrives(Some(&format!("d-{delivery}")), body.to_string()).await);
         }
-        let (_, other) = parts(&opening(Path::new("/"), options(json!({})), keyed(), Positions::new())).expect("a door");
+        let (_, other) =
+            parts(&opening(Path::new("/"), options(json!({})), keyed(), Positions::new())).expect("a door");
         let source = std::mem::replace(&mut listening.source, other);
         Box::new(Kept { source, _listening: listening }) as Box<dyn Source>
     })
@@ -234,16 +235,19 @@ impl Source for Kept {
 async fn many_senders_at_once_lose_nothing() {
     const SENDERS: usize = 20;
     const EACH: usize = 25;
-    let mut listening = listen(options(json!({ "queue_bytes_max": 2000, "body_bytes_max": 200 })), Positions::new()).await;
+    let mut listening =
+        listen(options(json!({ "queue_bytes_max": 2000, "body_bytes_max": 200 })), Positions::new()).await;
     let (client, url) = (listening.client.clone(), listening.url.clone());
     let senders: Vec<_> = (0..SENDERS)
         .map(|sender| {
             let (client, url) = (client.clone(), url.clone());
             tokio::spawn(async move {
                 for delivery in 0..EACH {
-                    let (name, body) = (format!("{sender}-{delivery}"), json!({ "id": format!("{sender}-{delivery}") }));
+                    let (name, body) =
+                        (format!("{sender}-{delivery}"), json!({ "id": format!("{sender}-{delivery}") }));
                     loop {
-                        let request = client.post(&url).header("Authorization", "Bearer SECRET").header("Idempotency-Key", &name);
+                        let request =
+                            client.post(&url).header("Authorization", "Bearer SECRET").header("Idempotency-Key", &name);
                         let response = request.body(body.to_string()).send().await.expect("an answer");
                         match response.status().as_u16() {
                             200 => break,

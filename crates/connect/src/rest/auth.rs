@@ -162,9 +162,16 @@ fn refused(shown: String, status: u16, body: &[u8]) -> Error {
     struct Why {
         error: String,
     }
-    const WORDS: [&str; 6] =
-        ["invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope"];
-    let why = serde_json::from_slice::<Why>(body).ok().and_then(|why| WORDS.into_iter().find(|word| *word == why.error));
+    const WORDS: [&str; 6] = [
+        "invalid_request",
+        "invalid_client",
+        "invalid_grant",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "invalid_scope",
+    ];
+    let why =
+        serde_json::from_slice::<Why>(body).ok().and_then(|why| WORDS.into_iter().find(|word| *word == why.error));
     let why = why.map_or(String::new(), |word| format!(", {word}"));
     Error::refused(shown, format!("it gives none to this client (HTTP {status}{why}); look at `auth`"))
 }

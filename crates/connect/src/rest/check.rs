@@ -1,9 +1,9 @@
 //! What can be wrong with the options, told before anything is opened.
 
-use crate::json_path::JsonPath;
 use super::options::*;
 use super::plan::SINCE;
 use super::urls::{Home, names};
+use crate::json_path::JsonPath;
 use crate::spec::{Fault, read_options};
 use kernel::{Error, Result};
 use reqwest::header::HeaderName;
@@ -234,8 +234,15 @@ mod tests {
             "parent": { "path": "customers", "as": "customer_id" },
         }));
         let wanted = [
-            "`connection`: credentials", "`timeout_ms`", "needs a `body`", "`records`", "needs `next`", "needs `password`",
-            "needs `param`", "`{customer}` is the key of no", "`path` must have `{customer_id}`",
+            "`connection`: credentials",
+            "`timeout_ms`",
+            "needs a `body`",
+            "`records`",
+            "needs `next`",
+            "needs `password`",
+            "needs `param`",
+            "`{customer}` is the key of no",
+            "`path` must have `{customer_id}`",
         ];
         for wanted in wanted {
             assert!(all.iter().any(|message| message.contains(wanted)), "{wanted}: {all:?}");

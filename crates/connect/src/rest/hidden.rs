@@ -16,7 +16,8 @@ pub fn is_hidden(property: &Property) -> bool {
 /// Whether a text holds a value that these rows have in a hidden column.
 pub fn tells(text: &str, rows: &RecordBatch, entity: &Entity) -> bool {
     let forms = forms(text);
-    let holds = |value: &str| value.len() >= SHORTEST && forms.iter().any(|form| find(form, value.as_bytes()).is_some());
+    let holds =
+        |value: &str| value.len() >= SHORTEST && forms.iter().any(|form| find(form, value.as_bytes()).is_some());
     entity.properties.iter().filter(|property| is_hidden(property)).any(|property| {
         let Some(column) = rows.column_by_name(&property.name) else { return false };
         match column.as_string_view_opt() {
@@ -61,10 +62,16 @@ mod tests {
         let mut entity = entity(&["cpf", "n"]);
         entity.properties[0].classification = Some(Classification::new("personal.cpf"));
         let column = |value: &str| Arc::new(StringViewArray::from_iter_values([value])) as _;
-        let rows = RecordBatch::try_from_iter([("cpf", column("529.982.247-25")), ("n", column("4711"))]).expect("a batch");
+        let rows =
+            RecordBatch::try_from_iter([("cpf", column("529.982.247-25")), ("n", column("4711"))]).expect("a batch");
         let tells = |text: &str| tells(text, &rows, &entity);
         let record = r#"{"k":["529.982.247-25", 9]}"#;
-        for bad in ["529.982.247-25", "/x?a=1&after=529.982.247%2D25", &STANDARD.encode(record), &format!("/x?c={}", URL_SAFE_NO_PAD.encode(record))] {
+        for bad in [
+            "529.982.247-25",
+            "/x?a=1&after=529.982.247%2D25",
+            &STANDARD.encode(record),
+            &format!("/x?c={}", URL_SAFE_NO_PAD.encode(record)),
+        ] {
             assert!(tells(bad), "{bad}");
         }
         for good in ["4711", "/x?after=4711", "529.982", &STANDARD.encode("4711")] {

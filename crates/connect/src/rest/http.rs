@@ -205,7 +205,8 @@ fn headers(options: &Options) -> Result<HeaderMap> {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json, application/x-ndjson;q=0.9, */*;q=0.1"));
     for (name, value) in &options.headers {
-        let wrong = || Error::project("prepare to ask an API", format!("`headers`: `{name}` is no header that can be sent"));
+        let wrong =
+            || Error::project("prepare to ask an API", format!("`headers`: `{name}` is no header that can be sent"));
         let name = HeaderName::try_from(name).map_err(|_| wrong())?;
         headers.insert(name, hidden(value.reveal()).ok_or_else(wrong)?);
     }

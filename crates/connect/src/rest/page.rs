@@ -1,11 +1,11 @@
 //! The records of one answer as rows.
 
 use super::http::Answer;
-use crate::json_path::JsonPath;
 use super::options::Format;
 use crate::files::json::parse::{self, Bad, Kind, Value};
 use crate::files::json::{Layout, in_memory};
 use crate::files::rows::Piece;
+use crate::json_path::JsonPath;
 use kernel::Entity;
 use kernel::error::{Error, Result};
 use std::hash::Hasher;
@@ -123,11 +123,23 @@ mod tests {
 
     #[test]
     fn records_are_found_and_numbered_wherever_they_are() {
-        let rows = |values: &[&str]| (values.iter().map(|v| (*v).to_owned()).collect::<Vec<_>>(), (11..).take(values.len()).collect::<Vec<i64>>(), vec![]);
+        let rows = |values: &[&str]| {
+            (
+                values.iter().map(|v| (*v).to_owned()).collect::<Vec<_>>(),
+                (11..).take(values.len()).collect::<Vec<i64>>(),
+                vec![],
+            )
+        };
         let json = Format::Json;
         assert_eq!(read("$", json, r#"[{"n":1.50},{"n":"x\"y"}]"#).expect("rows"), rows(&["1.50", "x\"y"]));
-        assert_eq!(read("$.a.b", json, r#"{"a":{"b":[{"n":12345678901234567890}]},"z":1}"#).expect("rows"), rows(&["12345678901234567890"]));
-        assert_eq!(read("$.e[*].node", json, r#"{"e":[{"node":{"n":1}},{"node":{"n":2}}]}"#).expect("rows"), rows(&["1", "2"]));
+        assert_eq!(
+            read("$.a.b", json, r#"{"a":{"b":[{"n":12345678901234567890}]},"z":1}"#).expect("rows"),
+            rows(&["12345678901234567890"])
+        );
+        assert_eq!(
+            read("$.e[*].node", json, r#"{"e":[{"node":{"n":1}},{"node":{"n":2}}]}"#).expect("rows"),
+            rows(&["1", "2"])
+        );
         assert_eq!(read("$.e[*]", json, r#"{"e":[]}"#).expect("rows"), rows(&[]));
         assert_eq!(read("$.one", json, r#"{"one":{"n":7}}"#).expect("rows"), rows(&["7"]));
         assert_eq!(read("$.none", json, r#"{"none":null}"#).expect("rows"), rows(&[]));
@@ -137,10 +149,13 @@ mod tests {
 
     #[test]
     fn what_is_no_record_is_set_aside_and_what_is_not_there_is_told() {
-        let (values, offsets, malformed) = read("$", Format::Json, r#"[{"n":1}, 17, {"n":2,"n":3}, {"n":4}]"#).expect("rows");
+        let (values, offsets, malformed) =
+            read("$", Format::Json, r#"[{"n":1}, 17, {"n":2,"n":3}, {"n":4}]"#).expect("rows");
         assert_eq!((values, offsets), (vec!["1".to_owned(), "4".to_owned()], vec![11, 14]));
         assert_eq!(malformed, ["12: it is not a JSON object", "13: a field occurs twice"]);
-        let error = read("$.data.items", Format::Json, r#"{"errors":[{"message":"ana@example.com"}]}"#).err().expect("an error");
+        let error = read("$.data.items", Format::Json, r#"{"errors":[{"message":"ana@example.com"}]}"#)
+            .err()
+            .expect("an error");
         assert_eq!(error.detail, "its answer has nothing at `$.data.items` (`records`)");
     }
 }

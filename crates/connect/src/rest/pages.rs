@@ -4,10 +4,10 @@
 //! records before it, means another place as soon as records come or go: it is only good for the pass that it was counted in.
 
 use super::http::Answer;
-use crate::json_path::{self, JsonPath};
 use super::options::{Pagination, PaginationType, ParamPlace};
 use super::urls::Home;
 use crate::files::json::parse::Bad;
+use crate::json_path::{self, JsonPath};
 use kernel::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -92,7 +92,8 @@ impl Pages {
 
     /// Whether an answer of 404 to it means that there is no such page any more.
     pub fn may_be_beyond(&self, next: &Next) -> bool {
-        matches!(next, Next::Page(page) if *page > self.start) || matches!(next, Next::Offset(offset) if *offset > self.start)
+        matches!(next, Next::Page(page) if *page > self.start)
+            || matches!(next, Next::Offset(offset) if *offset > self.start)
     }
 
     /// The parameters of a request: of the URL, of the body and of the headers.
@@ -153,7 +154,10 @@ impl Pages {
             },
         };
         if next.as_ref() == Some(asked) {
-            return Err(Error::data(way.shown, "its answer names itself as the next page, so that there would be no end"));
+            return Err(Error::data(
+                way.shown,
+                "its answer names itself as the next page, so that there would be no end",
+            ));
         }
         Ok(next)
     }
@@ -169,7 +173,17 @@ pub struct Way<'w> {
 /// Whether a URL counts pages or records, so that it leads somewhere else tomorrow.
 fn counts(url: &str) -> bool {
     const NAMES: [&str; 12] = [
-        "page", "p", "_page", "page_number", "pagenumber", "page[number]", "offset", "_offset", "start", "_start", "skip",
+        "page",
+        "p",
+        "_page",
+        "page_number",
+        "pagenumber",
+        "page[number]",
+        "offset",
+        "_offset",
+        "start",
+        "_start",
+        "skip",
         "startat",
     ];
     let query = url.split_once('?').map_or("", |(_, query)| query);

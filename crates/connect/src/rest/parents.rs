@@ -37,7 +37,8 @@ async fn keys(plan: &Plan, level: &Level, http: &mut Http, values: &Values) -> R
             return Err(answer.failure(shown));
         }
         let records = Records::find(&answer, &resource.records, &resource.records_shown, resource.format, shown)?;
-        let last = || records.last(&answer.body)?.map_or(Ok(None), |range| resource.pages.cursor_of(&answer.body[range]));
+        let last =
+            || records.last(&answer.body)?.map_or(Ok(None), |range| resource.pages.cursor_of(&answer.body[range]));
         let told = resource.pages.told(&answer, last).map_err(|bad| broken(shown, bad))?;
         let found = records.texts(&answer.body, &level.key).map_err(|bad| broken(shown, bad))?;
         let count = found.len() as u64;

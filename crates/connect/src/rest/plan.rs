@@ -3,11 +3,11 @@
 use super::auth::Auth;
 use super::hidden::is_hidden;
 use super::http::{Ask, Http};
-use crate::json_path::JsonPath;
 use super::options::{Format, Method, Mode, Options, Pagination, ParamPlace, Scalar};
 use super::pages::{self, Next, Pages, Way};
 use super::since::Since;
 use super::urls::{Home, fill, names};
+use crate::json_path::JsonPath;
 use crate::spec::Opening;
 use kernel::Entity;
 use kernel::error::{Error, Result};
@@ -184,7 +184,10 @@ impl Resource {
                 }
                 ParamPlace::Header => {
                     let name = HeaderName::try_from(name).map_err(|_| wrong("`param` is no header".into()))?;
-                    headers.insert(name, super::http::hidden(&value).ok_or_else(|| wrong("a cursor fits no header".into()))?);
+                    headers.insert(
+                        name,
+                        super::http::hidden(&value).ok_or_else(|| wrong("a cursor fits no header".into()))?,
+                    );
                 }
                 ParamPlace::Body => {
                     let mut json = body.take().and_then(|body| serde_json::from_slice(&body).ok()).unwrap_or_default();

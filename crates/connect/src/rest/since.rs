@@ -138,7 +138,8 @@ impl Since {
         }
         let time = DateTime::parse_from_rfc3339(value).map(|time| time.timestamp_micros());
         let local = || value.parse::<NaiveDateTime>().map(|time| time.and_utc().timestamp_micros());
-        let blank = || NaiveDateTime::parse_from_str(value, "%Y-%m-%d %H:%M:%S%.f").map(|t| t.and_utc().timestamp_micros());
+        let blank =
+            || NaiveDateTime::parse_from_str(value, "%Y-%m-%d %H:%M:%S%.f").map(|t| t.and_utc().timestamp_micros());
         let day = || value.parse::<NaiveDate>().map(of_day);
         time.or_else(|_| local()).or_else(|_| blank()).or_else(|_| day()).ok()
     }

@@ -133,7 +133,8 @@ impl Rest {
             return self.refused(walk, asked, &answer);
         }
         let records = Records::find(&answer, &resource.records, &resource.records_shown, resource.format, shown)?;
-        let last = || records.last(&answer.body)?.map_or(Ok(None), |range| resource.pages.cursor_of(&answer.body[range]));
+        let last =
+            || records.last(&answer.body)?.map_or(Ok(None), |range| resource.pages.cursor_of(&answer.body[range]));
         let told = resource.pages.told(&answer, last).map_err(|bad| broken(shown, bad))?;
         let mark = records.mark(&answer.body);
         let first = i64::try_from(walk.rows + 1).unwrap_or(i64::MAX);
@@ -235,7 +236,11 @@ impl Rest {
             );
             return Err(Error::data(&*resource.shown, why));
         }
-        tracing::warn!(ask = &*resource.shown, status, "the cursor of the last commit is too old: the pass begins again");
+        tracing::warn!(
+            ask = &*resource.shown,
+            status,
+            "the cursor of the last commit is too old: the pass begins again"
+        );
         (walk.place.at, walk.is_resumed) = (Some(Next::First), false);
         Ok(None)
     }
@@ -246,7 +251,8 @@ fn with_parents(batch: RecordBatch, values: &[(String, String)]) -> Result<Recor
     let fault = |e| Error::internal("add a parent's key", "its column does not fit").because(e);
     let mut batch = batch;
     for (name, value) in values {
-        let column: ArrayRef = Arc::new(StringViewArray::from_iter_values(std::iter::repeat_n(value, batch.num_rows())));
+        let column: ArrayRef =
+            Arc::new(StringViewArray::from_iter_values(std::iter::repeat_n(value, batch.num_rows())));
         let place = batch.schema().index_of(name).ok();
         if place.is_some_and(|place| batch.column(place).null_count() < batch.num_rows()) {
             continue;

@@ -111,7 +111,10 @@ fn kinds() -> Vec<(&'static str, Value)> {
     vec![
         ("orders/page", json!({ "pagination": { "type": "page" } })),
         ("orders/offset", json!({ "records": "$.items", "pagination": { "type": "offset", "total": "$.total" } })),
-        ("orders/cursor", json!({ "records": "$.data", "pagination": { "type": "cursor", "next": "$.meta.next_cursor" } })),
+        (
+            "orders/cursor",
+            json!({ "records": "$.data", "pagination": { "type": "cursor", "next": "$.meta.next_cursor" } }),
+        ),
         ("orders/link", json!({ "pagination": { "type": "link" } })),
         ("orders/next", json!({ "records": "$.results", "pagination": { "type": "next_url", "next": "$.next" } })),
         (
@@ -137,7 +140,11 @@ async fn every_kind_of_pages_gives_every_record_once() {
         let mut taken = Positions::new();
         let rows = all(&options, &orders(), &mut taken).await.unwrap_or_else(|e| panic!("{path}: {e}"));
         assert_eq!(ids(&rows), (1..=37).collect::<Vec<_>>(), "{path}");
-        assert!(rows[11].starts_with("12|5|012.084.156-12|12.1200|9007199254740993012|n° 12 \"\"\n|"), "{path}: {}", rows[11]);
+        assert!(
+            rows[11].starts_with("12|5|012.084.156-12|12.1200|9007199254740993012|n° 12 \"\"\n|"),
+            "{path}: {}",
+            rows[11]
+        );
         assert!(matches!(taken.get(path), Some(Point::Mark { rows: 37, done: false, .. })), "{path}: {taken:?}");
         assert!(all(&options, &orders(), &mut taken).await.expect("nothing new").is_empty(), "{path}");
     }
@@ -146,7 +153,9 @@ async fn every_kind_of_pages_gives_every_record_once() {
 #[tokio::test]
 async fn the_laws_hold_over_counted_pages() {
     let server = Server::start(json!({ "reset": true, "rows": 37 })).await;
-    for (path, more) in kinds().into_iter().filter(|(path, _)| ["orders/page", "orders/offset", "orders/ndjson"].contains(path)) {
+    for (path, more) in
+        kinds().into_iter().filter(|(path, _)| ["orders/page", "orders/offset", "orders/ndjson"].contains(path))
+    {
         law(server.options(path, more), orders()).await;
     }
 }
@@ -154,7 +163,9 @@ async fn the_laws_hold_over_counted_pages() {
 #[tokio::test]
 async fn the_laws_hold_over_cursors_and_links() {
     let server = Server::start(json!({ "reset": true, "rows": 37 })).await;
-    for (path, more) in kinds().into_iter().filter(|(path, _)| !["orders/page", "orders/offset", "orders/ndjson"].contains(path)) {
+    for (path, more) in
+        kinds().into_iter().filter(|(path, _)| !["orders/page", "orders/offset", "orders/ndjson"].contains(path))
+    {
         law(server.options(path, more), orders()).await;
     }
 }
@@ -188,7 +199,10 @@ async fn the_laws_hold_over_parents_and_their_records() {
     let rows = all(&options, &orders(), &mut taken).await.expect("rows");
     assert_eq!((rows.len(), taken.len()), (61, 5));
     assert!(taken.get("customers/3/orders").is_some(), "{taken:?}");
-    assert!(rows.iter().all(|row| row.ends_with(&format!("{}|", row.split('|').nth(1).expect("a customer")))), "{rows:?}");
+    assert!(
+        rows.iter().all(|row| row.ends_with(&format!("{}|", row.split('|').nth(1).expect("a customer")))),
+        "{rows:?}"
+    );
     law(options.clone(), orders()).await;
 
     // Where the key is somebody's, no position has it, and a pass is committed whole.
@@ -226,7 +240,10 @@ async fn a_commit_ends_where_a_later_run_can_go_on() {
 #[tokio::test]
 async fn a_cursor_that_tells_a_hidden_value_is_never_committed() {
     let server = Server::start(json!({ "reset": true, "rows": 37 })).await;
-    let options = server.options("orders/telling", json!({ "records": "$.data", "pagination": { "type": "cursor", "next": "$.next" } }));
+    let options = server.options(
+        "orders/telling",
+        json!({ "records": "$.data", "pagination": { "type": "cursor", "next": "$.next" } }),
+    );
     assert_eq!(wholes(&options, &orders()).await, [true; 4]);
     let hidden = with_hidden("cpf");
     let mut source = open(&options, &hidden, Positions::new()).await.expect("a source");
@@ -330,7 +347,9 @@ async fn a_server_without_an_end_is_told() {
 #[tokio::test]
 async fn credentials_go_nowhere_else() {
     let elsewhere = Server::start(json!({ "reset": true, "rows": 37 })).await;
-    let server = Server::start(json!({ "reset": true, "rows": 37, "away": elsewhere.url.replace("127.0.0.1", "localhost") })).await;
+    let server =
+        Server::start(json!({ "reset": true, "rows": 37, "away": elsewhere.url.replace("127.0.0.1", "localhost") }))
+            .await;
     let (path, more) = kinds().remove(4);
     let mut options = server.options(path, more);
     options["auth"] = json!({ "type": "bearer", "token": "SECRET" });
@@ -354,10 +373,16 @@ async fn everybody_signs_in_as_the_server_wants_it() {
     let mut refreshed = client.clone();
     refreshed["refresh_token"] = "again".into();
     for (wanted, given) in [
-        (json!({ "type": "basic", "user": "u", "password": "p:w" }), json!({ "type": "basic", "user": "u", "password": "p:w" })),
+        (
+            json!({ "type": "basic", "user": "u", "password": "p:w" }),
+            json!({ "type": "basic", "user": "u", "password": "p:w" }),
+        ),
         (json!({ "type": "bearer", "token": "123" }), json!({ "type": "bearer", "token": 123 })),
         (json!({ "type": "header", "name": "X-Api-Key", "key": "k" }), json!({ "type": "api_key", "key": "k" })),
-        (json!({ "type": "query", "name": "token", "key": "k" }), json!({ "type": "api_key", "key": "k", "name": "token", "in": "query" })),
+        (
+            json!({ "type": "query", "name": "token", "key": "k" }),
+            json!({ "type": "api_key", "key": "k", "name": "token", "in": "query" }),
+        ),
         (oauth.clone(), client),
         (oauth.clone(), by_header),
         (oauth, refreshed),
@@ -369,7 +394,9 @@ async fn everybody_signs_in_as_the_server_wants_it() {
         let rows = all(&options, &orders(), &mut taken).await.unwrap_or_else(|e| panic!("{given}: {e}"));
         assert_eq!(rows.len(), 37, "{given}");
         assert!(!format!("{taken:?}").contains("token=k"), "{taken:?}");
-        server.control(json!({ "auth": { "type": "bearer", "token": "changed", "id": "other", "secret": "other" } })).await;
+        server
+            .control(json!({ "auth": { "type": "bearer", "token": "changed", "id": "other", "secret": "other" } }))
+            .await;
         let error = fails(&options, &orders()).await;
         assert!(error.kind == Kind::Refused && error.detail.contains("HTTP 401"), "{given}: {error}");
         assert!(!format!("{error}").contains("SECRET"), "{error}");
@@ -381,7 +408,8 @@ async fn everybody_signs_in_as_the_server_wants_it() {
 async fn a_token_that_changes_is_read_again_from_its_file() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("token"), "first\n").expect("a file");
-    let server = Server::start(json!({ "reset": true, "rows": 37, "auth": { "type": "bearer", "token": "first" } })).await;
+    let server =
+        Server::start(json!({ "reset": true, "rows": 37, "auth": { "type": "bearer", "token": "first" } })).await;
     let (path, more) = kinds().remove(3);
     let mut options = server.options(path, more);
     options["auth"] = json!({ "type": "bearer", "token_file": "token" });
@@ -404,7 +432,13 @@ async fn patience_ends_and_says_why() {
     let mut options = server.options(path, more);
     options["retries_max"] = 2.into();
     options["timeout_ms"] = 300.into();
-    for (habit, says) in [("500", "HTTP 500"), ("half", "breaks off"), ("cut", "breaks off"), ("stuck", "in time"), ("reset", "breaks off")] {
+    for (habit, says) in [
+        ("500", "HTTP 500"),
+        ("half", "breaks off"),
+        ("cut", "breaks off"),
+        ("stuck", "in time"),
+        ("reset", "breaks off"),
+    ] {
         server.control(json!({ "habits": { habit: 1.0 } })).await;
         let error = fails(&options, &orders()).await;
         assert!(error.kind == Kind::Unreachable && error.detail.contains(says), "{habit}: {error}");

@@ -72,8 +72,11 @@ impl Home {
     /// What a position keeps of a URL: within the API's own place without that place, and never with a key in it.
     pub fn keep(&self, mut url: Url, key: Option<&str>) -> String {
         if let Some(key) = key.filter(|key| url.query_pairs().any(|(name, _)| name == *key)) {
-            let others: Vec<(String, String)> =
-                url.query_pairs().filter(|(name, _)| name != key).map(|(n, v)| (n.into_owned(), v.into_owned())).collect();
+            let others: Vec<(String, String)> = url
+                .query_pairs()
+                .filter(|(name, _)| name != key)
+                .map(|(n, v)| (n.into_owned(), v.into_owned()))
+                .collect();
             url.query_pairs_mut().clear().extend_pairs(others);
         }
         match (url.origin() == self.base.origin(), url.query()) {
@@ -130,7 +133,12 @@ mod tests {
         assert_eq!(follow("?page=2"), Ok("https://api.example.com/v2/orders?page=2".into()));
         assert_eq!(follow("http://api.example.com/v2/orders?c=x"), Ok("https://api.example.com/v2/orders?c=x".into()));
         assert_eq!(follow("https://cdn.example.com/x"), Ok("https://cdn.example.com/x".into()));
-        for away in ["https://evil.example/x?token=SECRET", "http://cdn.example.com/x", "//api.example.com:8443/x", "ftp://api.example.com/x"] {
+        for away in [
+            "https://evil.example/x?token=SECRET",
+            "http://cdn.example.com/x",
+            "//api.example.com:8443/x",
+            "ftp://api.example.com/x",
+        ] {
             let why = follow(away).expect_err(away);
             assert!(why.contains("leads away") && !why.contains("SECRET"), "{why}");
         }
