@@ -72,7 +72,7 @@ impl Pages {
     /// Whether a later run may go on there.
     pub fn leads_on(&self, next: &Next) -> bool {
         match next {
-            Next::Cursor(_) => true,
+            Next::Cursor(cursor) => !counts(&format!("?{}={cursor}", self.param)),
             Next::Url(url) => !counts(url),
             Next::First | Next::Page(_) | Next::Offset(_) => false,
         }
@@ -293,6 +293,8 @@ mod tests {
             assert!(!pages.leads_on(&Next::Url(counted.into())), "{counted}");
         }
         assert!(!pages.leads_on(&Next::Page(2)) && !pages.leads_on(&Next::First));
+        let named = self::pages(serde_json::json!({ "type": "cursor", "next": "next", "param": "_page" }));
+        assert!(!named.leads_on(&Next::Cursor("2".into())) && named.leads_on(&Next::Cursor("Zm9v".into())));
     }
 
     #[test]
