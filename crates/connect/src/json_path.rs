@@ -60,6 +60,9 @@ impl JsonPath {
     /// All that it leads to in JSON that starts at `at`.
     pub fn find(&self, text: &[u8], at: usize) -> Result<Vec<Value>, Bad> {
         let root = parse::blank(text, at);
+        if root == text.len() {
+            return Ok(Vec::new());
+        }
         let end = parse::balanced_value(text, root).or_else(|bad| match bad {
             // A number or a word that the text ends in.
             Bad::End if root < text.len() => Ok(text.len()),

@@ -117,6 +117,12 @@ class Api(BaseHTTPRequestHandler):
         self.answer(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
 
     def answer(self, body):
+        try:
+            self.answered(body)
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True  # nobody waits any more
+
+    def answered(self, body):
         url = urlsplit(self.path)
         query = {name: values[-1] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
         try:
@@ -139,8 +145,6 @@ class Api(BaseHTTPRequestHandler):
             self.send(200, found, headers, trouble)
         except Answer as answer:
             self.send(answer.status, answer.body, answer.headers)
-        except (BrokenPipeError, ConnectionResetError):
-            self.close_connection = True
 
     def credentials(self, query):
         auth = STATE.auth

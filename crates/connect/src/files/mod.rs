@@ -16,7 +16,7 @@ mod reading;
 pub(crate) mod rows;
 mod source;
 mod take;
-pub(crate) mod text;
+mod text;
 mod trouble;
 mod views;
 

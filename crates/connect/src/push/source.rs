@@ -108,6 +108,11 @@ fn begin(from: &Positions, partition: &str) -> Result<(u64, Vec<u64>)> {
 }
 
 impl Push {
+    #[cfg(test)]
+    pub(super) fn num_waiting(&self) -> usize {
+        self.inbox.len()
+    }
+
     /// Waits a moment for the first delivery, and takes as many as are there and fit. Who drops this call has taken nothing.
     async fn gather(&mut self, bytes_max: usize) {
         if self.held.is_empty() {

@@ -107,7 +107,8 @@ impl Http {
                 }
                 Ok(Once::Answer(answer)) => return Ok(answer),
                 Ok(Once::Later(status, wait)) => (format!("it can't answer now (HTTP {status})"), wait),
-                Err(error) if error.kind == Kind::Unreachable => (error.detail, None),
+                Err(error) if error.kind == Kind::Unreachable && error.what == *ask.shown => (error.detail, None),
+                Err(error) if error.kind == Kind::Unreachable => (error.to_string(), None),
                 Err(error) => return Err(error),
             };
             let failed = |why: String| Error::new(Kind::Unreachable, &*ask.shown, why);

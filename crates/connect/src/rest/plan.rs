@@ -64,8 +64,14 @@ impl Plan {
         let incremental = options.incremental.as_ref();
         let since = incremental.map(|options| Since::compile(options, &opening.entity)).transpose().map_err(wrong)?;
         let verb = if options.method == Method::Post { "POST" } else { "GET" };
-        let shown = |verb: &str, path: &str| format!("{verb} {}/{}", home.shown(), path.trim_start_matches('/')).into();
-        let resource = |path: &str, params: &BTreeMap<String, Scalar>, records: &str, pagination: &Pagination| {
+        let shown = |verb: &str, path: &str| -> Arc<str> {
+            format!("{verb} {}/{}", home.shown(), path.trim_start_matches('/')).into()
+        };
+        let resource = |path: &str,
+                        params: &BTreeMap<String, Scalar>,
+                        records: &str,
+                        pagination: &Pagination|
+         -> Result<Resource, String> {
             Ok(Resource {
                 path: path.to_owned(),
                 params: params.iter().map(|(name, value)| (name.clone(), value.to_string())).collect(),
@@ -190,7 +196,8 @@ impl Resource {
                     );
                 }
                 ParamPlace::Body => {
-                    let mut json = body.take().and_then(|body| serde_json::from_slice(&body).ok()).unwrap_or_default();
+                    let mut json: Value =
+                        body.take().and_then(|body| serde_json::from_slice(&body).ok()).unwrap_or_default();
                     pages::put_into(&mut json, name, &value);
                     body = Some(json.to_string().into());
                 }

@@ -1,7 +1,7 @@
 //! What grows from record to record, and where a pass begins by it.
 
 use super::options::{Boundary, Incremental};
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use kernel::{Entity, Property, span};

@@ -127,7 +127,8 @@ impl Rest {
 
     /// Takes an answer, and gives its rows if it has any. Nothing is moved by an error.
     fn take(&mut self, walk: &mut Walk, ask: &Ask, asked: &Next, answer: Answer) -> Result<Option<Pulled>> {
-        let (plan, resource) = (self.plan.clone(), &self.plan.resource);
+        let plan = self.plan.clone();
+        let resource = &plan.resource;
         let shown = &*resource.shown;
         if !answer.is_good() {
             return self.refused(walk, asked, &answer);
@@ -212,7 +213,8 @@ impl Rest {
 
     /// An answer that is not good: the end of something, a cursor that is too old, or an error.
     fn refused(&mut self, walk: &mut Walk, asked: &Next, answer: &Answer) -> Result<Option<Pulled>> {
-        let resource = &self.plan.resource;
+        let plan = self.plan.clone();
+        let resource = &plan.resource;
         let is_gone = matches!(answer.status, 404 | 410) && !self.plan.parents.is_empty() && *asked == Next::First;
         if is_gone || answer.status == 404 && resource.pages.may_be_beyond(asked) {
             let mut place = walk.place.clone();
