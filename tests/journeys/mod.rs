@@ -17,6 +17,7 @@ mod privacy;
 mod privacy_report;
 mod readers;
 mod replaced;
+mod rest;
 mod running;
 mod selecting;
 mod subject;

@@ -10,4 +10,5 @@ mod postgres;
 mod mongodb;
 mod mysql;
 mod pulsar;
+mod rest;
 mod spark;

@@ -174,7 +174,10 @@ mod tests {
         let names: Vec<&str> = all.iter().map(|recipe| recipe.name.as_str()).collect();
         assert_eq!(
             names,
-            ["ferretdb", "kafka", "mariadb", "moto", "openbao", "postgres", "pulsar", "registry", "spark", "versitygw"]
+            [
+                "datasette", "ferretdb", "json-server", "kafka", "mariadb", "moto", "openbao", "postgres", "pulsar",
+                "registry", "spark", "versitygw"
+            ]
         );
         for recipe in &all {
             let status = recipe.status().unwrap();

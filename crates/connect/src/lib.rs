@@ -4,21 +4,25 @@
 pub mod broker;
 mod cells;
 pub mod files;
+mod json_path;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 mod marks;
 pub mod mongodb;
 pub mod mysql;
 mod postgres;
+pub mod push;
 #[cfg(feature = "kafka")]
 mod records;
 #[cfg(feature = "kafka")]
 mod registry;
+pub mod rest;
+mod secret;
 mod spec;
 pub mod sqlite;
 mod tls;
 
-pub use spec::{Discover, Discovered, Fault, Finding, Grade, Opening, Pending, Progress, Spec};
+pub use spec::{Discover, Discovered, Fault, Finding, Grade, Listen, Opening, Pending, Progress, Spec};
 
 /// Every connector, in the order in which `lavra connectors` shows them.
 pub fn all() -> Vec<Spec> {
@@ -30,6 +34,8 @@ pub fn all() -> Vec<Spec> {
         sqlite::spec(),
         #[cfg(feature = "kafka")]
         kafka::spec(),
+        rest::spec(),
+        push::spec(),
     ]
 }
 

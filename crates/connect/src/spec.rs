@@ -1,5 +1,6 @@
 //! What a connector says of itself, and what it is opened with.
 
+use axum::Router;
 use futures::future::BoxFuture;
 use kernel::clock::Clock;
 use kernel::source::Source;
@@ -34,7 +35,13 @@ pub struct Spec {
     pub probe: for<'a> fn(&'a Opening) -> BoxFuture<'a, Vec<Finding>>,
     /// The tables, topics or collections behind a connection, for `lavra discover`; absent where nothing can be listed.
     pub discover: Option<Discover>,
+    /// What takes requests for a source that others push to, and the source that they come out of; absent where rows are
+    /// fetched. The router answers below the path that its options name, and is served by a long-running process.
+    pub listen: Option<Listen>,
 }
+
+/// A router and the source behind it: what it takes, the source gives, and answers once it was settled.
+pub type Listen = fn(&Opening) -> Result<(Router, Box<dyn Source>)>;
 
 /// Takes the options, of which the connection is enough.
 pub type Discover = for<'a> fn(&'a Opening) -> BoxFuture<'a, Result<Vec<Discovered>>>;

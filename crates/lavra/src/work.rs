@@ -27,6 +27,8 @@ pub struct Report {
     pub rows_quarantined: u64,
     /// Rows of people who were forgotten, which were let go.
     pub rows_forgotten: u64,
+    /// Rows that came before, of a source that may give a row again: they were let go.
+    pub rows_repeated: u64,
     pub values_dropped: u64,
     /// Masked values by kind of personal data.
     pub values_masked: BTreeMap<String, u64>,
@@ -224,6 +226,7 @@ fn report(source: &Source, done: &Ingested, bytes_written: u64, before: u64) -> 
         rows_written: tally.rows_passed,
         rows_quarantined: tally.rows_quarantined,
         rows_forgotten: tally.rows_forgotten,
+        rows_repeated: tally.rows_repeated,
         values_dropped: tally.values_dropped,
         values_masked: tally.masked,
         quarantined_because: tally.causes,

@@ -87,7 +87,7 @@ pub async fn ingest(
     };
     // What was read before the source failed is covered by its positions, and they cover nothing else. In the middle of a
     // transaction it is let go: it comes again.
-    if open.whole && !open.upto.is_empty() {
+    if open.whole && !open.upto.is_empty() && !open.is_known() {
         commit(sink, &mut open, &mut done, &settle).await?;
         (told.committed)(&done);
     }
@@ -105,6 +105,13 @@ struct Open {
     whole: bool,
     tally: Tally,
     bytes: usize,
+}
+
+impl Open {
+    /// Whether all of it came before. Then the table would not change, and what its positions passed comes again.
+    fn is_known(&self) -> bool {
+        self.tally.rows_read > 0 && self.tally.rows_read == self.tally.rows_repeated
+    }
 }
 
 async fn commit(

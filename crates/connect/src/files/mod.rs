@@ -13,7 +13,7 @@ mod options;
 mod parquet;
 mod place;
 mod reading;
-mod rows;
+pub(crate) mod rows;
 mod source;
 mod take;
 pub(crate) mod text;
@@ -23,7 +23,7 @@ mod views;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -51,6 +51,7 @@ pub fn spec() -> Spec {
         changes: |_| false,
         probe: |opening| probe(opening).boxed(),
         discover: None,
+        listen: None,
     }
 }
 

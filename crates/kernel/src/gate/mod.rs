@@ -148,13 +148,13 @@ impl Gate {
                 "the source gives changes where rows were announced, or the reverse",
             ));
         }
-        let judged = self.judge(&raw.batch, &vec![false; self.columns.len()], raw.changes.as_ref())?;
+        let judged = self.judge(&raw.batch, &vec![false; self.columns.len()], raw.changes.as_ref(), raw.repeats)?;
         if self.entity.on_violation == OnViolation::Fail {
             self.refuse_all(&raw, &judged.violations)?;
         }
         let mut tally = judged.tally.clone();
         let mut asides = self.set_aside(&raw, &judged)?;
-        let Raw { batch, partition, offsets, malformed, changes } = raw;
+        let Raw { batch, partition, offsets, malformed, changes, .. } = raw;
         drop(batch);
         for record in &malformed {
             let aside = Aside::malformed(record);
@@ -187,7 +187,7 @@ impl Gate {
         let own = columns.len();
         fields.extend(self.stamp_fields());
         columns.extend(stamps);
-        if let Some(good) = judged.violations.good() {
+        if let Some(good) = kept(judged.violations.good(), judged.repeated.as_ref())? {
             let good = FilterBuilder::new(&good).optimize().build();
             columns = columns.iter().map(|column| good.filter(column)).collect::<Result<_, _>>().map_err(fault)?;
         }
@@ -212,5 +212,16 @@ impl Gate {
             format!("{}:{offset}: {label}", raw.partition),
             format!("{reason}; {count} rows of this batch break the contract of `{entity}` (on_violation: fail)"),
         ))
+    }
+}
+
+/// The rows that broke nothing and did not come before; `None` when that is all of them.
+fn kept(good: Option<BooleanArray>, repeated: Option<&BooleanArray>) -> Result<Option<BooleanArray>> {
+    let Some(repeated) = repeated else { return Ok(good) };
+    let fault = |e| Error::internal("let repeated rows go", "arrow refused a filter").because(e);
+    let fresh = arrow::compute::not(repeated).map_err(fault)?;
+    match good {
+        Some(good) => arrow::compute::and(&good, &fresh).map(Some).map_err(fault),
+        None => Ok(Some(fresh)),
     }
 }

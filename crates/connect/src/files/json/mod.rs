@@ -2,7 +2,7 @@
 //! is written; those that the contract says are nested come out as lists and structs with text in them.
 
 mod nested;
-mod parse;
+pub(crate) mod parse;
 mod records;
 mod split;
 mod table;
@@ -11,7 +11,7 @@ mod table;
 mod tests;
 
 use super::rows::{Job, Piece, Rows};
-use super::text::{Blocks, Region};
+use super::text::{Blocks, PAD, Region, is_clean};
 use super::views::{Span, Texts, Views};
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatchOptions};
 use arrow::buffer::Buffer;
@@ -22,6 +22,7 @@ use kernel::{Entity, Error, Result};
 pub use records::JsonRecords;
 pub use split::Layout;
 use split::{Limits, Split};
+use std::ops::Range;
 use std::sync::Arc;
 use table::{Cells, Table};
 
@@ -73,14 +74,9 @@ impl JsonRows {
 
     /// What was split so far as a batch.
     fn piece(&mut self, last: bool) -> Result<Piece> {
-        let table = &mut self.split.table;
-        let texts = Texts::new(self.text.clone(), std::mem::take(&mut table.side));
-        let out = Columns::take(table, &self.job.entity, &texts);
-        let lines = std::mem::take(&mut self.split.lines);
-        let malformed = std::mem::take(&mut self.split.malformed);
-        let upto = self.split.upto();
-        let piece = out.finish(lines, malformed).map_err(|e| Error::internal(&self.job.opened.partition, e))?;
-        Ok(Piece { upto, last, held: self.split.has_held(), mark: self.split.mark(), ..piece })
+        let piece = gather(&mut self.split, &self.text, &self.job.entity);
+        let piece = piece.map_err(|e| Error::internal(&self.job.opened.partition, e))?;
+        Ok(Piece { last, held: self.split.has_held(), mark: self.split.mark(), ..piece })
     }
 }
 
@@ -98,6 +94,39 @@ impl Rows for JsonRows {
             self.load()?;
         }
     }
+}
+
+/// All rows of JSON that is in memory: of the array, or the lines, that `within` has. They are numbered from `first` on.
+/// What comes back in place of a batch says why no next record can be found.
+pub fn in_memory(
+    mut text: Vec<u8>,
+    within: Range<usize>,
+    layout: Layout,
+    first: i64,
+    entity: &Entity,
+) -> Result<Piece, String> {
+    let clean = is_clean(&text[within.clone()], true);
+    text.resize(text.len() + PAD, 0);
+    let text = Buffer::from_vec(text);
+    let all = usize::MAX;
+    let limits = Limits { behind: 0, record_bytes_max: all, rows_max: all, cells_max: all, hold: false };
+    let mut split = Split::new(layout, Table::new(entity, nested::is_nested), limits);
+    split.number = first;
+    let (at, used) = (within.start, within.end);
+    let at = if layout == Layout::Array { at + 1 } else { at };
+    split.split(Region { text: &text, used, last: true, clean }, at)?;
+    let piece = gather(&mut split, &text, entity).map_err(|e| e.to_string())?;
+    Ok(Piece { last: true, ..piece })
+}
+
+/// What was split so far as a batch.
+fn gather(split: &mut Split, text: &Buffer, entity: &Entity) -> Result<Piece, arrow::error::ArrowError> {
+    let texts = Texts::new(text.clone(), std::mem::take(&mut split.table.side));
+    let out = Columns::take(&mut split.table, entity, &texts);
+    let lines = std::mem::take(&mut split.lines);
+    let malformed = std::mem::take(&mut split.malformed);
+    let upto = split.upto();
+    Ok(Piece { upto, ..out.finish(lines, malformed)? })
 }
 
 /// The arrays of a batch, and which of its rows are no rows after all.

@@ -111,6 +111,7 @@ const RUN: &[(&str, &str)] = &[
     ("report.rows_read", "of a source its rows, good and bad; of a model the rows that its inputs hold"),
     ("report.rows_written, rows_quarantined, values_dropped", "what became of them"),
     ("report.rows_forgotten", "rows of people who asked to be forgotten: they were let go"),
+    ("report.rows_repeated", "rows that came before, of a source that may give a row again: they were let go"),
     ("report.values_masked", "masked values by kind of personal data"),
     ("report.quarantined_because", "quarantined rows by `column: rule`"),
     ("report.bytes_written, files_removed, checks_passed", "numbers"),

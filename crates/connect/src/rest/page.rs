@@ -1,0 +1,161 @@
+//! The records of one answer as rows.
+
+use super::http::Answer;
+use super::options::Format;
+use crate::files::json::parse::{self, Bad, Kind, Value};
+use crate::files::json::{Layout, in_memory};
+use crate::files::rows::Piece;
+use crate::json_path::JsonPath;
+use kernel::Entity;
+use kernel::error::{Error, Result};
+use std::hash::Hasher;
+use std::ops::Range;
+use twox_hash::XxHash3_64;
+
+/// Where the records of an answer are.
+pub struct Records {
+    layout: Layout,
+    range: Range<usize>,
+    /// The text that `range` is of, when it is not the answer itself.
+    gathered: Option<Vec<u8>>,
+}
+
+impl Records {
+    /// Finds them; an answer that has nothing where they must be is an error, and one with null there has none.
+    pub fn find(answer: &Answer, path: &JsonPath, shown_path: &str, format: Format, shown: &str) -> Result<Self> {
+        let body = &answer.body;
+        let none = Self { layout: Layout::Lines, range: 0..0, gathered: None };
+        if body.is_empty() {
+            return Ok(none);
+        }
+        if format == Format::Ndjson {
+            return Ok(Self { range: 0..body.len(), ..none });
+        }
+        let found = path.find(body, 0).map_err(|bad| broken(shown, bad))?;
+        match &found[..] {
+            [] if path.is_many() => Ok(none),
+            [] => Err(Error::data(shown, format!("its answer has nothing at `{shown_path}` (`records`)"))),
+            [Value { kind: Kind::Null, .. }] => Ok(none),
+            [Value { kind: Kind::Nested, range }] if body[range.start] == b'[' && !path.is_many() => {
+                Ok(Self { layout: Layout::Array, range: range.clone(), gathered: None })
+            }
+            all => Ok(Self::gather(body, all)),
+        }
+    }
+
+    /// Values that do not stand in one list.
+    fn gather(body: &[u8], values: &[Value]) -> Self {
+        let mut text = vec![b'['];
+        for (place, value) in values.iter().enumerate() {
+            if place > 0 {
+                text.push(b',');
+            }
+            let quotes = usize::from(matches!(value.kind, Kind::Text { .. }));
+            text.extend_from_slice(&body[value.range.start - quotes..value.range.end + quotes]);
+        }
+        text.push(b']');
+        Self { layout: Layout::Array, range: 0..text.len(), gathered: Some(text) }
+    }
+
+    /// The last record, for a cursor that is one of its fields.
+    pub fn last(&self, body: &[u8]) -> Result<Option<Range<usize>>, Bad> {
+        let mut last = None;
+        if self.layout == Layout::Array && self.gathered.is_none() {
+            parse::array(body, self.range.start, |value| {
+                last = Some(value.range);
+                Ok(())
+            })?;
+        }
+        Ok(last)
+    }
+
+    /// One text of each record; `None` where it has none.
+    pub fn texts(&self, body: &[u8], path: &JsonPath) -> Result<Vec<Option<String>>, Bad> {
+        let text = self.gathered.as_deref().unwrap_or(body);
+        let mut texts = Vec::new();
+        if self.layout == Layout::Array {
+            parse::array(text, self.range.start, |value| {
+                texts.push(path.text(text, value.range.start)?);
+                Ok(())
+            })?;
+        }
+        Ok(texts)
+    }
+
+    /// Tells a page from another one.
+    pub fn mark(&self, body: &[u8]) -> u64 {
+        let mut hasher = XxHash3_64::new();
+        hasher.write(&self.gathered.as_deref().unwrap_or(body)[self.range.clone()]);
+        hasher.finish()
+    }
+
+    /// The rows, numbered from `first` on.
+    pub fn read(self, body: Vec<u8>, first: i64, entity: &Entity, shown: &str) -> Result<Piece> {
+        let text = self.gathered.unwrap_or(body);
+        in_memory(text, self.range, self.layout, first, entity).map_err(|why| Error::data(shown, why))
+    }
+}
+
+/// JSON that can't be walked.
+pub fn broken(shown: &str, bad: Bad) -> Error {
+    let why = match bad {
+        Bad::End => "it breaks off",
+        Bad::Because(why) => why,
+    };
+    Error::data(shown, format!("its answer can't be read: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::testing::entity;
+    use arrow::array::{Array, AsArray};
+
+    fn read(path: &str, format: Format, body: &str) -> Result<(Vec<String>, Vec<i64>, Vec<String>)> {
+        let answer = Answer { status: 200, body: body.into(), links: Vec::new() };
+        let records = Records::find(&answer, &JsonPath::parse(path).expect("a path"), path, format, "GET x")?;
+        let piece = records.read(answer.body, 11, &entity(&["n"]), "GET x")?;
+        let values = piece.batch.column_by_name("n").expect("the column").as_string_view();
+        let values = (0..values.len()).map(|row| values.value(row).to_owned()).collect();
+        let malformed = piece.malformed.iter().map(|bad| format!("{}: {}", bad.offset, bad.reason)).collect();
+        Ok((values, piece.offsets.values().to_vec(), malformed))
+    }
+
+    #[test]
+    fn records_are_found_and_numbered_wherever_they_are() {
+        let rows = |values: &[&str]| {
+            (
+                values.iter().map(|v| (*v).to_owned()).collect::<Vec<_>>(),
+                (11..).take(values.len()).collect::<Vec<i64>>(),
+                vec![],
+            )
+        };
+        let json = Format::Json;
+        assert_eq!(read("$", json, r#"[{"n":1.50},{"n":"x\"y"}]"#).expect("rows"), rows(&["1.50", "x\"y"]));
+        assert_eq!(
+            read("$.a.b", json, r#"{"a":{"b":[{"n":12345678901234567890}]},"z":1}"#).expect("rows"),
+            rows(&["12345678901234567890"])
+        );
+        assert_eq!(
+            read("$.e[*].node", json, r#"{"e":[{"node":{"n":1}},{"node":{"n":2}}]}"#).expect("rows"),
+            rows(&["1", "2"])
+        );
+        assert_eq!(read("$.e[*]", json, r#"{"e":[]}"#).expect("rows"), rows(&[]));
+        assert_eq!(read("$.one", json, r#"{"one":{"n":7}}"#).expect("rows"), rows(&["7"]));
+        assert_eq!(read("$.none", json, r#"{"none":null}"#).expect("rows"), rows(&[]));
+        assert_eq!(read("$", Format::Ndjson, "{\"n\":1}\n\n{\"n\":2}").expect("rows").0, ["1", "2"]);
+        assert_eq!(read("$", json, "").expect("rows"), rows(&[]));
+    }
+
+    #[test]
+    fn what_is_no_record_is_set_aside_and_what_is_not_there_is_told() {
+        let (values, offsets, malformed) =
+            read("$", Format::Json, r#"[{"n":1}, 17, {"n":2,"n":3}, {"n":4}]"#).expect("rows");
+        assert_eq!((values, offsets), (vec!["1".to_owned(), "4".to_owned()], vec![11, 14]));
+        assert_eq!(malformed, ["12: it is not a JSON object", "13: a field occurs twice"]);
+        let error = read("$.data.items", Format::Json, r#"{"errors":[{"message":"ana@example.com"}]}"#)
+            .err()
+            .expect("an error");
+        assert_eq!(error.detail, "its answer has nothing at `$.data.items` (`records`)");
+    }
+}
