@@ -101,7 +101,9 @@ impl Parsed {
         match definition.schema_type {
             SchemaType::Avro => AvroSchema::read(&definition.schema, resolved).map(Self::Avro),
             SchemaType::Json => JsonSchema::read(&definition.schema, resolved).map(Self::Json),
-            SchemaType::Protobuf => ProtobufSchema::read(&definition.schema, resolved).map(Box::new).map(Self::Protobuf),
+            SchemaType::Protobuf => {
+                ProtobufSchema::read(&definition.schema, resolved).map(Box::new).map(Self::Protobuf)
+            }
         }
     }
 
@@ -147,8 +149,9 @@ impl Definition {
     /// What tells this schema from all others, as a UUID: equal for equal schemas in every registry of ours.
     pub fn guid(&self, canonical: &str) -> String {
         let whole = serde_json::json!([self.schema_type, canonical, self.references, self.metadata, self.rule_set]);
+        let digest: [u8; 32] = Sha256::digest(sorted(&whole).to_string()).into();
         let mut bytes: [u8; 16] = [0; 16];
-        bytes.copy_from_slice(&Sha256::digest(sorted(&whole).to_string())[..16]);
+        bytes.copy_from_slice(&digest[..16]);
         // Version 8 of RFC 9562: made by rules of one's own.
         bytes[6] = (bytes[6] & 0x0f) | 0x80;
         bytes[8] = (bytes[8] & 0x3f) | 0x80;

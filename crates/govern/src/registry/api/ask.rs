@@ -56,7 +56,10 @@ impl Query {
         let prefix = self.subject_prefix.as_str();
         let bare = prefix.strip_prefix(":*:").or_else(|| prefix.strip_prefix(":.:")).unwrap_or(prefix);
         match bare.starts_with(":.") {
-            true => Err(Fault::new(42208, format!("`{prefix}` is in a context, and this registry has none but the default one"))),
+            true => Err(Fault::new(
+                42208,
+                format!("`{prefix}` is in a context, and this registry has none but the default one"),
+            )),
             false => Ok(bare),
         }
     }

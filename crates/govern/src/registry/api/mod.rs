@@ -1,11 +1,14 @@
 //! The registry over HTTP, as clients of Confluent's know it: `application/vnd.schemaregistry.v1+json`.
 
 mod ask;
+mod password;
 mod schemas;
 mod settings;
 mod subjects;
 #[cfg(test)]
 mod tests;
+
+pub use password::{Password, router_for};
 
 use super::store::{Fault, Registry};
 use axum::body::Body;

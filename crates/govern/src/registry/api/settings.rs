@@ -29,7 +29,12 @@ fn wanted(bytes: &[u8]) -> Answer<Config> {
                 config.compatibility_policy = Some(match text.to_ascii_uppercase().as_str() {
                     "STRICT" => Policy::Strict,
                     "LENIENT" => Policy::Lenient,
-                    _ => return Err(Fault::new(422, "Invalid compatibility policy. Valid values are strict and lenient")),
+                    _ => {
+                        return Err(Fault::new(
+                            422,
+                            "Invalid compatibility policy. Valid values are strict and lenient",
+                        ));
+                    }
                 });
             }
             other => {

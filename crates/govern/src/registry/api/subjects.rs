@@ -2,6 +2,7 @@
 
 use super::ask::{self, Query};
 use super::{Reply, bare};
+use crate::registry::percent::decoded;
 use crate::registry::store::{Answer, Registry, Wanted, Which};
 use axum::body::Bytes;
 use axum::extract::{Path, Query as Asked, RawQuery, State};
@@ -58,27 +59,10 @@ pub async fn with_metadata(
 }
 
 fn pairs(query: &str) -> Vec<(String, String)> {
-    let decoded = |text: &str| {
-        let text = text.replace('+', " ");
-        let mut bytes = Vec::with_capacity(text.len());
-        let mut rest = text.as_bytes();
-        while let Some((first, more)) = rest.split_first() {
-            let hex = more.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-            match (first, hex.and_then(|hex| u8::from_str_radix(hex, 16).ok())) {
-                (b'%', Some(code)) => {
-                    bytes.push(code);
-                    rest = &more[2..];
-                }
-                _ => {
-                    bytes.push(*first);
-                    rest = more;
-                }
-            }
-        }
-        String::from_utf8_lossy(&bytes).into_owned()
-    };
     let parts = query.split('&').filter(|part| !part.is_empty());
-    parts.map(|part| part.split_once('=').unwrap_or((part, ""))).map(|(name, value)| (decoded(name), decoded(value))).collect()
+    let parts = parts.map(|part| part.split_once('=').unwrap_or((part, "")));
+    let plain = |text: &str| decoded(&text.replace('+', " "));
+    parts.map(|(name, value)| (plain(name), plain(value))).collect()
 }
 
 pub async fn versions(

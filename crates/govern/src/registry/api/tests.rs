@@ -19,14 +19,19 @@ impl Server {
     /// Status, content type and body.
     async fn raw(&self, verb: &str, path: &str, body: &str) -> (u16, String, String) {
         let mut stream = TcpStream::connect(self.0).await.expect("connected");
-        let head = format!("{verb} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/vnd.schemaregistry.v1+json\r\nContent-Length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "{verb} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/vnd.schemaregistry.v1+json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
         // A server that refuses a large body does not read it to its end.
         let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
         let mut answer = String::new();
         let _ = stream.read_to_string(&mut answer).await;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
-        let of = |name: &str| head.lines().find_map(|line| line.to_lowercase().strip_prefix(&format!("{name}: ")).map(str::to_owned));
+        let of = |name: &str| {
+            head.lines().find_map(|line| line.to_lowercase().strip_prefix(&format!("{name}: ")).map(str::to_owned))
+        };
         (status, of("content-type").unwrap_or_default(), body.to_owned())
     }
 
@@ -121,7 +126,10 @@ async fn settings_answer_in_the_words_of_the_request() {
     assert_eq!(server.ask("DELETE", "/config/s", &Value::Null).await, (200, json!({ "compatibilityLevel": "FULL" })));
     assert_eq!(server.get("/config/s?defaultToGlobal=true").await, (200, json!({ "compatibilityLevel": "BACKWARD" })));
     assert_eq!(server.get("/mode").await, (200, json!({ "mode": "READWRITE" })));
-    assert_eq!(server.ask("PUT", "/mode/s?force=True", &json!({ "mode": "READONLY" })).await, (200, json!({ "mode": "READONLY" })));
+    assert_eq!(
+        server.ask("PUT", "/mode/s?force=True", &json!({ "mode": "READONLY" })).await,
+        (200, json!({ "mode": "READONLY" }))
+    );
     assert_eq!(server.get("/mode/s").await, (200, json!({ "mode": "READONLY" })));
     assert_eq!(server.ask("DELETE", "/mode/s", &Value::Null).await, (200, json!({ "mode": "READONLY" })));
 }

@@ -49,7 +49,7 @@ impl<'a> Pair<'a> {
             (Type::Decimal(reader), Type::Decimal(writer)) => self.digits(Some(*reader), Some(*writer), at),
             _ if promotes(reader, writer) => {}
             _ => {
-                let (reader, writer) = (self.shown(reader, self.reader), self.shown(writer, self.writer));
+                let (reader, writer) = (shown(reader, self.reader), shown(writer, self.writer));
                 let why = format!("{{reader}} has `{reader}`, which can't be read from `{writer}` of {{writer}}");
                 self.say("TYPE_MISMATCH", at, why);
             }
@@ -59,14 +59,14 @@ impl<'a> Pair<'a> {
     /// A branch of the writer's must be read by some branch of the reader's.
     fn branch(&mut self, reader: &'a Type, writer: &'a Type, at: &str) {
         let Type::Union(branches) = reader else { return };
-        let reads = |branch: &&'a Type| {
-            let mut inner =
-                Pair { reader: self.reader, writer: self.writer, open: self.open.clone(), found: Vec::new() };
+        let is_read = branches.iter().any(|branch| {
+            let open = self.open.clone();
+            let mut inner = Pair { reader: self.reader, writer: self.writer, open, found: Vec::new() };
             inner.types(branch, writer, at);
             inner.found.is_empty()
-        };
-        if branches.iter().find(reads).is_none() {
-            let shown = self.shown(writer, self.writer);
+        });
+        if !is_read {
+            let shown = shown(writer, self.writer);
             let why = format!("no type of the union of {{reader}} reads `{shown}` of {{writer}}");
             self.say("MISSING_UNION_BRANCH", at, why);
         }
@@ -82,7 +82,8 @@ impl<'a> Pair<'a> {
         };
         let is_same_kind = std::mem::discriminant(one) == std::mem::discriminant(other);
         if is_same_kind && last(reader) != last(writer) && !aliases.iter().any(|alias| alias == writer) {
-            let why = format!("{{reader}} calls it `{reader}`, {{writer}} `{writer}`, and no alias says that they are one");
+            let why =
+                format!("{{reader}} calls it `{reader}`, {{writer}} `{writer}`, and no alias says that they are one");
             self.say("NAME_MISMATCH", &join(at, "name"), why);
             return;
         }
@@ -134,20 +135,20 @@ impl<'a> Pair<'a> {
             self.say("DECIMAL_MISMATCH", at, why);
         }
     }
+}
 
-    fn shown(&self, of: &Type, types: &Types) -> String {
-        match of {
-            Type::Primitive(primitive) => primitive.name().to_owned(),
-            Type::Decimal(digits) => format!("decimal({},{})", digits.precision, digits.scale),
-            Type::Array(of) => format!("array of {}", self.shown(of, types)),
-            Type::Map(of) => format!("map of {}", self.shown(of, types)),
-            Type::Union(_) => "union".to_owned(),
-            Type::Named(name) => match types.named.get(name) {
-                Some(Named::Enum { .. }) => format!("enum {name}"),
-                Some(Named::Fixed { .. }) => format!("fixed {name}"),
-                _ => format!("record {name}"),
-            },
-        }
+fn shown(of: &Type, types: &Types) -> String {
+    match of {
+        Type::Primitive(primitive) => primitive.name().to_owned(),
+        Type::Decimal(digits) => format!("decimal({},{})", digits.precision, digits.scale),
+        Type::Array(of) => format!("array of {}", shown(of, types)),
+        Type::Map(of) => format!("map of {}", shown(of, types)),
+        Type::Union(_) => "union".to_owned(),
+        Type::Named(name) => match types.named.get(name) {
+            Some(Named::Enum { .. }) => format!("enum {name}"),
+            Some(Named::Fixed { .. }) => format!("fixed {name}"),
+            _ => format!("record {name}"),
+        },
     }
 }
 

@@ -40,8 +40,16 @@ fn a_rule_is_broken_one_way_and_kept_the_other() {
 fn both_ways_broken_is_what_is_changed() {
     let decimal = |scale: u32| format!(r#"{{"type":"bytes","logicalType":"decimal","precision":9,"scale":{scale}}}"#);
     for (rule, one, other) in [
-        ("NAME_MISMATCH", r#"{"type":"fixed","name":"F","size":2}"#.to_owned(), r#"{"type":"fixed","name":"G","size":2}"#.to_owned()),
-        ("FIXED_SIZE_MISMATCH", r#"{"type":"fixed","name":"F","size":2}"#.into(), r#"{"type":"fixed","name":"F","size":3}"#.into()),
+        (
+            "NAME_MISMATCH",
+            r#"{"type":"fixed","name":"F","size":2}"#.to_owned(),
+            r#"{"type":"fixed","name":"G","size":2}"#.to_owned(),
+        ),
+        (
+            "FIXED_SIZE_MISMATCH",
+            r#"{"type":"fixed","name":"F","size":2}"#.into(),
+            r#"{"type":"fixed","name":"F","size":3}"#.into(),
+        ),
         ("TYPE_MISMATCH", r#"{"type":"array","items":"string"}"#.into(), r#"{"type":"map","values":"string"}"#.into()),
         ("TYPE_MISMATCH", r#""boolean""#.into(), r#""string""#.into()),
         ("DECIMAL_MISMATCH", decimal(2), decimal(3)),
@@ -63,8 +71,14 @@ fn what_breaks_nobody_passes() {
         (r#""double""#.into(), r#""float""#.into()),
         (r#""string""#.into(), r#""bytes""#.into()),
         (r#"["null","long"]"#.into(), r#""int""#.into()),
-        (r#"{"type":"enum","name":"E","symbols":["A"],"default":"A"}"#.into(), r#"{"type":"enum","name":"E","symbols":["A","B"]}"#.into()),
-        (r#"{"type":"fixed","name":"F","size":2,"aliases":["G"]}"#.into(), r#"{"type":"fixed","name":"G","size":2}"#.into()),
+        (
+            r#"{"type":"enum","name":"E","symbols":["A"],"default":"A"}"#.into(),
+            r#"{"type":"enum","name":"E","symbols":["A","B"]}"#.into(),
+        ),
+        (
+            r#"{"type":"fixed","name":"F","size":2,"aliases":["G"]}"#.into(),
+            r#"{"type":"fixed","name":"G","size":2}"#.into(),
+        ),
     ] {
         assert_eq!(rules(&reader, &writer), Vec::<&str>::new(), "{reader} reads {writer}");
     }
@@ -82,7 +96,10 @@ fn types_that_contain_themselves_are_compared_to_the_end() {
 fn a_reference_gives_the_types_that_a_schema_only_names() {
     let inner = r#"{"type":"record","name":"shop.Address","fields":[{"name":"city","type":"string"}]}"#;
     let outer = r#"{"type":"record","name":"Person","namespace":"shop","fields":[{"name":"home","type":"Address"}]}"#;
-    let resolved = Resolved { name: "shop.Address".into(), definition: Definition { schema: inner.into(), ..Definition::default() } };
+    let resolved = Resolved {
+        name: "shop.Address".into(),
+        definition: Definition { schema: inner.into(), ..Definition::default() },
+    };
     let with = AvroSchema::read(outer, &[resolved]).expect("a schema with its reference");
     assert_eq!(with.canonical(), outer, "what it refers to is not put in");
     assert!(AvroSchema::read(outer, &[]).is_err(), "a name that nobody defines");
@@ -92,15 +109,31 @@ fn a_reference_gives_the_types_that_a_schema_only_names() {
 fn a_schema_is_kept_without_what_says_nothing() {
     let written = r#" { "name" : "R", "type": "record", "fields": [ { "type": {"type":"string"}, "name": "a", "default": "x", "doc": "d" } ], "namespace": "n", "own": {"b":1,"a":2} } "#;
     let one = schema(written);
-    assert_eq!(one.canonical(), r#"{"type":"record","name":"R","namespace":"n","fields":[{"name":"a","type":"string","doc":"d","default":"x"}],"own":{"b":1,"a":2}}"#);
-    assert_eq!(one.normal(), r#"{"type":"record","name":"n.R","fields":[{"name":"a","type":"string","doc":"d","default":"x"}],"own":{"a":2,"b":1}}"#);
+    assert_eq!(
+        one.canonical(),
+        r#"{"type":"record","name":"R","namespace":"n","fields":[{"name":"a","type":"string","doc":"d","default":"x"}],"own":{"b":1,"a":2}}"#
+    );
+    assert_eq!(
+        one.normal(),
+        r#"{"type":"record","name":"n.R","fields":[{"name":"a","type":"string","doc":"d","default":"x"}],"own":{"a":2,"b":1}}"#
+    );
     assert_eq!(schema("string").canonical(), r#""string""#);
     assert_eq!(schema(r#"{"type":"string"}"#).canonical(), r#""string""#);
 }
 
 #[test]
 fn what_is_no_schema_is_told() {
-    for bad in ["", "{", "[]x", "\"strin\"", r#"{"type":"record","name":"R"}"#, r#"{"type":"record","name":"1R","fields":[]}"#, r#"{"type":"array"}"#, "3", "null_"] {
+    for bad in [
+        "",
+        "{",
+        "[]x",
+        "\"strin\"",
+        r#"{"type":"record","name":"R"}"#,
+        r#"{"type":"record","name":"1R","fields":[]}"#,
+        r#"{"type":"array"}"#,
+        "3",
+        "null_",
+    ] {
         assert!(AvroSchema::read(bad, &[]).is_err(), "{bad}");
     }
 }
@@ -108,13 +141,16 @@ fn what_is_no_schema_is_told() {
 /// A type, and a value of it.
 fn types(depth: u32) -> BoxedStrategy<String> {
     let leaf = prop_oneof![
-        prop::sample::select(vec!["null", "boolean", "int", "long", "float", "double", "bytes", "string"]).prop_map(|name| format!("\"{name}\"")),
+        prop::sample::select(vec!["null", "boolean", "int", "long", "float", "double", "bytes", "string"])
+            .prop_map(|name| format!("\"{name}\"")),
         prop::sample::subsequence(vec!["A", "B", "C", "D"], 1..=4).prop_map(|symbols| {
             let list: Vec<String> = symbols.iter().map(|symbol| format!("\"{symbol}\"")).collect();
             format!(r#"{{"type":"enum","name":"NAME_E","symbols":[{}]}}"#, list.join(","))
         }),
-        prop::sample::select(vec![1_u32, 2]).prop_map(|size| format!(r#"{{"type":"fixed","name":"NAME_F","size":{size}}}"#)),
-        prop::sample::select(vec![1_u32, 2]).prop_map(|scale| format!(r#"{{"type":"bytes","logicalType":"decimal","precision":9,"scale":{scale}}}"#)),
+        prop::sample::select(vec![1_u32, 2])
+            .prop_map(|size| format!(r#"{{"type":"fixed","name":"NAME_F","size":{size}}}"#)),
+        prop::sample::select(vec![1_u32, 2])
+            .prop_map(|scale| format!(r#"{{"type":"bytes","logicalType":"decimal","precision":9,"scale":{scale}}}"#)),
     ];
     if depth == 0 {
         return leaf.boxed();
@@ -132,14 +168,16 @@ fn types(depth: u32) -> BoxedStrategy<String> {
 
 /// A record of some of the fields `a` to `e`; some have a default.
 fn records() -> impl Strategy<Value = String> {
-    let field = |name: &'static str| (any::<bool>(), any::<bool>(), types(2)).prop_map(move |(is_there, has_default, of)| {
-        let of = of.replace("NAME_", &format!("T{name}_"));
-        let default = match (has_default, of.starts_with("[\"null\"")) {
-            (true, true) => r#","default":null"#,
-            _ => "",
-        };
-        is_there.then(|| format!(r#"{{"name":"{name}","type":{of}{default}}}"#))
-    });
+    let field = |name: &'static str| {
+        (any::<bool>(), any::<bool>(), types(2)).prop_map(move |(is_there, has_default, of)| {
+            let of = of.replace("NAME_", &format!("T{name}_"));
+            let default = match (has_default, of.starts_with("[\"null\"")) {
+                (true, true) => r#","default":null"#,
+                _ => "",
+            };
+            is_there.then(|| format!(r#"{{"name":"{name}","type":{of}{default}}}"#))
+        })
+    };
     (field("a"), field("b"), field("c")).prop_map(|(a, b, c)| {
         let fields: Vec<String> = [a, b, c].into_iter().flatten().collect();
         record(&fields.join(","))
@@ -162,14 +200,20 @@ fn value(of: &Schema, seed: u64) -> Value {
         Schema::String => Value::String(format!("é{pick}")),
         Schema::Decimal(_) => Value::Decimal(apache_avro::Decimal::from(vec![0x01, pick as u8, 0, 0])),
         Schema::Array(array) => Value::Array((0..pick as u64 % 3).map(|at| value(&array.items, next ^ at)).collect()),
-        Schema::Map(map) => Value::Map((0..pick as u64 % 3).map(|at| (at.to_string(), value(&map.types, next ^ at))).collect()),
+        Schema::Map(map) => {
+            Value::Map((0..pick as u64 % 3).map(|at| (at.to_string(), value(&map.types, next ^ at))).collect())
+        }
         Schema::Union(union) => {
             let at = pick % union.variants().len();
             Value::Union(at as u32, Box::new(value(&union.variants()[at], next)))
         }
         Schema::Record(record) => {
             let fields = record.fields.iter().enumerate();
-            Value::Record(fields.map(|(at, field)| (field.name.clone(), value(&field.schema, next ^ ((at as u64) << 34)))).collect())
+            Value::Record(
+                fields
+                    .map(|(at, field)| (field.name.clone(), value(&field.schema, next ^ ((at as u64) << 34))))
+                    .collect(),
+            )
         }
         Schema::Enum(symbols) => {
             let at = pick % symbols.symbols.len();

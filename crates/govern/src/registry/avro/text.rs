@@ -5,8 +5,22 @@ use serde_json::{Map, Value, json};
 
 /// The order in which Avro's printer writes the attributes that the specification knows; all others follow as they came.
 const ORDER: [&str; 16] = [
-    "type", "name", "namespace", "doc", "fields", "symbols", "size", "items", "values", "default", "order", "aliases",
-    "logicalType", "precision", "scale", "connect.name",
+    "type",
+    "name",
+    "namespace",
+    "doc",
+    "fields",
+    "symbols",
+    "size",
+    "items",
+    "values",
+    "default",
+    "order",
+    "aliases",
+    "logicalType",
+    "precision",
+    "scale",
+    "connect.name",
 ];
 /// A field's name comes first.
 const FIELD_ORDER: [&str; 6] = ["name", "type", "doc", "default", "order", "aliases"];
@@ -81,7 +95,9 @@ fn parts(object: &Map<String, Value>, space: &str) -> Value {
         let value = match (key.as_str(), value) {
             ("type", Value::String(kind)) if object.len() > 1 && is_kind(kind) => value.clone(),
             ("type" | "items" | "values", _) => normal_in(value, space),
-            ("fields", Value::Array(fields)) => Value::Array(fields.iter().map(|field| normal_field(field, space)).collect()),
+            ("fields", Value::Array(fields)) => {
+                Value::Array(fields.iter().map(|field| normal_field(field, space)).collect())
+            }
             ("aliases", Value::Array(names)) => sorted_texts(names),
             _ => super::super::schema::sorted(value),
         };

@@ -23,8 +23,11 @@ fn object(columns: &[Column<'_>]) -> Result<Map<String, Value>> {
         let name = column.written.unwrap_or(&column.name);
         properties.insert(name.to_owned(), Value::Object(property(column)?));
     }
-    let required: Vec<&str> =
-        columns.iter().filter(|column| !column.may_be_null).map(|column| column.written.unwrap_or(&column.name)).collect();
+    let required: Vec<&str> = columns
+        .iter()
+        .filter(|column| !column.may_be_null)
+        .map(|column| column.written.unwrap_or(&column.name))
+        .collect();
     let mut object = Map::new();
     object.insert("type".into(), json!("object"));
     object.insert("properties".into(), Value::Object(properties));

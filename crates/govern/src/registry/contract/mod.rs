@@ -60,7 +60,8 @@ pub fn definition(
 
 fn columns<'a>(entity: &'a Entity, stored: &'a Schema) -> Vec<Column<'a>> {
     let mut taken = BTreeSet::new();
-    let kept = entity.properties.iter().filter_map(|property| Some((property, stored.field_with_name(&property.name).ok()?)));
+    let kept =
+        entity.properties.iter().filter_map(|property| Some((property, stored.field_with_name(&property.name).ok()?)));
     kept.map(|(property, field)| {
         let is_nulled = property.mask.as_ref().is_some_and(|mask| mask.name == "null");
         let may_be_null = !property.required && property.primary_key.is_none() || is_nulled;
@@ -115,6 +116,10 @@ fn inner_name(outer: &str, column: &str) -> String {
 fn no_type(column: &Column<'_>, language: &str) -> Error {
     Error::project(
         format!("make the {language} schema of a contract"),
-        format!("the column `{}` has a type that {language} has no word for: {}", column.written.unwrap_or(&column.name), column.of),
+        format!(
+            "the column `{}` has a type that {language} has no word for: {}",
+            column.written.unwrap_or(&column.name),
+            column.of
+        ),
     )
 }

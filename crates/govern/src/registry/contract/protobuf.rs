@@ -39,8 +39,11 @@ struct Numbers {
 
 impl Numbers {
     fn of(before: Option<&MessageDescriptor>) -> Self {
-        let by_name: BTreeMap<String, u32> =
-            before.iter().flat_map(|message| message.fields()).map(|field| (field.name().to_owned(), field.number())).collect();
+        let by_name: BTreeMap<String, u32> = before
+            .iter()
+            .flat_map(|message| message.fields())
+            .map(|field| (field.name().to_owned(), field.number()))
+            .collect();
         let reserved: BTreeSet<u32> = before.iter().flat_map(|message| message.reserved_ranges()).flatten().collect();
         let next = by_name.values().chain(&reserved).max().map_or(1, |last| last + 1);
         Self { by_name, reserved, next }
@@ -120,7 +123,9 @@ impl File {
                 "google.protobuf.Timestamp".into()
             }
             // Without a zone it is no point in time.
-            DataType::Timestamp(TimeUnit::Microsecond, None) | DataType::Time64(TimeUnit::Microsecond) => "string".into(),
+            DataType::Timestamp(TimeUnit::Microsecond, None) | DataType::Time64(TimeUnit::Microsecond) => {
+                "string".into()
+            }
             DataType::Struct(fields) => {
                 let name = inner_name("", &column.name);
                 self.message(&name, &parts(fields), known(&name).as_ref(), depth, inner)?;

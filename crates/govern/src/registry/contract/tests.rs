@@ -81,12 +81,18 @@ fn every_type_has_a_word_in_every_language() {
 #[test]
 fn decimals_are_exact_and_optional_columns_default_to_null() {
     let avro = made(SchemaType::Avro, &all_types(), None).schema;
-    assert!(avro.contains(r#"{"name":"amount","type":{"type":"bytes","logicalType":"decimal","precision":12,"scale":2}}"#), "{avro}");
+    assert!(
+        avro.contains(r#"{"name":"amount","type":{"type":"bytes","logicalType":"decimal","precision":12,"scale":2}}"#),
+        "{avro}"
+    );
     assert!(avro.contains(r#"{"name":"paid","type":["null","boolean"],"default":null}"#), "{avro}");
     assert!(avro.contains(r#""name":"home_address""#) && avro.contains(r#""column":"home address""#), "{avro}");
     let json = made(SchemaType::Json, &all_types(), None).schema;
     assert!(json.contains(r#""amount":{"type":"string","pattern":"^-?\\d{1,10}(\\.\\d{1,2})?$"}"#), "{json}");
-    assert!(json.contains(r#""paid":{"type":["boolean","null"],"default":null}"#) && json.contains(r#""home address""#), "{json}");
+    assert!(
+        json.contains(r#""paid":{"type":["boolean","null"],"default":null}"#) && json.contains(r#""home address""#),
+        "{json}"
+    );
     let proto = made(SchemaType::Protobuf, &all_types(), None).schema;
     assert!(proto.contains("  string amount = 9;") && proto.contains("  optional bool paid = 2;"), "{proto}");
 }
@@ -106,11 +112,19 @@ fn what_a_contract_may_change_holds_in_every_language() {
         ("what was required is optional", vec![("id", false, DataType::Utf8), base[1].clone()], [true, true, true]),
     ];
     for (what, columns, expected) in cases {
-        for (schema_type, is_compatible) in [SchemaType::Avro, SchemaType::Json, SchemaType::Protobuf].into_iter().zip(expected) {
+        for (schema_type, is_compatible) in
+            [SchemaType::Avro, SchemaType::Json, SchemaType::Protobuf].into_iter().zip(expected)
+        {
             let old = made(schema_type, &base, None);
             let new = made(schema_type, &columns, Some(&old));
             let found = Level::Backward.check(&read(&new), [&read(&old)], false);
-            assert_eq!(found.is_none(), is_compatible, "{what} in {schema_type:?}: {found:?}\n{}\n{}", old.schema, new.schema);
+            assert_eq!(
+                found.is_none(),
+                is_compatible,
+                "{what} in {schema_type:?}: {found:?}\n{}\n{}",
+                old.schema,
+                new.schema
+            );
         }
     }
 }
@@ -142,14 +156,26 @@ fn a_column_is_described_as_it_is_stored() {
     };
     entity.properties[0].data_type = DataType::Int64;
     entity.properties[1].mask = MaskSpec::parse("null").ok();
-    let stored = Schema::new(vec![Field::new("cpf", DataType::Utf8View, true), Field::new("secret", DataType::Utf8, true), Field::new("_run_id", DataType::Utf8, true)]);
+    let stored = Schema::new(vec![
+        Field::new("cpf", DataType::Utf8View, true),
+        Field::new("secret", DataType::Utf8, true),
+        Field::new("_run_id", DataType::Utf8, true),
+    ]);
     let schema = definition(SchemaType::Avro, "p.bronze", &entity, &stored, None).expect("a schema").schema;
-    assert_eq!(schema, r#"{"type":"record","name":"people","namespace":"p.bronze","fields":[{"name":"cpf","type":"string"},{"name":"secret","type":["null","string"],"default":null}]}"#);
+    assert_eq!(
+        schema,
+        r#"{"type":"record","name":"people","namespace":"p.bronze","fields":[{"name":"cpf","type":"string"},{"name":"secret","type":["null","string"],"default":null}]}"#
+    );
 }
 
 #[test]
 fn names_that_become_the_same_are_told_apart() {
-    let columns = [("a b", true, DataType::Utf8), ("a-b", true, DataType::Utf8), ("1", true, DataType::Utf8), ("A_B", true, DataType::Utf8)];
+    let columns = [
+        ("a b", true, DataType::Utf8),
+        ("a-b", true, DataType::Utf8),
+        ("1", true, DataType::Utf8),
+        ("A_B", true, DataType::Utf8),
+    ];
     let avro = made(SchemaType::Avro, &columns, None).schema;
     for name in ["a_b", "a_b_2", "_1", "A_B_3"] {
         assert!(avro.contains(&format!(r#""name":"{name}""#)), "{name} in {avro}");

@@ -7,7 +7,8 @@ use super::object::{Content, Unnamed, additional};
 use super::shape::{Shape, shape};
 use serde_json::Value;
 
-const ADDITIONAL_ITEMS: Unnamed = Unnamed { removed: "ADDITIONAL_ITEMS_REMOVED", narrowed: "ADDITIONAL_ITEMS_NARROWED" };
+const ADDITIONAL_ITEMS: Unnamed =
+    Unnamed { removed: "ADDITIONAL_ITEMS_REMOVED", narrowed: "ADDITIONAL_ITEMS_NARROWED" };
 const UNEVALUATED_ITEMS: Unnamed =
     Unnamed { removed: "UNEVALUATED_ITEMS_REMOVED", narrowed: "UNEVALUATED_ITEMS_NARROWED" };
 

@@ -1,14 +1,15 @@
 //! A schema and those that it refers to, and where a `$ref` leads.
 
+use crate::registry::percent::decoded;
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 #[derive(Debug)]
 pub struct Documents {
     /// The schema itself comes first.
     all: Vec<Value>,
     /// By the name that they are referred to by, and by their `$id`.
-    names: HashMap<String, usize>,
+    names: BTreeMap<String, usize>,
 }
 
 /// A place in one of the documents.
@@ -21,7 +22,7 @@ pub struct Node<'a> {
 
 impl Documents {
     pub fn new(main: Value, others: Vec<(String, Value)>) -> Result<Self, String> {
-        let mut all = Self { all: vec![main], names: HashMap::new() };
+        let mut all = Self { all: vec![main], names: BTreeMap::new() };
         if let Some(id) = id_of(&all.all[0]) {
             all.names.insert(id.to_owned(), 0);
         }
@@ -34,7 +35,7 @@ impl Documents {
             all.all.push(value);
         }
         for at in 0..all.all.len() {
-            all.check_references(all.root_of(at))?;
+            check_references(all.root_of(at))?;
         }
         Ok(all)
     }
@@ -55,28 +56,32 @@ impl Documents {
         Node { documents: self, document, value: &self.all[document] }
     }
 
-    /// The document of this name or `$id`; of a URL the last part may be the name.
+    /// The document of this name or `$id`; of a URL its end may be the name, and a name may be the end of a URL.
     pub fn named(&self, name: &str) -> Option<usize> {
-        let last = || name.rsplit_once('/').and_then(|(_, last)| self.names.get(last));
-        self.names.get(name).or_else(last).copied()
+        let ends = name.match_indices('/').map(|(at, _)| &name[at + 1..]).filter(|end| !end.is_empty());
+        let end = format!("/{name}");
+        let found = self.names.get(name).or_else(|| ends.into_iter().find_map(|end| self.names.get(end)));
+        found.or_else(|| self.names.iter().find(|(known, _)| known.ends_with(&end)).map(|(_, at)| at)).copied()
     }
+}
 
-    /// Each `$ref` leads somewhere.
-    fn check_references(&self, node: Node<'_>) -> Result<(), String> {
-        match node.value {
-            Value::Object(object) => {
-                if let Some(Value::String(reference)) = object.get("$ref")
-                    && node.follow(reference).is_none()
-                    && !is_of_the_language(reference)
-                {
-                    return Err(format!("`$ref: {reference}` leads nowhere: neither into the schema nor to a reference of it"));
-                }
-                let inner = object.iter().filter(|(key, _)| !["enum", "const", "default", "examples"].contains(&key.as_str()));
-                inner.map(|(_, value)| node.at(value)).try_for_each(|inner| self.check_references(inner))
+/// Each `$ref` leads somewhere.
+fn check_references(node: Node<'_>) -> Result<(), String> {
+    match node.value {
+        Value::Object(object) => {
+            if let Some(Value::String(reference)) = object.get("$ref")
+                && node.follow(reference).is_none()
+                && !is_of_the_language(reference)
+            {
+                let why = "neither into the schema nor to a reference of it";
+                return Err(format!("`$ref: {reference}` leads nowhere: {why}"));
             }
-            Value::Array(items) => items.iter().try_for_each(|item| self.check_references(node.at(item))),
-            _ => Ok(()),
+            let values = ["enum", "const", "default", "examples"];
+            let mut inner = object.iter().filter(|(key, _)| !values.contains(&key.as_str()));
+            inner.try_for_each(|(_, value)| check_references(node.at(value)))
         }
+        Value::Array(items) => items.iter().try_for_each(|item| check_references(node.at(item))),
+        _ => Ok(()),
     }
 }
 
@@ -144,7 +149,9 @@ impl<'a> Node<'a> {
 
     fn anchored(self, anchor: &str) -> Option<Self> {
         let is_named = |value: &Value, key: &str| value.get(key).and_then(Value::as_str) == Some(anchor);
-        let is_old = |value: &Value| value.get("$id").and_then(Value::as_str).and_then(|id| id.strip_prefix('#')) == Some(anchor);
+        let is_old = |value: &Value| {
+            value.get("$id").and_then(Value::as_str).and_then(|id| id.strip_prefix('#')) == Some(anchor)
+        };
         self.find(&|value| is_named(value, "$anchor") || is_named(value, "$dynamicAnchor") || is_old(value))
     }
 
@@ -158,24 +165,4 @@ impl<'a> Node<'a> {
             _ => None,
         }
     }
-}
-
-/// `%25` and the like are put back; what is no such sign stays.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, more)) = rest.split_first() {
-        let code = more.get(..2).and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match (first, code) {
-            (b'%', Some(code)) => {
-                bytes.push(code);
-                rest = &more[2..];
-            }
-            _ => {
-                bytes.push(*first);
-                rest = more;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -19,7 +19,7 @@ pub use compare::compare;
 
 use super::schema::{Resolved, sorted};
 use documents::Documents;
-use jsonschema::{Retrieve, Uri};
+use jsonschema::{Draft, Retrieve, Uri};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -44,6 +44,10 @@ impl JsonSchema {
         let mut options = jsonschema::options().with_retriever(Known(documents.clone()));
         if documents.main().get("$id").or_else(|| documents.main().get("id")).is_none() {
             options = options.with_base_uri(BASE);
+        }
+        // Without a word on the language it is the draft that most schemas of events are written in.
+        if documents.main().get("$schema").is_none() {
+            options = options.with_draft(Draft::Draft7);
         }
         options.build(documents.main()).map_err(|e| format!("this is no JSON Schema: {e}"))?;
         Ok(Self { documents })
@@ -72,6 +76,7 @@ impl Retrieve for Known {
         let uri = uri.as_str();
         let name = uri.strip_prefix(BASE).unwrap_or(uri);
         let found = self.0.named(name).map(|at| self.0.document(at).clone());
-        found.ok_or_else(|| format!("`{name}` is not among the references of the schema, and nothing is fetched").into())
+        found
+            .ok_or_else(|| format!("`{name}` is not among the references of the schema, and nothing is fetched").into())
     }
 }

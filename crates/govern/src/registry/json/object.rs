@@ -51,7 +51,7 @@ impl Pair {
 
     /// A property may go if the new schema takes it as an unnamed one.
     fn property_gone(&mut self, gone: Node<'_>, new: Node<'_>, name: &str, at: &str) {
-        match content(new, Some(name)) {
+        match content(new, name) {
             Content::Open => {}
             Content::Partly(others) => {
                 if !self.fits(|inner| inner.nodes(gone, others, at)) {
@@ -66,7 +66,7 @@ impl Pair {
     /// A property may come if nobody can have written another thing under its name, and it may be missing.
     fn property_added(&mut self, old: Node<'_>, new: Node<'_>, added: Node<'_>, name: &str, at: &str) {
         let (is_required, has_default) = (requires(new, name), has_default(new, name));
-        match content(old, Some(name)) {
+        match content(old, name) {
             Content::Open if matches!(shape(added), Shape::Any) => return,
             Content::Open => {
                 return self.say(
@@ -92,18 +92,14 @@ impl Pair {
 
     fn dependencies(&mut self, old: Node<'_>, new: Node<'_>, at: &str) {
         for key in ["dependencies", "dependentRequired", "dependentSchemas"] {
-            let entries = |node: Node<'_>| node.value.get(key).and_then(Value::as_object).cloned().unwrap_or_default();
-            for name in entries(new).keys() {
+            for name in entries(new, key) {
                 let at = format!("{at}/dependencies/{name}");
-                let of = |node: Node<'_>| node.value.get(key).and_then(|all| all.get(name)).cloned();
-                match (of(old), of(new)) {
-                    (Some(Value::Array(old)), Some(Value::Array(new))) => self.dependency(&old, &new, &at),
+                let (before, after) = (entry(old, key, name), entry(new, key, name));
+                match (before.map(|node| node.value), after.map(|node| node.value)) {
+                    (Some(Value::Array(old)), Some(Value::Array(new))) => self.dependency(old, new, &at),
                     (_, Some(Value::Array(_))) => self.say("DEPENDENCY_ARRAY_ADDED", &at),
                     (Some(Value::Array(_)) | None, Some(_)) => self.say("DEPENDENCY_SCHEMA_ADDED", &at),
-                    _ => {
-                        let inner = |node: Node<'_>| node.value.get(key).and_then(|all| all.get(name)).map(|v| node.at(v));
-                        self.maybe(inner(old), inner(new), &at);
-                    }
+                    _ => self.maybe(before, after, &at),
                 }
             }
         }
@@ -171,10 +167,10 @@ pub fn additional<'a>(node: Node<'a>, key: &str) -> Content<'a> {
     }
 }
 
-/// What may stand beside the named properties; for one name, what may stand under it.
-fn content<'a>(node: Node<'a>, name: Option<&str>) -> Content<'a> {
+/// What may stand under a name that is not among the properties.
+fn content<'a>(node: Node<'a>, name: &str) -> Content<'a> {
     let patterns = node.value.get("patternProperties").and_then(Value::as_object).filter(|all| !all.is_empty());
-    if let (Some(patterns), Some(name)) = (patterns, name) {
+    if let Some(patterns) = patterns {
         let matching = |pattern: &str| regex::Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(name));
         if let Some((_, inner)) = patterns.iter().find(|(pattern, _)| matching(pattern)) {
             return Content::Partly(node.at(inner));
@@ -190,6 +186,15 @@ fn content<'a>(node: Node<'a>, name: Option<&str>) -> Content<'a> {
         },
         (content, _) => content,
     }
+}
+
+fn entries<'a>(node: Node<'a>, key: &str) -> Vec<&'a str> {
+    let all = node.value.get(key).and_then(Value::as_object);
+    all.into_iter().flat_map(Map::keys).map(String::as_str).collect()
+}
+
+fn entry<'a>(node: Node<'a>, key: &str, name: &str) -> Option<Node<'a>> {
+    node.get(key)?.get(name)
 }
 
 fn named(node: Node<'_>) -> Option<&Map<String, Value>> {

@@ -29,7 +29,8 @@ pub fn why(rule: &str) -> &'static str {
         "REQUIRED_PROPERTY_ADDED_TO_OPEN_CONTENT_MODEL" | "REQUIRED_PROPERTY_ADDED_TO_UNOPEN_CONTENT_MODEL" => {
             "{reader} requires this property and has no default for it, {writer} does not know it"
         }
-        "REQUIRED_PROPERTY_WITH_DEFAULT_ADDED_TO_OPEN_CONTENT_MODEL" | "OPTIONAL_PROPERTY_ADDED_TO_OPEN_CONTENT_MODEL" => {
+        "REQUIRED_PROPERTY_WITH_DEFAULT_ADDED_TO_OPEN_CONTENT_MODEL"
+        | "OPTIONAL_PROPERTY_ADDED_TO_OPEN_CONTENT_MODEL" => {
             "{writer} takes unknown properties, so it may have written anything under the name that {reader} now has a \
              type for; with `additionalProperties: false` in {writer} it could be added"
         }

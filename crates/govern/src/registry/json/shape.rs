@@ -13,7 +13,10 @@ pub enum Shape<'a> {
     Null,
     Boolean,
     Text(Node<'a>),
-    Number { node: Node<'a>, is_integer: bool },
+    Number {
+        node: Node<'a>,
+        is_integer: bool,
+    },
     Object(Node<'a>),
     Array(Node<'a>),
     Const(&'a Value),
@@ -51,12 +54,28 @@ pub enum Part<'a> {
 const TEXT: [&str; 3] = ["minLength", "maxLength", "pattern"];
 const NUMBER: [&str; 5] = ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"];
 const ARRAY: [&str; 9] = [
-    "items", "prefixItems", "additionalItems", "unevaluatedItems", "minItems", "maxItems", "uniqueItems", "contains",
+    "items",
+    "prefixItems",
+    "additionalItems",
+    "unevaluatedItems",
+    "minItems",
+    "maxItems",
+    "uniqueItems",
+    "contains",
     "minContains",
 ];
 const OBJECT: [&str; 11] = [
-    "properties", "required", "additionalProperties", "unevaluatedProperties", "minProperties", "maxProperties",
-    "patternProperties", "propertyNames", "dependencies", "dependentRequired", "dependentSchemas",
+    "properties",
+    "required",
+    "additionalProperties",
+    "unevaluatedProperties",
+    "minProperties",
+    "maxProperties",
+    "patternProperties",
+    "propertyNames",
+    "dependencies",
+    "dependentRequired",
+    "dependentSchemas",
 ];
 
 /// What the schema at a place demands, behind its `$ref`s.
@@ -100,7 +119,8 @@ fn of_types(node: Node<'_>) -> Vec<Shape<'_>> {
     match node.value.get("type") {
         Some(Value::String(name)) => of_type(name, node).into_iter().collect(),
         Some(Value::Array(names)) => {
-            let mut shapes: Vec<Shape<'_>> = names.iter().filter_map(Value::as_str).filter_map(|name| of_type(name, node)).collect();
+            let mut shapes: Vec<Shape<'_>> =
+                names.iter().filter_map(Value::as_str).filter_map(|name| of_type(name, node)).collect();
             match shapes.len() {
                 0 | 1 => shapes,
                 _ => {
@@ -147,27 +167,6 @@ impl<'a> Part<'a> {
         match self {
             Self::Schema(node) => shape(*node),
             Self::Demand(shape) => (**shape).clone(),
-        }
-    }
-}
-
-impl Shape<'_> {
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Any => "anything",
-            Self::Never => "nothing",
-            Self::Null => "null",
-            Self::Boolean => "boolean",
-            Self::Text(_) => "string",
-            Self::Number { is_integer: true, .. } => "integer",
-            Self::Number { .. } => "number",
-            Self::Object(_) => "object",
-            Self::Array(_) => "array",
-            Self::Const(_) => "const",
-            Self::Enum(_) => "enum",
-            Self::Not(_) => "not",
-            Self::Choice(of, _) => of.keyword(),
-            Self::Condition(_) => "if",
         }
     }
 }

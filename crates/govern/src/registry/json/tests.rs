@@ -30,9 +30,17 @@ fn a_rule_is_broken_one_way_and_kept_the_other() {
         ("MINIMUM_ADDED", r#"{"type":"number"}"#, r#"{"type":"number","minimum":3}"#),
         ("MINIMUM_INCREASED", r#"{"type":"number","minimum":1}"#, r#"{"type":"number","minimum":3}"#),
         ("EXCLUSIVE_MAXIMUM_ADDED", r#"{"type":"number"}"#, r#"{"type":"number","exclusiveMaximum":3}"#),
-        ("EXCLUSIVE_MAXIMUM_DECREASED", r#"{"type":"number","exclusiveMaximum":5}"#, r#"{"type":"number","exclusiveMaximum":3}"#),
+        (
+            "EXCLUSIVE_MAXIMUM_DECREASED",
+            r#"{"type":"number","exclusiveMaximum":5}"#,
+            r#"{"type":"number","exclusiveMaximum":3}"#,
+        ),
         ("EXCLUSIVE_MINIMUM_ADDED", r#"{"type":"number"}"#, r#"{"type":"number","exclusiveMinimum":3}"#),
-        ("EXCLUSIVE_MINIMUM_INCREASED", r#"{"type":"number","exclusiveMinimum":1}"#, r#"{"type":"number","exclusiveMinimum":3}"#),
+        (
+            "EXCLUSIVE_MINIMUM_INCREASED",
+            r#"{"type":"number","exclusiveMinimum":1}"#,
+            r#"{"type":"number","exclusiveMinimum":3}"#,
+        ),
         ("MULTIPLE_OF_ADDED", r#"{"type":"number"}"#, r#"{"type":"number","multipleOf":2}"#),
         ("MULTIPLE_OF_EXPANDED", r#"{"type":"number","multipleOf":0.1}"#, r#"{"type":"number","multipleOf":0.5}"#),
         ("MAX_ITEMS_ADDED", r#"{"type":"array"}"#, r#"{"type":"array","maxItems":3}"#),
@@ -64,13 +72,29 @@ fn a_rule_is_broken_one_way_and_kept_the_other() {
             r#"{"type":"array","items":[],"additionalItems":{"type":"integer"}}"#,
         ),
         ("ENUM_ARRAY_NARROWED", r#"{"enum":["a","b"]}"#, r#"{"enum":["a"]}"#),
-        ("SUM_TYPE_NARROWED", r#"{"anyOf":[{"type":"string"},{"type":"null"},{"type":"boolean"}]}"#, r#"{"anyOf":[{"type":"string"},{"type":"null"}]}"#),
-        ("PRODUCT_TYPE_EXTENDED", r#"{"allOf":[{"type":"string"},{"minLength":1}]}"#, r#"{"allOf":[{"type":"string"},{"minLength":1},{"maxLength":3}]}"#),
-        ("COMBINED_TYPE_CHANGED", r#"{"anyOf":[{"type":"string"},{"type":"null"}]}"#, r#"{"oneOf":[{"type":"string"},{"type":"null"}]}"#),
+        (
+            "SUM_TYPE_NARROWED",
+            r#"{"anyOf":[{"type":"string"},{"type":"null"},{"type":"boolean"}]}"#,
+            r#"{"anyOf":[{"type":"string"},{"type":"null"}]}"#,
+        ),
+        (
+            "PRODUCT_TYPE_EXTENDED",
+            r#"{"allOf":[{"type":"string"},{"minLength":1}]}"#,
+            r#"{"allOf":[{"type":"string"},{"minLength":1},{"maxLength":3}]}"#,
+        ),
+        (
+            "COMBINED_TYPE_CHANGED",
+            r#"{"anyOf":[{"type":"string"},{"type":"null"}]}"#,
+            r#"{"oneOf":[{"type":"string"},{"type":"null"}]}"#,
+        ),
         ("NOT_TYPE_EXTENDED", r#"{"not":{"type":"integer"}}"#, r#"{"not":{"type":"number"}}"#),
         ("TYPE_CHANGED", r#"{"type":["string","null"]}"#, r#"{"type":"string"}"#),
         ("UNEVALUATED_ITEMS_REMOVED", r#"{"type":"array"}"#, r#"{"type":"array","unevaluatedItems":false}"#),
-        ("MIN_CONTAINS_ADDED", r#"{"type":"array","contains":{}}"#, r#"{"type":"array","contains":{},"minContains":2}"#),
+        (
+            "MIN_CONTAINS_ADDED",
+            r#"{"type":"array","contains":{}}"#,
+            r#"{"type":"array","contains":{},"minContains":2}"#,
+        ),
         ("MAX_CONTAINS_DECREASED", r#"{"type":"array","maxContains":3}"#, r#"{"type":"array","maxContains":2}"#),
     ];
     for (rule, old, new) in cases {
@@ -87,7 +111,11 @@ fn both_ways_broken_is_what_is_changed() {
         ("MULTIPLE_OF_CHANGED", r#"{"type":"number","multipleOf":2}"#, r#"{"type":"number","multipleOf":3}"#),
         ("ENUM_ARRAY_CHANGED", r#"{"enum":["a","b"]}"#, r#"{"enum":["a","c"]}"#),
         ("ENUM_ARRAY_CHANGED", r#"{"const":"a"}"#, r#"{"const":"b"}"#),
-        ("COMBINED_TYPE_SUBSCHEMAS_CHANGED", r#"{"anyOf":[{"type":"string"},{"type":"null"}]}"#, r#"{"anyOf":[{"type":"string"},{"type":"number"}]}"#),
+        (
+            "COMBINED_TYPE_SUBSCHEMAS_CHANGED",
+            r#"{"anyOf":[{"type":"string"},{"type":"null"}]}"#,
+            r#"{"anyOf":[{"type":"string"},{"type":"number"}]}"#,
+        ),
         ("CONDITION_CHANGED", r#"{"if":{"type":"string"}}"#, r#"{"if":{"type":"number"}}"#),
     ] {
         assert_eq!(rules(old, new), [rule], "{old} → {new}");
@@ -106,7 +134,11 @@ fn rules_of_objects_are_broken_one_way_and_kept_the_other() {
     let cases = [
         ("OPTIONAL_PROPERTY_ADDED_TO_OPEN_CONTENT_MODEL", object(a, ""), object(ab, "")),
         ("REQUIRED_PROPERTY_ADDED_TO_OPEN_CONTENT_MODEL", object(a, ""), object(ab, &required("\"b\""))),
-        ("REQUIRED_PROPERTY_WITH_DEFAULT_ADDED_TO_OPEN_CONTENT_MODEL", object(a, ""), object(default, &required("\"b\""))),
+        (
+            "REQUIRED_PROPERTY_WITH_DEFAULT_ADDED_TO_OPEN_CONTENT_MODEL",
+            object(a, ""),
+            object(default, &required("\"b\"")),
+        ),
         ("PROPERTY_REMOVED_FROM_CLOSED_CONTENT_MODEL", object(ab, CLOSED), object(a, CLOSED)),
         ("REQUIRED_PROPERTY_ADDED_TO_UNOPEN_CONTENT_MODEL", object(a, CLOSED), object(ab, &closed(&required("\"b\"")))),
         ("REQUIRED_ATTRIBUTE_ADDED", object(ab, ""), object(ab, &required("\"b\""))),
@@ -119,7 +151,11 @@ fn rules_of_objects_are_broken_one_way_and_kept_the_other() {
         ("MAX_PROPERTIES_ADDED", object(a, ""), object(a, r#","maxProperties":2"#)),
         ("MIN_PROPERTIES_INCREASED", object(a, r#","minProperties":1"#), object(a, r#","minProperties":2"#)),
         ("DEPENDENCY_ARRAY_ADDED", object(a, ""), object(a, r#","dependencies":{"a":["b"]}"#)),
-        ("DEPENDENCY_ARRAY_EXTENDED", object(a, r#","dependencies":{"a":["b"]}"#), object(a, r#","dependencies":{"a":["b","c"]}"#)),
+        (
+            "DEPENDENCY_ARRAY_EXTENDED",
+            object(a, r#","dependencies":{"a":["b"]}"#),
+            object(a, r#","dependencies":{"a":["b","c"]}"#),
+        ),
         ("DEPENDENCY_SCHEMA_ADDED", object(a, ""), object(a, r#","dependencies":{"a":{"minProperties":2}}"#)),
     ];
     for (rule, old, new) in cases {
@@ -140,12 +176,20 @@ fn what_breaks_nobody_passes() {
         (r#"{"type":"string"}"#.into(), r#"{"oneOf":[{"type":"null"},{"type":"string"}]}"#.into()),
         (r#"{"oneOf":[{"type":"string"}]}"#.into(), r#"{"type":"string"}"#.into()),
         (r#"{"allOf":[{"type":"string"},{"maxLength":3}]}"#.into(), r#"{"type":"string"}"#.into()),
-        (r#"{"anyOf":[{"type":"string"},{"type":"null"}]}"#.into(), r#"{"anyOf":[{"type":"null"},{"type":"string"}]}"#.into()),
+        (
+            r#"{"anyOf":[{"type":"string"},{"type":"null"}]}"#.into(),
+            r#"{"anyOf":[{"type":"null"},{"type":"string"}]}"#.into(),
+        ),
         (r#"{"type":"string","title":"a"}"#.into(), r#"{"type":"string","title":"b","description":"c"}"#.into()),
         ("false".into(), r#"{"type":"string"}"#.into()),
         (r#"{"type":"string"}"#.into(), "true".into()),
-        (object(r#""a":{"type":"string"}"#, r#","patternProperties":{"^b":{"type":"string"}}"#),
-         object(r#""a":{"type":"string"},"b1":{"type":"string"}"#, r#","patternProperties":{"^b":{"type":"string"}}"#)),
+        (
+            object(r#""a":{"type":"string"}"#, r#","patternProperties":{"^b":{"type":"string"}}"#),
+            object(
+                r#""a":{"type":"string"},"b1":{"type":"string"}"#,
+                r#","patternProperties":{"^b":{"type":"string"}}"#,
+            ),
+        ),
     ] {
         assert_eq!(rules(&old, &new), Vec::<&str>::new(), "{old} → {new}");
     }
@@ -164,7 +208,9 @@ fn lenient_looks_over_what_open_objects_may_hold() {
 #[test]
 fn schemas_that_contain_themselves_are_compared_to_the_end() {
     let tree = |leaf: &str| {
-        let node = format!(r##"{{"type":"object","properties":{{"left":{{"$ref":"#/definitions/node"}},"leaf":{leaf}}},"additionalProperties":false}}"##);
+        let node = format!(
+            r##"{{"type":"object","properties":{{"left":{{"$ref":"#/definitions/node"}},"leaf":{leaf}}},"additionalProperties":false}}"##
+        );
         format!(r##"{{"definitions":{{"node":{node}}},"$ref":"#/definitions/node"}}"##)
     };
     assert!(rules(&tree(r#"{"type":"integer"}"#), &tree(r#"{"type":"number"}"#)).is_empty());
@@ -176,7 +222,11 @@ fn schemas_that_contain_themselves_are_compared_to_the_end() {
 fn a_reference_leads_into_what_the_schema_came_with_and_nowhere_else() {
     let customer = Resolved {
         name: "customer.json".into(),
-        definition: Definition { schema_type: SchemaType::Json, schema: r#"{"type":"object","definitions":{"name":{"type":"string"}}}"#.into(), ..Definition::default() },
+        definition: Definition {
+            schema_type: SchemaType::Json,
+            schema: r#"{"type":"object","definitions":{"name":{"type":"string"}}}"#.into(),
+            ..Definition::default()
+        },
     };
     let order = r#"{"type":"object","properties":{"customer":{"$ref":"customer.json"},"name":{"$ref":"customer.json#/definitions/name"}}}"#;
     let with = JsonSchema::read(order, std::slice::from_ref(&customer)).expect("a schema with its reference");
@@ -196,7 +246,8 @@ fn a_reference_leads_into_what_the_schema_came_with_and_nowhere_else() {
 
 #[test]
 fn what_is_no_schema_is_told() {
-    for bad in ["", "{", "[]", "3", r#"{"type":"strin"}"#, r#"{"properties":3}"#, r#"{"type":"string","pattern":"("}"#] {
+    for bad in ["", "{", "[]", "3", r#"{"type":"strin"}"#, r#"{"properties":3}"#, r#"{"type":"string","pattern":"("}"#]
+    {
         assert!(JsonSchema::read(bad, &[]).is_err(), "{bad}");
     }
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));

@@ -94,7 +94,8 @@ impl Pair<'_> {
     /// Fields that could be set together must not become ones of which only one can be.
     fn exclusions(&mut self, before: &Fields, new: &MessageDescriptor, at: &str) {
         for choice in new.oneofs().filter(|one| !one.is_synthetic()) {
-            let known: Vec<&FieldDescriptor> = numbers(&choice).iter().filter_map(|number| before.get(number)).collect();
+            let known: Vec<&FieldDescriptor> =
+                numbers(&choice).iter().filter_map(|number| before.get(number)).collect();
             // What was one of a choice stays with it; every other field was by itself.
             let groups: HashSet<(Option<String>, u32)> = known
                 .iter()

@@ -27,7 +27,9 @@ fn body(name: &str) -> Option<(&'static str, &'static str)> {
         "google/type/fraction.proto" => google("message Fraction { int64 numerator = 1; int64 denominator = 2; }"),
         "google/type/interval.proto" => google(INTERVAL),
         "google/type/latlng.proto" => google("message LatLng { double latitude = 1; double longitude = 2; }"),
-        "google/type/money.proto" => google("message Money { string currency_code = 1; int64 units = 2; int32 nanos = 3; }"),
+        "google/type/money.proto" => {
+            google("message Money { string currency_code = 1; int64 units = 2; int32 nanos = 3; }")
+        }
         "google/type/month.proto" => google(MONTH),
         "google/type/timeofday.proto" => {
             google("message TimeOfDay { int32 hours = 1; int32 minutes = 2; int32 seconds = 3; int32 nanos = 4; }")
@@ -54,8 +56,10 @@ message TimeZone { string id = 1; string version = 2; }"#;
 const INTERVAL: &str = r#"import "google/protobuf/timestamp.proto";
 message Interval { google.protobuf.Timestamp start_time = 1; google.protobuf.Timestamp end_time = 2; }"#;
 
-const DAYOFWEEK: &str = "enum DayOfWeek { DAY_OF_WEEK_UNSPECIFIED = 0; MONDAY = 1; TUESDAY = 2; WEDNESDAY = 3; THURSDAY = 4;
+const DAYOFWEEK: &str =
+    "enum DayOfWeek { DAY_OF_WEEK_UNSPECIFIED = 0; MONDAY = 1; TUESDAY = 2; WEDNESDAY = 3; THURSDAY = 4;
   FRIDAY = 5; SATURDAY = 6; SUNDAY = 7; }";
 
-const MONTH: &str = "enum Month { MONTH_UNSPECIFIED = 0; JANUARY = 1; FEBRUARY = 2; MARCH = 3; APRIL = 4; MAY = 5; JUNE = 6;
+const MONTH: &str =
+    "enum Month { MONTH_UNSPECIFIED = 0; JANUARY = 1; FEBRUARY = 2; MARCH = 3; APRIL = 4; MAY = 5; JUNE = 6;
   JULY = 7; AUGUST = 8; SEPTEMBER = 9; OCTOBER = 10; NOVEMBER = 11; DECEMBER = 12; }";

@@ -14,9 +14,9 @@ pub use compare::compare;
 use super::schema::Resolved;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use prost_reflect::{FileDescriptor, MessageDescriptor};
 use prost_reflect::prost::Message;
 use prost_reflect::prost_types::FileDescriptorProto;
+use prost_reflect::{FileDescriptor, MessageDescriptor};
 use protox::Compiler;
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 use std::collections::HashMap;
@@ -96,10 +96,7 @@ fn source(name: &str, text: &str) -> Result<File, String> {
 
 /// The bytes of a descriptor, which some clients register in base64 in the place of a text.
 fn descriptor(text: &str) -> Option<Vec<u8>> {
-    if text.contains(['{', ';', '\n', ' ']) {
-        return None;
-    }
-    let bytes = STANDARD.decode(text).ok()?;
+    let bytes = STANDARD.decode(text.trim()).ok()?;
     FileDescriptorProto::decode(bytes.as_slice()).is_ok().then_some(bytes)
 }
 

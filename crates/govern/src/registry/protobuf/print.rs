@@ -279,7 +279,7 @@ fn option_list(options: &DynamicMessage) -> Vec<(String, String)> {
             value => all.push((name, shown(&kind, value))),
         }
     }
-    all.sort();
+    all.sort_by(|one, other| one.0.cmp(&other.0));
     all
 }
 

@@ -25,8 +25,16 @@ fn a_rule_is_broken_one_way_and_kept_the_other() {
         ("MESSAGE_REMOVED", "message I {} string a = 1;", "string a = 1;"),
         ("ONEOF_FIELD_REMOVED", "oneof o { string a = 1; string b = 2; }", "oneof o { string a = 1; }"),
         ("MULTIPLE_FIELDS_MOVED_TO_ONEOF", "string a = 1; string b = 2;", "oneof o { string a = 1; string b = 2; }"),
-        ("FIELD_MOVED_TO_EXISTING_ONEOF", "oneof o { string a = 1; } string b = 2;", "oneof o { string a = 1; string b = 2; }"),
-        ("FIELD_MOVED_TO_EXISTING_ONEOF", "oneof o { string a = 1; } oneof q { string b = 2; }", "oneof o { string a = 1; string b = 2; }"),
+        (
+            "FIELD_MOVED_TO_EXISTING_ONEOF",
+            "oneof o { string a = 1; } string b = 2;",
+            "oneof o { string a = 1; string b = 2; }",
+        ),
+        (
+            "FIELD_MOVED_TO_EXISTING_ONEOF",
+            "oneof o { string a = 1; } oneof q { string b = 2; }",
+            "oneof o { string a = 1; string b = 2; }",
+        ),
         ("FIELD_SCALAR_KIND_CHANGED", &format!("{inner} int32 a = 1;"), &format!("{inner} sint32 a = 1;")),
     ];
     for (rule, old, new) in cases {
@@ -80,7 +88,9 @@ fn kinds_and_messages_of_a_field_stay_what_they_are() {
 
 #[test]
 fn labels_of_numbers_stay_and_those_of_texts_may_change() {
-    for (old, new) in [("optional int32 a = 1;", "repeated int32 a = 1;"), ("optional int32 a = 1;", "required int32 a = 1;")] {
+    for (old, new) in
+        [("optional int32 a = 1;", "repeated int32 a = 1;"), ("optional int32 a = 1;", "required int32 a = 1;")]
+    {
         assert_eq!(rules(&proto2(old), &proto2(new)), ["FIELD_NUMERIC_LABEL_CHANGED"]);
         assert_eq!(rules(&proto2(new), &proto2(old)), ["FIELD_NUMERIC_LABEL_CHANGED"]);
     }
@@ -114,7 +124,13 @@ fn what_breaks_nobody_passes() {
     ] {
         assert_eq!(rules(&schema(old), &schema(new)), Vec::<&str>::new(), "{old} → {new}");
     }
-    assert_eq!(rules(&read("syntax = \"proto3\"; package p; message M {}"), &read("syntax = \"proto3\"; package q; message M {}")), ["PACKAGE_CHANGED"]);
+    assert_eq!(
+        rules(
+            &read("syntax = \"proto3\"; package p; message M {}"),
+            &read("syntax = \"proto3\"; package q; message M {}")
+        ),
+        ["PACKAGE_CHANGED"]
+    );
 }
 
 fn imported(body: &str) -> Vec<Resolved> {
@@ -128,7 +144,10 @@ fn what_an_import_changes_is_seen() {
     let text = "syntax = \"proto3\"; package p; import \"other/i.proto\"; message M { other.I i = 1; }";
     let with = |body: &str| ProtobufSchema::read(text, &imported(body)).expect("a schema with its import");
     assert!(rules(&with("string a = 1;"), &with("string a = 1; string b = 2;")).is_empty());
-    assert_eq!(rules(&with("int32 a = 1;"), &with("string a = 1;")), ["FIELD_SCALAR_KIND_CHANGED", "FIELD_NAMED_TYPE_CHANGED"]);
+    assert_eq!(
+        rules(&with("int32 a = 1;"), &with("string a = 1;")),
+        ["FIELD_SCALAR_KIND_CHANGED", "FIELD_NAMED_TYPE_CHANGED"]
+    );
     let told = ProtobufSchema::read(text, &[]).expect_err("an import that is nowhere");
     assert!(told.contains("other/i.proto") && told.contains("references"), "{told}");
     for outside in ["/etc/passwd", "../../Cargo.toml", "Cargo.toml"] {
@@ -180,7 +199,14 @@ fn a_file_reads_back_from_its_text_and_from_its_descriptor() {
     let bytes = read(&one.serialized());
     assert_eq!(bytes.canonical(), text);
     assert_eq!(bytes.kept(), text, "what was a descriptor is kept as text");
-    for kept in ["(.whole.test.note) = \"n\"", "json_name = \"other\"", "group G = 7", "map<string, .whole.test.M.Inner> m = 4", "(.whole.test.marks) = 1, (.whole.test.marks) = 2", "reserved 20 to 22, 30;"] {
+    for kept in [
+        "(.whole.test.note) = \"n\"",
+        "json_name = \"other\"",
+        "group G = 7",
+        "map<string, .whole.test.M.Inner> m = 4",
+        "(.whole.test.marks) = 1, (.whole.test.marks) = 2",
+        "reserved 20 to 22, 30;",
+    ] {
         assert!(text.contains(kept), "{kept} in {text}");
     }
 }
@@ -194,7 +220,14 @@ fn proto3_reads_back_too() {
 
 #[test]
 fn what_is_no_schema_is_told() {
-    for bad in ["", "{", "syntax = \"proto3\"; message M { Nothing a = 1; }", "message M { string a = 1; }; nonsense", "syntax = \"proto3\"; message M { string a = 1; string b = 1; }", "CgZi"] {
+    for bad in [
+        "",
+        "{",
+        "syntax = \"proto3\"; message M { Nothing a = 1; }",
+        "message M { string a = 1; }; nonsense",
+        "syntax = \"proto3\"; message M { string a = 1; string b = 1; }",
+        "CgZi",
+    ] {
         assert!(ProtobufSchema::read(bad, &[]).is_err(), "{bad}");
     }
 }

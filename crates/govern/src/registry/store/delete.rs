@@ -24,8 +24,12 @@ impl Registry {
                 }
                 _ => {}
             }
-            let gone: Vec<i32> =
-                entry.versions.iter().filter(|version| permanent || !version.deleted).map(|version| version.version).collect();
+            let gone: Vec<i32> = entry
+                .versions
+                .iter()
+                .filter(|version| permanent || !version.deleted)
+                .map(|version| version.version)
+                .collect();
             for version in &gone {
                 self.unreferenced(&name, *version, permanent, Some(&name)).await?;
             }
@@ -57,13 +61,15 @@ impl Registry {
             self.writable(&name, &entry).await?;
             match (found.deleted, permanent) {
                 (true, false) => {
-                    let message =
-                        format!("Subject '{name}' Version {number} was soft deleted.Set permanent=true to delete permanently");
+                    let message = format!(
+                        "Subject '{name}' Version {number} was soft deleted.Set permanent=true to delete permanently"
+                    );
                     return Err(Fault::new(40406, message));
                 }
                 (false, true) => {
-                    let message =
-                        format!("Subject '{name}' Version {number} was not deleted first before being permanently deleted");
+                    let message = format!(
+                        "Subject '{name}' Version {number} was not deleted first before being permanently deleted"
+                    );
                     return Err(Fault::new(40407, message));
                 }
                 _ => {}

@@ -55,15 +55,18 @@ impl Fault {
 
     pub fn incompatible(subject: &str, version: i32, level: &str, why: Vec<Incompatible>) -> Self {
         let list = messages(version, level, &why);
-        let message =
-            format!("Schema being registered is incompatible with an earlier schema for subject \"{subject}\", details: [{}]", list.join(", "));
+        let message = format!(
+            "Schema being registered is incompatible with an earlier schema for subject \"{subject}\", details: [{}]",
+            list.join(", ")
+        );
         Self { code: 409, message, incompatible: Some((version, why)) }
     }
 }
 
 /// What a check of compatibility answers, in the form that clients know.
 pub fn messages(version: i32, level: &str, why: &[Incompatible]) -> Vec<String> {
-    let told = why.iter().map(|one| format!("{{errorType:'{}', description:'{}', at:'{}'}}", one.rule, one.why, one.at));
+    let told =
+        why.iter().map(|one| format!("{{errorType:'{}', description:'{}', at:'{}'}}", one.rule, one.why, one.at));
     told.chain([format!("{{oldSchemaVersion: {version}}}"), format!("{{compatibility: '{level}'}}")]).collect()
 }
 

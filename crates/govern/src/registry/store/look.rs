@@ -77,7 +77,9 @@ impl Registry {
             Which::All | Which::Deleted => !entry.versions.is_empty(),
         };
         match is_known {
-            true => Ok(entry.versions.iter().filter(|version| which.is(version)).map(|version| version.version).collect()),
+            true => {
+                Ok(entry.versions.iter().filter(|version| which.is(version)).map(|version| version.version).collect())
+            }
             false => Err(Fault::subject_not_found(&name)),
         }
     }
@@ -104,8 +106,10 @@ impl Registry {
         let (entry, _) = self.subject(&name).await?;
         for version in entry.versions.iter().rev().filter(|one| deleted || !one.deleted) {
             let found = self.whole(&name, *version).await?;
-            let of = |key: &str| Some(found.definition.metadata.as_ref()?.get("properties")?.get(key)?.as_str()?.to_owned());
-            if found.definition.metadata.is_some() && wanted.iter().all(|(key, value)| of(key).as_ref() == Some(value)) {
+            let of =
+                |key: &str| Some(found.definition.metadata.as_ref()?.get("properties")?.get(key)?.as_str()?.to_owned());
+            if found.definition.metadata.is_some() && wanted.iter().all(|(key, value)| of(key).as_ref() == Some(value))
+            {
                 return Ok(found);
             }
         }

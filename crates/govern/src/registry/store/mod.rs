@@ -119,10 +119,12 @@ impl Registry {
 
     async fn definition(&self, id: i32) -> Answer<Definition> {
         let found = self.ids.get(id).await?;
-        Ok(found.ok_or_else(|| Error::data("read the registry", format!("the schema with the id {id} is missing")))?.definition)
+        Ok(found
+            .ok_or_else(|| Error::data("read the registry", format!("the schema with the id {id} is missing")))?
+            .definition)
     }
 
-    async fn level(&self, subject: &Subject) -> Answer<(Level, bool, bool)> {
+    async fn allows(&self, subject: &Subject) -> Answer<(Level, bool, bool)> {
         let config = subject.config.over(&self.global().await?.config);
         let is_lenient = config.compatibility_policy == Some(Policy::Lenient);
         Ok((config.compatibility_level.unwrap_or_default(), is_lenient, config.normalize.unwrap_or_default()))
@@ -145,7 +147,8 @@ impl Registry {
 }
 
 fn read<T: serde::de::DeserializeOwned>(key: &str, text: &str) -> Answer<T> {
-    let told = |e| Error::data("read the registry", format!("the entry `{key}` of the ledger is not as it was written: {e}"));
+    let told =
+        |e| Error::data("read the registry", format!("the entry `{key}` of the ledger is not as it was written: {e}"));
     serde_json::from_str(text).map_err(told).map_err(Fault::from)
 }
 
@@ -153,7 +156,10 @@ fn read<T: serde::de::DeserializeOwned>(key: &str, text: &str) -> Answer<T> {
 pub fn subject_name(name: &str) -> Answer<String> {
     let bare = name.strip_prefix(":.:").unwrap_or(name);
     if bare.starts_with(":.") {
-        return Err(Fault::new(42208, format!("the subject `{name}` is in a context, and this registry has none but the default one")));
+        return Err(Fault::new(
+            42208,
+            format!("the subject `{name}` is in a context, and this registry has none but the default one"),
+        ));
     }
     if bare.is_empty() || bare.chars().any(char::is_control) || bare == "__GLOBAL" || bare == "__EMPTY" {
         return Err(Fault::new(42208, format!("`{name}` is no name for a subject")));

@@ -72,8 +72,8 @@ impl Registry {
         Err(Fault::busy())
     }
 
-    /// Whether a schema would be let in, without letting it in: nothing, or the first version that it does not go with, and why.
-    pub async fn check(&self, subject: &str, definition: &Definition, wanted: Wanted, normalize: bool) -> Answer<Vec<String>> {
+    /// Holds a schema against the versions of a subject, without registering it.
+    pub async fn hold(&self, subject: &str, definition: &Definition, wanted: Wanted, normalize: bool) -> Answer<()> {
         let name = subject_name(subject)?;
         let (entry, _) = self.subject(&name).await?;
         if let Wanted::Version(version) = wanted
@@ -82,17 +82,35 @@ impl Registry {
             return Err(Fault::version_not_found(version));
         }
         let (parsed, _) = self.read(&entry, definition.clone(), normalize).await?;
-        match self.hold_against(&name, &entry, &parsed, wanted).await {
+        self.hold_against(&name, &entry, &parsed, wanted).await
+    }
+
+    /// The same, answered as clients want it: nothing, or why it would be refused.
+    pub async fn check(
+        &self,
+        subject: &str,
+        definition: &Definition,
+        wanted: Wanted,
+        normalize: bool,
+    ) -> Answer<Vec<String>> {
+        match self.hold(subject, definition, wanted, normalize).await {
             Ok(()) => Ok(Vec::new()),
             Err(Fault { incompatible: Some((version, why)), .. }) => {
-                Ok(fault::messages(version, self.level(&entry).await?.0.name(), &why))
+                let level = self.config(subject, true).await?.compatibility_level.unwrap_or_default();
+                Ok(fault::messages(version, level.name(), &why))
             }
             Err(fault) => Err(fault),
         }
     }
 
     /// The version that a subject has with this schema.
-    pub async fn find(&self, subject: &str, definition: &Definition, normalize: bool, deleted: bool) -> Answer<Registered> {
+    pub async fn find(
+        &self,
+        subject: &str,
+        definition: &Definition,
+        normalize: bool,
+        deleted: bool,
+    ) -> Answer<Registered> {
         let name = subject_name(subject)?;
         let (entry, _) = self.subject(&name).await?;
         if !entry.versions.iter().any(|version| deleted || !version.deleted) {
@@ -114,8 +132,12 @@ impl Registry {
         let mode = self.writable(name, entry).await?;
         match (request.id, mode) {
             (Some(_), Mode::Import) | (None, Mode::ReadWrite) => Ok(mode),
-            (Some(_), _) => Err(Fault::not_permitted(format!("the subject `{name}` is not in import mode, so a schema can't bring its id"))),
-            (None, _) => Err(Fault::not_permitted(format!("the subject `{name}` is in import mode, so a schema must bring its id"))),
+            (Some(_), _) => Err(Fault::not_permitted(format!(
+                "the subject `{name}` is not in import mode, so a schema can't bring its id"
+            ))),
+            (None, _) => Err(Fault::not_permitted(format!(
+                "the subject `{name}` is in import mode, so a schema must bring its id"
+            ))),
         }
     }
 
@@ -138,7 +160,7 @@ impl Registry {
 
     /// Reads a schema with all that it refers to.
     async fn read(&self, entry: &Subject, mut definition: Definition, normalize: bool) -> Answer<(Parsed, Kept)> {
-        let normalize = normalize || self.level(entry).await?.2;
+        let normalize = normalize || self.allows(entry).await?.2;
         let resolved = self.resolved(&definition).await?;
         let parsed = Parsed::read(&definition, &resolved).map_err(Fault::invalid_schema)?;
         definition.schema = if normalize { parsed.normal() } else { parsed.kept() };
@@ -163,7 +185,8 @@ impl Registry {
         let mut resolved: Vec<Resolved> = Vec::new();
         let mut names = HashSet::new();
         // Depth first, by hand: a schema is put down when all that it needs has been.
-        let mut open: Vec<(Option<Resolved>, Vec<crate::registry::Reference>)> = vec![(None, definition.references.clone())];
+        let mut open: Vec<(Option<Resolved>, Vec<crate::registry::Reference>)> =
+            vec![(None, definition.references.clone())];
         while let Some((_, rest)) = open.last_mut() {
             let Some(reference) = rest.pop() else {
                 resolved.extend(open.pop().and_then(|(done, _)| done));
@@ -199,7 +222,7 @@ impl Registry {
     }
 
     async fn hold_against(&self, name: &str, entry: &Subject, parsed: &Parsed, wanted: Wanted) -> Answer<()> {
-        let (level, is_lenient, _) = self.level(entry).await?;
+        let (level, is_lenient, _) = self.allows(entry).await?;
         let before: Vec<&Version> = entry
             .live()
             .rev()
@@ -218,7 +241,8 @@ impl Registry {
 
     /// A version that was hidden and comes again is not kept twice, unless somebody refers to it.
     async fn put_version(&self, name: &str, entry: &mut Subject, new: Version) -> Answer<()> {
-        let hidden: Vec<Version> = entry.versions.iter().filter(|one| one.deleted && one.id == new.id).copied().collect();
+        let hidden: Vec<Version> =
+            entry.versions.iter().filter(|one| one.deleted && one.id == new.id).copied().collect();
         for old in hidden {
             if self.ids.referring(name, old.version).await?.is_empty() {
                 entry.versions.retain(|one| one.version != old.version);

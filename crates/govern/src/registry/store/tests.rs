@@ -48,7 +48,12 @@ impl Ledger for Memory {
 
     async fn list(&self, prefix: &str) -> Result<Vec<(String, Entry)>> {
         let entries = self.entries.lock().expect("whole");
-        Ok(entries.1.range(prefix.to_owned()..).take_while(|(key, _)| key.starts_with(prefix)).map(|(k, e)| (k.clone(), e.clone())).collect())
+        Ok(entries
+            .1
+            .range(prefix.to_owned()..)
+            .take_while(|(key, _)| key.starts_with(prefix))
+            .map(|(k, e)| (k.clone(), e.clone()))
+            .collect())
     }
 }
 
@@ -94,13 +99,25 @@ async fn an_incompatible_change_is_refused_with_its_version_and_rule() {
     assert_eq!((refused.code, refused.status()), (409, 409));
     let (version, why) = refused.incompatible.clone().expect("why");
     assert_eq!((version, why[0].rule, why[0].at.as_str()), (1, "READER_FIELD_MISSING_DEFAULT_VALUE", "/fields/1"));
-    assert!(why[0].why.contains("`c` has no default in the new schema and is missing in the old schema"), "{}", why[0].why);
+    assert!(
+        why[0].why.contains("`c` has no default in the new schema and is missing in the old schema"),
+        "{}",
+        why[0].why
+    );
     let told = all.check("s", &avro(BROKEN).definition, Wanted::Latest, false).await.expect("checked");
-    assert!(told[0].contains("READER_FIELD_MISSING_DEFAULT_VALUE") && told[1].contains("oldSchemaVersion: 1"), "{told:?}");
+    assert!(
+        told[0].contains("READER_FIELD_MISSING_DEFAULT_VALUE") && told[1].contains("oldSchemaVersion: 1"),
+        "{told:?}"
+    );
     assert!(all.check("s", &avro(AB).definition, Wanted::All, false).await.expect("checked").is_empty());
     assert!(all.check("nowhere", &avro(BROKEN).definition, Wanted::Latest, false).await.expect("checked").is_empty());
-    assert_eq!(all.check("s", &avro(AB).definition, Wanted::Version(7), false).await.expect_err("no version").code, 40402);
-    all.set_config(Some("s"), Config { compatibility_level: Some(Level::None), ..Config::default() }).await.expect("set");
+    assert_eq!(
+        all.check("s", &avro(AB).definition, Wanted::Version(7), false).await.expect_err("no version").code,
+        40402
+    );
+    all.set_config(Some("s"), Config { compatibility_level: Some(Level::None), ..Config::default() })
+        .await
+        .expect("set");
     assert_eq!(all.register("s", &avro(BROKEN)).await.expect("allowed").version, 2);
 }
 
@@ -118,23 +135,26 @@ async fn each_level_asks_what_it_says() {
             all.register(&subject, first).await.expect("the first");
             all.register(&subject, second).await.is_ok()
         };
-        use Level::{Backward, BackwardTransitive, Forward, ForwardTransitive, Full, FullTransitive, None};
         let (is_back, is_forth) = match level {
-            None => (true, true),
-            Backward | BackwardTransitive => (true, false),
-            Forward | ForwardTransitive => (false, true),
-            Full | FullTransitive => (false, false),
+            Level::None => (true, true),
+            Level::Backward | Level::BackwardTransitive => (true, false),
+            Level::Forward | Level::ForwardTransitive => (false, true),
+            Level::Full | Level::FullTransitive => (false, false),
         };
         assert_eq!(lets(&added, &removed).await, is_back, "{level:?}: a field that goes");
         assert_eq!(lets(&removed, &added).await, is_forth, "{level:?}: a field that comes without a default");
         assert!(lets(&removed, &with_default).await, "{level:?}: a field that comes with a default");
         // b was an int, went, and comes as a text: the last version knows nothing of it.
-        let int = Request { definition: avro(r#"{"name":"a","type":"string"},{"name":"b","type":["null","int"],"default":null}"#).definition, ..Request::default() };
+        let int = Request {
+            definition: avro(r#"{"name":"a","type":"string"},{"name":"b","type":["null","int"],"default":null}"#)
+                .definition,
+            ..Request::default()
+        };
         let text = avro(r#"{"name":"a","type":"string"},{"name":"b","type":["null","string"],"default":null}"#);
         for step in [&int, &removed] {
             all.register("chain", step).await.expect("a step");
         }
-        let is_transitive = matches!(level, BackwardTransitive | ForwardTransitive | FullTransitive);
+        let is_transitive = level.name().ends_with("TRANSITIVE");
         assert_eq!(all.register("chain", &text).await.is_ok(), !is_transitive, "{level:?}: against all before");
     }
 }
@@ -169,11 +189,16 @@ async fn what_is_deleted_is_hidden_first_and_then_gone() {
     assert_eq!(all.delete_subject("s", false).await.expect_err("hidden already").code, 40404);
     assert_eq!(all.list("", Which::Live).await.expect("live"), Vec::<String>::new());
     assert_eq!(all.list("", Which::Deleted).await.expect("hidden"), ["s"]);
-    all.set_config(Some("s"), Config { compatibility_level: Some(Level::Full), ..Config::default() }).await.expect("set");
+    all.set_config(Some("s"), Config { compatibility_level: Some(Level::Full), ..Config::default() })
+        .await
+        .expect("set");
     assert_eq!(all.delete_subject("s", true).await.expect("gone"), [2]);
     assert_eq!(all.delete_subject("s", true).await.expect_err("gone").code, 40401);
     assert_eq!(all.config("s", false).await.expect_err("what was set went with it").code, 40408);
-    assert_eq!(all.register("s", &avro(AB)).await.expect("anew"), Registered { version: 1, id: 2, ..all.version("s", None, false).await.expect("it") });
+    assert_eq!(
+        all.register("s", &avro(AB)).await.expect("anew"),
+        Registered { version: 1, id: 2, ..all.version("s", None, false).await.expect("it") }
+    );
 }
 
 #[tokio::test]
@@ -191,7 +216,10 @@ async fn a_version_that_was_hidden_and_comes_again_is_a_new_one() {
 fn referring(subject: &str, version: i32) -> Request {
     let reference = Reference { name: "R".into(), subject: subject.into(), version };
     let schema = r#"{"type":"record","name":"Outer","fields":[{"name":"r","type":"R"}]}"#.to_owned();
-    Request { definition: Definition { schema, references: vec![reference], ..Definition::default() }, ..Request::default() }
+    Request {
+        definition: Definition { schema, references: vec![reference], ..Definition::default() },
+        ..Request::default()
+    }
 }
 
 #[tokio::test]
@@ -307,7 +335,10 @@ async fn of_many_who_register_at_once_each_gets_what_it_asked_for() {
                     let shared = avro(&format!(r#"{{"name":"shared{round}","type":"int","default":0}}"#));
                     let mine = all.register(&format!("own{who}"), &own).await.expect("its own").id;
                     ids.push((format!("own{who}_{round}"), mine));
-                    ids.push((format!("shared{round}"), all.register("shared", &shared).await.expect("a shared one").id));
+                    ids.push((
+                        format!("shared{round}"),
+                        all.register("shared", &shared).await.expect("a shared one").id,
+                    ));
                 }
                 ids
             })
@@ -355,8 +386,10 @@ async fn a_registration_that_broke_off_is_done_by_the_next() {
 async fn a_schema_of_another_type_is_incompatible_and_one_that_can_not_be_read_is_told() {
     let all = registry();
     all.register("s", &avro(A)).await.expect("registered");
-    let json = Definition { schema_type: SchemaType::Json, schema: r#"{"type":"object"}"#.into(), ..Definition::default() };
-    let refused = all.register("s", &Request { definition: json, ..Request::default() }).await.expect_err("another type");
+    let json =
+        Definition { schema_type: SchemaType::Json, schema: r#"{"type":"object"}"#.into(), ..Definition::default() };
+    let refused =
+        all.register("s", &Request { definition: json, ..Request::default() }).await.expect_err("another type");
     assert_eq!(refused.incompatible.expect("why").1[0].rule, "SCHEMA_TYPE_CHANGED");
     for bad in ["{", "\"nothing\""] {
         let definition = Definition { schema: bad.into(), ..Definition::default() };
