@@ -18,6 +18,10 @@ pub static READERS: Python =
 /// What speaks to a Spark server; no Spark of its own.
 pub static SPARK: Python = Python::of("spark-venv", &["pyspark-client==4.2.0"]);
 
+/// Confluent's client of a schema registry, with its serializers.
+pub static CONFLUENT: Python =
+    Python::of("confluent-venv", &["confluent-kafka[avro,json,protobuf,schemaregistry]==2.16.1", "protobuf==7.36.2"]);
+
 impl Python {
     pub const fn of(folder: &'static str, packages: &'static [&'static str]) -> Self {
         Self { folder, packages, made: OnceLock::new() }

@@ -16,6 +16,7 @@ mod policies;
 mod privacy;
 mod privacy_report;
 mod readers;
+pub mod registry;
 mod replaced;
 mod rest;
 mod running;

@@ -11,4 +11,5 @@ mod mongodb;
 mod mysql;
 mod pulsar;
 mod rest;
+mod registry;
 mod spark;

@@ -68,6 +68,8 @@ enum Command {
     PublicKey(commands::public_key::PublicKey),
     /// A person's request: where their rows are, a copy of them, or their end
     Subject(commands::subject::Subject),
+    /// Schemas of events: list, show, check, serve
+    Registry(commands::registry::RegistryCommand),
     /// Run the tests of models
     Test(commands::test::Test),
     /// List connectors and their options
@@ -153,6 +155,7 @@ async fn run(context: &Context, command: Command) -> commands::Outcome {
         Command::Audit(args) => commands::audit::run(context, args).await,
         Command::PublicKey(args) => commands::public_key::run(context, args).await,
         Command::Subject(args) => commands::subject::run(context, args).await,
+        Command::Registry(args) => commands::registry::run(context, args).await,
         Command::Test(args) => commands::test::run(context, args).await,
         Command::Connectors(args) => commands::connectors::run(context, args).await,
         Command::Schema(args) => commands::schema::run(context, args).await,

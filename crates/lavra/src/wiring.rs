@@ -2,6 +2,7 @@
 
 mod audit;
 pub mod keys;
+mod schemas;
 mod spill;
 
 use crate::clock::SystemClock;
@@ -21,6 +22,7 @@ use orchestrate::SqliteVault;
 use privacy::detect::PersonalScreen;
 use privacy::keys::{FixedKeys, is_inside};
 use privacy::mask::Masks;
+pub use schemas::{Checked, refuse};
 use spill::SpillFolder;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -14,6 +14,7 @@ pub mod privacy;
 pub mod public_key;
 pub mod quarantine;
 pub mod query;
+pub mod registry;
 pub mod run;
 pub mod scan;
 pub mod schema;

@@ -101,6 +101,9 @@ pub async fn run_project(
     for source in wiring.project.sources.iter().filter(|source| selected.contains(&source.name)) {
         work.gate(source)?;
     }
+    // So is a contract that readers of its old rows could not follow.
+    let sources: Vec<_> = wiring.project.sources.iter().filter(|source| selected.contains(&source.name)).collect();
+    wiring.register_schemas(&sources).await?;
     let options = Options {
         jobs,
         retry: Retry { attempts_max: args.retries + 1, ..Retry::default() },

@@ -170,6 +170,12 @@ pub struct Environment {
     /// Settings of object stores, by their own names: `aws_region`, `aws_endpoint`, `google_service_account`, …
     #[serde(default)]
     pub store: BTreeMap<String, String>,
+    /// The schema registry, by the URL of its Confluent API: `https://USER:PASSWORD@HOST:8081`. Default: embedded
+    #[serde(default)]
+    pub registry: Option<String>,
+    /// What the schemas of contracts are written in: `avro`, `json` or `protobuf`. Default: `avro`
+    #[serde(default)]
+    pub registry_format: Option<String>,
     /// The file of tokens and of persons' keys, beside the keys and never in the lake. Default: `.lavra/vault.db`
     #[serde(default)]
     pub vault: Option<String>,
@@ -230,6 +236,15 @@ pub fn unreachable(draft: &Draft<Config>) -> Vec<Diagnostic> {
         }
         if environment.vault.as_deref().is_some_and(|place| place.contains("://")) {
             refuse("vault", &environment.vault, "it can be the path of a file");
+        }
+        if environment.registry.as_deref().is_some_and(|url| govern::registry::Remote::new(url).is_err()) {
+            refuse("registry", &environment.registry, "it can be the URL of a schema registry: http://HOST:8081");
+        }
+        let format = environment.registry_format.as_deref();
+        if format.is_some_and(|format| govern::registry::SchemaType::parse(format).is_none()) {
+            let path = format!("environments[\"{name}\"].registry_format");
+            let fault = draft.fault(&path, "this is no language of schemas");
+            faults.push(fault.help(Some("write avro, json or protobuf")));
         }
         if environment.hold().is_none() {
             let path = format!("environments[\"{name}\"].keys_cache");
