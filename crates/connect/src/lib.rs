@@ -3,6 +3,9 @@
 
 pub mod files;
 mod spec;
+mod system;
+
+pub use system::{of_place, system};
 
 pub use spec::{Discover, Discovered, Fault, Finding, Grade, Opening, Pending, Progress, Spec};
 
@@ -14,6 +17,11 @@ pub fn all() -> Vec<Spec> {
 /// The connector of this name.
 pub fn by_name(name: &str) -> Option<Spec> {
     all().into_iter().find(|spec| spec.name == name)
+}
+
+/// The connector whose connections are URLs of this scheme.
+pub fn by_scheme(scheme: &str) -> Option<Spec> {
+    all().into_iter().find(|spec| spec.schemes.contains(&scheme))
 }
 
 #[cfg(test)]

@@ -159,6 +159,7 @@ impl Check<'_> {
         let config = self.keep(read)?;
         self.found.extend(config::unreachable(&config));
         self.found.extend(config::privacy_faults(&config));
+        self.found.extend(super::running::faults(&config));
         self.found.extend(config::unreadable_keys(&config));
         self.default_masks(&config);
         Some(config)
@@ -232,7 +233,8 @@ impl Check<'_> {
     }
 
     fn gate(&self, entity: Entity) -> kernel::Result<Gate> {
-        let stamp = Stamp { source: String::new(), contract_version: String::new(), run_id: String::new(), changes: false };
+        let stamp =
+            Stamp { source: String::new(), contract_version: String::new(), run_id: String::new(), changes: false };
         Gate::new(entity, self.masks, Vec::new(), stamp, self.screen.clone())
     }
 
