@@ -119,7 +119,7 @@ impl Guard {
 
     /// The same of a sink.
     pub fn sink(&self, sink: Box<dyn Sink>) -> Box<dyn Sink> {
-        Box::new(GuardedSink { guard: self.clone(), sink })
+        Box::new(GuardedSink { guard: self.clone(), sink: sink.into() })
     }
 
     async fn in_time<T>(&self, what: &str, call: impl Future<Output = Result<T>>) -> Result<T> {
@@ -201,22 +201,23 @@ impl Source for GuardedSource {
 
 struct GuardedSink {
     guard: Guard,
-    sink: Box<dyn Sink>,
+    /// Locked by who only looks; a sink need not bear two at once.
+    sink: tokio::sync::Mutex<Box<dyn Sink>>,
 }
 
 #[async_trait]
 impl Sink for GuardedSink {
     async fn positions(&self) -> Result<Positions> {
-        self.sink.positions().await
+        self.sink.lock().await.positions().await
     }
 
     async fn write(&mut self, rows: Passed) -> Result<()> {
-        self.sink.write(rows).await
+        self.sink.get_mut().write(rows).await
     }
 
     async fn commit(&mut self, upto: &Positions) -> Result<Commit> {
         let Self { guard, sink } = self;
-        guard.through(sink.commit(upto), |_| Says::Well, is_of_the_system).await
+        guard.through(sink.get_mut().commit(upto), |_| Says::Well, is_of_the_system).await
     }
 }
 

@@ -1,15 +1,17 @@
 //! Opens a source with its gate and its sink, all calls through the breakers of their systems.
 
-use crate::project::Source;
+use crate::project::{Source, SourceConfig};
 use crate::wiring::Wiring;
 use crate::work::{ProjectWork, opening};
 use async_trait::async_trait;
 use kernel::clock::Timestamp;
+use kernel::draft;
 use kernel::error::{Error, Result};
 use kernel::sink::Sink;
 use lake::BronzeSink;
 use orchestrate::up::{Lag, Lines, Opened};
 use orchestrate::{Breakers, Guard};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -22,9 +24,8 @@ pub struct ProjectLines {
 
 impl ProjectLines {
     pub fn new(wiring: Arc<Wiring>, work: Arc<ProjectWork>, breakers: Arc<Breakers>, sources: &[Source]) -> Self {
-        let store = &wiring.environment.store;
         let lake = wiring.environment.lake.as_deref().unwrap_or("lake");
-        let lake = connect::of_place(lake, &store.clone().into_iter().collect());
+        let lake = connect::of_place(lake, &wiring.environment.store);
         let guarded = |source: &Source| {
             let options = serde_json::Value::Object(source.config.options.clone());
             let system = connect::system(&options, &wiring.source_options(), &source.config.connector);
@@ -48,6 +49,29 @@ impl ProjectLines {
     }
 }
 
+impl ProjectLines {
+    /// The source with the options that its file has now, so that one who mends them need not stop the others. A file that
+    /// has faults is told and counts for nothing; so does another connector, which is another source.
+    fn as_it_is_now(&self, source: &Source, spec: &connect::Spec) -> Source {
+        let text = std::fs::read_to_string(self.wiring.ask.folder.join(&source.file)).unwrap_or_default();
+        let env = |name: &str| std::env::var(name).ok();
+        let read = draft::read::<SourceConfig>(&source.file, &text, &env).ok().map(|draft| draft.value);
+        let is_good = |config: &SourceConfig| {
+            config.connector == source.config.connector
+                && (spec.check)(&Value::Object(config.options.clone())).is_empty()
+        };
+        match read.filter(is_good) {
+            Some(config) => {
+                Source { config: SourceConfig { options: config.options, ..source.config.clone() }, ..source.clone() }
+            }
+            None => {
+                tracing::warn!("{} has faults now, and is read as it was; `lavra check` tells them", source.file);
+                source.clone()
+            }
+        }
+    }
+}
+
 #[async_trait]
 impl Lines for ProjectLines {
     async fn open(&self, name: &str) -> Result<Opened> {
@@ -59,7 +83,7 @@ impl Lines for ProjectLines {
         if let Some(warning) = sink.warning() {
             tracing::warn!(source = name, "{warning}");
         }
-        let opening = opening(&self.wiring, source, sink.positions().await?);
+        let opening = opening(&self.wiring, &self.as_it_is_now(source, &spec), sink.positions().await?);
         let opened = guard.sign_in("the source", (spec.open)(opening)).await?;
         self.work.remember_keys(source, &mut gate).await?;
         let version = Some(sink.version());

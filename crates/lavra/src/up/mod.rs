@@ -7,14 +7,12 @@ mod models;
 mod state;
 mod tell;
 
-pub use state::{ModelView, ProcessState, ProcessView, processes};
-pub use tell::Teller;
+pub use state::{ProcessState, ProcessView, processes};
 
 use crate::project::{COMMIT_EVERY, STATE, Source, span};
 use crate::subject;
 use crate::wiring::{Failure, Wiring};
 use crate::work::ProjectWork;
-use kernel::clock::Clock;
 use kernel::error::{Error, Result};
 use lines::ProjectLines;
 use models::Models;
@@ -23,6 +21,7 @@ use orchestrate::up::{Board, Planned, Refine, Up, UpOptions};
 use orchestrate::{Breakers, Holder, Leases, Pace, Retry, RunLock, SqliteLedger, Timetable};
 use state::Desk;
 use std::sync::Arc;
+use tell::Teller;
 use tokio_util::sync::CancellationToken;
 
 /// The project's ledger, from its state's folder: leases.
@@ -94,9 +93,10 @@ pub async fn run(wiring: Arc<Wiring>, call: Call) -> Result<u8, Failure> {
     let refine = models.map(|models| models as Arc<dyn Refine>);
     let clock = wiring.clock.clone();
     let up = Up::new(lines, leases, board, clock, options(&wiring, sources.len()), tell, refine, cancel.clone());
-    let planned = sources.iter().map(|source| planned(source)).collect();
+    let planned = sources.iter().map(planned).collect();
     let outcome = until_told(up.run(planned), &cancel).await;
     writing.abort();
+    let _ = writing.await;
     desk.write(ProcessState::Stopped)?;
     serving.abort();
     ended(outcome)
@@ -200,14 +200,10 @@ fn options(wiring: &Wiring, sources: usize) -> UpOptions {
     UpOptions {
         batch_bytes: share.clamp(64 << 10, usual.batch_bytes),
         retry: Retry { delay_max: up.retry_max(), ..usual.retry },
+        mend: Retry { base: up.retry_max() / 2, delay_max: up.retry_max() * 5, ..usual.mend },
         models_every: up.models_every(),
         drain_timeout: up.drain_timeout(),
         seed: fastrand::u64(..),
         ..usual
     }
-}
-
-/// The time by the project's clock.
-fn now(clock: &Arc<dyn Clock>) -> i64 {
-    clock.now().0
 }

@@ -138,6 +138,7 @@ proptest! {
         let (mut state, mut given, mut opened_at) = (BreakerState::Closed, 0_u64, 0);
         for step in steps {
             let before = breaker.state();
+            let mut is_result = false;
             match step {
                 Step::Wait(ms) => now += ms,
                 Step::Begin => match breaker.acquire(at(now)) {
@@ -155,6 +156,7 @@ proptest! {
                     let counts = turn == breaker.turn;
                     let took = Duration::from_millis(if is_slow { 1_001 } else { 1 });
                     breaker.record(permit, is_failure, took, at(now));
+                    is_result = counts;
                     if counts {
                         listed.push((now.div_euclid(1_000), is_failure, is_slow));
                     }
@@ -177,8 +179,8 @@ proptest! {
                 BreakerState::Open => breaker.state(),
                 _ if breaker.state() == BreakerState::HalfOpen && before == BreakerState::Open => breaker.state(),
                 // Only a result turns it, so a rate that got bad by forgetting waits for the next one.
-                _ if matches!(step, Step::End { .. }) && is_bad => BreakerState::Open,
-                BreakerState::HalfOpen if calls >= enough => BreakerState::Closed,
+                _ if is_result && is_bad => BreakerState::Open,
+                BreakerState::HalfOpen if is_result && calls >= enough => BreakerState::Closed,
                 same => same,
             };
             prop_assert_eq!(breaker.state(), expected, "{:?} {} {} {}", step, calls, failed, slow);

@@ -1,12 +1,12 @@
 //! Sources that fail, a lake that loses its answers, a process that is killed: in virtual time, by a seed.
 
 use super::*;
-use crate::SqliteLedger;
 use crate::lock::Holder;
 use arrow::array::{ArrayRef, AsArray, Int64Array};
 use arrow::record_batch::RecordBatch;
 use kernel::error::{Error, Kind};
 use kernel::gate::{Passed, Raw};
+use kernel::ledger::{Entry, Ledger};
 use kernel::position::{Point, Positions};
 use kernel::sink::Commit;
 use kernel::source::Pulled;
@@ -17,6 +17,31 @@ struct Virtual(Instant);
 impl Clock for Virtual {
     fn now(&self) -> Timestamp {
         Timestamp(1_700_000_000_000_000 + i64::try_from(self.0.elapsed().as_micros()).expect("a short test"))
+    }
+}
+
+/// A ledger that takes no real time.
+#[derive(Default)]
+struct Memory(Mutex<BTreeMap<String, Entry>>);
+
+#[async_trait]
+impl Ledger for Memory {
+    async fn get(&self, key: &str) -> Result<Option<Entry>> {
+        Ok(self.0.lock().expect("entries").get(key).cloned())
+    }
+
+    async fn swap(&self, key: &str, expected: Option<u64>, value: &str) -> Result<bool> {
+        let mut entries = self.0.lock().expect("entries");
+        let version = entries.get(key).map(|entry| entry.version);
+        if version == expected {
+            let entry = Entry { value: value.to_owned(), version: version.unwrap_or(0) + 1 };
+            entries.insert(key.to_owned(), entry);
+        }
+        Ok(version == expected)
+    }
+
+    async fn list(&self, _: &str) -> Result<Vec<(String, Entry)>> {
+        Ok(Vec::new())
     }
 }
 
@@ -92,7 +117,7 @@ impl Source for Rows {
         let numbers: Vec<i64> = (self.at..self.at + taken).map(|n| n as i64).collect();
         let column = Arc::new(Int64Array::from(numbers.clone())) as ArrayRef;
         let batch = RecordBatch::try_from_iter([("n", column)]).expect("a batch");
-        let rows = Raw::new(batch, "p".into(), numbers.into())?;
+        let rows = Raw::new(batch, "p", numbers.into())?;
         self.at += taken;
         let mut upto = Positions::new();
         upto.set("p", Point::Offset(self.at));
@@ -183,13 +208,12 @@ struct Process {
 }
 
 /// A process of this number with its tables of times.
-async fn process(stage: &Stage, ledger: &std::path::Path, pid: u32, schedule: &str) -> Process {
+fn process(stage: &Stage, ledger: &Arc<Memory>, pid: u32, schedule: &str) -> Process {
     let clock: Arc<dyn Clock> = Arc::new(Virtual(Instant::now()));
     let names: Vec<String> = stage.worlds.lock().expect("worlds").keys().cloned().collect();
-    let ledger = Arc::new(SqliteLedger::open(ledger).await.expect("a ledger"));
     let holder = Holder { id: pid.to_string(), pid, since: String::new(), command: "lavra up".into() };
     let dead = move |other: &Holder| other.pid < pid;
-    let leases = Arc::new(Leases::new(ledger, holder, clock.clone(), dead));
+    let leases = Arc::new(Leases::new(ledger.clone(), holder, clock.clone(), dead));
     let board = names.iter().map(|name| (name.clone(), schedule.to_owned(), "here".to_owned()));
     let board = Arc::new(Board::new(clock.clone(), board));
     let events = Arc::new(Mutex::new(Vec::new()));
@@ -225,17 +249,17 @@ fn all_once(stage: &Stage, source: &str) {
 #[tokio::test(start_paused = true)]
 async fn kills_and_errors_at_any_point_lose_nothing_and_double_nothing() {
     for seed in 0..20 {
-        let folder = tempfile::tempdir().expect("a folder");
+        let ledger = Arc::default();
         let stage = Stage::new(seed, &[("good", 100, 0), ("bad", 100, 8), ("worse", 100, 20)]);
         let mut failures = 0;
         for pid in 1..12 {
             ["good", "bad", "worse"].iter().for_each(|name| stage.on(name, |world| world.rows += 10));
-            let process = process(&stage, &folder.path().join("ledger.db"), pid, "continuous").await;
+            let process = process(&stage, &ledger, pid, "continuous");
             process.work(Duration::from_millis(u64::from(stage.roll(20_000)))).await;
             failures += process.count(|event| matches!(event, UpEvent::SourceFailed { .. }));
         }
         ["bad", "worse"].iter().for_each(|name| stage.on(name, |world| world.trouble = 0));
-        let last = process(&stage, &folder.path().join("ledger.db"), 99, "continuous").await;
+        let last = process(&stage, &ledger, 99, "continuous");
         last.work(Duration::from_secs(1_000)).await;
         assert!(failures > 5, "seed {seed} was trouble: {failures}");
         ["good", "bad", "worse"].iter().for_each(|name| all_once(&stage, name));
@@ -244,26 +268,29 @@ async fn kills_and_errors_at_any_point_lose_nothing_and_double_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn one_that_fails_for_ever_holds_nobody_up_and_is_tried_again() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let ledger = Arc::default();
     let stage = Stage::new(1, &[("broken", 10, 0), ("good", 100, 0)]);
     stage.on("broken", |world| world.always = Some(Kind::Data));
-    let process = process(&stage, &folder.path().join("ledger.db"), 1, "continuous").await;
-    process.work(Duration::from_secs(60)).await;
+    let process = process(&stage, &ledger, 1, "continuous");
+    let running = tokio::spawn(process.up.clone().run(process.planned.clone()));
+    tokio::time::sleep(Duration::from_secs(60)).await;
     all_once(&stage, "good");
     let broken = process.up.board.views().into_iter().find(|view| view.source == "broken").expect("a view");
     assert_eq!((broken.state, stage.on("broken", |world| world.lake.len())), (LineState::Failed, 0));
     assert_eq!(broken.last_failure.expect("a failure").kind, "data");
     stage.on("broken", |world| world.always = None);
-    process.work(Duration::from_secs(900)).await;
+    tokio::time::sleep(Duration::from_secs(900)).await;
     all_once(&stage, "broken");
     assert_eq!(process.count(|event| matches!(event, UpEvent::SourceRecovered { .. })), 1);
+    process.up.cancel.cancel();
+    running.await.expect("its end");
 }
 
 #[tokio::test(start_paused = true)]
 async fn it_drains_at_once_and_commits_what_is_whole() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let ledger = Arc::default();
     let stage = Stage::new(1, &[("good", 1_000_000, 0)]);
-    let process = process(&stage, &folder.path().join("ledger.db"), 1, "continuous").await;
+    let process = process(&stage, &ledger, 1, "continuous");
     let (up, planned) = (process.up.clone(), process.planned.clone());
     let running = tokio::spawn(up.run(planned));
     tokio::time::sleep(Duration::from_secs(12)).await;
@@ -277,9 +304,9 @@ async fn it_drains_at_once_and_commits_what_is_whole() {
 
 #[tokio::test(start_paused = true)]
 async fn one_by_the_clock_is_opened_at_its_time_and_read_to_its_end() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let ledger = Arc::default();
     let stage = Stage::new(1, &[("hourly", 10, 0)]);
-    let process = process(&stage, &folder.path().join("ledger.db"), 1, "every hour").await;
+    let process = process(&stage, &ledger, 1, "every hour");
     let (up, planned) = (process.up.clone(), process.planned.clone());
     let running = tokio::spawn(up.run(planned));
     for hour in 1..4 {
@@ -289,6 +316,7 @@ async fn one_by_the_clock_is_opened_at_its_time_and_read_to_its_end() {
         assert_eq!(process.up.board.state("hourly"), Some(LineState::Waiting));
         tokio::time::sleep(Duration::from_secs(10)).await;
     }
+    tokio::time::sleep(Duration::from_secs(5)).await;
     process.up.cancel.cancel();
     running.await.expect("its end");
     let finished = process.count(|event| matches!(event, UpEvent::SourceFinished { .. }));
@@ -297,12 +325,10 @@ async fn one_by_the_clock_is_opened_at_its_time_and_read_to_its_end() {
 
 #[tokio::test(start_paused = true)]
 async fn of_two_processes_one_takes_a_source_and_the_other_takes_over() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let ledger = Arc::default();
     let stage = Stage::new(1, &[("good", 50, 0)]);
-    let ledger = folder.path().join("ledger.db");
     // To the older one the younger one is alive, and the other way round it is not asked: it comes second.
-    let (second, first) =
-        (process(&stage, &ledger, 1, "continuous").await, process(&stage, &ledger, 2, "continuous").await);
+    let (second, first) = (process(&stage, &ledger, 1, "continuous"), process(&stage, &ledger, 2, "continuous"));
     let running = tokio::spawn(first.up.clone().run(first.planned.clone()));
     tokio::time::sleep(Duration::from_secs(20)).await;
     let waiting = tokio::spawn(second.up.clone().run(second.planned.clone()));
@@ -320,9 +346,9 @@ async fn of_two_processes_one_takes_a_source_and_the_other_takes_over() {
 
 #[tokio::test(start_paused = true)]
 async fn a_source_that_drips_makes_no_crumbs() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let ledger = Arc::default();
     let stage = Stage::new(1, &[("drips", 0, 0)]);
-    let process = process(&stage, &folder.path().join("ledger.db"), 1, "continuous").await;
+    let process = process(&stage, &ledger, 1, "continuous");
     let running = tokio::spawn(process.up.clone().run(process.planned.clone()));
     tokio::time::sleep(Duration::from_secs(20)).await;
     let commits = || process.count(|event| matches!(event, UpEvent::Committed { .. }));
@@ -334,6 +360,7 @@ async fn a_source_that_drips_makes_no_crumbs() {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     assert!((12..=14).contains(&commits()), "one in five seconds: {}", commits());
+    tokio::time::sleep(Duration::from_secs(10)).await;
     process.up.cancel.cancel();
     running.await.expect("its end");
     all_once(&stage, "drips");
