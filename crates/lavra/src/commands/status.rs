@@ -68,6 +68,7 @@ fn exit(all: &[ProcessView]) -> u8 {
 }
 
 /// A source as a line, with the process that knows of it.
+#[derive(serde::Serialize)]
 struct Line<'a> {
     source: &'a SourceView,
     process: &'a ProcessView,
@@ -126,7 +127,7 @@ fn table(format: Format, lines: &[Line<'_>], now: i64) -> Result<()> {
             ("system", &|l| l.source.system.clone()),
             ("breaker", &|l| breaker(l)),
             ("lag", &|l| lag(l.source)),
-            ("rows/s", &|l| rate(l.source)),
+            ("rows/s", &|l| if is_at_work(l.process) { rate(l.source) } else { String::new() }),
             ("rows", &|l| number(l.source.rows_committed)),
             ("quarantined", &|l| number(l.source.rows_quarantined)),
             ("version", &|l| l.source.version.map_or(String::new(), |version| version.to_string())),

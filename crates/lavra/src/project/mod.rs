@@ -23,7 +23,7 @@ pub use exposure::{Carried, Nearness, nearest};
 pub use privacy::{PrivacyConfig, own_kinds};
 pub use read::{Files, find_folder};
 pub use retention::{Reason, Verdict, verdicts};
-pub use running::{COMMIT_EVERY, Running, span};
+pub use running::{COMMIT_EVERY, span};
 pub use terms::LegalHold;
 pub use users::Users;
 

@@ -136,3 +136,44 @@ fn metric<'a>(out: &mut String, metric: Metric, rows: impl IntoIterator<Item = (
 fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::clock::{Clock, ManualClock};
+    use orchestrate::up::Board;
+    use orchestrate::{Breakers, Holder};
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    #[test]
+    fn every_metric_is_said_once_with_its_kind_and_labels_are_escaped() {
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(1_700_000_000_000_000));
+        let source = |name: &str| (name.to_owned(), "continuous".to_owned(), "db:5432".to_owned());
+        let breakers = Breakers::new(Default::default(), Duration::from_secs(1), clock.clone(), |_| {});
+        assert!(breakers.guard("db:5432").retry_at().is_none());
+        let view = ProcessView {
+            project: "a \"b\"".into(),
+            environment: "local".into(),
+            holder: Holder::of_this_process("lavra up", clock.as_ref()),
+            state: ProcessState::Running,
+            updated_at: 0,
+            address: None,
+            sources: Board::new(clock, ["orders", "people"].map(source)).views(),
+            breakers: breakers.views(),
+            models: Vec::new(),
+        };
+        let text = text(&view);
+        assert!(text.contains("lavra_up{project=\"a \\\"b\\\"\"} 1"), "{text}");
+        assert!(text.contains("lavra_source_state{source=\"people\",state=\"starting\"} 1"), "{text}");
+        assert!(text.contains("lavra_breaker_state{system=\"db:5432\",state=\"closed\"} 1"), "{text}");
+        let mut heads: Vec<&str> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
+        let all = heads.len();
+        heads.dedup();
+        assert_eq!((heads.len(), text.lines().filter(|line| line.starts_with("# HELP")).count()), (all, all));
+        let is_sound = |line: &str| {
+            line.starts_with('#') || line.rsplit_once(' ').is_some_and(|(_, value)| value.parse::<f64>().is_ok())
+        };
+        assert!(text.lines().all(is_sound), "{text}");
+    }
+}

@@ -17,18 +17,20 @@ pub struct Models {
     leases: Arc<Leases>,
     teller: Arc<Teller>,
     views: Mutex<BTreeMap<String, ModelView>>,
+    /// Tables of sources that are known to be there.
+    made: Mutex<BTreeSet<String>>,
 }
 
 impl Models {
     pub fn new(work: Arc<ProjectWork>, leases: Arc<Leases>, teller: Arc<Teller>) -> Self {
-        Self { work, leases, teller, views: Mutex::default() }
+        Self { work, leases, teller, views: Mutex::default(), made: Mutex::default() }
     }
 
     pub fn views(&self) -> Vec<ModelView> {
         self.views.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// The models downstream of sources that nobody else makes.
+    /// The models downstream of sources that nobody else makes, and whose sources all have a table.
     async fn due(&self, sources: &BTreeSet<String>) -> Result<BTreeSet<String>> {
         let dag = &self.work.wiring.project.dag;
         let below = sources.iter().flat_map(|source| dag.descendants(source));
@@ -36,11 +38,28 @@ impl Models {
             below.filter(|node| node.kind == NodeKind::Model).map(|node| node.name.clone()).collect();
         let mut due = BTreeSet::new();
         for name in names {
-            if self.leases.claim(&name).await? == Claim::Mine {
+            if self.has_input(&name).await? && self.leases.claim(&name).await? == Claim::Mine {
                 due.insert(name);
             }
         }
         Ok(due)
+    }
+
+    async fn has_input(&self, model: &str) -> Result<bool> {
+        let project = &self.work.wiring.project;
+        for node in project.dag.ancestors(model).into_iter().filter(|node| node.kind == NodeKind::Source) {
+            let source = project.sources.iter().find(|source| source.name == node.name);
+            let Some(table) = source.map(|source| &source.table) else { continue };
+            let is_known = |made: &BTreeSet<String>| made.contains(&table.to_string());
+            if is_known(&self.made.lock().unwrap_or_else(PoisonError::into_inner)) {
+                continue;
+            }
+            if !self.work.wiring.store.has_log(table).await? {
+                return Ok(false);
+            }
+            self.made.lock().unwrap_or_else(PoisonError::into_inner).insert(table.to_string());
+        }
+        Ok(true)
     }
 
     /// Keeps what became of each; answers the first failure.
@@ -85,10 +104,10 @@ fn view(ended: &Ended<Report>, before: Option<ModelView>, now: i64) -> ModelView
 
 #[async_trait]
 impl Refine for Models {
-    async fn refine(&self, sources: &BTreeSet<String>, cancel: &CancellationToken) -> Result<()> {
+    async fn refine(&self, sources: &BTreeSet<String>, cancel: &CancellationToken) -> Result<bool> {
         let due = self.due(sources).await?;
         if due.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let wiring = &self.work.wiring;
         let options = Options {
@@ -101,6 +120,6 @@ impl Refine for Models {
         let work = self.work.clone() as Arc<dyn Work<Report>>;
         let tell = |event: orchestrate::Event<Report>| self.teller.model(&event);
         let outcome = orchestrate::run(&wiring.project.dag, &due, work, &options, &tell).await?;
-        self.keep(&outcome)
+        self.keep(&outcome).map(|()| true)
     }
 }

@@ -18,8 +18,9 @@ const WAIT_MAX: Duration = Duration::from_secs(300);
 #[async_trait]
 pub trait Refine: Send + Sync {
     /// Makes what depends on these sources; what is up to date is left. After an error it is asked again: with the next
-    /// commit, or after a while without one. When `cancel` is cancelled it should end soon.
-    async fn refine(&self, sources: &BTreeSet<String>, cancel: &CancellationToken) -> Result<()>;
+    /// commit, or after a while without one. When `cancel` is cancelled it should end soon. Answers whether there was
+    /// anything to make.
+    async fn refine(&self, sources: &BTreeSet<String>, cancel: &CancellationToken) -> Result<bool>;
 }
 
 impl Up {
@@ -32,9 +33,10 @@ impl Up {
             if changed.is_empty() {
                 continue;
             }
-            not_before = Instant::now() + every;
+            let begun = Instant::now();
             let outcome = AssertUnwindSafe(refine.refine(&changed, &self.cancel)).catch_unwind().await;
             let outcome = outcome.unwrap_or_else(|_| Err(Error::internal("make the models", "their code panicked")));
+            not_before = begun + if matches!(outcome, Ok(false)) { Duration::ZERO } else { every };
             let Err(error) = outcome else {
                 (again, failures) = (None, 0);
                 continue;
