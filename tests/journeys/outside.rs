@@ -65,8 +65,9 @@ fn serve(mut stream: TcpStream, inner: &Mutex<Inner>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut first = String::new();
     reader.read_line(&mut first)?;
-    let mut line = String::new();
+    let (mut line, mut range) = (String::new(), None);
     while reader.read_line(&mut line)? > 2 {
+        range = range.or(line.to_ascii_lowercase().trim_end().strip_prefix("range: bytes=").map(str::to_owned));
         line.clear();
     }
     let (mood, objects) = {
@@ -86,30 +87,48 @@ fn serve(mut stream: TcpStream, inner: &Mutex<Inner>) -> std::io::Result<()> {
     }
     if query.contains("list-type=2") {
         let body = listing(&objects, query);
-        return answer(&mut stream, body.as_bytes(), body.len(), "x");
+        let part = Part { name: "x", range: None, length: body.len() };
+        return answer(&mut stream, body.as_bytes(), &part);
     }
     let Some((name, body)) = objects.iter().find(|(name, _)| name == key) else {
         return write!(stream, "HTTP/1.1 404 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
     };
+    let range = range.as_deref().and_then(|range| range.split_once('-'));
+    let from = range.and_then(|(from, _)| from.parse().ok()).unwrap_or(0).min(body.len());
+    let to = range.and_then(|(_, to)| to.parse::<usize>().ok()).map_or(body.len(), |to| (to + 1).min(body.len()));
+    let part = Part { name, range: range.map(|_| (from, to, body.len())), length: to - from };
+    let body = &body[from..to];
     let sent = if first.starts_with("HEAD") { 0 } else { body.len() };
     match mood {
-        Mood::Half => answer(&mut stream, &body[..sent / 2], body.len(), name),
+        Mood::Half => answer(&mut stream, &body[..sent / 2], &part),
         Mood::Slow => {
-            answer(&mut stream, &body[..1.min(sent)], body.len(), name)?;
+            answer(&mut stream, &body[..1.min(sent)], &part)?;
             // Until the other side gives up.
             stream.set_read_timeout(Some(Duration::from_secs(60)))?;
             stream.read(&mut [0]).map(drop)
         }
-        Mood::Well | Mood::Status(_) | Mood::Gone => answer(&mut stream, &body[..sent], body.len(), name),
+        Mood::Well | Mood::Status(_) | Mood::Gone => answer(&mut stream, &body[..sent], &part),
     }
 }
 
-fn answer(stream: &mut TcpStream, sent: &[u8], length: usize, etag: &str) -> std::io::Result<()> {
-    let dates = "last-modified: Wed, 25 Nov 2026 10:00:00 GMT";
-    let etag = etag.replace('/', "-");
+/// What is answered: of an object, or a part of it.
+struct Part<'a> {
+    name: &'a str,
+    /// From, to, and of how many.
+    range: Option<(usize, usize, usize)>,
+    length: usize,
+}
+
+fn answer(stream: &mut TcpStream, sent: &[u8], part: &Part<'_>) -> std::io::Result<()> {
+    let status = match part.range {
+        Some((from, to, all)) => format!("206 Partial\r\ncontent-range: bytes {from}-{}/{all}", to.saturating_sub(1)),
+        None => "200 OK".to_owned(),
+    };
+    let (etag, length) = (part.name.replace('/', "-"), part.length);
+    let dated = "last-modified: Wed, 25 Nov 2026 10:00:00 GMT";
     write!(
         stream,
-        "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\netag: \"{etag}\"\r\n{dates}\r\nconnection: close\r\n\r\n"
+        "HTTP/1.1 {status}\r\ncontent-length: {length}\r\netag: \"{etag}\"\r\n{dated}\r\nconnection: close\r\n\r\n"
     )?;
     stream.write_all(sent)?;
     stream.flush()

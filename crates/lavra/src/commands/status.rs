@@ -117,7 +117,6 @@ fn heading(view: &ProcessView, now: i64) -> String {
 }
 
 fn table(format: Format, lines: &[Line<'_>], now: i64) -> Result<()> {
-    let number = |number: u64| if number == 0 { String::new() } else { count(number) };
     print_records(
         format,
         lines,
@@ -128,12 +127,26 @@ fn table(format: Format, lines: &[Line<'_>], now: i64) -> Result<()> {
             ("breaker", &|l| breaker(l)),
             ("lag", &|l| lag(l.source)),
             ("rows/s", &|l| if is_at_work(l.process) { rate(l.source) } else { String::new() }),
-            ("rows", &|l| number(l.source.rows_committed)),
-            ("quarantined", &|l| number(l.source.rows_quarantined)),
-            ("version", &|l| l.source.version.map_or(String::new(), |version| version.to_string())),
-            ("last commit", &|l| l.source.committed_at.map_or(String::new(), |at| format!("{} ago", ago(at, now)))),
+            ("rows", &|l| rows(l.source)),
+            ("last commit", &|l| commit(l.source, now)),
         ],
     )
+}
+
+/// Committed since the process started: `1,200, 3 aside`.
+fn rows(source: &SourceView) -> String {
+    match (source.rows_committed, source.rows_quarantined) {
+        (0, 0) => String::new(),
+        (rows, 0) => count(rows),
+        (rows, aside) => format!("{}, {} aside", count(rows), count(aside)),
+    }
+}
+
+/// `version 12, 3 s ago`
+fn commit(source: &SourceView, now: i64) -> String {
+    let version = source.version.map(|version| format!("version {version}"));
+    let when = source.committed_at.map(|at| format!("{} ago", ago(at, now)));
+    [version, when].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn state(line: &Line<'_>, now: i64) -> String {

@@ -24,7 +24,8 @@ const LONGEST: Duration = Duration::from_secs(86_400);
 
 pub(super) async fn line(up: Arc<Up>, planned: Planned) {
     let source = planned.source.clone();
-    let mut line = Line { dice: dice(up.options.seed, &source), failures: 0, last: None, up, planned };
+    let (dice, token) = (dice(up.options.seed, &source), up.cancel.child_token());
+    let mut line = Line { dice, failures: 0, last: None, token, up, planned };
     line.run().await;
     line.up.board.is(&source, LineState::Stopped);
 }
@@ -37,6 +38,8 @@ struct Line {
     failures: u32,
     /// When it was opened last, for its timetable.
     last: Option<Timestamp>,
+    /// Of the present opening.
+    token: CancellationToken,
 }
 
 impl Line {
@@ -57,7 +60,7 @@ impl Line {
                     (self.up.tell)(UpEvent::SourceFinished { source, rows });
                 }
                 // Told to stop, or its lease was lost.
-                Err(error) if error.kind == Kind::Stopped => {}
+                Err(error) if error.kind == Kind::Stopped && self.token.is_cancelled() => {}
                 Err(error) => self.rest(&error).await,
             }
         }
@@ -105,7 +108,8 @@ impl Line {
     /// Opens the source and takes in what comes: all that there is, or until it is stopped.
     async fn attempt(&mut self) -> Result<Ingested> {
         let (up, source) = (self.up.clone(), self.planned.source.clone());
-        let token = up.token(&source);
+        self.token = up.token(&source);
+        let token = self.token.clone();
         up.board.is(&source, LineState::Starting);
         let Opened { source: rows, gate, mut sink, version } = tokio::select! {
             biased;
