@@ -20,9 +20,11 @@ pub mod rest;
 mod secret;
 mod spec;
 pub mod sqlite;
+mod system;
 mod tls;
 
 pub use spec::{Discover, Discovered, Fault, Finding, Grade, Listen, Opening, Pending, Progress, Spec};
+pub use system::{of_place, system};
 
 /// Every connector, in the order in which `lavra connectors` shows them.
 pub fn all() -> Vec<Spec> {
@@ -42,6 +44,11 @@ pub fn all() -> Vec<Spec> {
 /// The connector of this name.
 pub fn by_name(name: &str) -> Option<Spec> {
     all().into_iter().find(|spec| spec.name == name)
+}
+
+/// The connector whose connections are URLs of this scheme.
+pub fn by_scheme(scheme: &str) -> Option<Spec> {
+    all().into_iter().find(|spec| spec.schemes.contains(&scheme))
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ pub struct Spec {
     pub name: &'static str,
     /// One sentence for a list.
     pub summary: &'static str,
+    /// Schemes of the URLs that its `connection` is written as, for `lavra discover`: `postgres`, `postgresql`.
+    pub schemes: &'static [&'static str],
     /// A whole `sources/*.yaml`.
     pub example: &'static str,
     /// JSON Schema of the options, that is of a source's YAML without the keys that every source has.

@@ -8,6 +8,7 @@ mod demo;
 mod project;
 mod show;
 mod subject;
+mod up;
 mod wiring;
 mod work;
 

@@ -108,7 +108,7 @@ impl ProjectWork {
             task.progress(rows, meter.lock().unwrap_or_else(PoisonError::into_inner).read(bytes, upto))
         };
         let committed = |done: &Ingested| task.keep(report(source, done, 0, before));
-        let told = Told { read: &read, committed: &committed };
+        let told = Told { read: &read, committed: &committed, idle: &|| {} };
         let done = ingest(opened, gate, &mut sink, self.pace, self.wiring.clock.as_ref(), &task.cancel, told).await?;
         let warning = [warning, drifted(&done)].into_iter().flatten().reduce(|one, other| format!("{one}; {other}"));
         let report = Report { warning, ..report(source, &done, sink.bytes_written(), before) };

@@ -39,6 +39,7 @@ pub fn spec() -> Spec {
     Spec {
         name: "files",
         summary: "CSV, JSON, Parquet, Avro and Arrow files, on a disk or in an object store",
+        schemes: &[],
         example: EXAMPLE,
         options_schema: || {
             let mut schema = schemars::schema_for!(Options).to_value();

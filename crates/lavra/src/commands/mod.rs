@@ -4,7 +4,9 @@ pub mod audit;
 pub mod check;
 pub mod connectors;
 pub mod demo;
+pub mod discover;
 pub mod docs;
+pub mod doctor;
 pub mod history;
 pub mod init;
 pub mod keys;
@@ -19,8 +21,11 @@ pub mod run;
 pub mod scan;
 pub mod schema;
 pub mod shell;
+pub mod status;
 pub mod subject;
 pub mod test;
+pub mod up;
+pub mod worker;
 
 use crate::wiring::Failure;
 

@@ -3,10 +3,12 @@ use crate::cli::Context;
 use crate::project::STATE;
 use crate::show::{self, Format, Progress};
 use crate::subject;
+use crate::up;
 use crate::wiring::{Failure, Wiring};
 use crate::work::{ProjectWork, Report};
-use kernel::error::{Error, Result};
-use orchestrate::{Dag, Options, Pace, Retry, RunLock, Selector};
+use kernel::error::{Error, Kind, Result};
+use orchestrate::lease::LEASE;
+use orchestrate::{Claim, Dag, Holder, Leases, Options, Pace, Retry, RunLock, Selector};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -84,8 +86,48 @@ pub async fn run_project(
     selected: BTreeSet<String>,
 ) -> Result<(String, orchestrate::Outcome<Report>), Failure> {
     let command = std::env::args().collect::<Vec<_>>().join(" ");
-    let _lock = RunLock::acquire(&wiring.ask.folder.join(STATE), &command, wiring.clock.as_ref())?;
+    let holder = Holder::of_this_process(&command, wiring.clock.as_ref());
+    let _lock = RunLock::share(&wiring.ask.folder.join(STATE), &holder)?;
     wiring.clear_spill()?;
+    let leases = up::leases(&wiring, holder).await?;
+    let claimed = claim(&leases, &selected).await;
+    let keeping = tokio::spawn(keep(leases.clone()));
+    let outcome = match claimed {
+        Ok(()) => run_claimed(wiring, args, selected).await,
+        Err(error) => Err(error.into()),
+    };
+    keeping.abort();
+    leases.release_all().await?;
+    outcome
+}
+
+/// Takes the leases of all nodes, or fails with who has one.
+async fn claim(leases: &Leases, nodes: &BTreeSet<String>) -> Result<()> {
+    for node in nodes {
+        if let Claim::Of(holder) = leases.claim(node).await? {
+            let since = &holder.since;
+            let detail = format!(
+                "{holder} has been at work on it since {since}; wait for its end, stop it, or leave it out with `--exclude {node}`"
+            );
+            return Err(Error::new(Kind::Conflict, format!("run {node}"), detail));
+        }
+    }
+    Ok(())
+}
+
+/// Renews the leases. One that is lost all the same, to a process that found this one asleep, is found at the commit.
+async fn keep(leases: Arc<Leases>) {
+    loop {
+        tokio::time::sleep(LEASE / 3).await;
+        let _ = leases.renew().await;
+    }
+}
+
+async fn run_claimed(
+    wiring: Arc<Wiring>,
+    args: &Run,
+    selected: BTreeSet<String>,
+) -> Result<(String, orchestrate::Outcome<Report>), Failure> {
     let run_id = uuid::Uuid::now_v7().to_string();
     let jobs = args.jobs.or(NonZeroUsize::new(wiring.ask.jobs)).unwrap_or(NonZeroUsize::MIN);
     let work = ProjectWork {

@@ -159,6 +159,7 @@ impl Check<'_> {
         let config = self.keep(read)?;
         self.found.extend(config::unreachable(&config));
         self.found.extend(config::privacy_faults(&config));
+        self.found.extend(super::running::faults(&config));
         self.found.extend(config::unreadable_keys(&config));
         self.default_masks(&config);
         Some(config)

@@ -1,5 +1,6 @@
 //! `lavra.yaml` and `sources/*.yaml`, as written.
 
+use super::running::Running;
 use kernel::diagnostic::Diagnostic;
 use kernel::draft::{Draft, Node};
 use kernel::span;
@@ -28,6 +29,9 @@ pub struct Config {
     /// How long old versions, removed files and quarantined rows stay.
     #[serde(default)]
     pub maintenance: Maintenance,
+    /// How `lavra up` and `lavra worker` behave.
+    #[serde(default)]
+    pub up: Running,
 }
 
 /// Who answers for personal data, and what is promised about it.
@@ -198,6 +202,10 @@ pub struct SourceConfig {
     /// When a long-running process takes it in: `every 15 minutes`, a cron line, or `continuous`.
     #[serde(default)]
     pub schedule: Option<String>,
+    /// How often a continuous source is committed while rows come; one that has no more for now is committed at once.
+    /// Default: `5 seconds`
+    #[serde(default)]
+    pub commit_every: Option<String>,
     /// Words to select it by: `lavra run tag:finance`.
     #[serde(default)]
     pub tags: Vec<String>,
@@ -288,6 +296,7 @@ impl SourceConfig {
             entity: text("entity"),
             into: text("into"),
             schedule: text("schedule"),
+            commit_every: text("commit_every"),
             tags: Vec::new(),
             options: fields.iter().filter(|(name, _)| !own(name)).map(|(k, v)| (k.clone(), v.clone())).collect(),
         }
@@ -295,7 +304,7 @@ impl SourceConfig {
 }
 
 /// The keys that every source has.
-pub const OWN_KEYS: [&str; 6] = ["connector", "contract", "entity", "into", "schedule", "tags"];
+pub const OWN_KEYS: [&str; 7] = ["connector", "contract", "entity", "into", "schedule", "commit_every", "tags"];
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,7 @@ mod joins;
 mod privacy;
 mod read;
 mod retention;
+mod running;
 mod secrets;
 mod select_list;
 mod sources;
@@ -22,6 +23,7 @@ pub use exposure::{Carried, Nearness, nearest};
 pub use privacy::{PrivacyConfig, own_kinds};
 pub use read::{Files, find_folder};
 pub use retention::{Reason, Verdict, verdicts};
+pub use running::{COMMIT_EVERY, span};
 pub use terms::LegalHold;
 pub use users::Users;
 

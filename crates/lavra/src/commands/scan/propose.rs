@@ -131,6 +131,33 @@ impl Proposer {
             .find(fits)
     }
 
+    /// Puts what was found in the values of a table to what its system says of its columns: types, keys and what is
+    /// required are the system's, classes and masks are the detector's.
+    pub fn over(&self, known: &Entity, mut proposal: Proposal) -> Proposal {
+        if known.properties.is_empty() {
+            return proposal;
+        }
+        let mut entity = Entity { name: proposal.entity.name.clone(), ..known.clone() };
+        for property in &mut entity.properties {
+            let found = proposal.entity.properties.iter().find(|found| found.name == property.name);
+            property.classification = property.classification.take().or(found.and_then(|f| f.classification.clone()));
+            property.mask = property.mask.take().or(found.and_then(|found| found.mask.clone()));
+            let class = property.classification.as_ref();
+            let fits = |mask: &MaskSpec| {
+                self.masks.build(mask, class).is_ok_and(|mask| mask.output(&property.data_type).is_ok())
+            };
+            if property.mask.as_ref().is_some_and(|mask| !fits(mask)) {
+                property.mask = Some(MaskSpec { name: "redact".to_owned(), args: Vec::new() });
+            }
+            for record in proposal.records.iter_mut().filter(|record| record.column == property.name) {
+                record.data_type = shown(property);
+                record.classification = property.classification.as_ref().map(|class| class.as_str().to_owned());
+                record.mask = property.mask.as_ref().map(ToString::to_string);
+            }
+        }
+        Proposal { entity, ..proposal }
+    }
+
     /// The contract of an entity, and proof that it reads as what it was written from.
     pub fn contract(&self, entity: &Entity) -> Result<String, String> {
         let contract = Contract {

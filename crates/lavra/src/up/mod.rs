@@ -1,0 +1,209 @@
+//! The long-running process: the parts that `orchestrate::up` asks of the roof, and how it is seen from outside.
+
+mod http;
+mod lines;
+mod metrics;
+mod models;
+mod state;
+mod tell;
+
+pub use state::{ProcessState, ProcessView, processes};
+
+use crate::project::{COMMIT_EVERY, STATE, Source, span};
+use crate::subject;
+use crate::wiring::{Failure, Wiring};
+use crate::work::ProjectWork;
+use kernel::error::{Error, Result};
+use lines::ProjectLines;
+use models::Models;
+use orchestrate::lock::is_dead;
+use orchestrate::up::{Board, Planned, Refine, Up, UpOptions};
+use orchestrate::{Breakers, Holder, Leases, Pace, Retry, RunLock, SqliteLedger, Timetable};
+use state::Desk;
+use std::sync::Arc;
+use tell::Teller;
+use tokio_util::sync::CancellationToken;
+
+/// The project's ledger, from its state's folder: leases.
+pub const LEDGER: &str = "ledger.db";
+
+/// Where it is served unless something else is said.
+const LISTEN: &str = "127.0.0.1:7400";
+
+/// Batches of one source that are in memory at once, with what the source reads ahead.
+const BATCHES_HELD: usize = 4;
+
+/// What a process is started for.
+pub struct Call {
+    pub command: String,
+    /// The sources' names.
+    pub sources: Vec<String>,
+    /// Whether it makes the models too.
+    pub with_models: bool,
+    /// An address; `None` is the project's or the usual one.
+    pub listen: Option<String>,
+    pub quiet: bool,
+}
+
+/// Runs until it is told to end; gives the exit code.
+pub async fn run(wiring: Arc<Wiring>, call: Call) -> Result<u8, Failure> {
+    let state = wiring.ask.folder.join(STATE);
+    let holder = Holder::of_this_process(&call.command, wiring.clock.as_ref());
+    let _lock = RunLock::share(&state, &holder)?;
+    wiring.clear_spill()?;
+    let cancel = CancellationToken::new();
+    let leases = leases(&wiring, holder.clone()).await?;
+    let work = Arc::new(work(&wiring).await?);
+    let sources = chosen(&wiring, &call.sources);
+    // A mask without its key is found before anything is read.
+    for source in &sources {
+        work.gate(source)?;
+    }
+    let teller = Arc::new(Teller::new(call.quiet));
+    let up = &wiring.project.config.up;
+    let breakers = {
+        let teller = teller.clone();
+        let tell = move |turned| teller.tell(&orchestrate::up::UpEvent::BreakerTurned(turned));
+        Breakers::new(up.breaker(), up.call_timeout(), wiring.clock.clone(), tell)
+    };
+    let lines = Arc::new(ProjectLines::new(wiring.clone(), work.clone(), breakers.clone(), &sources));
+    let board = Arc::new(Board::new(wiring.clock.clone(), sources.iter().map(|source| shown(source, &lines))));
+    let models = call.with_models.then(|| Arc::new(Models::new(work.clone(), leases.clone(), teller.clone())));
+    let server = http::bind(call.listen.as_deref().or(up.listen.as_deref()), call.with_models).await?;
+    let desk = Desk {
+        holder,
+        project: wiring.project.config.project.clone(),
+        environment: wiring.ask.environment.clone(),
+        address: server.local_addr().ok(),
+        clock: wiring.clock.clone(),
+        board: board.clone(),
+        breakers,
+        models: models.clone(),
+        cancel: cancel.clone(),
+        folder: state,
+    };
+    let desk = Arc::new(desk);
+    teller.started(&desk.view(), &left_out(&wiring, &sources));
+    let serving = tokio::spawn(http::serve(server, desk.clone(), http::mounted(&wiring)));
+    let writing = tokio::spawn(desk.clone().write_on_and_on());
+    let tell: orchestrate::up::Tell = {
+        let teller = teller.clone();
+        Arc::new(move |event| teller.tell(&event))
+    };
+    let refine = models.map(|models| models as Arc<dyn Refine>);
+    let clock = wiring.clock.clone();
+    let up = Up::new(lines, leases, board, clock, options(&wiring, sources.len()), tell, refine, cancel.clone());
+    let planned = sources.iter().map(planned).collect();
+    let outcome = until_told(up.run(planned), &cancel).await;
+    writing.abort();
+    let _ = writing.await;
+    desk.write(ProcessState::Stopped)?;
+    serving.abort();
+    ended(outcome)
+}
+
+/// Waits for the end: a first signal asks for it, a second one does not wait.
+async fn until_told(running: impl Future<Output = Vec<String>>, cancel: &CancellationToken) -> Option<Vec<String>> {
+    let mut running = std::pin::pin!(running);
+    tokio::select! {
+        left = &mut running => return Some(left),
+        () = told_to_end() => cancel.cancel(),
+    }
+    tokio::select! {
+        left = running => Some(left),
+        () = told_to_end() => None,
+    }
+}
+
+fn ended(outcome: Option<Vec<String>>) -> Result<u8, Failure> {
+    let stopped = |detail: String| Error::new(kernel::Kind::Stopped, "drain", detail);
+    match outcome {
+        Some(left) if left.is_empty() => Ok(0),
+        Some(left) => Err(stopped(format!("{} did not end in time and were dropped", left.join(", "))).into()),
+        None => Err(stopped("told a second time, so nothing was waited for".into()).into()),
+    }
+}
+
+/// SIGTERM, or what a terminal sends for control-C.
+#[cfg(unix)]
+async fn told_to_end() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn told_to_end() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// The leases of this process in the project's ledger.
+pub async fn leases(wiring: &Wiring, holder: Holder) -> Result<Arc<Leases>> {
+    let state = wiring.ask.folder.join(STATE);
+    let ledger = SqliteLedger::open(state.join(LEDGER)).await?;
+    let dead = move |holder: &Holder| is_dead(&state, holder);
+    Ok(Arc::new(Leases::new(Arc::new(ledger), holder, wiring.clock.clone(), dead)))
+}
+
+async fn work(wiring: &Arc<Wiring>) -> Result<ProjectWork> {
+    Ok(ProjectWork {
+        masks: wiring.masks().await?,
+        forgotten: subject::forgotten(wiring).await?,
+        run_id: uuid::Uuid::now_v7().to_string(),
+        full_refresh: false,
+        pace: Pace::default(),
+        lanes: 1,
+        wiring: wiring.clone(),
+    })
+}
+
+fn chosen(wiring: &Wiring, names: &[String]) -> Vec<Source> {
+    let all = wiring.project.sources.iter();
+    all.filter(|source| names.contains(&source.name)).cloned().collect()
+}
+
+/// Sources that only `lavra run` takes in.
+fn left_out(wiring: &Wiring, sources: &[Source]) -> Vec<String> {
+    let is_taken = |name: &String| sources.iter().any(|source| source.name == *name);
+    let all = wiring.project.sources.iter().filter(|source| source.config.schedule.is_none());
+    all.map(|source| source.name.clone()).filter(|name| !is_taken(name)).collect()
+}
+
+fn shown(source: &Source, lines: &ProjectLines) -> (String, String, String) {
+    let schedule = source.config.schedule.clone().unwrap_or_else(|| "continuous".to_owned());
+    (source.name.clone(), schedule, lines.system(&source.name).to_owned())
+}
+
+/// One without a schedule was asked for by name: then it goes on and on.
+fn planned(source: &Source) -> Planned {
+    let timetable = source.config.schedule.as_deref().and_then(|text| Timetable::parse(text).ok());
+    Planned {
+        source: source.name.clone(),
+        timetable: timetable.unwrap_or(Timetable::Continuous),
+        commit_every: source.config.commit_every.as_deref().and_then(span).unwrap_or(COMMIT_EVERY),
+    }
+}
+
+/// A quarter of the memory is for rows on their way, in equal parts for all sources; the rest is for models.
+fn options(wiring: &Wiring, sources: usize) -> UpOptions {
+    let up = &wiring.project.config.up;
+    let usual = UpOptions::default();
+    let share = wiring.ask.memory / 4 / sources.max(1) / BATCHES_HELD;
+    UpOptions {
+        batch_bytes: share.clamp(64 << 10, usual.batch_bytes),
+        retry: Retry { delay_max: up.retry_max(), ..usual.retry },
+        mend: Retry { base: up.retry_max() / 2, delay_max: up.retry_max() * 5, ..usual.mend },
+        models_every: up.models_every(),
+        drain_timeout: up.drain_timeout(),
+        seed: fastrand::u64(..),
+        ..usual
+    }
+}
