@@ -6,6 +6,7 @@ mod contracts;
 mod exposure;
 mod forms;
 mod joins;
+mod materialize;
 mod privacy;
 mod read;
 mod retention;

@@ -21,7 +21,7 @@ impl Check<'_> {
             self.options(&draft);
             match self.source(name, file, &draft, contracts) {
                 Some(source) => all.push(source),
-                None => self.broken.extend(TableName::new("bronze", draft.value.table.as_deref().unwrap_or(name))),
+                None => self.broken.extend(TableName::new("bronze", draft.value.into.as_deref().unwrap_or(name))),
             }
         }
         all
@@ -100,6 +100,13 @@ impl Check<'_> {
         let schema = if changes { kernel::gate::change_log(&schema) } else { schema };
         let (terms, faults) = terms::read(contract, &entity.name);
         self.found.extend(faults);
+        if changes {
+            self.reserved(draft, &entity);
+        }
+        let materialized = match &config.materialize {
+            Some(asked) => Some(self.materialized(name, asked, changes, draft, &entity)?),
+            None => None,
+        };
         Some(Source {
             name: name.to_owned(),
             file: file.to_owned(),
@@ -108,6 +115,7 @@ impl Check<'_> {
             contract_version: contract.contract.version.clone(),
             schema,
             changes,
+            materialized,
             config,
             terms,
         })
