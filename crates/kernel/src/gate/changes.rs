@@ -2,8 +2,14 @@
 
 use super::stamp::{self, STAMPS};
 use crate::error::{Error, Result};
+<<<<<<< HEAD
 use arrow::array::{Array, ArrayRef, BooleanArray, ListBuilder, StringViewArray, StringViewBuilder, TimestampMicrosecondArray};
 use arrow::compute::nullif;
+=======
+use arrow::array::{
+    ArrayRef, BooleanArray, ListBuilder, StringViewArray, StringViewBuilder, TimestampMicrosecondArray,
+};
+>>>>>>> main
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use serde_json::{Map, Value};
@@ -85,9 +91,8 @@ impl Changes {
 
     /// True for each row of which all columns are told.
     pub(super) fn told(&self) -> BooleanArray {
-        let is_told = |(op, unchanged): (&Op, &Vec<Arc<str>>)| {
-            !matches!(op, Op::Delete | Op::Truncate) && unchanged.is_empty()
-        };
+        let is_told =
+            |(op, unchanged): (&Op, &Vec<Arc<str>>)| !matches!(op, Op::Delete | Op::Truncate) && unchanged.is_empty();
         self.ops.iter().zip(&self.unchanged).map(|row| Some(is_told(row))).collect()
     }
 

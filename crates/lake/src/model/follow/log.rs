@@ -4,9 +4,10 @@ use super::fold::{Change, Emptied, Fate, Fold, Order, Place};
 use super::read::{Part, read};
 use crate::model::fresh::{self, News};
 use crate::model::run::Pinned;
+use crate::model::scd2::VALIDITY;
 use crate::origin::progress;
 use crate::sql::failed;
-use crate::table::Table;
+use crate::table::{At, Table};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray, new_null_array};
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
@@ -123,7 +124,8 @@ impl Log {
         let name = pinned.model.reads.first().ok_or_else(|| Error::internal("apply changes", "of no table"))?;
         let table = pinned.inputs[name].clone();
         let all: Vec<String> = table.files()?.into_iter().map(|file| file.path).collect();
-        let added = match is_first || !pinned.is_same_model() {
+        let is_first = is_first || !pinned.is_same_model() || gains_what_was_there(pinned, &table).await?;
+        let added = match is_first {
             true => None,
             false => match fresh::arrivals(pinned, name).await? {
                 News::Nothing => Some(HashSet::new()),
@@ -188,6 +190,16 @@ impl Log {
         let batches = frame.execute_stream().await.map_err(failed)?;
         Ok(Fates { log: self, batches, batch: None, open: None, from: None, is_done: false })
     }
+}
+
+/// Whether the table gains a column that the log had when it was last read.
+async fn gains_what_was_there(pinned: &Pinned<'_>, log: &Table) -> Result<bool> {
+    let (old, consumed) = (pinned.target.schema(), pinned.consumed_of(log.name()));
+    let is_gained = |name: &str| old.field_with_name(name).is_err() && !VALIDITY.contains(&name);
+    let gained: Vec<&String> = pinned.model.schema.fields().iter().map(|f| f.name()).filter(|n| is_gained(n)).collect();
+    let Some(consumed) = consumed.filter(|_| !gained.is_empty()) else { return Ok(false) };
+    let then = Table::open(log.store(), log.name(), At::Version(consumed.version)).await?;
+    Ok(then.is_none_or(|then| gained.iter().any(|name| then.schema().field_with_name(name).is_ok())))
 }
 
 /// What was applied before.
