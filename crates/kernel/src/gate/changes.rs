@@ -2,14 +2,10 @@
 
 use super::stamp::{self, STAMPS};
 use crate::error::{Error, Result};
-<<<<<<< HEAD
-use arrow::array::{Array, ArrayRef, BooleanArray, ListBuilder, StringViewArray, StringViewBuilder, TimestampMicrosecondArray};
-use arrow::compute::nullif;
-=======
 use arrow::array::{
-    ArrayRef, BooleanArray, ListBuilder, StringViewArray, StringViewBuilder, TimestampMicrosecondArray,
+    Array, ArrayRef, BooleanArray, ListBuilder, StringViewArray, StringViewBuilder, TimestampMicrosecondArray,
 };
->>>>>>> main
+use arrow::compute::nullif;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use serde_json::{Map, Value};
