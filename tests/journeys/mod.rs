@@ -22,4 +22,5 @@ mod selecting;
 mod subject;
 mod sums;
 mod tables;
+mod tables_memory;
 mod writing;

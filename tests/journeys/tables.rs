@@ -14,20 +14,20 @@ const ORDERS: &str = "
     { name: note, logicalType: string }";
 
 /// Debezium's envelope.
-fn change(op: &str, at: u64, row: Value) -> String {
+pub fn change(op: &str, at: u64, row: Value) -> String {
     let (before, after) = if op == "d" { (row, Value::Null) } else { (Value::Null, row) };
     let source = json!({ "connector": "postgresql", "ts_ms": at });
     format!("{}\n", json!({ "before": before, "after": after, "source": source, "op": op, "ts_ms": at + 5 }))
 }
 
-fn order(id: u64, status: &str, note: &str) -> Value {
+pub fn order(id: u64, status: &str, note: &str) -> Value {
     json!({ "id": id, "status": status, "amount": "1.50", "note": note })
 }
 
-const UNSENT: &str = "__debezium_unavailable_value";
+pub const UNSENT: &str = "__debezium_unavailable_value";
 
 /// A source of orders' changes, kept like this.
-fn project(materialize: &str) -> Project {
+pub fn project(materialize: &str) -> Project {
     let project = Project::new("kept");
     let kept = format!("materialize: {materialize}");
     project.source("orders", "data/*.ndjson", &["changes: debezium", &kept]).contract("orders", ORDERS, &[]);
@@ -74,7 +74,10 @@ fn the_table_is_what_the_changes_left() {
 #[test]
 fn a_history_has_each_version_with_the_time_it_held() {
     let project = project("{ as: history, into: order_versions }");
-    project.write("data/1.ndjson", change("c", 1_000, order(1, "new", "a")) + &change("u", 2_000, order(1, "paid", UNSENT)));
+    project.write(
+        "data/1.ndjson",
+        change("c", 1_000, order(1, "new", "a")) + &change("u", 2_000, order(1, "paid", UNSENT)),
+    );
     project.run();
     let versions = || {
         project.lines(
@@ -83,7 +86,10 @@ fn a_history_has_each_version_with_the_time_it_held() {
         )
     };
     assert_eq!(versions(), ["1,new,a,01,02,false", "1,paid,a,02,-,true"]);
-    project.write("data/2.ndjson", change("u", 3_000, order(1, "sent", UNSENT)) + &change("d", 4_000, order(1, "sent", "a")));
+    project.write(
+        "data/2.ndjson",
+        change("u", 3_000, order(1, "sent", UNSENT)) + &change("d", 4_000, order(1, "sent", "a")),
+    );
     project.write("data/3.ndjson", change("c", 5_000, order(1, "again", "b")));
     project.run();
     let all = ["1,again,b,05,-,true", "1,new,a,01,02,false", "1,paid,a,02,03,false", "1,sent,a,03,04,false"];
@@ -97,7 +103,10 @@ fn a_history_has_each_version_with_the_time_it_held() {
 #[test]
 fn a_change_that_comes_late_overwrites_nothing_newer() {
     let project = project("current");
-    let strict = ORDERS.replace("name: status, logicalType: string,", "name: status, logicalType: string, logicalTypeOptions: { maxLength: 4 },");
+    let strict = ORDERS.replace(
+        "name: status, logicalType: string,",
+        "name: status, logicalType: string, logicalTypeOptions: { maxLength: 4 },",
+    );
     project.contract("orders", &strict, &[]);
     let log = [
         change("c", 1_000, order(1, "first", "base")),
@@ -113,7 +122,8 @@ fn a_change_that_comes_late_overwrites_nothing_newer() {
     project.lavra(&["quarantine", "replay", "orders"]).exits(0);
     project.run();
     assert_eq!(orders(&project), ["1,new,1.50,base", "3,third,1.50,y"]);
-    project.write("data/1.ndjson", change("c", 500, order(1, "old", "older")) + &change("c", 500, order(4, "old", "z")));
+    project
+        .write("data/1.ndjson", change("c", 500, order(1, "old", "older")) + &change("c", 500, order(4, "old", "z")));
     project.run();
     assert_eq!(orders(&project), ["1,new,1.50,base", "3,third,1.50,y", "4,old,1.50,z"], "a file with an earlier name");
 }
@@ -123,9 +133,12 @@ fn models_read_the_table_and_the_commands_know_it() {
     let project = project("current");
     project.write("sources/orders.yaml", project.read("sources/orders.yaml") + "tags: [sales]\n");
     project.model("gold.states", "select status, count(*) as n from silver.orders group by status\n");
-    project.write("data/1.ndjson", change("c", 1_000, order(1, "new", "a")) + &change("c", 1_000, order(2, "new", "b")));
+    project
+        .write("data/1.ndjson", change("c", 1_000, order(1, "new", "a")) + &change("c", 1_000, order(2, "new", "b")));
     let plan = project.lavra(&["plan", "--format", "json"]).exits(0).json();
-    let of = |plan: &Value, table: &str| plan.as_array().and_then(|all| all.iter().find(|p| p["table"] == table).cloned()).expect("a plan");
+    let of = |plan: &Value, table: &str| {
+        plan.as_array().and_then(|all| all.iter().find(|p| p["table"] == table).cloned()).expect("a plan")
+    };
     assert_eq!(of(&plan, "silver.orders")["change"], "new", "{plan}");
     let run = project.run_with(&["tag:sales+"]).exits(0).json();
     let names: Vec<&str> = run["nodes"].as_array().expect("nodes").iter().filter_map(|n| n["node"].as_str()).collect();
@@ -134,7 +147,9 @@ fn models_read_the_table_and_the_commands_know_it() {
     let plan = project.lavra(&["plan", "--format", "json"]).exits(0).json();
     assert_eq!(of(&plan, "silver.orders")["change"], "same", "{plan}");
     let lineage = project.lavra(&["lineage", "silver.orders", "--format", "json"]).exits(0).json();
-    let from = |column: &str| lineage.as_array().and_then(|all| all.iter().find(|l| l["column"] == column)).map(|l| l["from"].clone());
+    let from = |column: &str| {
+        lineage.as_array().and_then(|all| all.iter().find(|l| l["column"] == column)).map(|l| l["from"].clone())
+    };
     assert_eq!(from("note"), Some("bronze.orders.note".into()), "{lineage}");
     project.contract("orders", &format!("{ORDERS}\n    {{ name: tip, logicalType: string }}"), &[]);
     let mut tipped = order(2, "paid", "b");
@@ -164,11 +179,41 @@ fn what_can_not_be_kept_is_refused_before_anything_is_read() {
     let two = project("current");
     two.source("more", "more/*.ndjson", &["changes: debezium", "into: orders", "contract: orders"]);
     two.lavra(&["check"]).exits(2).says("takes in `more` as well");
-    two.source("more", "more/*.ndjson", &["changes: debezium", "contract: orders", "materialize: { as: current, into: orders }"]);
+    two.source(
+        "more",
+        "more/*.ndjson",
+        &["changes: debezium", "contract: orders", "materialize: { as: current, into: orders }"],
+    );
     two.lavra(&["check"]).exits(2).says("is kept from the changes of `more` already");
     let made = project("current");
     made.model("silver.orders", "select 1 as one\n");
     made.lavra(&["check"]).exits(2).says("is made by models/silver/orders.sql already");
+}
+
+#[test]
+fn rules_over_many_rows_are_held_in_the_table_and_not_in_the_log() {
+    let rule = "{ name: note, logicalType: string, unique: true,
+        quality: [{ type: sql, name: few, query: 'select count(*) from {table}', mustBeLessThan: 3 }] }";
+    let contract = ORDERS.replace("{ name: note, logicalType: string }", rule);
+    for way in ["current", "history"] {
+        let project = project(way);
+        project.contract("orders", &contract, &[]);
+        let log: String = (0..5).map(|at| change("u", at * 1_000, order(1, &format!("s{at}"), "a"))).collect();
+        project.write("data/1.ndjson", log + &change("c", 1_000, order(2, "new", "b")));
+        project.run();
+        if way == "current" {
+            project.write("data/2.ndjson", change("c", 8_000, order(2, "new", "a")));
+            project.run_with(&[]).exits(1).says("unique (note)");
+        } else {
+            let more = change("u", 9_000, order(1, "s", "c")) + &change("c", 9_000, order(3, "new", "d"));
+            project.write("data/2.ndjson", more);
+            project.run_with(&[]).exits(1).says("few (1 rows)");
+        }
+        assert_eq!(project.count("bronze.orders"), if way == "current" { 7 } else { 8 }, "the log goes on");
+    }
+    let log = project("current");
+    log.contract("orders", &contract, &[]).source("orders", "data/*.ndjson", &["changes: debezium"]);
+    log.lavra(&["check"]).exits(0).says("`few` looks at many rows at once");
 }
 
 const PEOPLE: &str = "
@@ -180,7 +225,11 @@ const PEOPLE: &str = "
 #[test]
 fn people_in_the_table_are_forgotten_and_their_tokens_renewed() {
     let project = Project::new("people");
-    project.source("people", "data/*.ndjson", &["changes: debezium", "materialize: current"]).contract("people", PEOPLE, &[]);
+    project.source("people", "data/*.ndjson", &["changes: debezium", "materialize: current"]).contract(
+        "people",
+        PEOPLE,
+        &[],
+    );
     let person = |number: u64, city: &str| json!({ "cpf": cpf(number), "city": city });
     let all: String = (0..5).map(|number| change("c", 1_000, person(number, "A"))).collect();
     project.write("data/1.ndjson", all);
@@ -192,7 +241,10 @@ fn people_in_the_table_are_forgotten_and_their_tokens_renewed() {
     let rotated = project.lavra(&["keys", "rotate", "--format", "json"]).exits(0).json();
     assert_eq!(rotated["rewritten"], json!(["bronze.people", "silver.people"]), "{rotated}");
     assert_eq!(version(), "p2");
-    project.write("data/2.ndjson", change("u", 2_000, person(1, "B")) + &change("d", 2_000, json!({ "cpf": cpf(2), "city": null })));
+    project.write(
+        "data/2.ndjson",
+        change("u", 2_000, person(1, "B")) + &change("d", 2_000, json!({ "cpf": cpf(2), "city": null })),
+    );
     project.run();
     assert_eq!(project.lines("select city from silver.people"), ["A", "A", "A", "B"], "old tokens and new ones meet");
     let forget = ["subject", "forget", "--kind", "cpf", "--yes", "--purge-now", "--format", "json"];
@@ -202,7 +254,11 @@ fn people_in_the_table_are_forgotten_and_their_tokens_renewed() {
     project.lavra(&["run"]).exits(0);
     project.write("data/3.ndjson", change("u", 3_000, person(1, "C")) + &change("u", 3_000, person(3, "D")));
     project.run();
-    assert_eq!(project.lines("select city from silver.people"), ["A", "A", "D"], "who was forgotten does not come back");
+    assert_eq!(
+        project.lines("select city from silver.people"),
+        ["A", "A", "D"],
+        "who was forgotten does not come back"
+    );
 }
 
 /// What each change in turn leaves, and the log itself in files.
@@ -235,7 +291,8 @@ fn random_log(dice: &mut fastrand::Rng, files: usize, changes: usize) -> (Vec<St
         }
         log.push(text);
     }
-    let mut lines: Vec<String> = rows.into_iter().map(|(id, (status, note))| format!("{id},{status},1.50,{note}")).collect();
+    let mut lines: Vec<String> =
+        rows.into_iter().map(|(id, (status, note))| format!("{id},{status},1.50,{note}")).collect();
     lines.sort();
     (log, lines)
 }

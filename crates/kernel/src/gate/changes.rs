@@ -3,7 +3,7 @@
 use super::stamp::{self, STAMPS};
 use crate::error::{Error, Result};
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, ListBuilder, StringViewArray, StringViewBuilder, TimestampMicrosecondArray,
+    ArrayRef, BooleanArray, ListBuilder, StringViewArray, StringViewBuilder, TimestampMicrosecondArray,
 };
 use arrow::compute::nullif;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};

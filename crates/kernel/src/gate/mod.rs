@@ -182,7 +182,9 @@ impl Gate {
     /// Takes out of changes what they do not tell.
     fn blank(&self, raw: Raw) -> Result<Raw> {
         let Some(changes) = &raw.changes else { return Ok(raw) };
-        let is_key = |name: &str| self.entity.property(name).is_some_and(|p| p.primary_key.is_some());
+        // Without a key nothing else says which row goes.
+        let has_key = self.entity.properties.iter().any(|p| p.primary_key.is_some());
+        let is_key = |name: &str| !has_key || self.entity.property(name).is_some_and(|p| p.primary_key.is_some());
         Ok(Raw { batch: changes.blanked(&raw.batch, is_key)?, ..raw })
     }
 

@@ -27,7 +27,7 @@ pub(super) struct Staged {
     /// Whether changes behind the first read of a table were applied, now or before.
     pub has_changed: bool,
     /// How many of `adds`, from the start, hold the result itself.
-    fresh: usize,
+    pub(super) fresh: usize,
 }
 
 /// Runs a query and writes its rows aside, in the model's columns.

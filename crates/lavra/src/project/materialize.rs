@@ -2,12 +2,13 @@
 
 use super::compile::{Check, Source};
 use super::config::{Materialize, SourceConfig, Way};
+use kernel::contract::{Must, SqlRule};
 use kernel::diagnostic::Diagnostic;
 use kernel::draft::Draft;
 use kernel::gate::{CHANGES, STAMPS};
 use kernel::{Entity, Property, TableName};
-use lake::ModelFile;
-use serde_json::json;
+use lake::{ModelFile, row_condition};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// What a table that is kept says of each row beside its values: the change that made it what it is.
@@ -65,7 +66,8 @@ impl Check<'_> {
                 faults.push((message, "say `required: true` of it in the contract"));
             }
             if let Some(mask) = property.mask.as_ref().filter(|_| !self.is_told_apart(property)) {
-                let message = format!("`{name}` of the primary key is masked by `{mask}`, by which no row is found again");
+                let message =
+                    format!("`{name}` of the primary key is masked by `{mask}`, by which no row is found again");
                 faults.push((message, "give it a mask that can be joined on, for example `pseudonym(scope)`"));
             }
         }
@@ -82,7 +84,10 @@ impl Check<'_> {
     pub fn kept_tables(&mut self, sources: &[Source], models: &[ModelFile]) -> Vec<ModelFile> {
         let (mut all, mut by_name) = (Vec::new(), BTreeMap::<&TableName, &str>::new());
         for source in sources {
-            let Some(name) = &source.materialized else { continue };
+            let Some(name) = &source.materialized else {
+                self.found.extend(unheld(source));
+                continue;
+            };
             let other = sources.iter().find(|other| other.table == source.table && other.name != source.name);
             let fault = |message: String| Diagnostic::new(&source.file, None, message);
             if let Some(other) = other {
@@ -106,6 +111,14 @@ impl Check<'_> {
     }
 }
 
+/// Of a change log from which no table is kept, the rules that nothing holds.
+fn unheld(source: &Source) -> Option<Diagnostic> {
+    let rule = set_rules(&source.entity).next().filter(|_| source.changes)?;
+    let message = format!("the rule `{}` looks at many rows at once, which a change log does not have", rule.name);
+    let fault = Diagnostic::new(&source.file, None, message);
+    Some(fault.help(Some("with `materialize: current` it is held in the table that is kept")).warning())
+}
+
 /// The model that nobody wrote: its columns, its key, and how it is written.
 fn text(source: &Source) -> String {
     let way = source.config.materialize.as_ref().map_or(Way::Current, Materialize::way);
@@ -116,6 +129,7 @@ fn text(source: &Source) -> String {
     // Uniqueness beside the key is held here, for in a log every value comes again.
     let unique = source.entity.properties.iter().filter(|p| p.unique && p.primary_key.is_none() && way == Way::Current);
     let unique: Vec<[&str; 1]> = unique.map(|p| [p.name.as_str()]).collect();
+    let sql: Vec<Value> = set_rules(&source.entity).map(|rule| held(rule, way)).collect();
     let is_own = |name: &&str| !STAMPS.contains(name) && !CHANGES.contains(name);
     let own = source.schema.fields().iter().map(|field| field.name().as_str()).filter(is_own);
     let columns: Vec<String> = own.chain(KEPT).map(|name| format!("\"{}\"", name.replace('"', "\"\""))).collect();
@@ -123,8 +137,33 @@ fn text(source: &Source) -> String {
     if !source.config.tags.is_empty() {
         text.push_str(&format!("-- tags: {}\n", json!(source.config.tags)));
     }
-    if !unique.is_empty() {
-        text.push_str(&format!("-- checks: {{ unique: {} }}\n", json!(unique)));
+    if !unique.is_empty() || !sql.is_empty() {
+        text.push_str(&format!("-- checks: {}\n", json!({ "unique": unique, "sql": sql })));
     }
     text + &format!("select {} from {}\n", columns.join(", "), source.table)
+}
+
+/// The rules that look at many rows at once: of a change log they are held in the table that is kept from it.
+pub fn set_rules(entity: &Entity) -> impl Iterator<Item = &SqlRule> {
+    entity.rules.iter().filter(|rule| row_condition(rule).is_none())
+}
+
+/// A rule as a check, which gives a row where it is broken.
+fn held(rule: &SqlRule, way: Way) -> Value {
+    let holds = match rule.must {
+        Must::Be(n) => format!("v = {n}"),
+        Must::NotBe(n) => format!("v <> {n}"),
+        Must::BeGreaterThan(n) => format!("v > {n}"),
+        Must::BeAtLeast(n) => format!("v >= {n}"),
+        Must::BeLessThan(n) => format!("v < {n}"),
+        Must::BeAtMost(n) => format!("v <= {n}"),
+        Must::BeBetween(a, b) => format!("v between {a} and {b}"),
+        Must::NotBeBetween(a, b) => format!("v not between {a} and {b}"),
+    };
+    let rows = match way {
+        Way::Current => "{table}",
+        Way::History => "(select * from {table} where is_current)",
+    };
+    let query = rule.query.trim().trim_end_matches(';').replace("{table}", rows);
+    json!({ "name": rule.name, "query": format!("select v from ({query}) as measured (v) where not ({holds}) or v is null") })
 }

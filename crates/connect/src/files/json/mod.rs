@@ -18,9 +18,9 @@ use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatchOptions};
 use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
+pub use envelope::{AT, OP};
 use kernel::gate::Malformed;
 use kernel::{Error, Result};
-pub use envelope::{AT, OP};
 pub use split::Layout;
 use split::{Limits, Split};
 use std::sync::Arc;
@@ -43,7 +43,11 @@ impl JsonRows {
     pub fn new(job: Job, layout: Layout) -> Result<Self> {
         let (input, hold) = job.text()?;
         let blocks = Blocks::new(input, job.options.encoding, (job.bytes_max / 2).clamp(64 << 10, 64 << 20));
-        let table = Table::new(&job.entity, nested::is_nested, job.options.changes == Some(Changes::Envelope(Envelope::Debezium)));
+        let table = Table::new(
+            &job.entity,
+            nested::is_nested,
+            job.options.changes == Some(Changes::Envelope(Envelope::Debezium)),
+        );
         let limits = Limits {
             behind: i64::try_from(job.behind).unwrap_or(i64::MAX),
             record_bytes_max: job.options.line_bytes_max,

@@ -77,11 +77,7 @@ impl Lead {
 }
 
 impl Table {
-    pub fn new(
-        entity: &Entity,
-        is_nested: impl Fn(&arrow::datatypes::DataType) -> bool,
-        is_enveloped: bool,
-    ) -> Self {
+    pub fn new(entity: &Entity, is_nested: impl Fn(&arrow::datatypes::DataType) -> bool, is_enveloped: bool) -> Self {
         let mut table = Self { columns: Vec::new(), index: HashMap::new(), rows: 0, side: Vec::new(), is_enveloped };
         for property in &entity.properties {
             table.add(property.name.clone(), is_nested(&property.data_type));

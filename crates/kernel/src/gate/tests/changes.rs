@@ -50,7 +50,10 @@ fn a_change_is_stamped_with_what_it_did_before_where_it_came_from() {
     assert_eq!(batch.schema(), schema);
     assert_eq!(shown(batch, "_op"), some(&["r", "c", "u", "d", "t"]));
     let unchanged = batch.column_by_name("_unchanged").expect("a list").as_list::<i32>();
-    assert_eq!(unchanged.nulls().map(|nulls| nulls.iter().collect::<Vec<_>>()), Some(vec![false, false, true, false, false]));
+    assert_eq!(
+        unchanged.nulls().map(|nulls| nulls.iter().collect::<Vec<_>>()),
+        Some(vec![false, false, true, false, false])
+    );
     assert_eq!(unchanged.value(2).as_string_view().iter().collect::<Vec<_>>(), [Some("n")]);
     assert_eq!(shown(batch, "_changed_at")[1], Some("1970-01-01T00:00:00.000001Z".into()));
 }
@@ -75,6 +78,13 @@ fn the_old_values_of_a_row_that_goes_are_let_go_and_held_to_no_rule() {
     assert_eq!(causes(&passed), ["n: min @ 3"], "only what stays must hold");
     assert_eq!(shown(passed.safe.batch(), "cpf"), [None, None]);
     assert_eq!(shown(passed.safe.batch(), "id"), some(&["1", "2"]));
+}
+
+#[test]
+fn a_row_that_goes_is_told_by_all_it_has_where_nobody_named_a_key() {
+    let changes: [Change; 2] = [(Op::Delete, &[]), (Op::Delete, &[])];
+    let passed = take(entity(vec![required("n")]), &changes, vec![("n", text(&[Some("1"), None]))]);
+    assert_eq!(shown(passed.safe.batch(), "n"), [Some("1".into()), None]);
 }
 
 #[test]

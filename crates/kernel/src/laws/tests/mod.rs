@@ -1,6 +1,7 @@
 //! The laws, tried on toys that keep them and on toys that each break one.
 
 mod clock;
+mod engine;
 mod ledger;
 mod sink;
 mod source;

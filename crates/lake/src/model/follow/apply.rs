@@ -142,7 +142,7 @@ impl<'a> Apply<'a> {
             let from = since(&batch)?;
             let mut picks = Vec::new();
             for (row, key) in keys.iter().enumerate() {
-                let key = key.as_ref();
+                let key: &[u8] = key.as_ref();
                 let is_behind = slice.from.as_ref().is_none_or(|from| **from < *key);
                 if !is_behind || slice.to.as_ref().is_some_and(|to| *key > **to) {
                     continue;
@@ -293,5 +293,6 @@ fn set_bits(words: &[u64]) -> Vec<u64> {
 fn nothing() -> RecordBatch {
     let options = RecordBatchOptions::new().with_row_count(Some(0));
     let schema = Arc::new(arrow::datatypes::Schema::empty());
-    RecordBatch::try_new_with_options(schema.clone(), Vec::new(), &options).unwrap_or_else(|_| RecordBatch::new_empty(schema))
+    RecordBatch::try_new_with_options(schema.clone(), Vec::new(), &options)
+        .unwrap_or_else(|_| RecordBatch::new_empty(schema))
 }

@@ -39,13 +39,15 @@ impl HeldFile {
     /// Whether it may have keys of the slice.
     pub fn meets(&self, slice: &Slice) -> bool {
         let Some((least, most)) = &self.range else { return true };
-        slice.from.as_ref().is_none_or(|from| is_below(from, most)) && slice.to.as_ref().is_none_or(|to| **least <= **to)
+        slice.from.as_ref().is_none_or(|from| is_below(from, most))
+            && slice.to.as_ref().is_none_or(|to| **least <= **to)
     }
 
     /// Whether all of its keys are the slice's.
     pub fn is_within(&self, slice: &Slice) -> bool {
         let Some((least, most)) = &self.range else { return slice.from.is_none() && slice.to.is_none() };
-        slice.from.as_ref().is_none_or(|from| **from < **least) && slice.to.as_ref().is_none_or(|to| !is_below(to, most))
+        slice.from.as_ref().is_none_or(|from| **from < **least)
+            && slice.to.as_ref().is_none_or(|to| !is_below(to, most))
     }
 }
 

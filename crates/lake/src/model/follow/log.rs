@@ -65,7 +65,10 @@ impl Key {
     /// The bytes that all keys with this first column begin with; `None` where its text does not tell the column's order.
     pub fn prefix(&self, text: &str) -> Option<Vec<u8>> {
         use DataType::{Date32, Decimal128, Int8, Int16, Int32, Int64, Utf8View};
-        let first = self.types.first().filter(|t| matches!(t, Int8 | Int16 | Int32 | Int64 | Date32 | Decimal128(..) | Utf8View))?;
+        let first = self
+            .types
+            .first()
+            .filter(|t| matches!(t, Int8 | Int16 | Int32 | Int64 | Date32 | Decimal128(..) | Utf8View))?;
         let text: ArrayRef = Arc::new(arrow::array::StringViewArray::from(vec![text]));
         let value = cast(&text, first).ok().filter(|value| value.null_count() == 0)?;
         let converter = RowConverter::new(vec![SortField::new(first.clone())]).ok()?;
@@ -120,7 +123,13 @@ struct Shared {
 
 impl Log {
     /// Looks what came since the table was made; all of the log where that can't be told or the table is made anew.
-    pub async fn open(pinned: &Pinned<'_>, key: &Key, schema: &Schema, is_first: bool, keeps_history: bool) -> Result<Self> {
+    pub async fn open(
+        pinned: &Pinned<'_>,
+        key: &Key,
+        schema: &Schema,
+        is_first: bool,
+        keeps_history: bool,
+    ) -> Result<Self> {
         let name = pinned.model.reads.first().ok_or_else(|| Error::internal("apply changes", "of no table"))?;
         let table = pinned.inputs[name].clone();
         let all: Vec<String> = table.files()?.into_iter().map(|file| file.path).collect();
@@ -135,7 +144,8 @@ impl Log {
         };
         let had_changed = pinned.consumed.as_ref().is_some_and(|origin| origin.has_changed);
         let files = |added: Option<&HashSet<String>>| -> Vec<LogFile> {
-            let file = |path: &String| LogFile { is_new: added.is_none_or(|added| added.contains(path)), path: path.clone() };
+            let file =
+                |path: &String| LogFile { is_new: added.is_none_or(|added| added.contains(path)), path: path.clone() };
             all.iter().map(file).collect()
         };
         let columns = schema.fields().iter().enumerate().map(|(at, field)| (field.name().clone(), at)).collect();
@@ -153,7 +163,14 @@ impl Log {
             let latest = taken.iter().last().map(|(partition, _)| partition.to_owned());
             if let Some(news) = shared.look(Some(&Before { taken, latest, had_changed })).await? {
                 shared.late = news.late;
-                return Ok(Self::of(shared, news.emptied, keeps_history, false, news.has_changed || had_changed, news.rows));
+                return Ok(Self::of(
+                    shared,
+                    news.emptied,
+                    keeps_history,
+                    false,
+                    news.has_changed || had_changed,
+                    news.rows,
+                ));
             }
         }
         shared.files = files(None);
@@ -161,7 +178,14 @@ impl Log {
         Ok(Self::of(shared, news.emptied, keeps_history, true, news.has_changed, news.rows))
     }
 
-    fn of(shared: Shared, emptied: Vec<Emptied>, keeps_history: bool, is_whole: bool, has_changed: bool, rows: u64) -> Self {
+    fn of(
+        shared: Shared,
+        emptied: Vec<Emptied>,
+        keeps_history: bool,
+        is_whole: bool,
+        has_changed: bool,
+        rows: u64,
+    ) -> Self {
         Self { shared: Arc::new(shared), emptied, keeps_history, is_whole, has_changed, rows }
     }
 
@@ -304,7 +328,9 @@ impl Shared {
             *row += batch.as_ref().map_or(0, |batch| batch.num_rows() as u64);
             futures::future::ready(Some(batch.map(|batch| (first, batch))))
         });
-        Ok(numbered.map(move |batch| batch.and_then(|(first, batch)| narrow(&batch, &key, &schema, file, first))).boxed())
+        Ok(numbered
+            .map(move |batch| batch.and_then(|(first, batch)| narrow(&batch, &key, &schema, file, first)))
+            .boxed())
     }
 
     /// All that is to be applied.
@@ -344,8 +370,10 @@ impl Shared {
 fn sorted_schema(key: &Key) -> SchemaRef {
     let names = DataType::List(Arc::new(Field::new_list_field(DataType::Utf8View, true)));
     let text = || DataType::Utf8View;
-    let types = [DataType::Int64, text(), DataType::Int64, text(), DataType::Int64, names, DataType::Int64, DataType::Int64];
-    let keys = key.types.iter().enumerate().map(|(at, data_type)| Field::new(format!("k{at}"), data_type.clone(), true));
+    let types =
+        [DataType::Int64, text(), DataType::Int64, text(), DataType::Int64, names, DataType::Int64, DataType::Int64];
+    let keys =
+        key.types.iter().enumerate().map(|(at, data_type)| Field::new(format!("k{at}"), data_type.clone(), true));
     let said = SORTED.iter().zip(types).map(|(name, data_type)| Field::new(*name, data_type, true));
     Arc::new(Schema::new(keys.chain(said).collect::<Vec<_>>()))
 }
@@ -356,7 +384,8 @@ fn narrow(batch: &RecordBatch, key: &Key, schema: &SchemaRef, file: usize, first
     let is_change = ops.as_string_view().iter().map(|op| i64::from(op.is_some_and(|op| op != Op::Read.letter())));
     let is_change: Int64Array = is_change.collect();
     let position = batch.column_by_name("_position").and_then(|column| column.as_struct_opt());
-    let position = position.ok_or_else(|| Error::data("apply changes", "the log does not say where its rows are from"))?;
+    let position =
+        position.ok_or_else(|| Error::data("apply changes", "the log does not say where its rows are from"))?;
     let partition = cast(position.column(0), &DataType::Utf8View).map_err(fault)?;
     let offset = cast(position.column(1), &DataType::Int64).map_err(fault)?;
     let numbers = Int64Array::from_iter_values((first..).take(rows).map(|row| row as i64));

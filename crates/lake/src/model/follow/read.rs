@@ -30,7 +30,8 @@ pub async fn read(table: &Table, path: &str, part: Part<'_>) -> Result<BoxStream
     if let Some(columns) = part.columns {
         let fields = builder.schema().fields().iter().enumerate();
         let roots: Vec<usize> = fields.filter(|(_, f)| columns.contains(f.name())).map(|(at, _)| at).collect();
-        builder = builder.with_projection(ProjectionMask::roots(builder.parquet_schema(), roots));
+        let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
+        builder = builder.with_projection(mask);
     }
     let groups = builder.metadata().row_groups();
     let width = |group: &parquet::file::metadata::RowGroupMetaData| {

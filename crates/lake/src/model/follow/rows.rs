@@ -25,7 +25,10 @@ pub enum Validity {
     Kept,
     /// The base's row ended then.
     Ended(i64),
-    Of { from: i64, to: Option<i64> },
+    Of {
+        from: i64,
+        to: Option<i64>,
+    },
 }
 
 /// One row to be made.

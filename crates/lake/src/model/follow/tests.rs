@@ -1,15 +1,17 @@
 //! Random change logs, cut anywhere: the table is what applying each change to it, row by row, would have left.
 
 use crate::commit::Change;
-use crate::model::{ModelFile, ModelReport, ModelRun, compile, run};
 use crate::model::{Model, exposure};
+use crate::model::{ModelFile, ModelReport, ModelRun, compile, run};
 use crate::origin::Origin;
 use crate::sink::{json, make};
 use crate::sql::{Catalog, EngineOptions, SqlEngine, failed};
-use crate::table::{At, Table};
 use crate::store::Store;
+use crate::table::{At, Table};
 use crate::write::TableWriter;
-use arrow::array::{ArrayRef, Int64Array, ListBuilder, StringViewArray, StringViewBuilder, StructArray, TimestampMicrosecondArray};
+use arrow::array::{
+    ArrayRef, Int64Array, ListBuilder, StringViewArray, StringViewBuilder, StructArray, TimestampMicrosecondArray,
+};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -77,7 +79,8 @@ fn applied(events: &[Event]) -> (BTreeMap<i64, Row>, Vec<Version>) {
             }
             Op::Read | Op::Create | Op::Update => {
                 let before = rows.get(&event.key).cloned().unwrap_or_default();
-                let told = |name: &str, own: &Option<String>, old: Option<String>| match event.unchanged.contains(&name) {
+                let told = |name: &str, own: &Option<String>, old: Option<String>| match event.unchanged.contains(&name)
+                {
                     true => old,
                     false => own.clone(),
                 };
@@ -100,7 +103,16 @@ fn any_log(dice: &mut Rng, keys: i64, changes: usize, wide: usize) -> Vec<Event>
     for key in 0..keys / 2 {
         let (a, b) = (text(dice), blob(dice));
         let at = dice.bool().then_some(1);
-        log.push(Event { key, op: Op::Read, partition: "snapshot".into(), offset: key + 1, at, a, b, unchanged: vec![] });
+        log.push(Event {
+            key,
+            op: Op::Read,
+            partition: "snapshot".into(),
+            offset: key + 1,
+            at,
+            a,
+            b,
+            unchanged: vec![],
+        });
     }
     let mut offsets = [0, 0];
     for place in 0..changes {
@@ -116,7 +128,9 @@ fn any_log(dice: &mut Rng, keys: i64, changes: usize, wide: usize) -> Vec<Event>
         if op == Op::Update {
             unchanged = [vec![], vec!["b"], vec!["b"], vec!["a", "b"], vec!["a"]][dice.usize(..5)].clone();
         }
-        let is_sent = |name: &str, value: Option<String>| value.filter(|_| !unchanged.contains(&name) && !matches!(op, Op::Delete | Op::Truncate));
+        let is_sent = |name: &str, value: Option<String>| {
+            value.filter(|_| !unchanged.contains(&name) && !matches!(op, Op::Delete | Op::Truncate))
+        };
         let (a, b) = (is_sent("a", text(dice)), is_sent("b", blob(dice)));
         let at = (dice.u8(..) > 20).then(|| 1000 + place as i64 / 2 - i64::from(dice.u8(..) < 8) * 3);
         let (partition, offset) = (format!("p{part}"), offsets[part]);
@@ -143,11 +157,13 @@ fn schema() -> SchemaRef {
 }
 
 fn batch(events: &[Event]) -> RecordBatch {
-    let text = |of: fn(&Event) -> Option<&str>| -> ArrayRef { Arc::new(events.iter().map(of).collect::<StringViewArray>()) };
+    let text =
+        |of: fn(&Event) -> Option<&str>| -> ArrayRef { Arc::new(events.iter().map(of).collect::<StringViewArray>()) };
     let time = |of: fn(&Event) -> Option<i64>| -> ArrayRef {
         Arc::new(events.iter().map(of).collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
     };
-    let mut unchanged = ListBuilder::new(StringViewBuilder::new()).with_field(Field::new("element", DataType::Utf8View, true));
+    let mut unchanged =
+        ListBuilder::new(StringViewBuilder::new()).with_field(Field::new("element", DataType::Utf8View, true));
     for event in events {
         event.unchanged.iter().for_each(|name| unchanged.values().append_value(name));
         unchanged.append(!event.unchanged.is_empty());
@@ -205,8 +221,15 @@ impl Lake {
             positions.set(partition.as_str(), Point::Mark { rows, token: String::new(), done: false });
         }
         let source = if is_replay { "s/replay" } else { "s" };
-        let origin = Origin { run_id: "r".into(), source: Some(source.into()), sequence: self.sequence, positions, ..Origin::default() };
-        let change = Change { operation: "WRITE", adds, origin: json(&origin).expect("an origin"), ..Change::default() };
+        let origin = Origin {
+            run_id: "r".into(),
+            source: Some(source.into()),
+            sequence: self.sequence,
+            positions,
+            ..Origin::default()
+        };
+        let change =
+            Change { operation: "WRITE", adds, origin: json(&origin).expect("an origin"), ..Change::default() };
         let open = Table::open(store, &table, At::Latest).await.expect("a table").expect("it is there");
         open.commit(&change, ManualClock::at(0).now()).await.expect("a commit");
     }
@@ -229,10 +252,13 @@ impl Lake {
         let mut lines = Vec::new();
         for batch in frame.collect().await.map_err(failed).expect(sql) {
             let options = FormatOptions::default().with_null("-");
-            let columns: Vec<_> = batch.columns().iter().map(|c| ArrayFormatter::try_new(c, &options).expect("text")).collect();
-            lines.extend((0..batch.num_rows()).map(|row| {
-                columns.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join("|")
-            }));
+            let columns: Vec<_> =
+                batch.columns().iter().map(|c| ArrayFormatter::try_new(c, &options).expect("text")).collect();
+            lines.extend(
+                (0..batch.num_rows()).map(|row| {
+                    columns.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join("|")
+                }),
+            );
         }
         lines.sort();
         lines
@@ -276,7 +302,8 @@ fn or_dash(text: Option<&String>) -> String {
 }
 
 fn rows_of(events: &[Event]) -> Vec<String> {
-    let row = |(key, (a, b, offset)): (i64, Row)| format!("{key}|{}|{}|{offset}", or_dash(a.as_ref()), or_dash(b.as_ref()));
+    let row =
+        |(key, (a, b, offset)): (i64, Row)| format!("{key}|{}|{}|{offset}", or_dash(a.as_ref()), or_dash(b.as_ref()));
     let mut lines: Vec<String> = applied(events).0.into_iter().map(row).collect();
     lines.sort();
     lines
@@ -368,7 +395,10 @@ async fn many_keys_in_little_memory_come_to_the_same() {
                 _ => assert!(lake.versions().await == versions_of(&come), "after {} changes", come.len()),
             }
         }
-        let made = Table::open(lake.engine.store(), &name("silver.t"), At::Latest).await.expect("a table").expect("it is there");
+        let made = Table::open(lake.engine.store(), &name("silver.t"), At::Latest)
+            .await
+            .expect("a table")
+            .expect("it is there");
         assert!(exposure(&made).await.expect("an exposure").is_empty());
         lake.full_refresh = true;
         lake.run().await;
@@ -388,7 +418,8 @@ fn event(key: i64, op: Op, offset: i64, a: &str, b: &str, unchanged: Vec<&'stati
 async fn a_file_without_a_touched_key_stays_as_it_is() {
     let mut lake = Lake::new("merge", 32 << 20).await;
     for part in 0..4 {
-        let rows: Vec<Event> = (0..50).map(|n| event(part * 100 + n, Op::Create, part * 50 + n + 1, "a", "b", vec![])).collect();
+        let rows: Vec<Event> =
+            (0..50).map(|n| event(part * 100 + n, Op::Create, part * 50 + n + 1, "a", "b", vec![])).collect();
         lake.arrive(&rows, &BTreeMap::from([("p0".into(), part * 50 + 50)]), false).await;
         lake.run().await;
     }
