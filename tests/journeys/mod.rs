@@ -24,5 +24,7 @@ mod running;
 mod selecting;
 mod subject;
 mod sums;
+mod tables;
+mod tables_memory;
 mod up;
 mod writing;

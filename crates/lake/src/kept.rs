@@ -131,13 +131,7 @@ pub async fn read_file(
 ) -> Result<Option<BoxStream<'static, Result<RecordBatch>>>> {
     let what = format!("read {path} of {name}");
     let fault = move |e: parquet::errors::ParquetError| Error::data(what.clone(), &e).because(e);
-    let place = store.path(name, path);
-    if let Err(object_store::Error::NotFound { .. }) = store.objects().head(&place).await {
-        return Ok(None);
-    }
-    #[expect(deprecated, reason = "its successor is an example to copy; the reader stays as long as this parquet does")]
-    let reader = parquet::arrow::async_reader::ParquetObjectReader::new(store.objects(), place);
-    let mut builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(fault.clone())?;
+    let Some(mut builder) = open_file(store, name, path).await? else { return Ok(None) };
     if let Some(columns) = columns {
         let fields = builder.schema().fields().iter().enumerate();
         let roots: Vec<usize> = fields.filter(|(_, f)| columns.contains(f.name())).map(|(at, _)| at).collect();
@@ -146,6 +140,25 @@ pub async fn read_file(
     }
     Ok(Some(builder.build().map_err(fault.clone())?.map_err(fault).boxed()))
 }
+
+/// A data file before it is said what of it is read; `None` when it is not there.
+pub(crate) async fn open_file(
+    store: &Store,
+    name: &TableName,
+    path: &str,
+) -> Result<Option<ParquetRecordBatchStreamBuilder<FileReader>>> {
+    let place = store.path(name, path);
+    if let Err(object_store::Error::NotFound { .. }) = store.objects().head(&place).await {
+        return Ok(None);
+    }
+    #[expect(deprecated, reason = "its successor is an example to copy; the reader stays as long as this parquet does")]
+    let reader = parquet::arrow::async_reader::ParquetObjectReader::new(store.objects(), place);
+    let builder = ParquetRecordBatchStreamBuilder::new(reader).await;
+    builder.map(Some).map_err(|e| Error::data(format!("read {path} of {name}"), &e).because(e))
+}
+
+#[expect(deprecated, reason = "as where it is made")]
+type FileReader = parquet::arrow::async_reader::ParquetObjectReader;
 
 /// A data file's bytes; `None` when it is not there.
 pub async fn read_bytes(

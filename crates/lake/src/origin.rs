@@ -34,6 +34,9 @@ pub(crate) struct Origin {
     /// Hash of the model's text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// Of a table that is kept from a change log: a change behind those of the first read was applied.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_changed: bool,
     /// Columns about people, each with its classes and how they are hidden, as of this commit.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub exposes: Exposure,
@@ -132,7 +135,8 @@ pub(crate) async fn carried(store: &Store, name: &TableName, latest: u64) -> Res
     for version in (0..=latest).rev() {
         let Some(last) = of_version(store, name, version).await? else { continue };
         if last.model.is_some() || last.source.is_some() || last.rewrite.is_some() {
-            carried = Origin { inputs: last.inputs, model: last.model, exposes: last.exposes, ..carried };
+            let Origin { inputs, model, has_changed, exposes, .. } = last;
+            carried = Origin { inputs, model, has_changed, exposes, ..carried };
             break;
         }
     }

@@ -161,7 +161,7 @@ async fn a_model_that_appends_takes_rewritten_rows_for_old_ones() {
     let (store, table) = (engine.store().clone(), name("bronze.people"));
     arrive(&store, &table, &["ana", "bia"], 1).await;
     let text = "-- write: append\nselect who from bronze.people";
-    let file = ModelFile { name: name("silver.people"), file: "people.sql".into(), text: text.into() };
+    let file = ModelFile { name: name("silver.people"), file: "people.sql".into(), text: text.into(), follows: false };
     let base = BTreeMap::from([(table.clone(), schema())]);
     let (models, faults) = compile(&engine, &base, &BTreeSet::new(), &[file], &|_| None).await;
     assert!(faults.is_empty(), "{faults:?}");

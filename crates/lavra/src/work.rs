@@ -2,7 +2,7 @@
 
 mod meter;
 
-use crate::project::{Source, row_rules};
+use crate::project::{Source, row_rules, set_rules};
 use crate::wiring::Wiring;
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -136,7 +136,8 @@ impl ProjectWork {
             run_id: self.run_id.clone(),
             schema: gate.output_schema(),
             lanes: self.lanes,
-            rules: source.entity.rules.iter().filter(|r| lake::row_condition(r).is_none()).cloned().collect(),
+            // Of a change log they are held in the table that is kept from it.
+            rules: set_rules(&source.entity).filter(|_| !source.changes).cloned().collect(),
             exposes: self.exposes(&source.table.to_string()),
             keys: self.masks.fingerprint().filter(|_| source.entity.properties.iter().any(|p| p.mask.is_some())),
         }

@@ -2,6 +2,7 @@
 
 mod avro;
 mod bytes;
+mod changes;
 mod columnar;
 mod compression;
 mod csv;
@@ -49,7 +50,7 @@ pub fn spec() -> Spec {
         check: |given| Options::check(given).err().unwrap_or_default(),
         open: |opening| async move { Ok(Box::new(source::Files::open(opening)?) as Box<dyn Source>) }.boxed(),
         pending: |opening| source::pending(opening).boxed(),
-        changes: |_| false,
+        changes: |options| !options["changes"].is_null(),
         probe: |opening| probe(opening).boxed(),
         discover: None,
         listen: None,

@@ -128,7 +128,11 @@ impl Gate {
 
     /// The columns whose values the table must be asked for before the first batch, so that keys stay unique over runs.
     /// A key with a mask that can't be joined on is not among them: the table can't tell.
+    /// Neither is any of a change log, in which keys come again.
     pub fn unique_columns(&self) -> Vec<Vec<String>> {
+        if self.stamp.changes {
+            return Vec::new();
+        }
         let is_told = |key: &&UniqueKey| key.places.iter().all(|at| self.columns[*at].is_joinable());
         self.unique.iter().filter(is_told).map(|key| key.columns.clone()).collect()
     }
@@ -148,6 +152,7 @@ impl Gate {
                 "the source gives changes where rows were announced, or the reverse",
             ));
         }
+        let raw = self.blank(raw)?;
         let judged = self.judge(&raw.batch, &vec![false; self.columns.len()], raw.changes.as_ref(), raw.repeats)?;
         if self.entity.on_violation == OnViolation::Fail {
             self.refuse_all(&raw, &judged.violations)?;
@@ -173,6 +178,15 @@ impl Gate {
         tally.rows_quarantined = asides.len() as u64;
         tally.rows_passed = safe.num_rows() as u64;
         Ok(Passed { safe, quarantined, tally })
+    }
+
+    /// Takes out of changes what they do not tell.
+    fn blank(&self, raw: Raw) -> Result<Raw> {
+        let Some(changes) = &raw.changes else { return Ok(raw) };
+        // Without a key nothing else says which row goes.
+        let has_key = self.entity.properties.iter().any(|p| p.primary_key.is_some());
+        let is_key = |name: &str| !has_key || self.entity.property(name).is_some_and(|p| p.primary_key.is_some());
+        Ok(Raw { batch: changes.blanked(&raw.batch, is_key)?, ..raw })
     }
 
     /// Puts the good rows' masked columns and their stamps together.

@@ -90,7 +90,7 @@ async fn model_plan(wiring: &Wiring, model: &Model, moving: &BTreeSet<TableName>
         (Some(_), false) => "changed",
         (None, false) => "same",
     };
-    let reads_all = is_new || matches!(model.header.write, Write::Overwrite | Write::Scd2);
+    let reads_all = is_new || (matches!(model.header.write, Write::Overwrite | Write::Scd2) && !model.follows);
     match &why {
         None => plan.reads(0, 0, Some(0)),
         Some(_) if reads_all && input.is_none() => {

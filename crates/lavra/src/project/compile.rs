@@ -35,6 +35,8 @@ pub struct Source {
     pub schema: SchemaRef,
     /// Whether it gives the changes of a table and not its rows.
     pub changes: bool,
+    /// The table that is kept from them.
+    pub materialized: Option<TableName>,
     pub terms: Terms,
 }
 
@@ -90,7 +92,9 @@ pub async fn compile(
     check.set_rules(&contracts, engine).await;
     let sources = check.sources(&contracts);
     let base: BTreeMap<TableName, SchemaRef> = sources.iter().map(|s| (s.table.clone(), s.schema.clone())).collect();
-    let model_files = check.model_files(&base);
+    let mut model_files = check.model_files(&base);
+    let kept = check.kept_tables(&sources, &model_files);
+    model_files.extend(kept);
     let (models, faults) = lake::compile(engine, &base, &check.broken, &model_files, &env).await;
     check.found.extend(faults);
     check.found.extend(joins::check(&models, &sources, masks));
@@ -141,7 +145,7 @@ pub async fn compile(
 pub(super) struct Check<'a> {
     pub files: &'a Files,
     pub env: &'a (dyn Fn(&str) -> Option<String> + Sync),
-    masks: &'a dyn MaskFactory,
+    pub masks: &'a dyn MaskFactory,
     screen: Arc<dyn Screen>,
     pub found: Vec<Diagnostic>,
     /// Bronze tables whose source or contract has faults.
@@ -266,7 +270,7 @@ impl Check<'_> {
                         let fault = Diagnostic::new(file, first, format!("`{name}` is a source's table already"));
                         self.found.push(fault.help(Some("give the model, and so its file, another name")));
                     }
-                    all.push(ModelFile { name, file: file.to_owned(), text: text.to_owned() });
+                    all.push(ModelFile { name, file: file.to_owned(), text: text.to_owned(), follows: false });
                 }
                 Some((layer, Err(e))) if layers.contains(&layer) => {
                     self.found.push(Diagnostic::new(file, None, e.to_string()));
@@ -350,7 +354,7 @@ async fn planned(engine: &SqlEngine, schema: &SchemaRef, query: &str) -> Vec<Dia
     let (Ok(rows), Ok(name)) = names else { return Vec::new() };
     let query = query.replace("{table}", &rows.to_string());
     let text = format!("select answer from ({}) as measured (answer)", query.trim().trim_end_matches(';'));
-    let rule = ModelFile { name, file: String::new(), text };
+    let rule = ModelFile { name, file: String::new(), text, follows: false };
     lake::compile(engine, &BTreeMap::from([(rows, schema.clone())]), &BTreeSet::new(), &[rule], &|_| None).await.1
 }
 

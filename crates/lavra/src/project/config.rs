@@ -209,8 +209,53 @@ pub struct SourceConfig {
     /// Words to select it by: `lavra run tag:finance`.
     #[serde(default)]
     pub tags: Vec<String>,
+    /// Of a source that gives the changes of a table: keeps that table in silver, by the contract's primary key. `current`
+    /// is the table as the source has it, `history` all versions of each row with `valid_from`, `valid_to` and `is_current`.
+    /// `{ as: current, into: name }` gives it another name than the bronze table's.
+    #[serde(default)]
+    pub materialize: Option<Materialize>,
     #[serde(flatten)]
     pub options: Map<String, Value>,
+}
+
+/// The table that is kept from a change log.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected `current`, `history` or `{ as: current, into: name }`")]
+pub enum Materialize {
+    Way(Way),
+    Into(Placed),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    Current,
+    History,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Placed {
+    #[serde(rename = "as")]
+    pub way: Way,
+    /// The table's name in silver.
+    pub into: String,
+}
+
+impl Materialize {
+    pub fn way(&self) -> Way {
+        match self {
+            Materialize::Way(way) => *way,
+            Materialize::Into(placed) => placed.way,
+        }
+    }
+
+    pub fn into(&self) -> Option<&str> {
+        match self {
+            Materialize::Way(_) => None,
+            Materialize::Into(placed) => Some(&placed.into),
+        }
+    }
 }
 
 const HOLD_MIN: Duration = Duration::from_secs(1);
@@ -298,13 +343,15 @@ impl SourceConfig {
             schedule: text("schedule"),
             commit_every: text("commit_every"),
             tags: Vec::new(),
+            materialize: None,
             options: fields.iter().filter(|(name, _)| !own(name)).map(|(k, v)| (k.clone(), v.clone())).collect(),
         }
     }
 }
 
 /// The keys that every source has.
-pub const OWN_KEYS: [&str; 7] = ["connector", "contract", "entity", "into", "schedule", "commit_every", "tags"];
+pub const OWN_KEYS: [&str; 8] =
+    ["connector", "contract", "entity", "into", "schedule", "commit_every", "tags", "materialize"];
 
 #[cfg(test)]
 mod tests {

@@ -102,6 +102,13 @@ impl Check<'_> {
         let schema = if changes { kernel::gate::change_log(&schema) } else { schema };
         let (terms, faults) = terms::read(contract, &entity.name);
         self.found.extend(faults);
+        if changes {
+            self.reserved(draft, &entity);
+        }
+        let materialized = match &config.materialize {
+            Some(asked) => Some(self.materialized(name, asked, changes, draft, &entity)?),
+            None => None,
+        };
         Some(Source {
             name: name.to_owned(),
             file: file.to_owned(),
@@ -110,6 +117,7 @@ impl Check<'_> {
             contract_version: contract.contract.version.clone(),
             schema,
             changes,
+            materialized,
             config,
             terms,
         })

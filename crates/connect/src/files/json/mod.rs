@@ -1,6 +1,7 @@
 //! JSON files: one object per line, an array of objects, or objects one after another. Fields come out as text as it
 //! is written; those that the contract says are nested come out as lists and structs with text in them.
 
+mod envelope;
 mod nested;
 pub(crate) mod parse;
 mod records;
@@ -10,6 +11,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use super::options::{Changes, Envelope};
 use super::rows::{Job, Piece, Rows};
 use super::text::{Blocks, PAD, Region, is_clean};
 use super::views::{Span, Texts, Views};
@@ -17,6 +19,7 @@ use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatchOptions};
 use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
+pub use envelope::{AT, OP};
 use kernel::gate::Malformed;
 use kernel::{Entity, Error, Result};
 pub use records::JsonRecords;
@@ -43,7 +46,11 @@ impl JsonRows {
     pub fn new(job: Job, layout: Layout) -> Result<Self> {
         let (input, hold) = job.text()?;
         let blocks = Blocks::new(input, job.options.encoding, (job.bytes_max / 2).clamp(64 << 10, 64 << 20));
-        let table = Table::new(&job.entity, nested::is_nested);
+        let table = Table::new(
+            &job.entity,
+            nested::is_nested,
+            job.options.changes == Some(Changes::Envelope(Envelope::Debezium)),
+        );
         let limits = Limits {
             behind: i64::try_from(job.behind).unwrap_or(i64::MAX),
             record_bytes_max: job.options.line_bytes_max,

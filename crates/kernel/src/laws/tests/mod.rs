@@ -2,6 +2,7 @@
 
 mod broker;
 mod clock;
+mod engine;
 mod ledger;
 mod sink;
 mod source;
