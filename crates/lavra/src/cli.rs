@@ -46,6 +46,8 @@ enum Command {
     Plan(commands::plan::Plan),
     /// Take data in and make what depends on it
     Run(commands::run::Run),
+    /// Delete rows that are too old, and old versions of tables
+    Maintain(commands::maintain::Maintain),
     /// Ask a question in SQL
     Query(commands::query::Query),
     /// Ask questions one after the other
@@ -142,6 +144,7 @@ async fn run(context: &Context, command: Command) -> commands::Outcome {
         Command::Check(args) => commands::check::run(context, args).await,
         Command::Plan(args) => commands::plan::run(context, args).await,
         Command::Run(args) => commands::run::run(context, args).await,
+        Command::Maintain(args) => commands::maintain::run(context, args).await,
         Command::Query(args) => commands::query::run(context, args).await,
         Command::Shell(args) => commands::shell::run(context, args).await,
         Command::Scan(args) => commands::scan::run(context, args).await,

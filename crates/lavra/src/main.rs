@@ -8,6 +8,7 @@ mod demo;
 mod project;
 mod show;
 mod subject;
+mod upkeep;
 mod wiring;
 mod work;
 

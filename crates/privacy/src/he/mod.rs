@@ -11,6 +11,7 @@ mod functions;
 mod key;
 mod log;
 mod mask;
+pub mod packed;
 #[cfg(test)]
 mod tests;
 mod total;

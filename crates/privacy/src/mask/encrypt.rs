@@ -257,7 +257,7 @@ mod tests {
     use kernel::laws::mask::{obeys, text_sample};
 
     fn open(token: &str, scope: &str, keys: FixedKeys) -> Result<String> {
-        decrypt(token, scope, &Secrets { keys: Arc::new(keys), vault: None })
+        decrypt(token, scope, &Secrets::new(Arc::new(keys), None))
             .map(|opened| opened.expect("nobody was forgotten"))
     }
 

@@ -108,7 +108,7 @@ impl<'a> Retoken<'a> {
             _ => return Ok(Cow::Borrowed(value)),
         }
         // A person's own ciphertexts have no such version, so that no vault is asked.
-        let secrets = Secrets { keys: self.keys.clone(), vault: None };
+        let secrets = Secrets::new(self.keys.clone(), None);
         let Some(plain) = decrypt(value, self.scope, &secrets)?.map(Zeroizing::new) else {
             return Ok(Cow::Borrowed(value));
         };
@@ -192,7 +192,7 @@ mod tests {
         let (old, brought) = (old.as_string_view(), brought.as_string_view());
         for (old, brought) in old.iter().zip(brought).filter_map(|(old, brought)| Some((old?, brought?))) {
             assert_eq!((version_of(old), version_of(brought)), (Some(1), Some(2)));
-            let secrets = Secrets { keys: keys.clone(), vault: None };
+            let secrets = Secrets::new(keys.clone(), None);
             let opened = |token: &str| decrypt(token, "person", &secrets).unwrap();
             assert_eq!(opened(old), opened(brought));
         }
