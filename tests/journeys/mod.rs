@@ -21,4 +21,5 @@ mod running;
 mod selecting;
 mod subject;
 mod sums;
+mod upkeep;
 mod writing;

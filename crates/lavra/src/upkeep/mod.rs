@@ -84,3 +84,6 @@ pub fn made_of(wiring: &Wiring, planned: &Upkept) -> BTreeSet<String> {
     }
     models
 }
+
+#[cfg(test)]
+mod tests;
