@@ -114,7 +114,7 @@ impl Mask for Homomorphic {
     /// Each row is encrypted by itself, also of a dictionary: one ciphertext per distinct value would show who is equal.
     fn apply(&self, column: &ArrayRef) -> Result<ArrayRef> {
         let scale = scale(column.data_type()).ok_or_else(|| Error::internal("encrypt", "a type it does not take"))?;
-        let values = units(column)?;
+        let values = units_of(column)?;
         let mut out = BinaryBuilder::with_capacity(values.len(), values.len() * PART_BYTES);
         self.seal(&values, scale, &mut out)?;
         Ok(Arc::new(out.finish()))
@@ -130,7 +130,7 @@ fn plain(input: &DataType) -> DataType {
 }
 
 /// The decimals of a type that can be encrypted.
-fn scale(input: &DataType) -> Option<u8> {
+pub(super) fn scale(input: &DataType) -> Option<u8> {
     match plain(input) {
         DataType::Decimal128(_, scale) => u8::try_from(scale).ok().filter(|scale| *scale <= SCALE_MAX),
         whole if whole.is_integer() => Some(0),
@@ -174,7 +174,7 @@ fn bound(units: i64, scale: u8) -> String {
 }
 
 /// Values in units of their last decimal; those out of reach are absent.
-fn units(column: &ArrayRef) -> Result<Vec<Option<i64>>> {
+pub(super) fn units_of(column: &ArrayRef) -> Result<Vec<Option<i64>>> {
     let to = match plain(column.data_type()) {
         decimal @ DataType::Decimal128(..) => decimal,
         _ => DataType::Int64,

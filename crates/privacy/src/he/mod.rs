@@ -11,7 +11,8 @@ mod functions;
 mod key;
 mod log;
 mod mask;
-pub mod packed;
+mod pack;
+mod packed;
 #[cfg(test)]
 mod tests;
 mod total;

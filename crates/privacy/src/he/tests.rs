@@ -1,7 +1,10 @@
 use super::*;
 use crate::keys::FixedKeys;
-use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Decimal128Array, Int64Array, StringArray, UInt64Array};
-use arrow::datatypes::{DataType, Decimal128Type, Int64Type};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, Decimal128Array, Int64Array, ListArray, StringArray, UInt64Array,
+};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{DataType, Decimal128Type, Field, Int64Type};
 use curve25519_dalek::constants::RISTRETTO_BASEPOINT_TABLE;
 use kernel::Kind;
 use kernel::error::Result;
@@ -235,4 +238,50 @@ fn a_declared_largest_value_is_a_limit_and_one_that_invites_overflow_is_refused(
         assert!(error.detail.contains(why), "{max}: {error}");
     }
     assert!(of("703687441.77").output(&column).is_ok());
+}
+
+/// Numbers of a group, packed; `array_agg` makes such lists.
+fn packed(groups: &[Vec<Option<i128>>], scale: i8) -> Result<ArrayRef> {
+    let lengths = groups.iter().map(Vec::len);
+    let item = Arc::new(Field::new("item", DataType::Decimal128(18, scale), true));
+    let all = decimals(&groups.concat(), scale);
+    let lists: ArrayRef = Arc::new(ListArray::new(item, OffsetBuffer::from_lengths(lengths), all, None));
+    let scopes: ArrayRef = Arc::new(StringArray::from(vec![SCOPE; groups.len()]));
+    let all = functions(Arc::new(keys())).scalar;
+    let pack = all.iter().find(|function| function.name() == "he_pack").unwrap();
+    assert_eq!(pack.output(&[lists.data_type().clone(), DataType::Utf8])?, DataType::Binary);
+    pack.call(&[lists, scopes])
+}
+
+#[test]
+fn packed_totals_add_up_among_themselves_and_with_single_values() {
+    let rows: Vec<Option<i128>> = (0..20_000).map(|n| (n % 7 != 0).then_some(n * 31 - 250_000)).collect();
+    let groups = [rows.clone(), vec![Some(5), None], vec![None]];
+    let column = packed(&groups, 2).unwrap();
+    assert!(column.is_null(2) && !column.is_null(0), "a total of nothing is none");
+    let sum: i128 = rows.iter().flatten().sum::<i128>() + 5;
+    let there = rows.iter().flatten().count() as i128 + 1;
+    let single = sealed(decimals(&[Some(100)], 2), &keys());
+    let total = grouped("he_sum", &[column.clone(), single]).unwrap();
+    assert_eq!(opened(&total).unwrap(), Some((sum + 100) * UNIT / 100));
+    let count = grouped("he_count", &[column.clone()]).unwrap();
+    assert_eq!(i128::from(count.as_primitive::<Int64Type>().value(0)), there);
+    let average = grouped("he_avg", &[column.clone()]).unwrap();
+    let exact = sum * UNIT / 100;
+    assert!((opened(&average).unwrap().unwrap() * there - exact).abs() * 2 <= there);
+    assert!(opened_with(&column.slice(0, 1), "other", keys()).is_err_and(|e| e.kind == Kind::Refused));
+    let mut bytes = total.as_binary::<i32>().value(0).to_vec();
+    bytes.pop();
+    let cut: ArrayRef = Arc::new(BinaryArray::from_iter([Some(bytes)]));
+    assert!(grouped("he_sum", &[cut]).is_err_and(|e| e.kind == Kind::Data));
+}
+
+/// Beyond what a search could open: a packed total is read, whatever its size.
+#[test]
+fn a_packed_total_is_opened_however_large() {
+    let most = i128::from(ROW_MAX);
+    let column = packed(&[vec![Some(most); 100_000]], 0).unwrap();
+    assert!(100_000 * most > i128::from(TOTAL_MAX));
+    assert_eq!(opened(&column).unwrap(), Some(100_000 * most * UNIT));
+    assert!(packed(&[vec![Some(most + 1)]], 0).is_err_and(|e| e.kind == Kind::Data));
 }
