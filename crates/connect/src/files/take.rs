@@ -33,7 +33,7 @@ impl Step {
                 (_, Some(mark)) => (*row, Some(mark)),
                 (_, None) => return Ok(Step::Replaced),
             },
-            Some(Point::Offset(_)) => {
+            Some(Point::Offset(_) | Point::Mark { .. }) => {
                 return Err(Error::internal(&found.partition, "the committed position is not a file's"));
             }
         };

@@ -237,7 +237,8 @@ impl Check<'_> {
     }
 
     fn gate(&self, entity: Entity) -> kernel::Result<Gate> {
-        let stamp = Stamp { source: String::new(), contract_version: String::new(), run_id: String::new(), changes: false };
+        let stamp =
+            Stamp { source: String::new(), contract_version: String::new(), run_id: String::new(), changes: false };
         Gate::new(entity, self.masks, Vec::new(), stamp, self.screen.clone())
     }
 

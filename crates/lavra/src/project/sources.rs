@@ -21,7 +21,7 @@ impl Check<'_> {
             self.options(&draft);
             match self.source(name, file, &draft, contracts) {
                 Some(source) => all.push(source),
-                None => self.broken.extend(TableName::new("bronze", draft.value.table.as_deref().unwrap_or(name))),
+                None => self.broken.extend(TableName::new("bronze", draft.value.into.as_deref().unwrap_or(name))),
             }
         }
         all
