@@ -17,6 +17,7 @@ mod profile;
 mod score;
 mod screen;
 mod shape;
+mod sieve;
 mod spans;
 mod table;
 #[cfg(test)]

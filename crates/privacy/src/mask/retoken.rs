@@ -7,7 +7,7 @@ use super::encrypt::{Deterministic, Encrypt};
 use super::pseudonym::{Block, Outer, read};
 use super::{Secrets, decrypt, text};
 use arrow::array::{Array, ArrayRef, AsArray, StringViewArray, StringViewBuilder};
-use kernel::error::Result;
+use kernel::error::{Error, Result};
 use kernel::keys::KeyProvider;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -115,7 +115,9 @@ impl<'a> Retoken<'a> {
         let key = self.keys.key(self.scope, Some(self.to))?;
         let mut sealed = String::new();
         if value.contains(".siv.") {
-            sealed.extend(Deterministic::new(self.scope, &key, "")?.seal(&[&plain])?.iter());
+            for text in Deterministic::new(self.scope, &key, "")?.seal(&[&plain])?.iter() {
+                sealed.push_str(str::from_utf8(text).map_err(|e| Error::internal("bring a value on", e))?);
+            }
         } else {
             Encrypt::new(self.scope, &key, "")?.seal_one(&plain, &mut sealed)?;
         }

@@ -3,7 +3,7 @@
 use super::ring::DEGREE;
 use aes::Aes256;
 use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Both halves of a centred binomial draw.
 const HALF: u64 = (1 << 21) - 1;
@@ -20,18 +20,19 @@ impl Stream {
 
     fn words(&mut self, count: usize) -> Zeroizing<Vec<u64>> {
         let mut words = Zeroizing::new(Vec::with_capacity(count + 64));
-        let mut blocks = Zeroizing::new([[0u8; 16]; 32].map(aes::Block::from));
+        let mut blocks = [aes::Block::default(); 32];
         while words.len() < count {
-            for block in blocks.iter_mut() {
+            for block in &mut blocks {
                 *block = self.counter.to_be_bytes().into();
                 self.counter += 1;
             }
-            self.cipher.encrypt_blocks(&mut *blocks);
-            for block in blocks.iter() {
+            self.cipher.encrypt_blocks(&mut blocks);
+            for block in &blocks {
                 let word = u128::from_be_bytes((*block).into());
                 words.extend([(word >> 64) as u64, word as u64]);
             }
         }
+        blocks.iter_mut().for_each(|block| block.0.zeroize());
         words
     }
 
