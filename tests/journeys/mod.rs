@@ -27,4 +27,5 @@ mod sums;
 mod tables;
 mod tables_memory;
 mod up;
+mod upkeep;
 mod writing;

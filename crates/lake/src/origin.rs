@@ -49,6 +49,9 @@ pub(crate) struct Origin {
     /// Tells the keys that masked the rows from others, and nothing of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<String>,
+    /// Tells the vault that the rows' tokens, and keys of persons, are in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vault: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fold: Option<FoldRef>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -104,6 +107,8 @@ pub(crate) struct SourceProgress {
     pub aside: u64,
     #[serde(default)]
     pub keys: Option<String>,
+    #[serde(default)]
+    pub vault: Option<String>,
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -189,6 +194,7 @@ impl Progress {
         own.added = origin.added;
         own.aside += origin.aside;
         own.keys = origin.keys.or(own.keys.take());
+        own.vault = origin.vault.or(own.vault.take());
         own.version = version;
     }
 

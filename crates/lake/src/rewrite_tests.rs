@@ -63,7 +63,7 @@ async fn erase(store: &Store, table: &TableName, who: &str, is_forced: bool) -> 
         let changes = stays.true_count() < batch.num_rows();
         Ok(changes.then(|| filter_record_batch(batch, &stays).expect("the others")))
     };
-    let how = Rewriting { run_id: "r".into(), note: NOTE.into(), is_forced };
+    let how = Rewriting { run_id: "r".into(), note: NOTE.into(), is_forced, told_by: None };
     rewrite(store, table, &change, &how, &ManualClock::at(0)).await.expect("a rewrite")
 }
 

@@ -243,6 +243,11 @@ async fn version_at(store: &Store, name: &TableName, latest: u64, time: Timestam
     Err(Error::project(what, why))
 }
 
+/// When a version was committed, by what it says itself; `None` when it is not there.
+pub(crate) async fn committed_at(store: &Store, name: &TableName, version: u64) -> Result<Option<Timestamp>> {
+    Ok(history_entry(store, name, version).await?.map(|entry| Timestamp(entry.at_micros)))
+}
+
 async fn history_entry(store: &Store, name: &TableName, version: u64) -> Result<Option<HistoryEntry>> {
     let Some(body) = store.get(&crate::commit::log_path(store, name, version)).await? else { return Ok(None) };
     let text = String::from_utf8_lossy(&body);

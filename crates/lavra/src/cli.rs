@@ -52,6 +52,8 @@ enum Command {
     Worker(commands::worker::Worker),
     /// How `up` and workers are doing: state, breaker, lag, last commit and last error of each source
     Status(commands::status::Status),
+    /// Delete rows that are too old, and old versions of tables
+    Maintain(commands::maintain::Maintain),
     /// Ask a question in SQL
     Query(commands::query::Query),
     /// Ask questions one after the other
@@ -163,6 +165,7 @@ async fn run(context: &Context, command: Command) -> commands::Outcome {
         Command::Up(args) => commands::up::run(context, args).await,
         Command::Worker(args) => commands::worker::run(context, args).await,
         Command::Status(args) => commands::status::run(context, args).await,
+        Command::Maintain(args) => commands::maintain::run(context, args).await,
         Command::Query(args) => commands::query::run(context, args).await,
         Command::Shell(args) => commands::shell::run(context, args).await,
         Command::Scan(args) => commands::scan::run(context, args).await,

@@ -9,6 +9,7 @@ mod project;
 mod show;
 mod subject;
 mod up;
+mod upkeep;
 mod wiring;
 mod work;
 

@@ -57,6 +57,13 @@ pub struct Model {
     pub fingerprint: String,
 }
 
+impl Model {
+    /// The version of an input at which its text pins it, whatever comes later.
+    pub fn pins(&self, input: &TableName) -> Option<At> {
+        self.pinned.get(input).copied()
+    }
+}
+
 struct Parsed<'a> {
     source: &'a ModelFile,
     draft: Draft<Header>,

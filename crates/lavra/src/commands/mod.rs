@@ -11,6 +11,7 @@ pub mod history;
 pub mod init;
 pub mod keys;
 pub mod lineage;
+pub mod maintain;
 pub mod plan;
 pub mod privacy;
 pub mod public_key;

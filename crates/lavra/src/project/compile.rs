@@ -3,6 +3,7 @@
 use super::config::{self, Config, SourceConfig};
 use super::contracts::{self, ContractFile};
 use super::exposure::{self, Carrying};
+use super::holds::Holds;
 use super::joins;
 use super::read::Files;
 use super::retention;
@@ -66,6 +67,8 @@ pub struct Compiled {
     pub own_kinds: Arc<[OwnKind]>,
     /// Who may open what.
     pub users: Users,
+    /// What the law keeps.
+    pub holds: Holds,
     pub warnings: Vec<Diagnostic>,
     /// What a privacy law forbids of it. Nothing may run while there is any.
     pub refused: Vec<Diagnostic>,
@@ -106,6 +109,7 @@ pub async fn compile(
         check.found.extend(retention::check(config, &contracts, &verdicts));
     }
     let users = check.users();
+    let holds = check.holds(&sources, &models);
     let tests = check.tests(&model_files, &models, &base);
     let dag = check.dag(&sources, &models);
     let mut found = check.found;
@@ -133,6 +137,7 @@ pub async fn compile(
                 exposures,
                 own_kinds,
                 users,
+                holds,
                 warnings,
                 refused,
                 files,

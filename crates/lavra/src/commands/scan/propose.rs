@@ -224,6 +224,8 @@ impl<'a> Findings<'a> {
     fn classification(&self) -> Option<Classification> {
         let classes: BTreeSet<&str> = self.all().filter_map(|finding| finding.classification.as_deref()).collect();
         match classes.len() {
+            // The gate would set rows aside for one value that is somebody's; what is called personal it hides instead.
+            0 if self.all().any(|finding| finding.alarm.is_some()) => Some(Classification::new("personal")),
             0 => None,
             1 => classes.first().map(|class| Classification::new(*class)),
             _ => Some(Classification::new("personal")),
@@ -300,11 +302,14 @@ impl<'a> Findings<'a> {
         let record = |finding: &ColumnFinding| Record {
             table: table.to_owned(),
             column: finding.column.clone(),
-            kind: finding.kind.clone(),
+            kind: finding.kind.clone().or_else(|| finding.alarm.clone()),
             confidence: finding.confidence,
             share: finding.share,
             examples: finding.examples.clone(),
-            classification: finding.classification.clone(),
+            classification: finding
+                .classification
+                .clone()
+                .or_else(|| finding.alarm.as_ref().and(property.classification.as_ref()).map(ToString::to_string)),
             mask: mask.clone(),
             data_type: match finding.column == property.name {
                 true => shown(property),
