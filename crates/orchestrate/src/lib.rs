@@ -20,7 +20,7 @@ pub use dag::{Dag, DagFault, Node, NodeKind};
 pub use guard::{Breakers, Guard, Turned};
 pub use ingest::{Ingested, Pace, Told, ingest};
 pub use lease::{Claim, Leases};
-pub use lock::{Holder, RunLock};
+pub use lock::{Holder, RunLock, at_work};
 pub use run::{End, Ended, Event, Events, Fault, Finished, Options, Outcome, Retry, Status, Stop, Task, Work, run};
 pub use select::{Changed, Selector};
 pub use sqlite::SqliteLedger;

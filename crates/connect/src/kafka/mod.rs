@@ -18,6 +18,7 @@ pub fn spec() -> Spec {
     Spec {
         name: "kafka",
         summary: "topics of Apache Kafka, exactly once: JSON, Avro, Protobuf, text or bytes",
+        schemes: &["kafka"],
         example: EXAMPLE,
         options_schema: || {
             let mut schema = schemars::schema_for!(Options).to_value();
@@ -30,6 +31,7 @@ pub fn spec() -> Spec {
         changes: |given| given["mode"] == "upsert",
         probe: |opening| look::probe(opening).boxed(),
         discover: Some(|opening| look::discover(opening).boxed()),
+        listen: None,
     }
 }
 

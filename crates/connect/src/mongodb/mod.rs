@@ -21,6 +21,7 @@ pub fn spec() -> Spec {
     Spec {
         name: "mongodb",
         summary: "A collection of MongoDB, once",
+        schemes: &["mongodb", "mongodb+srv"],
         example: EXAMPLE,
         options_schema: || {
             let mut schema = schemars::schema_for!(Options).to_value();
@@ -33,6 +34,7 @@ pub fn spec() -> Spec {
         changes: |_| false,
         probe: |opening| probe(opening).boxed(),
         discover: Some(|opening| discover::discover(opening).boxed()),
+        listen: None,
     }
 }
 

@@ -28,6 +28,7 @@ pub fn spec() -> Spec {
     Spec {
         name: "mysql",
         summary: "A table of MySQL or MariaDB: once, by a cursor, or every change out of the binary log",
+        schemes: &["mysql", "mariadb"],
         example: EXAMPLE,
         options_schema: || {
             let mut schema = schemars::schema_for!(Options).to_value();
@@ -40,6 +41,7 @@ pub fn spec() -> Spec {
         changes: |given| given["mode"] == "cdc",
         probe: |opening| health::probe(opening).boxed(),
         discover: Some(|opening| discover::discover(opening).boxed()),
+        listen: None,
     }
 }
 

@@ -36,6 +36,7 @@ pub fn spec() -> Spec {
     Spec {
         name: "postgres",
         summary: "A table of PostgreSQL: as it is, its new rows, or every change by logical replication",
+        schemes: &["postgres", "postgresql"],
         example: EXAMPLE,
         options_schema: || {
             let mut schema = schemars::schema_for!(Options).to_value();
@@ -48,6 +49,7 @@ pub fn spec() -> Spec {
         changes: |given| given.get("mode").and_then(|mode| mode.as_str()).is_some_and(|mode| mode != "snapshot"),
         probe: |opening| probe::probe(opening).boxed(),
         discover: Some(|opening| discover::discover(opening).boxed()),
+        listen: None,
     }
 }
 

@@ -19,6 +19,7 @@ pub fn spec() -> Spec {
     Spec {
         name: "push",
         summary: "JSON that others post: webhooks, answered when it is durable",
+        schemes: &[],
         example: EXAMPLE,
         options_schema: || {
             let mut schema = schemars::schema_for!(Options).to_value();

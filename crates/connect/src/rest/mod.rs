@@ -32,6 +32,7 @@ pub fn spec() -> Spec {
     Spec {
         name: "rest",
         summary: "JSON from an API over HTTP, page by page",
+        schemes: &[],
         example: EXAMPLE,
         options_schema: || {
             let mut schema = schemars::schema_for!(Options).to_value();

@@ -20,6 +20,7 @@ pub fn spec() -> Spec {
     Spec {
         name: "sqlite",
         summary: "A table of a SQLite database: once, or by a cursor",
+        schemes: &["sqlite"],
         example: EXAMPLE,
         options_schema: || {
             let mut schema = schemars::schema_for!(Options).to_value();
@@ -32,6 +33,7 @@ pub fn spec() -> Spec {
         changes: |_| false,
         probe: |opening| async move { blocking(opening, probe).await.unwrap_or_else(|error| vec![bad("database", &error)]) }.boxed(),
         discover: Some(|opening| async move { blocking(opening, discover).await? }.boxed()),
+        listen: None,
     }
 }
 

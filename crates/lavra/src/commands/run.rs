@@ -122,6 +122,10 @@ pub async fn run_project(
     outcome
 }
 
+fn is_alone(wiring: &Wiring) -> bool {
+    orchestrate::at_work(&wiring.ask.folder.join(STATE)).len() <= 1
+}
+
 /// Takes the leases of all nodes, or fails with who has one.
 async fn claim(leases: &Leases, nodes: &BTreeSet<String>) -> Result<()> {
     for node in nodes {
@@ -161,7 +165,9 @@ async fn run_claimed(
     // So is a contract that readers of its old rows could not follow.
     let sources: Vec<_> = wiring.project.sources.iter().filter(|source| selected.contains(&source.name)).collect();
     wiring.register_schemas(&sources).await?;
-    let mut upkept = upkeep::before(&work).await;
+    // Rows and versions go only when nobody else is at work.
+    let alone = is_alone(&wiring);
+    let mut upkept = if alone { upkeep::before(&work).await } else { Upkept::default() };
     let options = Options {
         jobs,
         retry: Retry { attempts_max: args.retries + 1, ..Retry::default() },
@@ -182,7 +188,9 @@ async fn run_claimed(
             .await;
     listener.abort();
     let outcome = outcome?;
-    upkeep::after(&wiring, args.upkeep_now, &mut upkept).await;
+    if alone && is_alone(&wiring) {
+        upkeep::after(&wiring, args.upkeep_now, &mut upkept).await;
+    }
     Ok(Ran { run_id, outcome, upkept })
 }
 

@@ -154,15 +154,7 @@ pub async fn leases(wiring: &Wiring, holder: Holder) -> Result<Arc<Leases>> {
 }
 
 async fn work(wiring: &Arc<Wiring>) -> Result<ProjectWork> {
-    Ok(ProjectWork {
-        masks: wiring.masks().await?,
-        forgotten: subject::forgotten(wiring).await?,
-        run_id: uuid::Uuid::now_v7().to_string(),
-        full_refresh: false,
-        pace: Pace::default(),
-        lanes: 1,
-        wiring: wiring.clone(),
-    })
+    ProjectWork::new(wiring, uuid::Uuid::now_v7().to_string(), 1).await
 }
 
 fn chosen(wiring: &Wiring, names: &[String]) -> Vec<Source> {
