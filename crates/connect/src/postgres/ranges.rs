@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     fn table() -> Table {
-        Table { oid: 1, schema: "s".into(), name: "t".into(), kind: 'r', identity: 'd', columns: Vec::new() }
+        Table { oid: 1, schema: "s".into(), name: "t".into(), kind: 'r', columns: Vec::new() }
     }
 
     fn heap(blocks: u32) -> Vec<Heap> {

@@ -69,10 +69,6 @@ impl Snapshot {
         self.ranges.iter().all(|range| range.done)
     }
 
-    pub fn ranges(&self) -> &[Range] {
-        &self.ranges
-    }
-
     pub async fn next(&mut self, bytes_max: usize) -> Result<Option<Pulled>> {
         if self.is_done() {
             return Ok(None);
@@ -194,7 +190,8 @@ impl Reader {
             let next = self.step.map(|step| block.saturating_add(step)).filter(|next| {
                 range.has_places && range.to.map_or(*next < range.blocks(), |to| *next < to)
             });
-            if self.query(at, &mut range, next.or(range.to), &mut rows).await?.is_err() {
+            let to = next.or(range.to);
+            if self.query(at, &mut range, to, &mut rows).await?.is_err() {
                 return Ok(Err(Unwanted));
             }
             match next {

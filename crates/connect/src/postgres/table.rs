@@ -12,8 +12,6 @@ pub struct Table {
     pub name: String,
     /// `relkind`: `r` table, `p` partitioned, `m` materialised view, `v` view, `f` foreign.
     pub kind: char,
-    /// `relreplident`: what a change tells of the old row.
-    pub identity: char,
     pub columns: Vec<TableColumn>,
 }
 
@@ -59,7 +57,6 @@ impl Table {
             Error::project(&what, help)
         })?;
         let (oid, kind, identity): (u32, i8, i8) = (row.get(0), row.get(1), row.get(2));
-        let identity = char::from(identity as u8);
         let rows = client.query(COLUMNS, &[&oid]).await.map_err(failed)?;
         let types: Vec<(u32, i32)> = rows.iter().map(|row| (row.get(1), row.get(2))).collect();
         let bases = bases(client, &types).await?;
@@ -69,7 +66,8 @@ impl Table {
             let key: Option<i32> = row.get(7);
             // An index's columns are counted from 0.
             let key = key.and_then(|place| u32::try_from(place + 1).ok());
-            let identifies = match identity {
+            // `relreplident`: what a change tells of the old row.
+            let identifies = match char::from(identity as u8) {
                 'f' => true,
                 'i' => row.get::<_, Option<bool>>(8).unwrap_or_default(),
                 'd' => key.is_some(),
@@ -91,7 +89,7 @@ impl Table {
         if columns.is_empty() {
             return Err(Error::project(what, "the table has no column"));
         }
-        Ok(Self { oid, schema: schema.into(), name: name.into(), kind: char::from(kind as u8), identity, columns })
+        Ok(Self { oid, schema: schema.into(), name: name.into(), kind: char::from(kind as u8), columns })
     }
 
     /// For SQL.

@@ -80,20 +80,35 @@ pub async fn ensure(client: &Client, setup: &Setup, table: &Table, from: Option<
             let what = format!("use the replication slot `{name}`");
             return Err(again(&what, "it is gone, and with it the changes since the last run"));
         }
-        (None, None) => make(client, &name).await?,
+        (None, None) => make(client, setup, &name).await?,
     };
     slot.check(&name, from)?;
     guard(client, setup, &slot).await?;
     Ok(from.unwrap_or(slot.confirmed))
 }
 
-async fn make(client: &Client, name: &str) -> Result<Slot> {
+/// The server waits for all transactions that are open to end.
+async fn make(client: &Client, setup: &Setup, name: &str) -> Result<Slot> {
     let what = format!("make the replication slot `{name}`");
+    let failed = |e| fault(&what, &e);
+    let wait = |ms: u64| format!("SET statement_timeout = {ms}");
+    client.batch_execute(&wait(setup.options.timeout_ms)).await.map_err(failed)?;
     let made = client.execute("SELECT pg_catalog.pg_create_logical_replication_slot($1, 'pgoutput')", &[&name]).await;
-    made.map_err(|e| fault(&what, &e))?;
+    made.map_err(|e| {
+        let error = fault(&what, &e);
+        let help = "the server first waits for open transactions to end (pg_stat_activity shows them), or `timeout_ms`";
+        match e.code().is_some_and(|code| code.code() == CANCELLED) {
+            true => Error { detail: format!("{}: {help}", error.detail), ..error },
+            false => error,
+        }
+    })?;
+    client.batch_execute(&wait(0)).await.map_err(failed)?;
     tracing::info!(slot = name, "made a replication slot; from now on the server keeps its log for it");
     Slot::look(client, name).await?.ok_or_else(|| Error::new(Kind::Unreachable, what, "it is gone again"))
 }
+
+/// The server's code for a statement that took too long.
+const CANCELLED: &str = "57014";
 
 async fn check_level(client: &Client) -> Result<()> {
     let row = client.query_one("SELECT current_setting('wal_level')", &[]).await;

@@ -198,7 +198,7 @@ impl Stream {
                 (read.end, read.upto, read.skip) = (end_lsn.0, end_lsn.0, 0);
                 // A transaction that was cut must be told to be whole, be it without a row more.
                 let was_cut = self.at.taken > 0 && read.pending.changes.is_empty();
-                read.is_due = was_cut || self.is_full(bytes_max);
+                self.read.is_due = was_cut || self.is_full(bytes_max);
             }
             Event::KeepAlive { wal_end, .. } => {
                 if read.open.is_none() {
