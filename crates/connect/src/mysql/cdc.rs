@@ -35,6 +35,9 @@ use std::hash::Hasher;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(test)]
+mod tests;
+
 /// So much of the log may pass without a row of the table before the position moves on without one.
 const PASSED_MAX: u64 = 4 << 20;
 

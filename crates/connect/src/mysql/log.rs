@@ -9,6 +9,7 @@ use mysql_async::binlog::events::{Event, GtidEvent, QueryEvent, RotateEvent, Tab
 use mysql_async::prelude::Queryable;
 use mysql_async::{BinlogStream, BinlogStreamRequest, Conn, Row};
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// How long the server waits with nothing to send before it says where it is.
@@ -65,7 +66,9 @@ pub enum Meaning {
 }
 
 pub struct Log {
-    stream: BinlogStream,
+    stream: Option<BinlogStream>,
+    /// The tables of the rows that follow.
+    maps: HashMap<u64, TableMapEvent<'static>>,
     is_mariadb: bool,
     timeout: Duration,
     /// Everything before is read.
@@ -105,18 +108,25 @@ impl Log {
             request = request.with_gtid().with_gtid_set(behind.sids());
         }
         let stream = conn.get_binlog_stream(request).await.map_err(|e| fault(what, e))?;
-        Ok(Self { stream, is_mariadb, timeout, place: Place::default(), passed: 0 })
+        Ok(Self { stream: Some(stream), maps: HashMap::new(), is_mariadb, timeout, place: Place::default(), passed: 0 })
+    }
+
+    /// Without a server: events are brought by hand.
+    #[cfg(test)]
+    pub fn without_server(is_mariadb: bool) -> Self {
+        Self { stream: None, maps: HashMap::new(), is_mariadb, timeout: Duration::ZERO, place: Place::default(), passed: 0 }
     }
 
     pub fn table_map(&self, id: u64) -> Option<&TableMapEvent<'static>> {
-        self.stream.get_tme(id)
+        self.maps.get(&id)
     }
 
     /// The next event. A call that is dropped has taken nothing.
     pub async fn next(&mut self) -> Result<Event> {
         let what = "follow the binary log";
         let silent = |_| Error::new(Kind::Unreachable, what, format!("the server was silent for {} ms (`timeout_ms`)", self.timeout.as_millis()));
-        let event = tokio::time::timeout(self.timeout, self.stream.next()).await.map_err(silent)?;
+        let stream = self.stream.as_mut().ok_or_else(|| Error::internal(what, "there is no server"))?;
+        let event = tokio::time::timeout(self.timeout, stream.next()).await.map_err(silent)?;
         match event {
             Some(Ok(event)) => Ok(event),
             Some(Err(mysql_async::Error::Server(error))) if error.code == 1236 => Err(Error::data(
@@ -140,6 +150,7 @@ impl Log {
         if kind == EventType::ROTATE_EVENT as u8 {
             let rotate: RotateEvent<'_> = event.read_event().map_err(unread)?;
             self.place = Place { file: rotate.name().into_owned(), at: rotate.position() };
+            self.maps.clear();
             if !rotate.is_fake() {
                 self.passed += 1 << 30;
             }
@@ -166,7 +177,7 @@ impl Log {
         }
     }
 
-    fn common(&self, event: &Event) -> Result<Meaning> {
+    fn common(&mut self, event: &Event) -> Result<Meaning> {
         use EventType as E;
         let Ok(kind) = event.header().event_type() else { return Ok(Meaning::Nothing) };
         Ok(match kind {
@@ -185,7 +196,9 @@ impl Log {
             E::XA_PREPARE_LOG_EVENT => Meaning::Statement { sql: "XA PREPARE".into(), database: String::new() },
             E::TABLE_MAP_EVENT => {
                 let map: TableMapEvent<'_> = event.read_event().map_err(unread)?;
-                Meaning::Table { id: map.table_id(), database: map.database_name().into_owned(), name: map.table_name().into_owned() }
+                let (id, database, name) = (map.table_id(), map.database_name().into_owned(), map.table_name().into_owned());
+                self.maps.insert(id, map.into_owned());
+                Meaning::Table { id, database, name }
             }
             E::WRITE_ROWS_EVENT_V1 | E::UPDATE_ROWS_EVENT_V1 | E::DELETE_ROWS_EVENT_V1 | E::WRITE_ROWS_EVENT
             | E::UPDATE_ROWS_EVENT | E::DELETE_ROWS_EVENT | E::PARTIAL_UPDATE_ROWS_EVENT => Meaning::Rows,

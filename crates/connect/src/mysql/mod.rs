@@ -5,6 +5,7 @@ mod discover;
 mod gtid;
 mod health;
 mod incremental;
+mod json;
 mod key;
 mod layout;
 mod log;
