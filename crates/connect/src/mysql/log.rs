@@ -149,15 +149,16 @@ impl Log {
         let kind = header.event_type_raw();
         if kind == EventType::ROTATE_EVENT as u8 {
             let rotate: RotateEvent<'_> = event.read_event().map_err(unread)?;
-            self.place = Place { file: rotate.name().into_owned(), at: rotate.position() };
+            self.place = Place { file: file_name(rotate.name_raw()), at: rotate.position() };
             self.maps.clear();
-            if !rotate.is_fake() {
+            // One that is sent before a file, to name it, is in no file.
+            if header.log_pos() > 0 && header.timestamp() > 0 {
                 self.passed += 1 << 30;
             }
             return Ok(Meaning::Nothing);
         }
         if kind == EventType::HEARTBEAT_EVENT as u8 {
-            let file = String::from_utf8_lossy(event.data()).trim_end_matches('\0').to_owned();
+            let file = file_name(event.data());
             if file != self.place.file {
                 self.place = Place { file, at: 0 };
             }
@@ -215,6 +216,18 @@ impl Log {
     }
 }
 
+/// The name of a file of the log: it ends in its number. The first one that is sent has a checksum behind it, before the
+/// event that tells that there are checksums.
+fn file_name(raw: &[u8]) -> String {
+    let is_name = |name: &&[u8]| {
+        let digits = name.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+        digits > 0 && name.len() > digits && name[name.len() - digits - 1] == b'.'
+    };
+    let without = raw.len().checked_sub(4).map(|end| &raw[..end]);
+    let name = Some(raw).filter(is_name).or_else(|| without.filter(is_name)).unwrap_or(raw);
+    String::from_utf8_lossy(name).trim_end_matches('\0').to_owned()
+}
+
 /// The driver's words may hold bytes of the event.
 pub fn unread(error: std::io::Error) -> Error {
     Error::data("follow the binary log", format!("an event can't be read ({})", error.kind()))
@@ -257,6 +270,14 @@ mod tests {
         assert!(place("a-bin.000002", 10).reaches(&place("a-bin.000002", 10)));
         assert!(!place("a-bin.000002", 9).reaches(&place("a-bin.000002", 10)));
         assert!(!Place::default().reaches(&place("a-bin.000001", 4)));
+    }
+
+    #[test]
+    fn a_file_is_named_without_the_checksum_behind_it() {
+        for raw in [b"log-bin.000012".as_slice(), b"log-bin.000012\x01\xff0x"] {
+            assert_eq!(file_name(raw), "log-bin.000012");
+        }
+        assert_eq!(file_name(b"odd"), "odd");
     }
 
     #[test]

@@ -110,6 +110,8 @@ impl Login {
 pub async fn connect(opening: &Opening, options: &Options) -> Result<Conn> {
     let login = Login::parse(&options.connection).map_err(|e| Error::project(format!("source `{}`", opening.source), e))?;
     let what = format!("connect to {}", login.place());
+    // The client takes the process's provider, of which several are linked. Somebody may have chosen before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let dial = async {
         let tls = login.ssl != Ssl::Disabled;
         match Conn::new(login.opts(&opening.base, tls)).await {
