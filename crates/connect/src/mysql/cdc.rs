@@ -457,13 +457,13 @@ fn change(
     states: (Option<Image<'_>>, Option<Image<'_>>),
 ) -> Result<()> {
     let at = open.at;
-    let mut put = |op: Op, image: &Image<'_>| -> Result<()> {
+    let mut put = |op: Op, image: &Image<'_>, before: Option<&Image<'_>>| -> Result<()> {
         open.rows += 1;
         if open.skip > 0 {
             open.skip -= 1;
             return Ok(());
         }
-        let absent = layout.put(batch, image)?;
+        let absent = layout.put(batch, image, before)?;
         if op == Op::Create && !absent.is_empty() {
             return Err(Error::data(
                 format!("follow {}", batch.partition),
@@ -476,13 +476,13 @@ fn change(
         Ok(())
     };
     match &states {
-        (None, Some(after)) => put(Op::Create, after),
-        (Some(before), None) => put(Op::Delete, before),
+        (None, Some(after)) => put(Op::Create, after, None),
+        (Some(before), None) => put(Op::Delete, before, None),
         (Some(before), Some(after)) if layout.moves(before, after) => {
-            put(Op::Delete, before)?;
-            put(Op::Create, after)
+            put(Op::Delete, before, None)?;
+            put(Op::Create, after, Some(before))
         }
-        (Some(_), Some(after)) => put(Op::Update, after),
+        (Some(before), Some(after)) => put(Op::Update, after, Some(before)),
         (None, None) => Ok(()),
     }
 }

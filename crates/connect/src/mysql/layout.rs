@@ -84,8 +84,8 @@ impl Layout {
         })
     }
 
-    /// Puts a row into the batch; gives the columns that are not in it.
-    pub fn put(&self, batch: &mut Batch, image: &Image<'_>) -> Result<Vec<Arc<str>>> {
+    /// Puts a row into the batch; gives the columns that are not in it. What did not change may stand in the state before.
+    pub fn put(&self, batch: &mut Batch, image: &Image<'_>, before: Option<&Image<'_>>) -> Result<Vec<Arc<str>>> {
         let mut absent = Vec::new();
         let mut values = 0;
         for (column, to) in self.to.iter().enumerate() {
@@ -97,7 +97,7 @@ impl Layout {
                 _ => None,
             };
             let Some(to) = *to else { continue };
-            match value {
+            match value.or_else(|| before?.value(column)) {
                 Some(value) => batch.push(&self.names[column], to, self.plan.readers[to].of_log(value))?,
                 None => {
                     absent.push(self.names[column].clone());

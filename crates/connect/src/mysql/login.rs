@@ -134,11 +134,8 @@ pub fn fault(what: &str, error: mysql_async::Error) -> Error {
     use mysql_async::Error as E;
     match error {
         E::Server(error) => server_fault(what, &error),
-        E::Io(IoError::Tls(error)) => Error::new(
-            Kind::Project,
-            what,
-            format!("TLS failed: {error}; `ssl-mode` and `ssl-ca` of the connection say what is trusted"),
-        ),
+        E::Io(IoError::Tls(error)) => untrusted(what, &error),
+        E::Io(IoError::Io(error)) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => untrusted(what, &error),
         E::Io(IoError::Io(error)) => Error::new(Kind::Unreachable, what, error),
         E::Driver(DriverError::NoClientSslFlagFromServer) => {
             Error::project(what, "the server has no TLS, and `ssl-mode` asks for it")
@@ -152,6 +149,10 @@ pub fn fault(what: &str, error: mysql_async::Error) -> Error {
         E::Driver(_) | E::Other(_) => Error::data(what, "the server's answer can't be understood"),
         E::Url(_) => Error::project(what, "the connection's URL is wrong"),
     }
+}
+
+fn untrusted(what: &str, error: &dyn std::error::Error) -> Error {
+    Error::project(what, format!("TLS failed: {error}; `ssl-mode` and `ssl-ca` of the connection say what is trusted"))
 }
 
 fn server_fault(what: &str, error: &mysql_async::ServerError) -> Error {
