@@ -29,11 +29,11 @@ mod tests;
 
 use crate::spec::{Finding, Grade, Opening, Spec};
 use futures::FutureExt;
+pub(crate) use json::Objects;
 use kernel::error::advice;
 use kernel::source::Source;
-pub(crate) use json::Objects;
-pub(crate) use rows::Piece;
 pub use options::Options;
+pub(crate) use rows::Piece;
 
 pub fn spec() -> Spec {
     Spec {

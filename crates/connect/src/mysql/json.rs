@@ -29,8 +29,12 @@ pub fn write(to: &mut String, value: &Value<'_>) -> Result<(), Broken> {
     match value {
         Value::SmallArray(items) => list(to, items.iter()),
         Value::LargeArray(items) => list(to, items.iter()),
-        Value::SmallObject(fields) => object(to, fields.iter().map(|field| field.map(|(key, value)| (key.value().into_owned(), value)))),
-        Value::LargeObject(fields) => object(to, fields.iter().map(|field| field.map(|(key, value)| (key.value().into_owned(), value)))),
+        Value::SmallObject(fields) => {
+            object(to, fields.iter().map(|field| field.map(|(key, value)| (key.value().into_owned(), value))))
+        }
+        Value::LargeObject(fields) => {
+            object(to, fields.iter().map(|field| field.map(|(key, value)| (key.value().into_owned(), value))))
+        }
         scalar => match scalar.clone().parse().map_err(|_| Broken)? {
             JsonDom::Scalar(scalar) => {
                 write_scalar(to, &scalar);
@@ -53,7 +57,10 @@ fn list<'v>(to: &mut String, items: impl Iterator<Item = std::io::Result<Value<'
     Ok(())
 }
 
-fn object<'v>(to: &mut String, fields: impl Iterator<Item = std::io::Result<(String, Value<'v>)>>) -> Result<(), Broken> {
+fn object<'v>(
+    to: &mut String,
+    fields: impl Iterator<Item = std::io::Result<(String, Value<'v>)>>,
+) -> Result<(), Broken> {
     to.push('{');
     for (place, field) in fields.enumerate() {
         let (name, value) = field.map_err(|_| Broken)?;
@@ -99,6 +106,9 @@ mod tests {
 
     #[test]
     fn only_blanks_between_parts_go() {
-        assert_eq!(compact(r#"{"a b": [1, 2.50, "x, \" y\\"], "c": 1e300}"#), r#"{"a b":[1,2.50,"x, \" y\\"],"c":1e300}"#);
+        assert_eq!(
+            compact(r#"{"a b": [1, 2.50, "x, \" y\\"], "c": 1e300}"#),
+            r#"{"a b":[1,2.50,"x, \" y\\"],"c":1e300}"#
+        );
     }
 }

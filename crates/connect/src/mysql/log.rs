@@ -57,10 +57,22 @@ impl Place {
 #[derive(Debug)]
 pub enum Meaning {
     /// A transaction begins; one of a single statement has no end of its own.
-    Begin { gtid: Gtid, at: Option<i64>, single: bool, is_xa: bool },
-    Statement { sql: String, database: String },
+    Begin {
+        gtid: Gtid,
+        at: Option<i64>,
+        single: bool,
+        is_xa: bool,
+    },
+    Statement {
+        sql: String,
+        database: String,
+    },
     Commit,
-    Table { id: u64, database: String, name: String },
+    Table {
+        id: u64,
+        database: String,
+        name: String,
+    },
     Rows,
     Nothing,
 }
@@ -87,7 +99,12 @@ pub async fn end(conn: &mut Conn) -> Result<Place> {
     let what = "ask where the binary log ends";
     let row = row.map_err(|e| fault(what, e))?;
     let place = row.as_ref().and_then(|row| Some(Place { file: row.get_opt(0)?.ok()?, at: row.get_opt(1)?.ok()? }));
-    place.ok_or_else(|| Error::project(what, "the server keeps no binary log: set `log_bin` and `binlog_format = ROW`, and start it again"))
+    place.ok_or_else(|| {
+        Error::project(
+            what,
+            "the server keeps no binary log: set `log_bin` and `binlog_format = ROW`, and start it again",
+        )
+    })
 }
 
 impl Log {
@@ -95,7 +112,8 @@ impl Log {
     pub async fn start(mut conn: Conn, behind: &Gtids, server_id: u32, timeout: Duration) -> Result<Self> {
         let what = "follow the binary log";
         let is_mariadb = matches!(behind, Gtids::MariaDb(_));
-        let mut set = format!("SET @master_heartbeat_period = {HEARTBEAT_NANOS}, @source_heartbeat_period = {HEARTBEAT_NANOS}");
+        let mut set =
+            format!("SET @master_heartbeat_period = {HEARTBEAT_NANOS}, @source_heartbeat_period = {HEARTBEAT_NANOS}");
         if is_mariadb {
             set.push_str(&format!(
                 ", @mariadb_slave_capability = 4, @slave_connect_state = '{behind}', @slave_gtid_strict_mode = 1, \
@@ -114,7 +132,14 @@ impl Log {
     /// Without a server: events are brought by hand.
     #[cfg(test)]
     pub fn without_server(is_mariadb: bool) -> Self {
-        Self { stream: None, maps: HashMap::new(), is_mariadb, timeout: Duration::ZERO, place: Place::default(), passed: 0 }
+        Self {
+            stream: None,
+            maps: HashMap::new(),
+            is_mariadb,
+            timeout: Duration::ZERO,
+            place: Place::default(),
+            passed: 0,
+        }
     }
 
     pub fn table_map(&self, id: u64) -> Option<&TableMapEvent<'static>> {
@@ -124,7 +149,13 @@ impl Log {
     /// The next event. A call that is dropped has taken nothing.
     pub async fn next(&mut self) -> Result<Event> {
         let what = "follow the binary log";
-        let silent = |_| Error::new(Kind::Unreachable, what, format!("the server was silent for {} ms (`timeout_ms`)", self.timeout.as_millis()));
+        let silent = |_| {
+            Error::new(
+                Kind::Unreachable,
+                what,
+                format!("the server was silent for {} ms (`timeout_ms`)", self.timeout.as_millis()),
+            )
+        };
         let stream = self.stream.as_mut().ok_or_else(|| Error::internal(what, "there is no server"))?;
         let event = tokio::time::timeout(self.timeout, stream.next()).await.map_err(silent)?;
         match event {
@@ -138,7 +169,11 @@ impl Log {
                 ),
             )),
             Some(Err(error)) => Err(fault(what, error)),
-            None => Err(Error::new(Kind::Unreachable, what, "the server ended the stream; another replica may have the same `server_id`")),
+            None => Err(Error::new(
+                Kind::Unreachable,
+                what,
+                "the server ended the stream; another replica may have the same `server_id`",
+            )),
         }
     }
 
@@ -171,9 +206,10 @@ impl Log {
         match kind {
             MARIADB_GTID if self.is_mariadb => mariadb_begin(event),
             MARIADB_ENCRYPTED if self.is_mariadb => Ok(Meaning::Nothing),
-            kind if self.is_mariadb && MARIADB_COMPRESSED.contains(&kind) => {
-                Err(Error::refused("follow the binary log", "it is compressed: set `log_bin_compress = OFF`, and take the table anew by `refresh`"))
-            }
+            kind if self.is_mariadb && MARIADB_COMPRESSED.contains(&kind) => Err(Error::refused(
+                "follow the binary log",
+                "it is compressed: set `log_bin_compress = OFF`, and take the table anew by `refresh`",
+            )),
             _ => self.common(event),
         }
     }
@@ -184,10 +220,16 @@ impl Log {
         Ok(match kind {
             E::GTID_EVENT => mysql_begin(event)?,
             E::GTID_TAGGED_LOG_EVENT => {
-                return Err(Error::refused("follow the binary log", "a transaction has a tag in its GTID, which is not read yet"));
+                return Err(Error::refused(
+                    "follow the binary log",
+                    "a transaction has a tag in its GTID, which is not read yet",
+                ));
             }
             E::ANONYMOUS_GTID_EVENT => {
-                return Err(Error::project("follow the binary log", "transactions have no GTID: set `gtid_mode = ON` and `enforce_gtid_consistency = ON`"));
+                return Err(Error::project(
+                    "follow the binary log",
+                    "transactions have no GTID: set `gtid_mode = ON` and `enforce_gtid_consistency = ON`",
+                ));
             }
             E::QUERY_EVENT => {
                 let query: QueryEvent<'_> = event.read_event().map_err(unread)?;
@@ -197,19 +239,28 @@ impl Log {
             E::XA_PREPARE_LOG_EVENT => Meaning::Statement { sql: "XA PREPARE".into(), database: String::new() },
             E::TABLE_MAP_EVENT => {
                 let map: TableMapEvent<'_> = event.read_event().map_err(unread)?;
-                let (id, database, name) = (map.table_id(), map.database_name().into_owned(), map.table_name().into_owned());
+                let (id, database, name) =
+                    (map.table_id(), map.database_name().into_owned(), map.table_name().into_owned());
                 self.maps.insert(id, map.into_owned());
                 Meaning::Table { id, database, name }
             }
-            E::WRITE_ROWS_EVENT_V1 | E::UPDATE_ROWS_EVENT_V1 | E::DELETE_ROWS_EVENT_V1 | E::WRITE_ROWS_EVENT
-            | E::UPDATE_ROWS_EVENT | E::DELETE_ROWS_EVENT | E::PARTIAL_UPDATE_ROWS_EVENT => Meaning::Rows,
+            E::WRITE_ROWS_EVENT_V1
+            | E::UPDATE_ROWS_EVENT_V1
+            | E::DELETE_ROWS_EVENT_V1
+            | E::WRITE_ROWS_EVENT
+            | E::UPDATE_ROWS_EVENT
+            | E::DELETE_ROWS_EVENT
+            | E::PARTIAL_UPDATE_ROWS_EVENT => Meaning::Rows,
             // The driver goes on behind one that it can't unpack.
             E::TRANSACTION_PAYLOAD_EVENT => {
                 event.read_event::<TransactionPayloadEvent<'_>>().map_err(unread)?;
                 Meaning::Nothing
             }
             E::INCIDENT_EVENT => {
-                return Err(Error::data("follow the binary log", "the server says that it lost events; take the table anew by `refresh: <any new text>`"));
+                return Err(Error::data(
+                    "follow the binary log",
+                    "the server says that it lost events; take the table anew by `refresh: <any new text>`",
+                ));
             }
             _ => Meaning::Nothing,
         })

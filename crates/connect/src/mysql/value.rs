@@ -143,7 +143,8 @@ impl Reader {
     }
 
     fn date(&self, [year, month, day]: [u32; 3], [hour, minute, second, micro]: [u32; 4]) -> Cell<'static> {
-        let Some(days) = i32::try_from(year).ok().filter(|year| *year > 0).and_then(|year| days(year, month, day)) else {
+        let Some(days) = i32::try_from(year).ok().filter(|year| *year > 0).and_then(|year| days(year, month, day))
+        else {
             return self.zero(|| {
                 let date = format!("{year:04}-{month:02}-{day:02}");
                 if self.kind == Kind::Date { date } else { format!("{date} {hour:02}:{minute:02}:{second:02}") }
@@ -167,7 +168,8 @@ impl Reader {
         let wrong = "is no timestamp";
         let text = std::str::from_utf8(text).map_err(|_| wrong)?;
         let (seconds, fraction) = text.split_once('.').unwrap_or((text, "0"));
-        let (seconds, fraction): (i64, i64) = (seconds.parse().map_err(|_| wrong)?, fraction.parse().map_err(|_| wrong)?);
+        let (seconds, fraction): (i64, i64) =
+            (seconds.parse().map_err(|_| wrong)?, fraction.parse().map_err(|_| wrong)?);
         if seconds == 0 {
             return Ok(self.zero(|| "0000-00-00 00:00:00".into()));
         }
@@ -187,7 +189,9 @@ impl Reader {
         let mut words = Vec::new();
         for (at, byte) in bits.iter().enumerate() {
             for bit in (0..8).filter(|bit| byte >> bit & 1 == 1) {
-                words.push(self.labels.get(at * 8 + bit).ok_or("has a word that the set does not have any more")?.as_str());
+                words.push(
+                    self.labels.get(at * 8 + bit).ok_or("has a word that the set does not have any more")?.as_str(),
+                );
             }
         }
         Ok(Cell::Text(words.join(",").into()))

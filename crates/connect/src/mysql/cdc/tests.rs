@@ -1,14 +1,19 @@
 //! What MySQL wrote into its log, followed without a server: see `recorded/README.md`.
 
+use super::follow::{Following, Transaction};
 use super::*;
+use crate::mysql::gtid::{Gtid, Gtids};
+use crate::mysql::layout::Charsets;
+use crate::mysql::log::Log;
 use crate::mysql::table::{Column, Kind};
 use arrow::array::{Array, AsArray};
+use kernel::Entity;
 use kernel::clock::{ManualClock, Timestamp};
 use kernel::contract::{OnPersonalData, OnViolation, SchemaChange};
-use kernel::Entity;
 use mysql_async::binlog::BinlogVersion;
-use mysql_async::binlog::events::{FormatDescriptionEvent, TransactionPayloadEvent};
+use mysql_async::binlog::events::{Event, EventData, FormatDescriptionEvent, TransactionPayloadEvent};
 use serde_json::json;
+use std::collections::HashMap;
 use std::io::Cursor;
 
 fn column(name: &str, kind: Kind) -> Column {
@@ -37,7 +42,11 @@ fn events(file: &[u8]) -> Vec<Event> {
     while (input.position() as usize) < file.len() - 4 {
         let event = Event::read(&version, &mut input).expect("an event");
         if event.header().event_type_raw() == 15 {
-            version = event.read_event::<FormatDescriptionEvent<'_>>().expect("a format").into_owned().with_footer(event.footer());
+            version = event
+                .read_event::<FormatDescriptionEvent<'_>>()
+                .expect("a format")
+                .into_owned()
+                .with_footer(event.footer());
         }
         let inner = (event.header().event_type_raw() == 40).then(|| {
             let payload = event.read_event::<TransactionPayloadEvent<'_>>().expect("a payload").danger_decompress();
@@ -128,7 +137,13 @@ async fn follow(mut cdc: Cdc, events: Vec<Event>) -> (Vec<String>, Token, Option
     }
     let pulled = cdc.hand_out(true).expect("a batch");
     let batch = kernel::laws::source::as_text(true).pass(pulled.rows, Timestamp(0)).expect("a pass").safe.into_batch();
-    let names: Vec<String> = batch.schema().fields().iter().map(|field| field.name().clone()).filter(|name| !name.starts_with('_')).collect();
+    let names: Vec<String> = batch
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .filter(|name| !name.starts_with('_'))
+        .collect();
     let show = |name: &str, row: usize| {
         let column = batch.column_by_name(name).expect("a column").as_string_view();
         if column.is_null(row) { "-".to_owned() } else { column.value(row).to_owned() }
@@ -152,7 +167,11 @@ async fn json_of_mysql_is_read_from_its_tree_in_the_order_of_its_keys() {
     let database = "mysql";
     let (rows, _, failed) = follow(follower(database, "t", columns), recorded).await;
     assert_eq!(rows.len(), 6, "{rows:#?}");
-    assert!(rows[0].starts_with("c 1 {\"") && rows[0].contains("\"age\":") && rows[0].contains("\"name\":\"Joe\""), "{}", rows[0]);
+    assert!(
+        rows[0].starts_with("c 1 {\"") && rows[0].contains("\"age\":") && rows[0].contains("\"name\":\"Joe\""),
+        "{}",
+        rows[0]
+    );
     // The last statement was written with `binlog_row_value_options = PARTIAL_JSON`.
     assert!(failed.as_deref().is_some_and(|error| error.contains("PARTIAL_JSON")), "{failed:?}");
 }
@@ -189,7 +208,11 @@ async fn the_words_of_an_enum_are_those_of_the_logs_own_map() {
     assert_eq!(failed, None);
     let short: Vec<String> = rows.iter().map(|row| row.replace("0123456789", "")).collect();
     let word = |row: &str, at: usize| row.split(' ').nth(at).unwrap_or_default().to_owned();
-    assert_eq!((word(&short[0], 0), word(&short[0], 3), word(&short[0], 4)), ("c".into(), "var1".into(), "one,three".into()), "{short:?}");
+    assert_eq!(
+        (word(&short[0], 0), word(&short[0], 3), word(&short[0], 4)),
+        ("c".into(), "var1".into(), "one,three".into()),
+        "{short:?}"
+    );
     assert!(rows.iter().any(|row| row.contains("field1 field_2 variant2 two,four")), "{short:?}");
     assert!(short.iter().any(|row| row.starts_with("d ")), "{short:?}");
     let gtid = token.gtid.expect("a position");
@@ -201,7 +224,9 @@ async fn the_words_of_an_enum_are_those_of_the_logs_own_map() {
 async fn a_compressed_transaction_is_one_like_others() {
     let recorded = events(include_bytes!("recorded/compressed-8.0.32.binlog"));
     let map = recorded.iter().find_map(|event| match event.read_data() {
-        Ok(Some(EventData::TableMapEvent(map))) => Some((map.database_name().into_owned(), map.table_name().into_owned(), map.columns_count())),
+        Ok(Some(EventData::TableMapEvent(map))) => {
+            Some((map.database_name().into_owned(), map.table_name().into_owned(), map.columns_count()))
+        }
         _ => None,
     });
     let (database, name, count) = map.expect("a map");
