@@ -122,37 +122,7 @@ fn columns(map: &TableMapEvent<'_>, known: &Known<'_>) -> Result<Vec<Column>> {
         .map(|name| name.map(|name| name.name().into_owned()))
         .collect::<Result<_, _>>()
         .map_err(unread)?;
-    let (mut enums, mut sets) = (Vec::new(), Vec::new());
-    for field in map.iter_optional_meta() {
-        match field.map_err(unread)? {
-            OptionalMetadataField::EnumStrValue(all) => {
-                for words in all.iter_values() {
-                    enums.push(
-                        words
-                            .map_err(unread)?
-                            .values()
-                            .iter()
-                            .map(|word| word.value().into_owned())
-                            .collect::<Vec<_>>(),
-                    );
-                }
-            }
-            OptionalMetadataField::SetStrValue(all) => {
-                for words in all.iter_values() {
-                    sets.push(
-                        words
-                            .map_err(unread)?
-                            .values()
-                            .iter()
-                            .map(|word| word.value().into_owned())
-                            .collect::<Vec<_>>(),
-                    );
-                }
-            }
-            _ => {}
-        }
-    }
-    let (mut enums, mut sets) = (enums.into_iter(), sets.into_iter());
+    let (mut enums, mut sets) = words(map)?;
     let (mut signs, mut charsets, mut word_charsets) =
         (meta.iter_signedness(), meta.iter_charset(), meta.iter_enum_and_set_charset());
     let count = usize::try_from(map.columns_count()).unwrap_or(usize::MAX);
@@ -196,6 +166,32 @@ fn columns(map: &TableMapEvent<'_>, known: &Known<'_>) -> Result<Vec<Column>> {
         found.push(column);
     }
     Ok(found)
+}
+
+/// Lists of words, one for each column that has such.
+type Words = std::vec::IntoIter<Vec<String>>;
+
+/// Of each enum and of each set the words, where the log has them.
+fn words(map: &TableMapEvent<'_>) -> Result<(Words, Words)> {
+    let (mut enums, mut sets): (Vec<Vec<String>>, Vec<Vec<String>>) = (Vec::new(), Vec::new());
+    for field in map.iter_optional_meta() {
+        match field.map_err(unread)? {
+            OptionalMetadataField::EnumStrValue(all) => {
+                for words in all.iter_values() {
+                    let words = words.map_err(unread)?;
+                    enums.push(words.values().iter().map(|word| word.value().into_owned()).collect());
+                }
+            }
+            OptionalMetadataField::SetStrValue(all) => {
+                for words in all.iter_values() {
+                    let words = words.map_err(unread)?;
+                    sets.push(words.values().iter().map(|word| word.value().into_owned()).collect());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok((enums.into_iter(), sets.into_iter()))
 }
 
 /// The collation of bytes.

@@ -65,7 +65,9 @@ impl Login {
                 }
                 ("ssl-ca", _) => login.ssl_ca = Some(value.into_owned()),
                 (other, _) => {
-                    return Err(format!("`connection` has an unknown parameter `{other}`; it can be: ssl-mode, ssl-ca"));
+                    return Err(format!(
+                        "`connection` has an unknown parameter `{other}`; it can be: ssl-mode, ssl-ca"
+                    ));
                 }
             }
         }
