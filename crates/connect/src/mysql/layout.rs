@@ -57,9 +57,7 @@ pub struct Known<'k> {
 impl Layout {
     pub fn new(map: &TableMapEvent<'_>, known: &Known<'_>) -> Result<Self> {
         let all = columns(map, known)?;
-        let chosen = |column: &Column| {
-            !column.is_virtual && known.options.columns.as_ref().is_none_or(|names| names.contains(&column.name))
-        };
+        let chosen = |column: &Column| known.options.columns.as_ref().is_none_or(|names| names.contains(&column.name));
         let mut to = Vec::new();
         let mut columns = Vec::new();
         for column in &all {
@@ -79,6 +77,11 @@ impl Layout {
         let names = all.iter().map(|column| column.name.as_str().into()).collect();
         let plan = Plan::new(known.table.clone(), columns, known.entity, known.options, known.is_mariadb)?;
         Ok(Self { plan, to, keys, names })
+    }
+
+    /// Whether the server computes the column, so that a row may lack it.
+    pub fn is_virtual(&self, name: &str) -> bool {
+        self.plan.columns.iter().any(|column| column.name == name && column.is_virtual)
     }
 
     /// Whether the two states are of different keys.

@@ -56,7 +56,7 @@ pub struct Column {
     /// Of `enum` and `set`.
     pub labels: Vec<String>,
     pub nullable: bool,
-    /// Computed when it is read: the log has no value of it.
+    /// Computed when it is read: the log may lack it.
     pub is_virtual: bool,
     pub comment: String,
 }

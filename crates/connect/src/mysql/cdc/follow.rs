@@ -73,7 +73,7 @@ impl Cdc {
             .await
             .map_err(|e| fault("ask for character sets", e))?;
         let charsets: Charsets = rows.into_iter().collect();
-        let columns = table.chosen(&self.options)?.into_iter().filter(|column| !column.is_virtual).collect();
+        let columns = table.chosen(&self.options)?;
         let plan = Plan::new(table.clone(), columns, &self.opening.entity, &self.options, is_mariadb)?;
         let server_id = self.options.server_id.unwrap_or_else(|| self.server_id());
         let replica = connect(&self.opening, &self.options).await?;
@@ -336,7 +336,7 @@ fn change(
             return Ok(());
         }
         let absent = layout.put(batch, image, before)?;
-        if op == Op::Create && !absent.is_empty() {
+        if op == Op::Create && absent.iter().any(|name| !layout.is_virtual(name)) {
             return Err(Error::data(
                 format!("follow {}", batch.partition),
                 "a new row came without all of its columns: set `binlog_row_image = FULL` for all sessions, and take the table anew by `refresh`",

@@ -114,7 +114,7 @@ impl Cdc {
         health::must_be_good(&mut conn, &self.opening, &self.options, &table).await?;
         let server = health::Server::ask(&mut conn).await?;
         let gtid = first_position(&mut conn, server.is_mariadb).await?;
-        let columns = table.chosen(&self.options)?.into_iter().filter(|column| !column.is_virtual).collect();
+        let columns = table.chosen(&self.options)?;
         let plan = Plan::new(table, columns, &self.opening.entity, &self.options, server.is_mariadb)?;
         let reading = self.token.reading.clone().unwrap_or(Reading { from: self.batch.taken, behind: None });
         // The row that empties the table is no row of it.

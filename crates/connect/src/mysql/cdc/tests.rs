@@ -94,8 +94,8 @@ fn follower(database: &str, name: &str, columns: Vec<Column>) -> Cdc {
         unique: Vec::new(),
         engine: "InnoDB".into(),
     };
-    let stored = table.columns.iter().filter(|column| !column.is_virtual).cloned().collect();
-    let plan = Plan::new(table.clone(), stored, &cdc.opening.entity, &cdc.options, false).expect("a plan");
+    let plan =
+        Plan::new(table.clone(), table.columns.clone(), &cdc.opening.entity, &cdc.options, false).expect("a plan");
     plan.begin(&mut cdc.batch);
     cdc.following = Some(Following {
         log: Log::without_server(false),
