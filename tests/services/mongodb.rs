@@ -46,7 +46,14 @@ async fn a_collection_keeps_the_laws_with_open_and_hidden_and_mixed_ids() {
     let mut hidden = FIELDS;
     hidden[0] = "!_id";
     obeys(&options(&url, json!({ "batch_rows_max": 40 })), &entity(&["_id"], &hidden)).await;
-    let ids = [Bson::Int32(5), Bson::Int64(7), "text".into(), "zeta".into(), ObjectId::new().into(), DateTime::from_millis(0).into()];
+    let ids = [
+        Bson::Int32(5),
+        Bson::Int64(7),
+        "text".into(),
+        "zeta".into(),
+        ObjectId::new().into(),
+        DateTime::from_millis(0).into(),
+    ];
     let mixed = ids.into_iter().map(|id| doc! { "_id": id, "n": 1 });
     database.collection::<Document>("mixed").insert_many(mixed).await.expect("documents");
     obeys(&options(&url, json!({ "table": "mixed", "batch_rows_max": 1 })), &entity(&["_id"], &["_id", "n"])).await;
@@ -64,7 +71,10 @@ async fn values_come_exactly_and_nested_ones_as_json() {
     let mut source = open("mongodb", &options(&url, json!({})), &entity(&[], &[]), Positions::new()).await;
     let batch = rows(source.next(1 << 20).await.expect("a batch").expect("rows"));
     let row = |column: &str| text(&batch, column, 0);
-    assert_eq!([row("_id"), row("whole"), row("real"), row("yes")], ["0123456789abcdef01234567", "9223372036854775807", "0.1", "true"]);
+    assert_eq!(
+        [row("_id"), row("whole"), row("real"), row("yes")],
+        ["0123456789abcdef01234567", "9223372036854775807", "0.1", "true"]
+    );
     assert_eq!([row("at"), row("bytes"), row("text")], ["1969-12-31 23:59:59.999000Z", "00ff", "a\"\n€"]);
     assert_eq!(row("deep"), "{\"list\":[1,\"x\",null],\"at\":\"1970-01-01 00:00:00Z\"}");
 }
@@ -86,7 +96,8 @@ async fn a_wrong_place_is_told_and_collections_are_discovered() {
         assert!(bad.contains("Bad") && bad.contains(word) && !bad.contains("secret"), "{bad}");
     }
     let given = json!({ "connection": url });
-    let found = (spec.discover.expect("it discovers"))(&opening(&given, &none, Positions::new())).await.expect("collections");
+    let found =
+        (spec.discover.expect("it discovers"))(&opening(&given, &none, Positions::new())).await.expect("collections");
     assert_eq!(found.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["orders"]);
     assert_eq!((found[0].rows, found[0].entity.key()), (Some(3), vec!["_id"]));
     let lines = &found[0].entity.property("lines").expect("a column").data_type;
@@ -114,8 +125,13 @@ fn a_project_takes_a_collection_with_its_lists_and_structs() {
     { name: none, logicalType: string }";
     project.contract("orders", columns, &[]);
     project.run();
-    let row = project.lines("select count(*), sum(n), max(big), cast(min(at) as varchar), sum(lines[1]['price']) from bronze.orders");
+    let row = project.lines(
+        "select count(*), sum(n), max(big), cast(min(at) as varchar), sum(lines[1]['price']) from bronze.orders",
+    );
     assert_eq!(row.len(), 1);
-    assert!(row[0].starts_with("300,44850,328757651365888,2026-01-01T00:00:00.123") && row[0].ends_with("375.00"), "{row:?}");
+    assert!(
+        row[0].starts_with("300,44850,328757651365888,2026-01-01T00:00:00.123") && row[0].ends_with("375.00"),
+        "{row:?}"
+    );
     assert_eq!(node(&project.run(), "orders")["status"], "up_to_date");
 }

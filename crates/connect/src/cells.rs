@@ -1,8 +1,8 @@
 //! Rows of a database, one value after another, into columns of Arrow.
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Float32Builder, Float64Builder, Int64Builder, RecordBatchOptions,
-    StringViewBuilder, TimestampMicrosecondBuilder, UInt64Builder,
+    ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Float32Builder, Float64Builder, Int64Builder,
+    RecordBatchOptions, StringViewBuilder, TimestampMicrosecondBuilder, UInt64Builder,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
@@ -41,7 +41,9 @@ pub enum Form {
     Bytes,
     Date,
     /// Microseconds; with a zone they are UTC.
-    Time { zoned: bool },
+    Time {
+        zoned: bool,
+    },
 }
 
 enum Values {
@@ -68,8 +70,10 @@ pub struct Cells {
 
 impl Cells {
     pub fn new<'a>(columns: impl IntoIterator<Item = (&'a str, Form)>) -> Self {
-        let (fields, columns): (Vec<Field>, Vec<Values>) =
-            columns.into_iter().map(|(name, form)| (Field::new(name, form.data_type(), true), Values::new(form))).unzip();
+        let (fields, columns): (Vec<Field>, Vec<Values>) = columns
+            .into_iter()
+            .map(|(name, form)| (Field::new(name, form.data_type(), true), Values::new(form)))
+            .unzip();
         Self { schema: Arc::new(Schema::new(fields)), columns, rows: 0, bytes: 0, scratch: String::new() }
     }
 
@@ -279,7 +283,9 @@ mod tests {
 
     #[test]
     fn days_come_back_and_days_that_are_none_are_refused() {
-        for (year, month, day, expected) in [(1970, 1, 1, 0), (2000, 2, 29, 11_016), (1969, 12, 31, -1), (1, 1, 1, -719_162)] {
+        for (year, month, day, expected) in
+            [(1970, 1, 1, 0), (2000, 2, 29, 11_016), (1969, 12, 31, -1), (1, 1, 1, -719_162)]
+        {
             assert_eq!(days(year, month, day), Some(expected));
             assert_eq!(text(Cell::Date(expected)), format!("{year:04}-{month:02}-{day:02}"));
         }

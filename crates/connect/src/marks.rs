@@ -73,7 +73,11 @@ pub fn mark<'p>(from: &'p Positions, partition: &str) -> Option<(u64, &'p str, b
 /// A token as it was written, or what to do about one that can't be read.
 pub fn read_token<T: serde::de::DeserializeOwned>(partition: &str, token: &str) -> Result<T> {
     serde_json::from_str(token).map_err(|e| {
-        let detail = format!("its position can't be read ({:?} at {}): it was written by another version or mode", e.classify(), e.column());
+        let detail = format!(
+            "its position can't be read ({:?} at {}): it was written by another version or mode",
+            e.classify(),
+            e.column()
+        );
         Error::data(format!("go on with {partition}"), detail)
     })
 }

@@ -60,7 +60,8 @@ impl Database {
 
     /// Runs transactions one after another, each made by `next` of its number, until it is stopped.
     pub fn writer(&self, next: impl Fn(u64) -> String + Send + 'static) -> Writer {
-        let mut client = self.client(&self.name).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("the client `mariadb`");
+        let mut client =
+            self.client(&self.name).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("the client `mariadb`");
         let mut input = client.stdin.take().expect("its input");
         let (stop, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let (told, count) = (stop.clone(), written.clone());

@@ -46,14 +46,20 @@ pub async fn database(source: &str, options: &Options) -> Result<(Database, Stri
 /// An error of the driver as one of ours. A server's words may hold values, and are not shown.
 pub fn fault(what: &str, error: &mongodb::error::Error) -> Error {
     let (kind, detail) = match &*error.kind {
-        ErrorKind::Authentication { .. } => (Kind::Unreachable, "the server does not know this user and password".to_owned()),
+        ErrorKind::Authentication { .. } => {
+            (Kind::Unreachable, "the server does not know this user and password".to_owned())
+        }
         ErrorKind::Command(error) => match error.code {
-            13 | 18 => (Kind::Unreachable, format!("this user may not ({}); grant it `read` on the database", error.code_name)),
+            13 | 18 => {
+                (Kind::Unreachable, format!("this user may not ({}); grant it `read` on the database", error.code_name))
+            }
             code => (Kind::Data, format!("the server answers with error {code} ({})", error.code_name)),
         },
         ErrorKind::ServerSelection { .. } => (Kind::Unreachable, "no server answers within `timeout_ms`".to_owned()),
         ErrorKind::Io(error) => (Kind::Unreachable, error.to_string()),
-        ErrorKind::ConnectionPoolCleared { .. } | ErrorKind::DnsResolve { .. } => (Kind::Unreachable, "the connection broke".to_owned()),
+        ErrorKind::ConnectionPoolCleared { .. } | ErrorKind::DnsResolve { .. } => {
+            (Kind::Unreachable, "the connection broke".to_owned())
+        }
         ErrorKind::InvalidTlsConfig { message, .. } => (Kind::Project, format!("TLS: {message}")),
         ErrorKind::IncompatibleServer { message, .. } => (Kind::Project, message.clone()),
         ErrorKind::InvalidArgument { message, .. } => (Kind::Project, message.clone()),

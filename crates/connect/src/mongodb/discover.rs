@@ -55,7 +55,10 @@ async fn collection(database: &Database, table: &str, shown: String) -> Result<D
     let entity = Entity {
         name: table.to_owned(),
         description: None,
-        properties: columns.into_iter().map(|(name, data_type)| property(name, data_type.unwrap_or(DataType::Utf8))).collect(),
+        properties: columns
+            .into_iter()
+            .map(|(name, data_type)| property(name, data_type.unwrap_or(DataType::Utf8)))
+            .collect(),
         rules: Vec::new(),
         on_violation: OnViolation::default(),
         schema_change: SchemaChange::default(),
@@ -94,7 +97,8 @@ fn data_type(value: &Bson) -> Option<DataType> {
         Bson::DateTime(_) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         Bson::Binary(_) => DataType::Binary,
         Bson::Document(inner) => {
-            let field = |(name, value): (&String, &Bson)| Field::new(name, data_type(value).unwrap_or(DataType::Utf8), true);
+            let field =
+                |(name, value): (&String, &Bson)| Field::new(name, data_type(value).unwrap_or(DataType::Utf8), true);
             DataType::Struct(inner.iter().map(field).collect())
         }
         Bson::Array(items) => {
@@ -113,13 +117,21 @@ fn joined(one: Option<DataType>, other: Option<DataType>) -> Option<DataType> {
         (one, None) => return one,
         (Some(one), Some(other)) if one == other => one,
         (Some(Int64), Some(Float64)) | (Some(Float64), Some(Int64)) => Float64,
-        (Some(Int64 | Float64), Some(Decimal128(p, s))) | (Some(Decimal128(p, s)), Some(Int64 | Float64)) => Decimal128(p, s),
+        (Some(Int64 | Float64), Some(Decimal128(p, s))) | (Some(Decimal128(p, s)), Some(Int64 | Float64)) => {
+            Decimal128(p, s)
+        }
         (Some(Struct(one)), Some(Struct(other))) => {
             let mut fields: Vec<Field> = one.iter().map(|field| field.as_ref().clone()).collect();
             for field in &other {
                 let own = Some(field.data_type().clone());
                 match fields.iter_mut().find(|known| known.name() == field.name()) {
-                    Some(known) => *known = Field::new(known.name(), joined(Some(known.data_type().clone()), own).unwrap_or(DataType::Utf8), true),
+                    Some(known) => {
+                        *known = Field::new(
+                            known.name(),
+                            joined(Some(known.data_type().clone()), own).unwrap_or(DataType::Utf8),
+                            true,
+                        )
+                    }
                     None => fields.push(field.as_ref().clone()),
                 }
             }

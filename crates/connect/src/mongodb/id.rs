@@ -21,7 +21,19 @@ pub enum Id {
 /// MongoDB's names of types, in the order in which it sorts values of different ones. A comparison is with values of the
 /// same type only.
 const TYPES: [&str; 14] = [
-    "minKey", "null", "number", "string", "object", "array", "binData", "objectId", "bool", "date", "timestamp", "regex", "javascript",
+    "minKey",
+    "null",
+    "number",
+    "string",
+    "object",
+    "array",
+    "binData",
+    "objectId",
+    "bool",
+    "date",
+    "timestamp",
+    "regex",
+    "javascript",
     "maxKey",
 ];
 

@@ -85,11 +85,17 @@ async fn look(opening: &Opening, found: &mut Vec<Finding>) -> Result<()> {
         });
         return Ok(());
     }
-    let rows = database.collection::<mongodb::bson::Document>(&table).estimated_document_count().await.map_err(|e| fault(&what, &e))?;
+    let rows = database
+        .collection::<mongodb::bson::Document>(&table)
+        .estimated_document_count()
+        .await
+        .map_err(|e| fault(&what, &e))?;
     found.push(good("table", format!("{table}, some {rows} documents")));
     found.push(match options.connection.contains("tls=true") || options.connection.contains("ssl=true") {
         true => good("TLS", "asked for by the connection".into()),
-        false if options.connection.contains("localhost") || options.connection.contains("127.0.0.1") => good("TLS", "none, on this machine".into()),
+        false if options.connection.contains("localhost") || options.connection.contains("127.0.0.1") => {
+            good("TLS", "none, on this machine".into())
+        }
         false => Finding {
             subject: "TLS",
             grade: Grade::Warning,

@@ -26,7 +26,13 @@ pub const REQUIRED: [&str; 2] = ["connection", "table"];
 
 impl Default for Options {
     fn default() -> Self {
-        Self { connection: String::new(), table: String::new(), refresh: None, batch_rows_max: 65_536, timeout_ms: 30_000 }
+        Self {
+            connection: String::new(),
+            table: String::new(),
+            refresh: None,
+            batch_rows_max: 65_536,
+            timeout_ms: 30_000,
+        }
     }
 }
 
@@ -46,10 +52,16 @@ impl Options {
         let mut faults = Vec::new();
         let is_url = ["mongodb://", "mongodb+srv://"].iter().any(|scheme| read.connection.starts_with(scheme));
         if !is_url {
-            faults.push(Fault::new("connection", "`connection` is written as `mongodb://user:${PASSWORD}@host:27017/shop`"));
+            faults.push(Fault::new(
+                "connection",
+                "`connection` is written as `mongodb://user:${PASSWORD}@host:27017/shop`",
+            ));
         }
         if read.connection.starts_with("mongodb+srv://") {
-            faults.push(Fault::new("connection", "names by DNS (`mongodb+srv://`) are not looked up: name the hosts, `mongodb://a:27017,b:27017/shop`"));
+            faults.push(Fault::new(
+                "connection",
+                "names by DNS (`mongodb+srv://`) are not looked up: name the hosts, `mongodb://a:27017,b:27017/shop`",
+            ));
         }
         if read.table.is_empty() || read.table.starts_with('.') || read.table.ends_with('.') {
             faults.push(Fault::new("table", "`table` is written as `orders` or `shop.orders`"));

@@ -49,7 +49,20 @@ impl MongoDb {
         };
         let objects = Objects::new(Arc::new(opening.entity.clone()));
         let whole = may_show(&opening.entity, None);
-        Ok(Self { opening, options, partition, cursor: None, skip: 0, objects, taken, handed: token.clone(), token, whole, done, lost: false })
+        Ok(Self {
+            opening,
+            options,
+            partition,
+            cursor: None,
+            skip: 0,
+            objects,
+            taken,
+            handed: token.clone(),
+            token,
+            whole,
+            done,
+            lost: false,
+        })
     }
 
     async fn start(&mut self) -> Result<(Cursor<RawDocumentBuf>, u64)> {
@@ -76,7 +89,9 @@ impl MongoDb {
             }
         };
         let what = format!("read the collection {}", self.partition);
-        while self.objects.rows() == 0 || (self.objects.rows() < self.options.batch_rows_max && self.objects.bytes() < bytes_max) {
+        while self.objects.rows() == 0
+            || (self.objects.rows() < self.options.batch_rows_max && self.objects.bytes() < bytes_max)
+        {
             let Some(found) = cursor.next().await else {
                 self.done = true;
                 break;
@@ -91,14 +106,19 @@ impl MongoDb {
             self.token.behind = id.filter(|_| self.whole).and_then(Id::of);
             let mut broken = Ok(());
             self.objects.push(|to| broken = text::document(to, &found));
-            broken.map_err(|text::Broken| Error::data(&what, format!("document {} is no BSON", self.taken + self.objects.rows() as u64)))?;
+            broken.map_err(|text::Broken| {
+                Error::data(&what, format!("document {} is no BSON", self.taken + self.objects.rows() as u64))
+            })?;
         }
         self.handed = self.token.clone();
         let first = self.taken as i64 + 1;
         self.taken += self.objects.rows() as u64;
         let rows = self.objects.finish(first, self.partition.clone())?;
         let mut upto = Positions::new();
-        upto.set(&*self.partition, Point::Mark { rows: self.taken, token: write_token(&self.handed)?, done: self.done });
+        upto.set(
+            &*self.partition,
+            Point::Mark { rows: self.taken, token: write_token(&self.handed)?, done: self.done },
+        );
         Ok(Pulled { rows, upto, whole: self.whole || self.done })
     }
 }
@@ -106,7 +126,8 @@ impl MongoDb {
 /// Whether an `_id` may be written down: of MongoDB's own making unless it is hidden, else when the contract knows it.
 fn may_show(entity: &Entity, id: Option<RawBsonRef<'_>>) -> bool {
     let property = entity.property("_id");
-    let is_hidden = property.is_some_and(|p| p.mask.is_some() || p.classification.as_ref().is_some_and(|class| class.is_personal()));
+    let is_hidden = property
+        .is_some_and(|p| p.mask.is_some() || p.classification.as_ref().is_some_and(|class| class.is_personal()));
     match id {
         _ if is_hidden => false,
         None | Some(RawBsonRef::ObjectId(_)) => true,

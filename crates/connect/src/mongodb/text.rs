@@ -46,7 +46,9 @@ fn value(to: &mut String, value: RawBsonRef<'_>) -> Result<(), Broken> {
         RawBsonRef::Double(value) if value.is_finite() => write!(to, "{value}"),
         RawBsonRef::Double(value) => write!(to, "\"{value}\""),
         RawBsonRef::Decimal128(value) => to.write_str(&decimal(value)),
-        RawBsonRef::String(text) | RawBsonRef::JavaScriptCode(text) | RawBsonRef::Symbol(text) => return Ok(string(to, text)),
+        RawBsonRef::String(text) | RawBsonRef::JavaScriptCode(text) | RawBsonRef::Symbol(text) => {
+            return Ok(string(to, text));
+        }
         RawBsonRef::ObjectId(id) => write!(to, "\"{id}\""),
         RawBsonRef::DateTime(at) => write!(to, "\"{}\"", time(at.timestamp_millis())),
         RawBsonRef::Binary(binary) => {

@@ -26,11 +26,16 @@ impl Gtids {
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         let read = match is_mariadb {
             true => parts.map(mariadb).collect::<Option<_>>().map(Self::MariaDb),
-            false => parts.map(mysql).collect::<Option<Vec<_>>>().map(|servers| Self::MySql(servers.into_iter().collect())),
+            false => {
+                parts.map(mysql).collect::<Option<Vec<_>>>().map(|servers| Self::MySql(servers.into_iter().collect()))
+            }
         };
         read.ok_or_else(|| {
             let dialect = if is_mariadb { "MariaDB" } else { "MySQL, without tags," };
-            Error::data("read a GTID position", format!("it is not one of {dialect}; a position of another kind of server can't be gone on with"))
+            Error::data(
+                "read a GTID position",
+                format!("it is not one of {dialect}; a position of another kind of server can't be gone on with"),
+            )
         })
     }
 
@@ -50,7 +55,10 @@ impl Gtids {
         let Self::MySql(servers) = self else { return Vec::new() };
         // The end of a range is the first that is not in it.
         let interval = |(from, to): &(u64, u64)| GnoInterval::new(*from, *to + 1);
-        servers.iter().map(|(server, ranges)| Sid::new(*server).with_intervals(ranges.iter().map(interval).collect())).collect()
+        servers
+            .iter()
+            .map(|(server, ranges)| Sid::new(*server).with_intervals(ranges.iter().map(interval).collect()))
+            .collect()
     }
 }
 
@@ -84,7 +92,8 @@ fn mysql(part: &str) -> Option<([u8; 16], Vec<(u64, u64)>)> {
     }
     let range = |text: &str| {
         let (from, to) = text.split_once('-').unwrap_or((text, text));
-        Some((from.trim().parse::<u64>().ok()?, to.trim().parse::<u64>().ok()?)).filter(|(from, to)| *from > 0 && from <= to)
+        Some((from.trim().parse::<u64>().ok()?, to.trim().parse::<u64>().ok()?))
+            .filter(|(from, to)| *from > 0 && from <= to)
     };
     let ranges = ranges.split(':').map(range).collect::<Option<Vec<_>>>()?;
     (hex.len() == 32).then_some((bytes, ranges))
@@ -97,8 +106,12 @@ impl fmt::Display for Gtids {
                 domains.iter().map(|(domain, (server, number))| format!("{domain}-{server}-{number}")).collect()
             }
             Self::MySql(servers) => {
-                let range = |(from, to): &(u64, u64)| if from == to { format!(":{from}") } else { format!(":{from}-{to}") };
-                servers.iter().map(|(server, ranges)| uuid(server) + &ranges.iter().map(range).collect::<String>()).collect()
+                let range =
+                    |(from, to): &(u64, u64)| if from == to { format!(":{from}") } else { format!(":{from}-{to}") };
+                servers
+                    .iter()
+                    .map(|(server, ranges)| uuid(server) + &ranges.iter().map(range).collect::<String>())
+                    .collect()
             }
         };
         f.write_str(&all.join(","))
@@ -147,7 +160,15 @@ mod tests {
         let mut all = Gtids::parse(&format!("{SERVER}:1-3:9"), false).expect("a set");
         let Gtids::MySql(servers) = &all else { panic!("of MySQL") };
         let server = *servers.keys().next().expect("a server");
-        for (number, expected) in [(5, "1-3:5:9"), (4, "1-5:9"), (8, "1-5:8-9"), (2, "1-5:8-9"), (20, "1-5:8-9:20"), (7, "1-5:7-9:20"), (6, "1-9:20")] {
+        for (number, expected) in [
+            (5, "1-3:5:9"),
+            (4, "1-5:9"),
+            (8, "1-5:8-9"),
+            (2, "1-5:8-9"),
+            (20, "1-5:8-9:20"),
+            (7, "1-5:7-9:20"),
+            (6, "1-9:20"),
+        ] {
             all.add(Gtid::MySql { server, number });
             assert_eq!(all.to_string(), format!("{SERVER}:{expected}"));
         }

@@ -70,13 +70,29 @@ fn settings(server: &Server) -> Vec<Finding> {
         found.push(if is_good { good(subject, shown) } else { finding(subject, Grade::Bad, shown, remedy) });
     };
     must("log_bin", &["ON", "1"], "start the server with `log_bin`, and `server_id` set");
-    must("binlog_format", &["ROW", ""], "set `binlog_format = ROW` in the server's configuration, and close sessions that were open");
-    must("binlog_row_image", &["FULL", "NOBLOB", ""], "set `binlog_row_image = FULL`: of new rows the log lacks values otherwise");
+    must(
+        "binlog_format",
+        &["ROW", ""],
+        "set `binlog_format = ROW` in the server's configuration, and close sessions that were open",
+    );
+    must(
+        "binlog_row_image",
+        &["FULL", "NOBLOB", ""],
+        "set `binlog_row_image = FULL`: of new rows the log lacks values otherwise",
+    );
     if server.is_mariadb {
         must("log_bin_compress", &["OFF", "0", ""], "set `log_bin_compress = OFF`: compressed events are not read yet");
     } else {
-        must("gtid_mode", &["ON"], "set `enforce_gtid_consistency = ON` and `gtid_mode = ON` (step by step on a running server)");
-        must("binlog_row_value_options", &[""], "set `binlog_row_value_options = ''`: changed parts of JSON are not read");
+        must(
+            "gtid_mode",
+            &["ON"],
+            "set `enforce_gtid_consistency = ON` and `gtid_mode = ON` (step by step on a running server)",
+        );
+        must(
+            "binlog_row_value_options",
+            &[""],
+            "set `binlog_row_value_options = ''`: changed parts of JSON are not read",
+        );
     }
     let metadata = server.is("binlog_row_metadata");
     found.push(match metadata {
@@ -88,7 +104,8 @@ fn settings(server: &Server) -> Vec<Finding> {
             "set `binlog_row_metadata = FULL`: without names in the log, columns that were renamed or dropped stop the source",
         ),
     });
-    let kept = ["binlog_expire_logs_seconds", "expire_logs_days"].map(|name| server.is(name).parse::<f64>().unwrap_or_default());
+    let kept = ["binlog_expire_logs_seconds", "expire_logs_days"]
+        .map(|name| server.is(name).parse::<f64>().unwrap_or_default());
     let seconds = if kept[0] > 0.0 { kept[0] } else { kept[1] * 86_400.0 } as u64;
     found.push(match seconds {
         0 => good("log kept", "until somebody purges it"),
@@ -107,13 +124,22 @@ fn settings(server: &Server) -> Vec<Finding> {
 pub async fn probe(opening: &Opening) -> Vec<Finding> {
     let options = match Options::read(&opening.source, &opening.options) {
         Ok(options) => options,
-        Err(error) => return vec![finding("options", Grade::Bad, error.to_string(), "mend the source's file and run `lavra check`")],
+        Err(error) => {
+            return vec![finding(
+                "options",
+                Grade::Bad,
+                error.to_string(),
+                "mend the source's file and run `lavra check`",
+            )];
+        }
     };
     let mut conn = match connect(opening, &options).await {
         Ok(conn) => conn,
         Err(error) => {
             let remedy = match error.kind {
-                Kind::Unreachable => "look whether the server is up, reachable from here, and knows this user and password",
+                Kind::Unreachable => {
+                    "look whether the server is up, reachable from here, and knows this user and password"
+                }
                 _ => "mend the connection",
             };
             return vec![finding("connection", Grade::Bad, error.to_string(), remedy)];
@@ -137,7 +163,9 @@ async fn look(conn: &mut Conn, opening: &Opening, options: &Options, found: &mut
             found.push(readable(conn, &table).await);
             found.extend(shape(conn, opening, options, &table).await?);
         }
-        Err(error) => found.push(finding("table", Grade::Bad, error.to_string(), "mend `table`, or grant SELECT on it")),
+        Err(error) => {
+            found.push(finding("table", Grade::Bad, error.to_string(), "mend `table`, or grant SELECT on it"))
+        }
     }
     if options.mode == Mode::Cdc {
         found.extend(settings(&server));
@@ -154,22 +182,38 @@ async fn tls(conn: &mut Conn, options: &Options) -> Result<Finding> {
     let local = login.as_ref().is_some_and(Login::is_local);
     Ok(match (version.as_str(), login.is_some_and(|login| login.is_verified())) {
         ("", _) if local => good("TLS", "none, on this machine"),
-        ("", _) => finding("TLS", Grade::Warning, "none: rows and password can be read on the way", "give the server a certificate, and set `ssl-mode=verify-identity`"),
+        ("", _) => finding(
+            "TLS",
+            Grade::Warning,
+            "none: rows and password can be read on the way",
+            "give the server a certificate, and set `ssl-mode=verify-identity`",
+        ),
         (version, true) => good("TLS", format!("{version}, certificate verified")),
         (version, false) if local => good("TLS", version),
-        (version, false) => finding("TLS", Grade::Warning, format!("{version}, whoever the server is"), "set `ssl-mode=verify-identity`, and `ssl-ca` for an authority of your own"),
+        (version, false) => finding(
+            "TLS",
+            Grade::Warning,
+            format!("{version}, whoever the server is"),
+            "set `ssl-mode=verify-identity`, and `ssl-ca` for an authority of your own",
+        ),
     })
 }
 
 async fn clock(conn: &mut Conn, opening: &Opening) -> Result<Finding> {
     let asked = opening.clock.now().0;
-    let seconds: Option<String> = conn.query_first("SELECT UNIX_TIMESTAMP(NOW(6))").await.map_err(|e| fault("ask for the time", e))?;
+    let seconds: Option<String> =
+        conn.query_first("SELECT UNIX_TIMESTAMP(NOW(6))").await.map_err(|e| fault("ask for the time", e))?;
     let answered = opening.clock.now().0;
     let server = (seconds.and_then(|text| text.parse::<f64>().ok()).unwrap_or_default() * 1e6) as i64;
     let skew = server - (asked + answered) / 2;
     let shown = format!("{:+.1} seconds from here", skew as f64 / 1e6);
     Ok(match skew.abs() > SKEW_MICROS_MAX + (answered - asked) {
-        true => finding("clock", Grade::Warning, shown, "let both machines take their time by NTP: `_changed_at` is the server's"),
+        true => finding(
+            "clock",
+            Grade::Warning,
+            shown,
+            "let both machines take their time by NTP: `_changed_at` is the server's",
+        ),
         false => good("clock", shown),
     })
 }
@@ -208,7 +252,12 @@ async fn shape(conn: &mut Conn, opening: &Opening, options: &Options, table: &Ta
         return Ok(found);
     }
     if !table.engine.eq_ignore_ascii_case("InnoDB") {
-        found.push(finding("engine", Grade::Warning, table.engine.clone(), "convert the table to InnoDB: others have no consistent state to read"));
+        found.push(finding(
+            "engine",
+            Grade::Warning,
+            table.engine.clone(),
+            "convert the table to InnoDB: others have no consistent state to read",
+        ));
     }
     let cascades: Option<u64> = conn
         .exec_first(
@@ -232,11 +281,15 @@ async fn shape(conn: &mut Conn, opening: &Opening, options: &Options, table: &Ta
 async fn replication(conn: &mut Conn, server: &Server) -> Result<Finding> {
     let grants: Vec<String> = conn.query("SHOW GRANTS").await.map_err(|e| fault("ask for grants", e))?;
     let has = |words: &[&str]| {
-        grants.iter().filter(|grant| grant.contains(" ON *.*")).any(|grant| words.iter().any(|word| grant.to_uppercase().contains(word)))
+        grants
+            .iter()
+            .filter(|grant| grant.contains(" ON *.*"))
+            .any(|grant| words.iter().any(|word| grant.to_uppercase().contains(word)))
     };
     let follow = has(&["ALL PRIVILEGES", "REPLICATION SLAVE", "REPLICATION REPLICA"]);
     let ask = has(&["ALL PRIVILEGES", "BINLOG MONITOR", "REPLICATION CLIENT"]);
-    let need = if server.is_mariadb { "REPLICATION SLAVE, BINLOG MONITOR" } else { "REPLICATION SLAVE, REPLICATION CLIENT" };
+    let need =
+        if server.is_mariadb { "REPLICATION SLAVE, BINLOG MONITOR" } else { "REPLICATION SLAVE, REPLICATION CLIENT" };
     Ok(match follow && ask {
         true => good("grants", "may follow the log"),
         false => finding("grants", Grade::Bad, "may not follow the log", format!("GRANT {need} ON *.* TO this user")),

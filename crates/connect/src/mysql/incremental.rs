@@ -62,7 +62,16 @@ impl Incremental {
             None => (0, Token::default()),
         };
         let batch = Batch::new(partition, taken, false);
-        Ok(Self { opening, options, scan: None, batch, handed: token.clone(), token, columns: Vec::new(), ended: false })
+        Ok(Self {
+            opening,
+            options,
+            scan: None,
+            batch,
+            handed: token.clone(),
+            token,
+            columns: Vec::new(),
+            ended: false,
+        })
     }
 
     async fn start(&mut self) -> Result<(Scan, Vec<Column>)> {
@@ -94,7 +103,10 @@ impl Incremental {
             return refuse("it is neither a whole number, nor a decimal, nor a time".into());
         }
         if !is_open(&self.opening.entity, name) {
-            return refuse("its last value is kept in the clear, so the contract must name it, without a mask or a personal class".into());
+            return refuse(
+                "its last value is kept in the clear, so the contract must name it, without a mask or a personal class"
+                    .into(),
+            );
         }
         match (self.options.lookback, cursor.kind) {
             (Some(Lookback::Micros(_)), Kind::Int | Kind::Decimal) => {
@@ -124,7 +136,12 @@ impl Incremental {
 
     fn condition(&self, columns: &[Column]) -> Result<Option<(String, Vec<mysql_async::Value>)>> {
         let Some(at) = &self.token.at else { return Ok(None) };
-        let wrong = || Error::data(format!("go on with {}", self.batch.partition), "its position is of another cursor or key; set another `refresh`");
+        let wrong = || {
+            Error::data(
+                format!("go on with {}", self.batch.partition),
+                "its position is of another cursor or key; set another `refresh`",
+            )
+        };
         let condition = match self.options.lookback.filter(|_| self.token.key.is_empty()) {
             None => {
                 let values: Vec<Json> = std::iter::once(at.clone()).chain(self.token.key.iter().cloned()).collect();
@@ -151,10 +168,12 @@ impl Incremental {
 
     /// Whether a row is new; it is remembered then.
     fn take(token: &mut Token, options: &Options, columns: &[Column], beside: &Beside<'_>) -> Result<bool> {
-        let fault = || Error::data("read a table by its cursor", "a value of cursor or key can't be a place to go on from");
+        let fault =
+            || Error::data("read a table by its cursor", "a value of cursor or key can't be a place to go on from");
         // A row without a cursor is before all others and has no place.
         let Some(at) = beside.kept(0) else { return Ok(false) };
-        let key: Vec<Json> = (1..columns.len()).map(|place| beside.kept(place)).collect::<Option<_>>().ok_or_else(fault)?;
+        let key: Vec<Json> =
+            (1..columns.len()).map(|place| beside.kept(place)).collect::<Option<_>>().ok_or_else(fault)?;
         let Some(lookback) = options.lookback else {
             (token.at, token.key) = (Some(at), key);
             return Ok(true);
@@ -177,7 +196,10 @@ impl Incremental {
         }
         forget(token, &columns[0], lookback);
         let count = token.seen.get(&value).map_or(0, BTreeSet::len);
-        if count > SEEN_MAX && token.at.as_ref().and_then(|at| number(&columns[0], at)) == Some(value) && !key.is_empty() {
+        if count > SEEN_MAX
+            && token.at.as_ref().and_then(|at| number(&columns[0], at)) == Some(value)
+            && !key.is_empty()
+        {
             token.seen.clear();
             token.key = key;
         }

@@ -51,7 +51,8 @@ pub fn behind(columns: &[Column], values: &[Json]) -> Option<(String, Vec<Value>
     if columns.is_empty() || columns.len() != values.len() {
         return None;
     }
-    let params: Vec<Value> = columns.iter().zip(values).map(|(column, value)| param(column, value)).collect::<Option<_>>()?;
+    let params: Vec<Value> =
+        columns.iter().zip(values).map(|(column, value)| param(column, value)).collect::<Option<_>>()?;
     let mut used = vec![params[0].clone()];
     let mut ways = Vec::new();
     for last in 0..columns.len() {

@@ -29,12 +29,12 @@ pub struct Layout {
 /// One state of a row: its values, and which columns are there.
 pub struct Image<'r> {
     pub row: &'r BinlogRow,
-    pub present: Vec<bool>,
+    pub present: &'r [bool],
 }
 
 impl<'r> Image<'r> {
-    pub fn of(row: Option<&'r BinlogRow>, present: &Option<Vec<bool>>) -> Option<Self> {
-        Some(Self { row: row?, present: present.clone()? })
+    pub fn of(row: Option<&'r BinlogRow>, present: Option<&'r [bool]>) -> Option<Self> {
+        Some(Self { row: row?, present: present? })
     }
 
     fn value(&self, column: usize) -> Option<&mysql_async::binlog::value::BinlogValue<'_>> {
@@ -57,9 +57,7 @@ pub struct Known<'k> {
 impl Layout {
     pub fn new(map: &TableMapEvent<'_>, known: &Known<'_>) -> Result<Self> {
         let all = columns(map, known)?;
-        let chosen = |column: &Column| {
-            !column.is_virtual && known.options.columns.as_ref().is_none_or(|names| names.contains(&column.name))
-        };
+        let chosen = |column: &Column| known.options.columns.as_ref().is_none_or(|names| names.contains(&column.name));
         let mut to = Vec::new();
         let mut columns = Vec::new();
         for column in &all {
@@ -70,10 +68,20 @@ impl Layout {
         }
         let own = known.entity.key();
         let key: Vec<&str> = if own.is_empty() { known.table.key.iter().map(String::as_str).collect() } else { own };
-        let keys = all.iter().enumerate().filter(|(_, column)| key.contains(&column.name.as_str())).map(|(at, _)| at).collect();
+        let keys = all
+            .iter()
+            .enumerate()
+            .filter(|(_, column)| key.contains(&column.name.as_str()))
+            .map(|(at, _)| at)
+            .collect();
         let names = all.iter().map(|column| column.name.as_str().into()).collect();
         let plan = Plan::new(known.table.clone(), columns, known.entity, known.options, known.is_mariadb)?;
         Ok(Self { plan, to, keys, names })
+    }
+
+    /// Whether the server computes the column, so that a row may lack it.
+    pub fn is_virtual(&self, name: &str) -> bool {
+        self.plan.columns.iter().any(|column| column.name == name && column.is_virtual)
     }
 
     /// Whether the two states are of different keys.
@@ -84,8 +92,8 @@ impl Layout {
         })
     }
 
-    /// Puts a row into the batch; gives the columns that are not in it.
-    pub fn put(&self, batch: &mut Batch, image: &Image<'_>) -> Result<Vec<Arc<str>>> {
+    /// Puts a row into the batch; gives the columns that are not in it. What did not change may stand in the state before.
+    pub fn put(&self, batch: &mut Batch, image: &Image<'_>, before: Option<&Image<'_>>) -> Result<Vec<Arc<str>>> {
         let mut absent = Vec::new();
         let mut values = 0;
         for (column, to) in self.to.iter().enumerate() {
@@ -97,7 +105,7 @@ impl Layout {
                 _ => None,
             };
             let Some(to) = *to else { continue };
-            match value {
+            match value.or_else(|| before?.value(column)) {
                 Some(value) => batch.push(&self.names[column], to, self.plan.readers[to].of_log(value))?,
                 None => {
                     absent.push(self.names[column].clone());
@@ -112,30 +120,23 @@ impl Layout {
 
 fn columns(map: &TableMapEvent<'_>, known: &Known<'_>) -> Result<Vec<Column>> {
     let meta = OptionalMetaExtractor::new(map.iter_optional_meta()).map_err(unread)?;
-    let names: Vec<String> =
-        meta.iter_column_name().map(|name| name.map(|name| name.name().into_owned())).collect::<Result<_, _>>().map_err(unread)?;
-    let (mut enums, mut sets) = (Vec::new(), Vec::new());
-    for field in map.iter_optional_meta() {
-        match field.map_err(unread)? {
-            OptionalMetadataField::EnumStrValue(all) => {
-                for words in all.iter_values() {
-                    enums.push(words.map_err(unread)?.values().iter().map(|word| word.value().into_owned()).collect::<Vec<_>>());
-                }
-            }
-            OptionalMetadataField::SetStrValue(all) => {
-                for words in all.iter_values() {
-                    sets.push(words.map_err(unread)?.values().iter().map(|word| word.value().into_owned()).collect::<Vec<_>>());
-                }
-            }
-            _ => {}
-        }
-    }
-    let (mut enums, mut sets) = (enums.into_iter(), sets.into_iter());
-    let (mut signs, mut charsets, mut word_charsets) = (meta.iter_signedness(), meta.iter_charset(), meta.iter_enum_and_set_charset());
+    let names: Vec<String> = meta
+        .iter_column_name()
+        .map(|name| name.map(|name| name.name().into_owned()))
+        .collect::<Result<_, _>>()
+        .map_err(unread)?;
+    let (mut enums, mut sets) = words(map)?;
+    let (mut signs, mut charsets, mut word_charsets) =
+        (meta.iter_signedness(), meta.iter_charset(), meta.iter_enum_and_set_charset());
     let count = usize::try_from(map.columns_count()).unwrap_or(usize::MAX);
     let mut found = Vec::with_capacity(count);
     for at in 0..count {
-        let wrong = || Error::data(format!("follow {}", known.table.shown()), format!("column {} of its map in the log is of an unknown type", at + 1));
+        let wrong = || {
+            Error::data(
+                format!("follow {}", known.table.shown()),
+                format!("column {} of its map in the log is of an unknown type", at + 1),
+            )
+        };
         let kind = map.get_column_type(at).ok().flatten().ok_or_else(wrong)?;
         let name = names.get(at).cloned();
         let now = match &name {
@@ -154,7 +155,8 @@ fn columns(map: &TableMapEvent<'_>, known: &Known<'_>) -> Result<Vec<Column>> {
             _ => None,
         };
         let charset = charset.filter(|number| *number > 0);
-        let mut column = of_log(kind, map.get_column_metadata(at).unwrap_or_default(), charset == Some(BINARY)).ok_or_else(wrong)?;
+        let mut column =
+            of_log(kind, map.get_column_metadata(at).unwrap_or_default(), charset == Some(BINARY)).ok_or_else(wrong)?;
         column.name = name.or_else(|| now.map(|now| now.name.clone())).unwrap_or_default();
         if let Some(now) = now {
             adopt(&mut column, now);
@@ -169,6 +171,32 @@ fn columns(map: &TableMapEvent<'_>, known: &Known<'_>) -> Result<Vec<Column>> {
     Ok(found)
 }
 
+/// Lists of words, one for each column that has such.
+type Words = std::vec::IntoIter<Vec<String>>;
+
+/// Of each enum and of each set the words, where the log has them.
+fn words(map: &TableMapEvent<'_>) -> Result<(Words, Words)> {
+    let (mut enums, mut sets): (Vec<Vec<String>>, Vec<Vec<String>>) = (Vec::new(), Vec::new());
+    for field in map.iter_optional_meta() {
+        match field.map_err(unread)? {
+            OptionalMetadataField::EnumStrValue(all) => {
+                for words in all.iter_values() {
+                    let words = words.map_err(unread)?;
+                    enums.push(words.values().iter().map(|word| word.value().into_owned()).collect());
+                }
+            }
+            OptionalMetadataField::SetStrValue(all) => {
+                for words in all.iter_values() {
+                    let words = words.map_err(unread)?;
+                    sets.push(words.values().iter().map(|word| word.value().into_owned()).collect());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok((enums.into_iter(), sets.into_iter()))
+}
+
 /// The collation of bytes.
 const BINARY: u16 = 63;
 
@@ -178,7 +206,8 @@ fn by_place<'k>(map: &TableMapEvent<'_>, at: usize, count: usize, known: &Known<
     let now = stored.get(at).filter(|_| count <= stored.len());
     let fits = |column: &&&Column| {
         let kind = map.get_column_type(at).ok().flatten();
-        kind.and_then(|kind| of_log(kind, map.get_column_metadata(at).unwrap_or_default(), false)).is_some_and(|own| like(own.kind, column.kind))
+        kind.and_then(|kind| of_log(kind, map.get_column_metadata(at).unwrap_or_default(), false))
+            .is_some_and(|own| like(own.kind, column.kind))
     };
     now.filter(fits).copied().ok_or_else(|| {
         Error::data(
@@ -222,7 +251,11 @@ fn of_log(kind: ColumnType, meta: &[u8], is_bytes: bool) -> Option<Column> {
         _ => 64,
     };
     let kind = match kind {
-        C::MYSQL_TYPE_TINY | C::MYSQL_TYPE_SHORT | C::MYSQL_TYPE_INT24 | C::MYSQL_TYPE_LONG | C::MYSQL_TYPE_LONGLONG => Kind::Int,
+        C::MYSQL_TYPE_TINY
+        | C::MYSQL_TYPE_SHORT
+        | C::MYSQL_TYPE_INT24
+        | C::MYSQL_TYPE_LONG
+        | C::MYSQL_TYPE_LONGLONG => Kind::Int,
         C::MYSQL_TYPE_FLOAT => Kind::Float,
         C::MYSQL_TYPE_DOUBLE => Kind::Double,
         C::MYSQL_TYPE_NEWDECIMAL => Kind::Decimal,
@@ -236,9 +269,18 @@ fn of_log(kind: ColumnType, meta: &[u8], is_bytes: bool) -> Option<Column> {
         C::MYSQL_TYPE_SET => Kind::Set,
         C::MYSQL_TYPE_JSON => Kind::Json,
         C::MYSQL_TYPE_GEOMETRY | C::MYSQL_TYPE_VECTOR => Kind::Bytes,
-        C::MYSQL_TYPE_STRING | C::MYSQL_TYPE_VARCHAR | C::MYSQL_TYPE_VAR_STRING | C::MYSQL_TYPE_BLOB | C::MYSQL_TYPE_TINY_BLOB
-        | C::MYSQL_TYPE_MEDIUM_BLOB | C::MYSQL_TYPE_LONG_BLOB => {
-            if is_bytes { Kind::Bytes } else { Kind::Text }
+        C::MYSQL_TYPE_STRING
+        | C::MYSQL_TYPE_VARCHAR
+        | C::MYSQL_TYPE_VAR_STRING
+        | C::MYSQL_TYPE_BLOB
+        | C::MYSQL_TYPE_TINY_BLOB
+        | C::MYSQL_TYPE_MEDIUM_BLOB
+        | C::MYSQL_TYPE_LONG_BLOB => {
+            if is_bytes {
+                Kind::Bytes
+            } else {
+                Kind::Text
+            }
         }
         _ => return None,
     };

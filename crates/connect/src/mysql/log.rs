@@ -9,6 +9,7 @@ use mysql_async::binlog::events::{Event, GtidEvent, QueryEvent, RotateEvent, Tab
 use mysql_async::prelude::Queryable;
 use mysql_async::{BinlogStream, BinlogStreamRequest, Conn, Row};
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// How long the server waits with nothing to send before it says where it is.
@@ -56,16 +57,30 @@ impl Place {
 #[derive(Debug)]
 pub enum Meaning {
     /// A transaction begins; one of a single statement has no end of its own.
-    Begin { gtid: Gtid, at: Option<i64>, single: bool, is_xa: bool },
-    Statement { sql: String, database: String },
+    Begin {
+        gtid: Gtid,
+        at: Option<i64>,
+        single: bool,
+        is_xa: bool,
+    },
+    Statement {
+        sql: String,
+        database: String,
+    },
     Commit,
-    Table { id: u64, database: String, name: String },
+    Table {
+        id: u64,
+        database: String,
+        name: String,
+    },
     Rows,
     Nothing,
 }
 
 pub struct Log {
-    stream: BinlogStream,
+    stream: Option<BinlogStream>,
+    /// The tables of the rows that follow.
+    maps: HashMap<u64, TableMapEvent<'static>>,
     is_mariadb: bool,
     timeout: Duration,
     /// Everything before is read.
@@ -84,7 +99,12 @@ pub async fn end(conn: &mut Conn) -> Result<Place> {
     let what = "ask where the binary log ends";
     let row = row.map_err(|e| fault(what, e))?;
     let place = row.as_ref().and_then(|row| Some(Place { file: row.get_opt(0)?.ok()?, at: row.get_opt(1)?.ok()? }));
-    place.ok_or_else(|| Error::project(what, "the server keeps no binary log: set `log_bin` and `binlog_format = ROW`, and start it again"))
+    place.ok_or_else(|| {
+        Error::project(
+            what,
+            "the server keeps no binary log: set `log_bin` and `binlog_format = ROW`, and start it again",
+        )
+    })
 }
 
 impl Log {
@@ -92,7 +112,8 @@ impl Log {
     pub async fn start(mut conn: Conn, behind: &Gtids, server_id: u32, timeout: Duration) -> Result<Self> {
         let what = "follow the binary log";
         let is_mariadb = matches!(behind, Gtids::MariaDb(_));
-        let mut set = format!("SET @master_heartbeat_period = {HEARTBEAT_NANOS}, @source_heartbeat_period = {HEARTBEAT_NANOS}");
+        let mut set =
+            format!("SET @master_heartbeat_period = {HEARTBEAT_NANOS}, @source_heartbeat_period = {HEARTBEAT_NANOS}");
         if is_mariadb {
             set.push_str(&format!(
                 ", @mariadb_slave_capability = 4, @slave_connect_state = '{behind}', @slave_gtid_strict_mode = 1, \
@@ -105,18 +126,38 @@ impl Log {
             request = request.with_gtid().with_gtid_set(behind.sids());
         }
         let stream = conn.get_binlog_stream(request).await.map_err(|e| fault(what, e))?;
-        Ok(Self { stream, is_mariadb, timeout, place: Place::default(), passed: 0 })
+        Ok(Self { stream: Some(stream), maps: HashMap::new(), is_mariadb, timeout, place: Place::default(), passed: 0 })
+    }
+
+    /// Without a server: events are brought by hand.
+    #[cfg(test)]
+    pub fn without_server(is_mariadb: bool) -> Self {
+        Self {
+            stream: None,
+            maps: HashMap::new(),
+            is_mariadb,
+            timeout: Duration::ZERO,
+            place: Place::default(),
+            passed: 0,
+        }
     }
 
     pub fn table_map(&self, id: u64) -> Option<&TableMapEvent<'static>> {
-        self.stream.get_tme(id)
+        self.maps.get(&id)
     }
 
     /// The next event. A call that is dropped has taken nothing.
     pub async fn next(&mut self) -> Result<Event> {
         let what = "follow the binary log";
-        let silent = |_| Error::new(Kind::Unreachable, what, format!("the server was silent for {} ms (`timeout_ms`)", self.timeout.as_millis()));
-        let event = tokio::time::timeout(self.timeout, self.stream.next()).await.map_err(silent)?;
+        let silent = |_| {
+            Error::new(
+                Kind::Unreachable,
+                what,
+                format!("the server was silent for {} ms (`timeout_ms`)", self.timeout.as_millis()),
+            )
+        };
+        let stream = self.stream.as_mut().ok_or_else(|| Error::internal(what, "there is no server"))?;
+        let event = tokio::time::timeout(self.timeout, stream.next()).await.map_err(silent)?;
         match event {
             Some(Ok(event)) => Ok(event),
             Some(Err(mysql_async::Error::Server(error))) if error.code == 1236 => Err(Error::data(
@@ -128,7 +169,11 @@ impl Log {
                 ),
             )),
             Some(Err(error)) => Err(fault(what, error)),
-            None => Err(Error::new(Kind::Unreachable, what, "the server ended the stream; another replica may have the same `server_id`")),
+            None => Err(Error::new(
+                Kind::Unreachable,
+                what,
+                "the server ended the stream; another replica may have the same `server_id`",
+            )),
         }
     }
 
@@ -139,14 +184,16 @@ impl Log {
         let kind = header.event_type_raw();
         if kind == EventType::ROTATE_EVENT as u8 {
             let rotate: RotateEvent<'_> = event.read_event().map_err(unread)?;
-            self.place = Place { file: rotate.name().into_owned(), at: rotate.position() };
-            if !rotate.is_fake() {
+            self.place = Place { file: file_name(rotate.name_raw()), at: rotate.position() };
+            self.maps.clear();
+            // One that is sent before a file, to name it, is in no file.
+            if header.log_pos() > 0 && header.timestamp() > 0 {
                 self.passed += 1 << 30;
             }
             return Ok(Meaning::Nothing);
         }
         if kind == EventType::HEARTBEAT_EVENT as u8 {
-            let file = String::from_utf8_lossy(event.data()).trim_end_matches('\0').to_owned();
+            let file = file_name(event.data());
             if file != self.place.file {
                 self.place = Place { file, at: 0 };
             }
@@ -159,23 +206,30 @@ impl Log {
         match kind {
             MARIADB_GTID if self.is_mariadb => mariadb_begin(event),
             MARIADB_ENCRYPTED if self.is_mariadb => Ok(Meaning::Nothing),
-            kind if self.is_mariadb && MARIADB_COMPRESSED.contains(&kind) => {
-                Err(Error::refused("follow the binary log", "it is compressed: set `log_bin_compress = OFF`, and take the table anew by `refresh`"))
-            }
+            kind if self.is_mariadb && MARIADB_COMPRESSED.contains(&kind) => Err(Error::refused(
+                "follow the binary log",
+                "it is compressed: set `log_bin_compress = OFF`, and take the table anew by `refresh`",
+            )),
             _ => self.common(event),
         }
     }
 
-    fn common(&self, event: &Event) -> Result<Meaning> {
+    fn common(&mut self, event: &Event) -> Result<Meaning> {
         use EventType as E;
         let Ok(kind) = event.header().event_type() else { return Ok(Meaning::Nothing) };
         Ok(match kind {
             E::GTID_EVENT => mysql_begin(event)?,
             E::GTID_TAGGED_LOG_EVENT => {
-                return Err(Error::refused("follow the binary log", "a transaction has a tag in its GTID, which is not read yet"));
+                return Err(Error::refused(
+                    "follow the binary log",
+                    "a transaction has a tag in its GTID, which is not read yet",
+                ));
             }
             E::ANONYMOUS_GTID_EVENT => {
-                return Err(Error::project("follow the binary log", "transactions have no GTID: set `gtid_mode = ON` and `enforce_gtid_consistency = ON`"));
+                return Err(Error::project(
+                    "follow the binary log",
+                    "transactions have no GTID: set `gtid_mode = ON` and `enforce_gtid_consistency = ON`",
+                ));
             }
             E::QUERY_EVENT => {
                 let query: QueryEvent<'_> = event.read_event().map_err(unread)?;
@@ -185,21 +239,44 @@ impl Log {
             E::XA_PREPARE_LOG_EVENT => Meaning::Statement { sql: "XA PREPARE".into(), database: String::new() },
             E::TABLE_MAP_EVENT => {
                 let map: TableMapEvent<'_> = event.read_event().map_err(unread)?;
-                Meaning::Table { id: map.table_id(), database: map.database_name().into_owned(), name: map.table_name().into_owned() }
+                let (id, database, name) =
+                    (map.table_id(), map.database_name().into_owned(), map.table_name().into_owned());
+                self.maps.insert(id, map.into_owned());
+                Meaning::Table { id, database, name }
             }
-            E::WRITE_ROWS_EVENT_V1 | E::UPDATE_ROWS_EVENT_V1 | E::DELETE_ROWS_EVENT_V1 | E::WRITE_ROWS_EVENT
-            | E::UPDATE_ROWS_EVENT | E::DELETE_ROWS_EVENT | E::PARTIAL_UPDATE_ROWS_EVENT => Meaning::Rows,
+            E::WRITE_ROWS_EVENT_V1
+            | E::UPDATE_ROWS_EVENT_V1
+            | E::DELETE_ROWS_EVENT_V1
+            | E::WRITE_ROWS_EVENT
+            | E::UPDATE_ROWS_EVENT
+            | E::DELETE_ROWS_EVENT
+            | E::PARTIAL_UPDATE_ROWS_EVENT => Meaning::Rows,
             // The driver goes on behind one that it can't unpack.
             E::TRANSACTION_PAYLOAD_EVENT => {
                 event.read_event::<TransactionPayloadEvent<'_>>().map_err(unread)?;
                 Meaning::Nothing
             }
             E::INCIDENT_EVENT => {
-                return Err(Error::data("follow the binary log", "the server says that it lost events; take the table anew by `refresh: <any new text>`"));
+                return Err(Error::data(
+                    "follow the binary log",
+                    "the server says that it lost events; take the table anew by `refresh: <any new text>`",
+                ));
             }
             _ => Meaning::Nothing,
         })
     }
+}
+
+/// The name of a file of the log: it ends in its number. The first one that is sent has a checksum behind it, before the
+/// event that tells that there are checksums.
+fn file_name(raw: &[u8]) -> String {
+    let is_name = |name: &&[u8]| {
+        let digits = name.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+        digits > 0 && name.len() > digits && name[name.len() - digits - 1] == b'.'
+    };
+    let without = raw.len().checked_sub(4).map(|end| &raw[..end]);
+    let name = Some(raw).filter(is_name).or_else(|| without.filter(is_name)).unwrap_or(raw);
+    String::from_utf8_lossy(name).trim_end_matches('\0').to_owned()
 }
 
 /// The driver's words may hold bytes of the event.
@@ -244,6 +321,14 @@ mod tests {
         assert!(place("a-bin.000002", 10).reaches(&place("a-bin.000002", 10)));
         assert!(!place("a-bin.000002", 9).reaches(&place("a-bin.000002", 10)));
         assert!(!Place::default().reaches(&place("a-bin.000001", 4)));
+    }
+
+    #[test]
+    fn a_file_is_named_without_the_checksum_behind_it() {
+        for raw in [b"log-bin.000012".as_slice(), b"log-bin.000012\x01\xff0x"] {
+            assert_eq!(file_name(raw), "log-bin.000012");
+        }
+        assert_eq!(file_name(b"odd"), "odd");
     }
 
     #[test]

@@ -35,11 +35,13 @@ impl Login {
     /// Of `mysql://user:password@host:port/database?ssl-mode=…`. The message has no part of the URL that may be secret.
     pub fn parse(url: &str) -> Result<Self, String> {
         let shape = "`connection` is written as `mysql://user:${PASSWORD}@host:3306/database`";
-        let url = Url::parse(url).map_err(|e| format!("{shape} ({e}; signs such as `@`, `/` and `#` of a password are escaped by %)"))?;
+        let url = Url::parse(url)
+            .map_err(|e| format!("{shape} ({e}; signs such as `@`, `/` and `#` of a password are escaped by %)"))?;
         if !["mysql", "mariadb"].contains(&url.scheme()) {
             return Err(format!("{shape}, not `{}://`", url.scheme()));
         }
-        let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| format!("{shape}: the host is missing"))?;
+        let host =
+            url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| format!("{shape}: the host is missing"))?;
         let mut login = Self {
             user: decode(url.username()).ok_or(shape)?,
             password: url.password().map(|password| decode(password).ok_or(shape)).transpose()?,
@@ -55,12 +57,18 @@ impl Login {
                 ("ssl-mode" | "sslmode", "preferred" | "prefer") => login.ssl = Ssl::Preferred,
                 ("ssl-mode" | "sslmode", "required" | "require") => login.ssl = Ssl::Required,
                 ("ssl-mode" | "sslmode", "verify-ca" | "verify_ca") => login.ssl = Ssl::VerifyCa,
-                ("ssl-mode" | "sslmode", "verify-identity" | "verify_identity" | "verify-full") => login.ssl = Ssl::VerifyIdentity,
+                ("ssl-mode" | "sslmode", "verify-identity" | "verify_identity" | "verify-full") => {
+                    login.ssl = Ssl::VerifyIdentity
+                }
                 ("ssl-mode" | "sslmode", _) => {
                     return Err("`ssl-mode` can be: disabled, preferred, required, verify-ca, verify-identity".into());
                 }
                 ("ssl-ca", _) => login.ssl_ca = Some(value.into_owned()),
-                (other, _) => return Err(format!("`connection` has an unknown parameter `{other}`; it can be: ssl-mode, ssl-ca")),
+                (other, _) => {
+                    return Err(format!(
+                        "`connection` has an unknown parameter `{other}`; it can be: ssl-mode, ssl-ca"
+                    ));
+                }
             }
         }
         if login.ssl_ca.is_some() && matches!(login.ssl, Ssl::Disabled | Ssl::Preferred | Ssl::Required) {
@@ -108,8 +116,11 @@ impl Login {
 
 /// Signs in: times are UTC then, text is UTF-8, and a reader may be slow.
 pub async fn connect(opening: &Opening, options: &Options) -> Result<Conn> {
-    let login = Login::parse(&options.connection).map_err(|e| Error::project(format!("source `{}`", opening.source), e))?;
+    let login =
+        Login::parse(&options.connection).map_err(|e| Error::project(format!("source `{}`", opening.source), e))?;
     let what = format!("connect to {}", login.place());
+    // The client takes the process's provider, of which several are linked. Somebody may have chosen before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let dial = async {
         let tls = login.ssl != Ssl::Disabled;
         match Conn::new(login.opts(&opening.base, tls)).await {
@@ -120,9 +131,16 @@ pub async fn connect(opening: &Opening, options: &Options) -> Result<Conn> {
         }
     };
     let wait = Duration::from_millis(options.timeout_ms);
-    let late = |_| Error::new(Kind::Unreachable, what.clone(), format!("no answer within {} ms (`timeout_ms`)", options.timeout_ms));
+    let late = |_| {
+        Error::new(
+            Kind::Unreachable,
+            what.clone(),
+            format!("no answer within {} ms (`timeout_ms`)", options.timeout_ms),
+        )
+    };
     let mut conn = tokio::time::timeout(wait, dial).await.map_err(late)?.map_err(|e| fault(&what, e))?;
-    let session = "SET NAMES utf8mb4, time_zone = '+00:00', net_write_timeout = 3600, net_read_timeout = 3600, sql_mode = ''";
+    let session =
+        "SET NAMES utf8mb4, time_zone = '+00:00', net_write_timeout = 3600, net_read_timeout = 3600, sql_mode = ''";
     conn.query_drop(session).await.map_err(|e| fault(&what, e))?;
     Ok(conn)
 }
@@ -132,16 +150,17 @@ pub fn fault(what: &str, error: mysql_async::Error) -> Error {
     use mysql_async::Error as E;
     match error {
         E::Server(error) => server_fault(what, &error),
-        E::Io(IoError::Tls(error)) => Error::new(
-            Kind::Project,
-            what,
-            format!("TLS failed: {error}; `ssl-mode` and `ssl-ca` of the connection say what is trusted"),
-        ),
+        E::Io(IoError::Tls(error)) => untrusted(what, &error),
+        E::Io(IoError::Io(error)) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+            untrusted(what, &error)
+        }
         E::Io(IoError::Io(error)) => Error::new(Kind::Unreachable, what, error),
         E::Driver(DriverError::NoClientSslFlagFromServer) => {
             Error::project(what, "the server has no TLS, and `ssl-mode` asks for it")
         }
-        E::Driver(DriverError::ConnectionClosed) => Error::new(Kind::Unreachable, what, "the server closed the connection"),
+        E::Driver(DriverError::ConnectionClosed) => {
+            Error::new(Kind::Unreachable, what, "the server closed the connection")
+        }
         E::Driver(DriverError::UnknownAuthPlugin { name }) => {
             Error::project(what, format!("the server asks for the unknown way to sign in `{name}`"))
         }
@@ -152,6 +171,10 @@ pub fn fault(what: &str, error: mysql_async::Error) -> Error {
     }
 }
 
+fn untrusted(what: &str, error: &dyn std::error::Error) -> Error {
+    Error::project(what, format!("TLS failed: {error}; `ssl-mode` and `ssl-ca` of the connection say what is trusted"))
+}
+
 fn server_fault(what: &str, error: &mysql_async::ServerError) -> Error {
     let (kind, words) = match error.code {
         // Who signs in, and what may be read. It may be granted any moment.
@@ -160,13 +183,14 @@ fn server_fault(what: &str, error: &mysql_async::ServerError) -> Error {
         }
         1049 | 1146 | 1054 => (Kind::Project, error.message.clone()),
         // Too many connections, shutting down, lock and statement time-outs, read-only.
-        1040 | 1053 | 1129 | 1203 | 1205 | 1213 | 1317 | 1969 | 3024 | 4031 => (Kind::Unreachable, error.message.clone()),
+        1040 | 1053 | 1129 | 1203 | 1205 | 1213 | 1317 | 1969 | 3024 | 4031 => {
+            (Kind::Unreachable, error.message.clone())
+        }
         1236 => (Kind::Data, error.message.clone()),
         code => (Kind::Data, format!("the server answers with error {code} ({})", error.state)),
     };
     Error::new(kind, what, words)
 }
-
 
 mod percent {
     /// `%40` is `@`; `None` when it is no UTF-8.
@@ -194,13 +218,15 @@ mod tests {
 
     #[test]
     fn a_url_says_who_where_and_how() {
-        let login = Login::parse("mysql://an%40a:p%2Fw@[::1]:3307/sh%C3%B6p?ssl-mode=verify-identity&ssl-ca=ca.pem").expect("a login");
+        let login = Login::parse("mysql://an%40a:p%2Fw@[::1]:3307/sh%C3%B6p?ssl-mode=verify-identity&ssl-ca=ca.pem")
+            .expect("a login");
         assert_eq!((login.user.as_str(), login.password.as_deref()), ("an@a", Some("p/w")));
         assert_eq!((login.place(), login.database.as_deref()), ("::1:3307".into(), Some("shöp")));
         assert!(login.is_verified() && login.is_local());
         let plain = Login::parse("mariadb://u@h").expect("a login");
         assert_eq!((plain.port, plain.database, plain.ssl), (3306, None, Ssl::Preferred));
-        for bad in ["mysql:///db", "h:3306", "mysql://u@h/?ssl-mode=yes", "mysql://u@h/?tls=1", "mysql://u@h/?ssl-ca=x"] {
+        for bad in ["mysql:///db", "h:3306", "mysql://u@h/?ssl-mode=yes", "mysql://u@h/?tls=1", "mysql://u@h/?ssl-ca=x"]
+        {
             assert!(Login::parse(bad).is_err(), "{bad}");
         }
     }

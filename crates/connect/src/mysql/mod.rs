@@ -5,6 +5,7 @@ mod discover;
 mod gtid;
 mod health;
 mod incremental;
+mod json;
 mod key;
 mod layout;
 mod log;
@@ -21,8 +22,8 @@ use crate::spec::{Opening, Pending, Progress, Spec};
 use futures::FutureExt;
 use kernel::Result;
 use kernel::source::Source;
-pub use options::Options;
 use options::Mode;
+pub use options::Options;
 
 pub fn spec() -> Spec {
     Spec {
@@ -69,7 +70,6 @@ fn pending(opening: &Opening) -> Result<Vec<Pending>> {
     };
     Ok(vec![Pending { partition: partition.to_string(), bytes: None, progress }])
 }
-
 
 const EXAMPLE: &str = "\
 connector: mysql

@@ -17,7 +17,13 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn new(table: Table, columns: Vec<Column>, entity: &Entity, options: &Options, is_mariadb: bool) -> Result<Self> {
+    pub fn new(
+        table: Table,
+        columns: Vec<Column>,
+        entity: &Entity,
+        options: &Options,
+        is_mariadb: bool,
+    ) -> Result<Self> {
         let forms = columns.iter().map(|column| column.form(entity, options)).collect();
         let readers = columns.iter().map(|column| Reader::new(column, options, is_mariadb)).collect::<Result<_>>()?;
         Ok(Self { table, columns, forms, readers })
@@ -25,7 +31,9 @@ impl Plan {
 
     /// Begins a batch of these columns; what was not handed out of it is let go.
     pub fn begin(&self, batch: &mut Batch) {
-        batch.restart(Cells::new(self.columns.iter().map(|column| column.name.as_str()).zip(self.forms.iter().copied())));
+        batch.restart(Cells::new(
+            self.columns.iter().map(|column| column.name.as_str()).zip(self.forms.iter().copied()),
+        ));
     }
 
     /// Whether batches of both can be one.

@@ -101,7 +101,8 @@ impl Scan {
 
     fn put(&self, batch: &mut Batch, row: &Row) -> Result<()> {
         for (at, reader) in self.plan.readers.iter().enumerate() {
-            let value = row.as_ref(at).ok_or_else(|| Error::internal(reading(&self.plan), "a row has too few values"))?;
+            let value =
+                row.as_ref(at).ok_or_else(|| Error::internal(reading(&self.plan), "a row has too few values"))?;
             batch.push(&self.plan.columns[at].name, at, reader.of_query(value))?;
         }
         batch.cells.end_row();

@@ -98,7 +98,10 @@ pub fn remember(beside: &super::scan::Beside<'_>, behind: &mut Option<Vec<Json>>
         return Ok(());
     }
     let kept: Option<Vec<Json>> = (0..count).map(|at| beside.kept(at)).collect();
-    *behind = Some(kept.ok_or_else(|| Error::data("read a table by its key", "a value of the key can't be a place to go on from"))?);
+    *behind =
+        Some(kept.ok_or_else(|| {
+            Error::data("read a table by its key", "a value of the key can't be a place to go on from")
+        })?);
     Ok(())
 }
 
@@ -119,7 +122,8 @@ pub fn which(plan: &Plan, opening: &Opening, behind: Option<&[Json]>, taken: u64
 }
 
 pub async fn is_mariadb(conn: &mut mysql_async::Conn) -> Result<bool> {
-    let version: Option<String> = conn.query_first("SELECT VERSION()").await.map_err(|e| fault("ask for the server's version", e))?;
+    let version: Option<String> =
+        conn.query_first("SELECT VERSION()").await.map_err(|e| fault("ask for the server's version", e))?;
     Ok(version.unwrap_or_default().to_lowercase().contains("mariadb"))
 }
 
@@ -139,7 +143,8 @@ impl Source for Snapshot {
             return Ok(None);
         }
         if self.lost {
-            let detail = "the read broke off, and without an open primary key it can't be gone on with: open the source again";
+            let detail =
+                "the read broke off, and without an open primary key it can't be gone on with: open the source again";
             return Err(Error::new(kernel::Kind::Unreachable, format!("read {}", self.batch.partition), detail));
         }
         match self.pull(bytes_max).await {

@@ -92,7 +92,9 @@ fn words(sql: &str) -> Vec<Word> {
             '/' if after.starts_with('*') => after.find("*/").map_or("", |at| &after[at + 2..]),
             '*' if after.starts_with('/') => &after[1..],
             '#' => after.find('\n').map_or("", |at| &after[at..]),
-            '-' if after.starts_with("- ") || after.starts_with("-\n") => after.find('\n').map_or("", |at| &after[at..]),
+            '-' if after.starts_with("- ") || after.starts_with("-\n") => {
+                after.find('\n').map_or("", |at| &after[at..])
+            }
             '\'' => past_string(after, '\''),
             '"' | '`' => {
                 let past = past_string(after, sign);
@@ -177,9 +179,9 @@ mod tests {
         }
         assert_eq!(does("TRUNCATE orders", "other", ("shop", "orders")), Does::AlterOther);
         assert_eq!(ours("TRUNCATE \"orders\""), Does::Empty);
-        assert_eq!(words("'it''s' \\ `a``b` x"), [
-            Word { text: "a`b".into(), quoted: true },
-            Word { text: "x".into(), quoted: false }
-        ]);
+        assert_eq!(
+            words("'it''s' \\ `a``b` x"),
+            [Word { text: "a`b".into(), quoted: true }, Word { text: "x".into(), quoted: false }]
+        );
     }
 }

@@ -56,7 +56,7 @@ pub struct Column {
     /// Of `enum` and `set`.
     pub labels: Vec<String>,
     pub nullable: bool,
-    /// Computed when it is read: the log has no value of it.
+    /// Computed when it is read: the log may lack it.
     pub is_virtual: bool,
     pub comment: String,
 }
@@ -116,7 +116,8 @@ impl Table {
 
     /// Database and table as the options name them.
     pub fn names(source: &str, options: &Options) -> Result<(String, String)> {
-        let login = super::login::Login::parse(&options.connection).map_err(|e| Error::project(format!("source `{source}`"), e))?;
+        let login = super::login::Login::parse(&options.connection)
+            .map_err(|e| Error::project(format!("source `{source}`"), e))?;
         match (options.table.split_once('.'), login.database) {
             (Some((database, table)), _) => Ok((database.to_owned(), table.to_owned())),
             (None, Some(database)) => Ok((database, options.table.clone())),
@@ -128,9 +129,11 @@ impl Table {
     }
 
     async fn missing(conn: &mut Conn, what: &str, database: &str, name: &str) -> Error {
-        let all = conn.exec("SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = ?", (database,)).await;
+        let all =
+            conn.exec("SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = ?", (database,)).await;
         let all: Vec<String> = all.unwrap_or_default();
-        let hint = suggest::hint(name, all.iter().map(String::as_str)).map(|hint| format!("; {hint}")).unwrap_or_default();
+        let hint =
+            suggest::hint(name, all.iter().map(String::as_str)).map(|hint| format!("; {hint}")).unwrap_or_default();
         Error::project(what, format!("there is no such table, or this user may not see it{hint}"))
     }
 
@@ -145,7 +148,10 @@ impl Table {
             let found = self.column(name).cloned();
             found.ok_or_else(|| {
                 let hint = suggest::hint(name, self.columns.iter().map(|c| c.name.as_str())).unwrap_or_default();
-                Error::project(format!("`columns` of {}", self.shown()), format!("the table has no column `{name}`; {hint}"))
+                Error::project(
+                    format!("`columns` of {}", self.shown()),
+                    format!("the table has no column `{name}`; {hint}"),
+                )
             })
         };
         names.iter().map(find).collect()
@@ -173,7 +179,8 @@ impl Table {
 
 /// Whether the contract knows a column and hides nothing of it.
 pub fn is_open(entity: &Entity, name: &str) -> bool {
-    let is_open = |p: &Property| p.mask.is_none() && !p.classification.as_ref().is_some_and(|class| class.is_personal());
+    let is_open =
+        |p: &Property| p.mask.is_none() && !p.classification.as_ref().is_some_and(|class| class.is_personal());
     entity.property(name).is_some_and(is_open)
 }
 
@@ -261,7 +268,14 @@ impl Column {
     pub fn can_page(&self) -> bool {
         matches!(
             self.kind,
-            Kind::Int | Kind::Decimal | Kind::Text | Kind::Bytes | Kind::Date | Kind::DateTime | Kind::Timestamp | Kind::Uuid
+            Kind::Int
+                | Kind::Decimal
+                | Kind::Text
+                | Kind::Bytes
+                | Kind::Date
+                | Kind::DateTime
+                | Kind::Timestamp
+                | Kind::Uuid
         )
     }
 

@@ -45,12 +45,15 @@ pub fn fault(what: &str, error: &rusqlite::Error) -> Error {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             (Kind::Unreachable, "a writer holds the database (`timeout_ms`)".to_owned())
         }
-        Some(ErrorCode::CannotOpen) => {
-            (Kind::Data, "there is no such file, or it can't be opened: in WAL mode its folder must be writable too".to_owned())
-        }
+        Some(ErrorCode::CannotOpen) => (
+            Kind::Data,
+            "there is no such file, or it can't be opened: in WAL mode its folder must be writable too".to_owned(),
+        ),
         Some(ErrorCode::NotADatabase) => (Kind::Data, "it is no SQLite database, or an encrypted one".to_owned()),
         Some(ErrorCode::DatabaseCorrupt) => (Kind::Data, "the database is damaged".to_owned()),
-        Some(ErrorCode::PermissionDenied | ErrorCode::SystemIoFailure) => (Kind::Storage, "the file can't be read".to_owned()),
+        Some(ErrorCode::PermissionDenied | ErrorCode::SystemIoFailure) => {
+            (Kind::Storage, "the file can't be read".to_owned())
+        }
         Some(code) => (Kind::Data, format!("SQLite answers {code:?}")),
         None => (Kind::Data, "SQLite's answer can't be understood".to_owned()),
     };
@@ -63,12 +66,15 @@ impl Table {
         let fail = |e| fault(&what, &e);
         let all = tables(conn)?;
         // SQLite itself takes names in any case.
-        let Some((name, has_rowid)) = all.iter().find(|(name, _)| name.eq_ignore_ascii_case(&options.table)).cloned() else {
+        let Some((name, has_rowid)) = all.iter().find(|(name, _)| name.eq_ignore_ascii_case(&options.table)).cloned()
+        else {
             let hint = suggest::hint(&options.table, all.iter().map(|(name, _)| name.as_str()));
             return Err(Error::project(&what, format!("there is no such table; {}", hint.unwrap_or_default())));
         };
         let mut statement = conn
-            .prepare("SELECT name, type, \"notnull\", pk, hidden FROM pragma_table_xinfo(?1) WHERE hidden <> 1 ORDER BY cid")
+            .prepare(
+                "SELECT name, type, \"notnull\", pk, hidden FROM pragma_table_xinfo(?1) WHERE hidden <> 1 ORDER BY cid",
+            )
             .map_err(fail)?;
         let column = |row: &rusqlite::Row<'_>| {
             let key = row.get(3)?;
@@ -79,7 +85,8 @@ impl Table {
                 key,
             })
         };
-        let columns = statement.query_map([&name], column).and_then(Iterator::collect::<Result<Vec<Column>, _>>).map_err(fail)?;
+        let columns =
+            statement.query_map([&name], column).and_then(Iterator::collect::<Result<Vec<Column>, _>>).map_err(fail)?;
         Ok(Self { name, columns, has_rowid })
     }
 
@@ -134,7 +141,8 @@ pub fn tables(conn: &Connection) -> Result<Vec<(String, bool)>> {
 
 /// Whether the contract knows a column and hides nothing of it.
 pub fn is_open(entity: &Entity, name: &str) -> bool {
-    let is_open = |p: &Property| p.mask.is_none() && !p.classification.as_ref().is_some_and(|class| class.is_personal());
+    let is_open =
+        |p: &Property| p.mask.is_none() && !p.classification.as_ref().is_some_and(|class| class.is_personal());
     entity.property(name).is_some_and(is_open)
 }
 

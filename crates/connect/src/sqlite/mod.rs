@@ -31,7 +31,9 @@ pub fn spec() -> Spec {
         open: |opening| async move { Ok(opened(opening)?) }.boxed(),
         pending: |opening| async move { pending(opening) }.boxed(),
         changes: |_| false,
-        probe: |opening| async move { blocking(opening, probe).await.unwrap_or_else(|error| vec![bad("database", &error)]) }.boxed(),
+        probe: |opening| {
+            async move { blocking(opening, probe).await.unwrap_or_else(|error| vec![bad("database", &error)]) }.boxed()
+        },
         discover: Some(|opening| async move { blocking(opening, discover).await? }.boxed()),
         listen: None,
     }
@@ -85,7 +87,9 @@ fn probe(opening: Opening) -> Vec<Finding> {
         Ok(mode) => Finding {
             subject: "journal mode",
             grade: Grade::Warning,
-            found: format!("{mode}: who reads and who writes wait for each other, and batches see the state of their moment"),
+            found: format!(
+                "{mode}: who reads and who writes wait for each other, and batches see the state of their moment"
+            ),
             remedy: Some("PRAGMA journal_mode = WAL".into()),
         },
         Err(error) => bad("journal mode", &fault("ask for the journal mode", &error)),
@@ -107,7 +111,12 @@ fn discover(opening: Opening) -> Result<Vec<Discovered>> {
             schema_change: SchemaChange::default(),
             on_personal_data: OnPersonalData::default(),
         };
-        Ok(Discovered { options: Map::from_iter([("table".to_owned(), name.clone().into())]), name, entity, rows: None })
+        Ok(Discovered {
+            options: Map::from_iter([("table".to_owned(), name.clone().into())]),
+            name,
+            entity,
+            rows: None,
+        })
     };
     tables(&conn)?.into_iter().map(one).collect()
 }

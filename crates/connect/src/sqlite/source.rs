@@ -71,11 +71,20 @@ impl Sqlite {
             None => (0, Token::default(), false),
         };
         let batch = Batch::new(partition, taken, false);
-        Ok(Self { opening: Arc::new(opening), options: Arc::new(options), batch, token, done, ended: false, reader: None })
+        Ok(Self {
+            opening: Arc::new(opening),
+            options: Arc::new(options),
+            batch,
+            token,
+            done,
+            ended: false,
+            reader: None,
+        })
     }
 
     async fn chunk(&mut self, bytes_max: usize) -> Result<Chunk> {
-        let (opening, options, token, taken) = (self.opening.clone(), self.options.clone(), self.token.clone(), self.batch.taken);
+        let (opening, options, token, taken) =
+            (self.opening.clone(), self.options.clone(), self.token.clone(), self.batch.taken);
         let reader = self.reader.take();
         let work = move || {
             let mut reader = match reader {
@@ -102,7 +111,8 @@ impl Reader {
             may_page(&table, options, opening, whole)?;
         }
         let what = format!("read the table {}", table.name);
-        let journal: String = conn.query_row("PRAGMA journal_mode", [], |row| row.get(0)).map_err(|e| fault(&what, &e))?;
+        let journal: String =
+            conn.query_row("PRAGMA journal_mode", [], |row| row.get(0)).map_err(|e| fault(&what, &e))?;
         let is_wal = journal.eq_ignore_ascii_case("wal");
         if is_wal {
             conn.execute_batch("BEGIN").map_err(|e| fault(&what, &e))?;
@@ -111,7 +121,14 @@ impl Reader {
         Ok(Self { conn, table, columns, whole, version })
     }
 
-    fn read(&mut self, opening: &Opening, options: &Options, mut token: Token, taken: u64, bytes_max: usize) -> Result<Chunk> {
+    fn read(
+        &mut self,
+        opening: &Opening,
+        options: &Options,
+        mut token: Token,
+        taken: u64,
+        bytes_max: usize,
+    ) -> Result<Chunk> {
         let what = format!("read the table {}", self.table.name);
         if let Some(before) = self.version
             && version(&self.conn, &what)? != before
@@ -160,21 +177,35 @@ impl Reader {
                 Some(at) if !token.same.is_empty() => from(at, ">=")?,
                 Some(at) => (format!("{cursor} > ?1 OR ({cursor} = ?1 AND {rowid} > ?2)"), vec![bound(at)?, row]),
             };
-            return Ok((format!("SELECT {names}, {rowid}, {cursor} FROM {table} WHERE {condition} ORDER BY {cursor}, {rowid}"), params));
+            return Ok((
+                format!("SELECT {names}, {rowid}, {cursor} FROM {table} WHERE {condition} ORDER BY {cursor}, {rowid}"),
+                params,
+            ));
         }
         if self.whole {
             let first = if token.row.is_some() { ">" } else { ">=" };
-            return Ok((format!("SELECT {names}, {rowid} FROM {table} WHERE {rowid} {first} ?1 ORDER BY {rowid}"), vec![row]));
+            return Ok((
+                format!("SELECT {names}, {rowid} FROM {table} WHERE {rowid} {first} ?1 ORDER BY {rowid}"),
+                vec![row],
+            ));
         }
         let key: Vec<String> = self.table.key().iter().map(|column| quoted(&column.name)).collect();
         let order = if key.is_empty() { "1".to_owned() } else { key.join(", ") };
         let (taken, order) = (taken as i64, if self.table.has_rowid { rowid } else { order.as_str() });
-        Ok((format!("SELECT {names}, NULL FROM {table} ORDER BY {order} LIMIT -1 OFFSET ?1"), vec![Value::Integer(taken)]))
+        Ok((
+            format!("SELECT {names}, NULL FROM {table} ORDER BY {order} LIMIT -1 OFFSET ?1"),
+            vec![Value::Integer(taken)],
+        ))
     }
 }
 
 /// Writes down how far a row is; false when it was taken before.
-fn remember<'r>(token: &mut Token, mode: Mode, row: ValueRef<'_>, cursor: impl Fn() -> Result<ValueRef<'r>>) -> Result<bool> {
+fn remember<'r>(
+    token: &mut Token,
+    mode: Mode,
+    row: ValueRef<'_>,
+    cursor: impl Fn() -> Result<ValueRef<'r>>,
+) -> Result<bool> {
     let number = row.as_i64().ok();
     if mode == Mode::Snapshot {
         token.row = number;
@@ -210,10 +241,14 @@ fn may_page(table: &Table, options: &Options, opening: &Opening, has_open_rowid:
     table.column(name)?;
     let refuse = |detail: &str| Err(Error::project(format!("the cursor `{name}` of {}", table.name), detail));
     if !is_open(&opening.entity, name) {
-        return refuse("its last value is kept in the clear, so the contract must name it, without a mask or a personal class");
+        return refuse(
+            "its last value is kept in the clear, so the contract must name it, without a mask or a personal class",
+        );
     }
     if !has_open_rowid {
-        return refuse("rows of one cursor are told apart by their rowid, which this table lacks or its contract hides");
+        return refuse(
+            "rows of one cursor are told apart by their rowid, which this table lacks or its contract hides",
+        );
     }
     Ok(())
 }

@@ -1,35 +1,22 @@
-//! `mode: cdc`: the table, then every change of it.
-//!
-//! First the position of the log is read, then the table, then the log from that position. MariaDB tells the position that
-//! belongs to the very state that is read. Elsewhere, and where a run died in the middle of the table, the log tells some
-//! changes again that the table had already: by key, the last one is right.
-//!
-//! A transaction is taken as one: batches that end inside of it are not `whole`. A position is the set of transactions that
-//! are taken, and of the one that is open its name and how many rows of it are taken.
+//! Following the log: its events, one after another, into changes of the table.
 
-use super::gtid::{Gtid, Gtids};
-use super::health;
-use super::layout::{Charsets, Image, Known, Layout};
-use super::log::{Log, Meaning, Place, end, unread};
-use super::login::{connect, fault};
-use super::options::Options;
-use super::plan::Plan;
-use super::scan::Scan;
-use super::snapshot::{remember, which};
-use super::statement::{Does, does};
-use super::table::Table;
+use super::Cdc;
 use crate::cells::Cell;
-use crate::marks::{Batch, mark, read_token, write_token};
-use crate::spec::Opening;
-use async_trait::async_trait;
+use crate::marks::Batch;
+use crate::mysql::gtid::{Gtid, Gtids};
+use crate::mysql::health;
+use crate::mysql::layout::{Charsets, Image, Known, Layout};
+use crate::mysql::log::{Log, Meaning, end, unread};
+use crate::mysql::login::{connect, fault};
+use crate::mysql::plan::Plan;
+use crate::mysql::statement::{Does, does};
+use crate::mysql::table::Table;
 use kernel::gate::Op;
-use kernel::source::{Pulled, Source};
-use kernel::{Error, Positions, Result};
+use kernel::source::Pulled;
+use kernel::{Error, Result};
 use mysql_async::Conn;
 use mysql_async::binlog::events::{Event, EventData};
 use mysql_async::prelude::Queryable;
-use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
 use std::collections::HashMap;
 use std::hash::Hasher;
 use std::sync::Arc;
@@ -38,172 +25,47 @@ use std::time::Duration;
 /// So much of the log may pass without a row of the table before the position moves on without one.
 const PASSED_MAX: u64 = 4 << 20;
 
-/// Where changes go on.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct Token {
-    /// The transactions that are taken; absent before the first state of the table was looked at.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    gtid: Option<String>,
-    #[serde(default)]
-    is_mariadb: bool,
-    /// While the table itself is read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    reading: Option<Reading>,
-    /// The transaction that is open, and how many of its rows are taken.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    open: Option<(String, u64)>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    refresh: Option<String>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct Reading {
-    /// Rows of the partition before the table was begun.
-    from: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    behind: Option<Vec<Json>>,
-}
-
-struct Transaction {
-    gtid: Gtid,
-    at: Option<i64>,
-    single: bool,
-    is_xa: bool,
+pub(super) struct Transaction {
+    pub(super) gtid: Gtid,
+    pub(super) at: Option<i64>,
+    pub(super) single: bool,
+    pub(super) is_xa: bool,
     /// Rows of the table, also those that were taken before.
-    rows: u64,
+    pub(super) rows: u64,
     /// Rows that were taken before.
-    skip: u64,
+    pub(super) skip: u64,
 }
 
 /// What following the log takes.
-struct Following {
-    log: Log,
+pub(super) struct Following {
+    pub(super) log: Log,
     /// For questions beside the log.
-    conn: Option<Conn>,
-    table: Table,
+    pub(super) conn: Option<Conn>,
+    pub(super) table: Table,
     /// The table was altered since it was looked at.
-    stale: bool,
-    charsets: Charsets,
-    layouts: HashMap<u64, Arc<Layout>>,
-    plan: Plan,
-    gtids: Gtids,
-    open: Option<Transaction>,
+    pub(super) stale: bool,
+    pub(super) charsets: Charsets,
+    pub(super) layouts: HashMap<u64, Arc<Layout>>,
+    pub(super) plan: Plan,
+    pub(super) gtids: Gtids,
+    pub(super) open: Option<Transaction>,
     /// The transaction that was open where the position is, and how many of its rows are taken.
-    resume: Option<(String, u64)>,
+    pub(super) resume: Option<(String, u64)>,
     /// The event that is looked at: what takes long does not lose it.
-    event: Option<Event>,
+    pub(super) event: Option<Event>,
     /// Transactions passed since the last position.
-    moved: bool,
-}
-
-pub struct Cdc {
-    opening: Opening,
-    options: Options,
-    batch: Batch,
-    token: Token,
-    handed: Token,
-    scan: Option<(Scan, bool)>,
-    following: Option<Following>,
-    /// How far this run goes.
-    until: Option<Place>,
-    ended: bool,
-    lost: bool,
+    pub(super) moved: bool,
 }
 
 impl Cdc {
-    pub fn open(opening: Opening, options: Options) -> Result<Self> {
-        let (database, table) = Table::names(&opening.source, &options)?;
-        let partition: Arc<str> = format!("{database}.{table}").into();
-        let (taken, mut token) = match mark(&opening.from, &partition) {
-            Some((rows, token, _)) => (rows, read_token(&partition, token)?),
-            None => (0, Token { refresh: options.refresh.clone(), ..Token::default() }),
-        };
-        if token.refresh != options.refresh {
-            token = Token { refresh: options.refresh.clone(), ..Token::default() };
-        }
-        let batch = Batch::new(partition, taken, true);
-        Ok(Self {
-            opening,
-            options,
-            batch,
-            handed: token.clone(),
-            token,
-            scan: None,
-            following: None,
-            until: None,
-            ended: false,
-            lost: false,
-        })
-    }
-
-    fn error(&self, detail: impl std::fmt::Display) -> Error {
-        Error::data(format!("follow {}", self.batch.partition), detail)
-    }
-
-    fn finish(&mut self, whole: bool) -> Result<Pulled> {
-        self.handed = self.token.clone();
-        self.batch.finish(write_token(&self.handed)?, false, whole)
-    }
-
-    // ---- the table
-
-    async fn start_reading(&mut self) -> Result<()> {
-        let mut conn = connect(&self.opening, &self.options).await?;
-        let table = Table::read(&mut conn, &self.opening.source, &self.options).await?;
-        health::must_be_good(&mut conn, &self.opening, &self.options, &table).await?;
-        let server = health::Server::ask(&mut conn).await?;
-        let gtid = first_position(&mut conn, server.is_mariadb).await?;
-        let columns = table.chosen(&self.options)?.into_iter().filter(|column| !column.is_virtual).collect();
-        let plan = Plan::new(table, columns, &self.opening.entity, &self.options, server.is_mariadb)?;
-        let reading = self.token.reading.clone().unwrap_or(Reading { from: self.batch.taken, behind: None });
-        // The row that empties the table is no row of it.
-        let emptied = u64::from(reading.from > 0);
-        let skip = (self.batch.taken - reading.from).saturating_sub(emptied);
-        let (which, whole) = which(&plan, &self.opening, reading.behind.as_deref(), skip)?;
-        plan.begin(&mut self.batch);
-        if self.batch.taken == reading.from && reading.from > 0 {
-            empty(&mut self.batch, &plan, None)?;
-        }
-        let scan = Scan::start(conn, plan, which).await?;
-        // A position that was written holds for all that is read after it.
-        let gtid = self.token.gtid.clone().unwrap_or(gtid);
-        self.token = Token { gtid: Some(gtid), is_mariadb: server.is_mariadb, reading: Some(reading), ..self.token.clone() };
-        self.scan = Some((scan, whole));
-        Ok(())
-    }
-
-    async fn read_table(&mut self, bytes_max: usize) -> Result<Pulled> {
-        if self.scan.is_none() {
-            self.start_reading().await?;
-        }
-        let (Some((scan, whole)), Some(reading)) = (&mut self.scan, &mut self.token.reading) else {
-            return Err(Error::internal("read a table", "it was not begun"));
-        };
-        let behind = &mut reading.behind;
-        let size = (bytes_max, self.options.batch_rows_max);
-        let more = scan
-            .fill(&mut self.batch, size, |beside| {
-                remember(&beside, behind)?;
-                Ok(true)
-            })
-            .await?;
-        let whole = *whole || !more;
-        if !more {
-            self.scan = None;
-            self.token.reading = None;
-        }
-        self.finish(whole)
-    }
-
-    // ---- the log
-
     async fn start_following(&mut self) -> Result<Following> {
         let mut conn = connect(&self.opening, &self.options).await?;
         let table = Table::read(&mut conn, &self.opening.source, &self.options).await?;
         health::must_be_good(&mut conn, &self.opening, &self.options, &table).await?;
         let is_mariadb = health::Server::ask(&mut conn).await?.is_mariadb;
         if is_mariadb != self.token.is_mariadb {
-            return Err(self.error("the position is of another kind of server; take the table anew by `refresh: <any new text>`"));
+            return Err(self
+                .error("the position is of another kind of server; take the table anew by `refresh: <any new text>`"));
         }
         let gtids = Gtids::parse(self.token.gtid.as_deref().unwrap_or_default(), is_mariadb)?;
         let rows: Vec<(u16, String)> = conn
@@ -211,7 +73,7 @@ impl Cdc {
             .await
             .map_err(|e| fault("ask for character sets", e))?;
         let charsets: Charsets = rows.into_iter().collect();
-        let columns = table.chosen(&self.options)?.into_iter().filter(|column| !column.is_virtual).collect();
+        let columns = table.chosen(&self.options)?;
         let plan = Plan::new(table.clone(), columns, &self.opening.entity, &self.options, is_mariadb)?;
         let server_id = self.options.server_id.unwrap_or_else(|| self.server_id());
         let replica = connect(&self.opening, &self.options).await?;
@@ -235,14 +97,19 @@ impl Cdc {
     /// The same in each run, and hardly that of anybody else.
     fn server_id(&self) -> u32 {
         let mut hasher = twox_hash::XxHash64::with_seed(0);
-        for part in [self.opening.source.as_str(), &self.batch.partition, &self.opening.base.to_string_lossy(), &self.options.connection] {
+        for part in [
+            self.opening.source.as_str(),
+            &self.batch.partition,
+            &self.opening.base.to_string_lossy(),
+            &self.options.connection,
+        ] {
             hasher.write(part.as_bytes());
             hasher.write_u8(0);
         }
         1_000_000_000 + (hasher.finish() % 3_000_000_000) as u32
     }
 
-    async fn follow(&mut self, bytes_max: usize) -> Result<Option<Pulled>> {
+    pub(super) async fn follow(&mut self, bytes_max: usize) -> Result<Option<Pulled>> {
         if self.following.is_none() {
             let following = self.start_following().await?;
             following.plan.begin(&mut self.batch);
@@ -286,7 +153,7 @@ impl Cdc {
     }
 
     /// Looks at the event. It is let go when all of it is in the batch; a batch that has to go out before is given.
-    async fn look(&mut self) -> Result<Option<Pulled>> {
+    pub(super) async fn look(&mut self) -> Result<Option<Pulled>> {
         let Some(following) = &mut self.following else { return Ok(None) };
         let Some(event) = following.event.take() else { return Ok(None) };
         match following.log.meaning(&event)? {
@@ -298,7 +165,8 @@ impl Cdc {
             Meaning::Commit => following.commit(),
             Meaning::Statement { sql, database } => self.statement(&sql, &database)?,
             Meaning::Table { id, database, name } => {
-                let ours = database.eq_ignore_ascii_case(&following.table.database) && name.eq_ignore_ascii_case(&following.table.name);
+                let ours = database.eq_ignore_ascii_case(&following.table.database)
+                    && name.eq_ignore_ascii_case(&following.table.name);
                 if ours && !following.layouts.contains_key(&id) {
                     following.event = Some(event);
                     self.map(id).await?;
@@ -330,7 +198,10 @@ impl Cdc {
             options: &self.options,
             is_mariadb: self.token.is_mariadb,
         };
-        let map = following.log.table_map(id).ok_or_else(|| Error::internal("follow the binary log", "a map is not remembered"))?;
+        let map = following
+            .log
+            .table_map(id)
+            .ok_or_else(|| Error::internal("follow the binary log", "a map is not remembered"))?;
         let layout = Layout::new(map, &known)?;
         following.layouts.insert(id, Arc::new(layout));
         Ok(())
@@ -359,10 +230,14 @@ impl Cdc {
         }
         let before_bits: Option<Vec<bool>> = rows.columns_before_image().map(|bits| bits.iter().by_vals().collect());
         let after_bits: Option<Vec<bool>> = rows.columns_after_image().map(|bits| bits.iter().by_vals().collect());
-        let map = following.log.table_map(rows.table_id()).ok_or_else(|| Error::internal("follow the binary log", "a map is not remembered"))?;
+        let map = following
+            .log
+            .table_map(rows.table_id())
+            .ok_or_else(|| Error::internal("follow the binary log", "a map is not remembered"))?;
         for pair in rows.rows(map) {
             let (before, after) = pair.map_err(unread)?;
-            let states = (Image::of(before.as_ref(), &before_bits), Image::of(after.as_ref(), &after_bits));
+            let states =
+                (Image::of(before.as_ref(), before_bits.as_deref()), Image::of(after.as_ref(), after_bits.as_deref()));
             change(&mut self.batch, &layout, open, states)?;
         }
         Ok(None)
@@ -426,7 +301,7 @@ impl Cdc {
         Ok(())
     }
 
-    fn hand_out(&mut self, whole: bool) -> Result<Pulled> {
+    pub(super) fn hand_out(&mut self, whole: bool) -> Result<Pulled> {
         if let Some(following) = &mut self.following {
             let open = following.open.as_ref().filter(|open| open.rows > 0);
             self.token.open = open.map(|open| (open.gtid.to_string(), open.rows));
@@ -454,14 +329,14 @@ fn change(
     states: (Option<Image<'_>>, Option<Image<'_>>),
 ) -> Result<()> {
     let at = open.at;
-    let mut put = |op: Op, image: &Image<'_>| -> Result<()> {
+    let mut put = |op: Op, image: &Image<'_>, before: Option<&Image<'_>>| -> Result<()> {
         open.rows += 1;
         if open.skip > 0 {
             open.skip -= 1;
             return Ok(());
         }
-        let absent = layout.put(batch, image)?;
-        if op == Op::Create && !absent.is_empty() {
+        let absent = layout.put(batch, image, before)?;
+        if op == Op::Create && absent.iter().any(|name| !layout.is_virtual(name)) {
             return Err(Error::data(
                 format!("follow {}", batch.partition),
                 "a new row came without all of its columns: set `binlog_row_image = FULL` for all sessions, and take the table anew by `refresh`",
@@ -473,19 +348,19 @@ fn change(
         Ok(())
     };
     match &states {
-        (None, Some(after)) => put(Op::Create, after),
-        (Some(before), None) => put(Op::Delete, before),
+        (None, Some(after)) => put(Op::Create, after, None),
+        (Some(before), None) => put(Op::Delete, before, None),
         (Some(before), Some(after)) if layout.moves(before, after) => {
-            put(Op::Delete, before)?;
-            put(Op::Create, after)
+            put(Op::Delete, before, None)?;
+            put(Op::Create, after, Some(before))
         }
-        (Some(_), Some(after)) => put(Op::Update, after),
+        (Some(before), Some(after)) => put(Op::Update, after, Some(before)),
         (None, None) => Ok(()),
     }
 }
 
 /// The change that empties the table.
-fn empty(batch: &mut Batch, plan: &Plan, at: Option<i64>) -> Result<()> {
+pub(super) fn empty(batch: &mut Batch, plan: &Plan, at: Option<i64>) -> Result<()> {
     for (at, column) in plan.columns.iter().enumerate() {
         batch.push(&column.name, at, Ok(Cell::Null))?;
     }
@@ -502,56 +377,4 @@ fn xa(partition: &str) -> Error {
         "rows came in a transaction of two phases (XA), of which it is not yet sure that it is kept; that is not followed: take the table anew by \
          `refresh: <any new text>` when it has ended",
     )
-}
-
-/// Begins the transaction that reads the table, and tells the transactions that are in what it reads, at least.
-async fn first_position(conn: &mut Conn, is_mariadb: bool) -> Result<String> {
-    let what = "read the position of the binary log";
-    let fail = |e| fault(what, e);
-    let before = if is_mariadb { "SELECT @@GLOBAL.gtid_binlog_pos" } else { "SELECT @@GLOBAL.gtid_executed" };
-    let before: Option<String> = conn.query_first(before).await.map_err(fail)?;
-    conn.query_drop("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").await.map_err(fail)?;
-    conn.query_drop("START TRANSACTION WITH CONSISTENT SNAPSHOT").await.map_err(fail)?;
-    let before = before.unwrap_or_default();
-    if !is_mariadb {
-        return Ok(before);
-    }
-    // Where the log was when the state that is read was made.
-    let places: Vec<(String, String)> = conn.query("SHOW STATUS LIKE 'binlog_snapshot_%'").await.map_err(fail)?;
-    let place = |name: &str| places.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone());
-    let (Some(file), Some(at)) = (place("binlog_snapshot_file"), place("binlog_snapshot_position")) else { return Ok(before) };
-    let exact: Option<Option<String>> =
-        conn.exec_first("SELECT BINLOG_GTID_POS(?, ?)", (file, at.parse::<u64>().unwrap_or_default())).await.map_err(fail)?;
-    Ok(exact.flatten().unwrap_or(before))
-}
-
-#[async_trait]
-impl Source for Cdc {
-    async fn next(&mut self, bytes_max: usize) -> Result<Option<Pulled>> {
-        if std::mem::take(&mut self.ended) {
-            return Ok(None);
-        }
-        if self.lost {
-            let detail = "the read broke off, and without an open primary key it can't be gone on with: open the source again";
-            return Err(Error::new(kernel::Kind::Unreachable, format!("read {}", self.batch.partition), detail));
-        }
-        let reading = self.token.gtid.is_none() || self.token.reading.is_some();
-        let pulled = match reading {
-            true => self.read_table(bytes_max).await.map(Some),
-            false => self.follow(bytes_max).await,
-        };
-        if pulled.is_err() {
-            let begun = self.handed.reading.as_ref().is_some_and(|reading| self.batch.taken > reading.from && reading.behind.is_none());
-            self.lost = reading && begun;
-            (self.scan, self.following, self.until) = (None, None, None);
-            self.token = self.handed.clone();
-            self.batch.cells = crate::cells::Cells::new([]);
-        }
-        pulled
-    }
-
-    /// Nothing to tell the server: it keeps its log by its own rule.
-    async fn settled(&mut self, _upto: &Positions) -> Result<()> {
-        Ok(())
-    }
 }
