@@ -13,9 +13,10 @@ use kernel::error::{Error, Kind, Result};
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LINK,
 };
-use reqwest::{Client, redirect};
+use reqwest::{Certificate, Client, redirect};
 use std::error::Error as _;
 use std::io::{ErrorKind, Read};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
@@ -73,9 +74,11 @@ pub struct Http {
 }
 
 impl Http {
-    pub fn new(options: &Options, auth: Auth, home: Home, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub fn new(options: &Options, auth: Auth, home: Home, base: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
         let timeout = Duration::from_millis(options.timeout_ms);
         let builder = Client::builder().timeout(timeout).connect_timeout(timeout).redirect(followed(home));
+        let authorities = options.ca_file.as_ref().map_or(Ok(Vec::new()), |file| authorities(file, base))?;
+        let builder = if authorities.is_empty() { builder } else { builder.tls_certs_merge(authorities) };
         let client = builder.build().map_err(|e| Error::internal("prepare to ask an API", cause(&e)))?;
         let pace = options.requests_per_minute_max.map(|most| {
             let mut pace = interval(Duration::from_secs(60) / most.max(1));
@@ -225,6 +228,15 @@ fn followed(home: Home) -> redirect::Policy {
 }
 
 const REDIRECTS_MAX: usize = 5;
+
+fn authorities(file: &str, base: &Path) -> Result<Vec<Certificate>> {
+    let what = format!("read the authorities in {file}");
+    let text = std::fs::read(base.join(file)).map_err(|e| kernel::error::io(what.as_str(), e))?;
+    match Certificate::from_pem_bundle(&text) {
+        Ok(all) if !all.is_empty() => Ok(all),
+        _ => Err(Error::project(what, "it holds no certificate in PEM (`-----BEGIN CERTIFICATE-----`)")),
+    }
+}
 
 fn headers(options: &Options) -> Result<HeaderMap> {
     let mut headers = HeaderMap::new();

@@ -37,6 +37,8 @@ pub struct Options {
     pub auth: Auth,
     /// Other hosts that links to the next page may lead to; they are sent the credentials too.
     pub allow_hosts: Vec<String>,
+    /// A file with certificate authorities (PEM) that are trusted beside the system's. Relative to the project.
+    pub ca_file: Option<String>,
     /// Requests in a minute at most.
     pub requests_per_minute_max: Option<u32>,
     /// How often a request is made again that failed in a way that may pass: no connection, no answer in time, half an
@@ -76,6 +78,7 @@ impl Default for Options {
             mode: Mode::Append,
             auth: Auth::default(),
             allow_hosts: Vec::new(),
+            ca_file: None,
             requests_per_minute_max: None,
             retries_max: 5,
             backoff_ms: 500,

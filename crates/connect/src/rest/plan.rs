@@ -162,7 +162,7 @@ impl Plan {
 
     pub fn http(&self, opening: &Opening, options: &Options) -> Result<Http> {
         let auth = Auth::new(&options.auth, opening.base.clone());
-        Http::new(options, auth, self.home.clone(), opening.clock.clone())
+        Http::new(options, auth, self.home.clone(), &opening.base, opening.clock.clone())
     }
 }
 
