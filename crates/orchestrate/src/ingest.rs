@@ -114,7 +114,11 @@ pub async fn ingest(
     };
     // What was read before the source failed is covered by its positions, and they cover nothing else. In the middle of a
     // transaction it is let go: it comes again.
-    if open.whole && !open.upto.is_empty() && !open.is_known() {
+    if open.whole && open.is_known() {
+        done.tally.add(&open.tally);
+        // Its rows are durable since an earlier commit; who sent them again may be told.
+        let _ = settle.send(std::mem::take(&mut open.upto));
+    } else if open.whole && !open.upto.is_empty() {
         commit(sink, &mut open, &mut done, &settle).await?;
         (told.committed)(&done);
     }

@@ -7,11 +7,16 @@ use super::options::{Format, Method, Options};
 use super::retry::{self, Wait};
 use super::urls::Home;
 use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
 use kernel::clock::Clock;
 use kernel::error::{Error, Kind, Result};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LINK};
-use reqwest::{Client, redirect};
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LINK,
+};
+use reqwest::{Certificate, Client, redirect};
 use std::error::Error as _;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
@@ -69,9 +74,11 @@ pub struct Http {
 }
 
 impl Http {
-    pub fn new(options: &Options, auth: Auth, home: Home, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub fn new(options: &Options, auth: Auth, home: Home, base: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
         let timeout = Duration::from_millis(options.timeout_ms);
         let builder = Client::builder().timeout(timeout).connect_timeout(timeout).redirect(followed(home));
+        let authorities = options.ca_file.as_ref().map_or(Ok(Vec::new()), |file| authorities(file, base))?;
+        let builder = if authorities.is_empty() { builder } else { builder.tls_certs_merge(authorities) };
         let client = builder.build().map_err(|e| Error::internal("prepare to ask an API", cause(&e)))?;
         let pace = options.requests_per_minute_max.map(|most| {
             let mut pace = interval(Duration::from_secs(60) / most.max(1));
@@ -149,15 +156,18 @@ impl Http {
         if let Some(wait) = retry::later(status, response.headers(), now) {
             return Ok(Once::Later(status, wait));
         }
+        let is_packed = response.headers().get(CONTENT_ENCODING).is_some_and(|coding| coding == "gzip");
         let links = response.headers().get_all(LINK).iter().filter_map(|link| link.to_str().ok());
         let links = links.map(str::to_owned).collect();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > self.body_bytes_max {
-                let why = format!("its answer is longer than {} bytes (`body_bytes_max`)", self.body_bytes_max);
-                return Err(Error::data(&*ask.shown, why));
+                return Err(too_long(&ask.shown, self.body_bytes_max));
             }
             body.extend_from_slice(&chunk);
+        }
+        if is_packed {
+            body = unpacked(&ask.shown, &body, self.body_bytes_max)?;
         }
         let mut answer = Answer { status, body, links };
         if answer.is_good() && self.format == Format::Json {
@@ -171,6 +181,23 @@ enum Once {
     Answer(Answer),
     /// A status that may pass, and how long the server asks to wait.
     Later(u16, Wait),
+}
+
+fn too_long(shown: &str, most: usize) -> Error {
+    Error::data(shown, format!("its answer is longer than {most} bytes (`body_bytes_max`)"))
+}
+
+fn unpacked(shown: &str, packed: &[u8], most: usize) -> Result<Vec<u8>> {
+    let mut body = Vec::new();
+    match MultiGzDecoder::new(packed).take(most as u64 + 1).read_to_end(&mut body) {
+        Ok(_) if body.len() > most => Err(too_long(shown, most)),
+        Ok(_) => Ok(body),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            let why = format!("its answer breaks off after {} bytes of gzip", packed.len());
+            Err(Error::new(Kind::Unreachable, shown, why))
+        }
+        Err(_) => Err(Error::data(shown, "its answer is no gzip, as its `Content-Encoding` says")),
+    }
 }
 
 /// One that breaks off may come whole the next time; anything else that is no JSON will not.
@@ -202,9 +229,19 @@ fn followed(home: Home) -> redirect::Policy {
 
 const REDIRECTS_MAX: usize = 5;
 
+fn authorities(file: &str, base: &Path) -> Result<Vec<Certificate>> {
+    let what = format!("read the authorities in {file}");
+    let text = std::fs::read(base.join(file)).map_err(|e| kernel::error::io(what.as_str(), e))?;
+    match Certificate::from_pem_bundle(&text) {
+        Ok(all) if !all.is_empty() => Ok(all),
+        _ => Err(Error::project(what, "it holds no certificate in PEM (`-----BEGIN CERTIFICATE-----`)")),
+    }
+}
+
 fn headers(options: &Options) -> Result<HeaderMap> {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json, application/x-ndjson;q=0.9, */*;q=0.1"));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
     for (name, value) in &options.headers {
         let wrong =
             || Error::project("prepare to ask an API", format!("`headers`: `{name}` is no header that can be sent"));

@@ -86,7 +86,7 @@ async fn first_page(opening: &Opening) -> Result<String> {
     if !answer.is_good() {
         return Err(answer.failure(&resource.shown));
     }
-    let records = Records::find(&answer, &resource.records, &resource.records_shown, resource.format, &resource.shown)?;
+    let records = Records::find(&answer, &resource.records, &resource.shown)?;
     let piece = records.read(answer.body, 1, &opening.entity, &resource.shown)?;
     Ok(format!("{} records, {} of them malformed", piece.upto, piece.malformed.len()))
 }

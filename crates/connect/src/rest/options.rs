@@ -27,6 +27,7 @@ pub struct Options {
     /// Where in the answer the records are, as JSONPath of names, `[n]` and `[*]`: `$.data`, `$.edges[*].node`. A list there is
     /// records, an object is one record, null is none; nothing there is an error.
     pub records: String,
+    pub on_missing: OnMissing,
     pub pagination: Pagination,
     /// Asks for what changed since the run before only.
     pub incremental: Option<Incremental>,
@@ -36,6 +37,8 @@ pub struct Options {
     pub auth: Auth,
     /// Other hosts that links to the next page may lead to; they are sent the credentials too.
     pub allow_hosts: Vec<String>,
+    /// A file with certificate authorities (PEM) that are trusted beside the system's. Relative to the project.
+    pub ca_file: Option<String>,
     /// Requests in a minute at most.
     pub requests_per_minute_max: Option<u32>,
     /// How often a request is made again that failed in a way that may pass: no connection, no answer in time, half an
@@ -68,12 +71,14 @@ impl Default for Options {
             body: None,
             format: Format::Json,
             records: "$".into(),
+            on_missing: OnMissing::Error,
             pagination: Pagination::default(),
             incremental: None,
             parent: None,
             mode: Mode::Append,
             auth: Auth::default(),
             allow_hosts: Vec::new(),
+            ca_file: None,
             requests_per_minute_max: None,
             retries_max: 5,
             backoff_ms: 500,
@@ -99,13 +104,24 @@ pub enum Format {
     Ndjson,
 }
 
+/// What an answer means that has nothing where `records` leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnMissing {
+    /// That `records` is wrong, or the API has changed: the run ends.
+    Error,
+    /// That there are none: some APIs leave an empty list out.
+    Empty,
+}
+
 /// What becomes of a record that comes again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// A record is taken once: one whose primary key is known is let go. For records that do not change.
     Append,
-    /// The bronze table is a log: `r` for what the first pass found, `u` for what later ones found of a key.
+    /// The bronze table is a log: `r` for what the first pass found, `u` for what later ones found, also where that is the
+    /// same as before.
     Changes,
     /// All pages are read once and never again.
     Once,

@@ -1,7 +1,7 @@
 //! The records of one answer as rows.
 
 use super::http::Answer;
-use super::options::Format;
+use super::options::{Format, OnMissing};
 use crate::files::json::parse::{self, Bad, Kind, Value};
 use crate::files::json::{Layout, in_memory};
 use crate::files::rows::Piece;
@@ -20,23 +20,46 @@ pub struct Records {
     gathered: Option<Vec<u8>>,
 }
 
+/// Where records are to be.
+pub struct Where {
+    pub path: JsonPath,
+    /// For messages.
+    pub text: String,
+    pub format: Format,
+    pub on_missing: OnMissing,
+    /// Whether an answer may be good and hold errors, as those of GraphQL.
+    pub may_fail: bool,
+}
+
 impl Records {
     /// Finds them; an answer that has nothing where they must be is an error, and one with null there has none.
-    pub fn find(answer: &Answer, path: &JsonPath, shown_path: &str, format: Format, shown: &str) -> Result<Self> {
+    pub fn find(answer: &Answer, place: &Where, shown: &str) -> Result<Self> {
         let body = &answer.body;
         let none = Self { layout: Layout::Lines, range: 0..0, gathered: None };
         if body.is_empty() {
             return Ok(none);
         }
-        if format == Format::Ndjson {
+        if place.format == Format::Ndjson {
             return Ok(Self { range: 0..body.len(), ..none });
         }
-        let found = path.find(body, 0).map_err(|bad| broken(shown, bad))?;
+        if place.may_fail && has_errors(body).map_err(|bad| broken(shown, bad))? {
+            return Err(Error::data(
+                shown,
+                "its answer holds `errors`; try the query by hand, for they may quote data",
+            ));
+        }
+        let found = place.path.find(body, 0).map_err(|bad| broken(shown, bad))?;
         match &found[..] {
-            [] if path.is_many() => Ok(none),
-            [] => Err(Error::data(shown, format!("its answer has nothing at `{shown_path}` (`records`)"))),
+            [] if place.path.is_many() || place.on_missing == OnMissing::Empty => Ok(none),
+            [] => {
+                let why = format!(
+                    "its answer has nothing at `{}` (`records`); if that means none, set `on_missing: empty`",
+                    place.text
+                );
+                Err(Error::data(shown, why))
+            }
             [Value { kind: Kind::Null, .. }] => Ok(none),
-            [Value { kind: Kind::Nested, range }] if body[range.start] == b'[' && !path.is_many() => {
+            [Value { kind: Kind::Nested, range }] if body[range.start] == b'[' && !place.path.is_many() => {
                 Ok(Self { layout: Layout::Array, range: range.clone(), gathered: None })
             }
             all => Ok(Self::gather(body, all)),
@@ -58,15 +81,19 @@ impl Records {
     }
 
     /// The last record, for a cursor that is one of its fields.
-    pub fn last(&self, body: &[u8]) -> Result<Option<Range<usize>>, Bad> {
-        let mut last = None;
-        if self.layout == Layout::Array && self.gathered.is_none() {
-            parse::array(body, self.range.start, |value| {
-                last = Some(value.range);
-                Ok(())
-            })?;
+    pub fn last<'b>(&'b self, body: &'b [u8]) -> Result<Option<&'b [u8]>, Bad> {
+        let text = self.gathered.as_deref().unwrap_or(body);
+        if self.layout != Layout::Array {
+            return Ok(text[self.range.clone()]
+                .split(|byte| *byte == b'\n')
+                .rfind(|line| !line.trim_ascii().is_empty()));
         }
-        Ok(last)
+        let mut last = None;
+        parse::array(text, self.range.start, |value| {
+            last = Some(value.range);
+            Ok(())
+        })?;
+        Ok(last.map(|range| &text[range]))
     }
 
     /// One text of each record; `None` where it has none.
@@ -96,6 +123,12 @@ impl Records {
     }
 }
 
+/// A list under `errors` that is not empty.
+fn has_errors(body: &[u8]) -> Result<bool, Bad> {
+    let errors = JsonPath::parse("$.errors[0]").map_err(|_| Bad::Because("no path"))?;
+    Ok(!errors.find(body, 0)?.is_empty())
+}
+
 /// JSON that can't be walked.
 pub fn broken(shown: &str, bad: Bad) -> Error {
     let why = match bad {
@@ -111,9 +144,14 @@ mod tests {
     use crate::files::testing::entity;
     use arrow::array::{Array, AsArray};
 
+    fn place(path: &str, format: Format) -> Where {
+        let (path, text) = (JsonPath::parse(path).expect("a path"), path.to_owned());
+        Where { path, text, format, on_missing: OnMissing::Error, may_fail: true }
+    }
+
     fn read(path: &str, format: Format, body: &str) -> Result<(Vec<String>, Vec<i64>, Vec<String>)> {
         let answer = Answer { status: 200, body: body.into(), links: Vec::new() };
-        let records = Records::find(&answer, &JsonPath::parse(path).expect("a path"), path, format, "GET x")?;
+        let records = Records::find(&answer, &place(path, format), "GET x")?;
         let piece = records.read(answer.body, 11, &entity(&["n"]), "GET x")?;
         let values = piece.batch.column_by_name("n").expect("the column").as_string_view();
         let values = (0..values.len()).map(|row| values.value(row).to_owned()).collect();
@@ -156,6 +194,21 @@ mod tests {
         let error = read("$.data.items", Format::Json, r#"{"errors":[{"message":"ana@example.com"}]}"#)
             .err()
             .expect("an error");
-        assert_eq!(error.detail, "its answer has nothing at `$.data.items` (`records`)");
+        assert!(error.detail.contains("holds `errors`") && !error.detail.contains("ana"), "{error}");
+        let error = read("$.data.items", Format::Json, r#"{"data":{}}"#).err().expect("an error");
+        assert!(error.detail.starts_with("its answer has nothing at `$.data.items` (`records`)"), "{error}");
+    }
+
+    #[test]
+    fn the_last_record_is_found_wherever_records_are() {
+        for (path, format, body) in [
+            ("$", Format::Json, r#"[{"n":1}, {"n":2}]"#),
+            ("$.e[*].node", Format::Json, r#"{"e":[{"node":{"n":1}},{"node":{"n":2}}]}"#),
+            ("$", Format::Ndjson, "{\"n\":1}\n{\"n\":2}\n\n"),
+        ] {
+            let answer = Answer { status: 200, body: body.into(), links: Vec::new() };
+            let records = Records::find(&answer, &place(path, format), "GET x").expect("records");
+            assert_eq!(records.last(&answer.body), Ok(Some(br#"{"n":2}"#.as_slice())), "{path}");
+        }
     }
 }

@@ -45,6 +45,8 @@ pub struct Told {
     more: Option<bool>,
     /// All records, or the last page.
     total: Option<u64>,
+    /// Whether there is nothing at all, not even null, where the next page is to be named.
+    pub is_silent: bool,
 }
 
 impl Pages {
@@ -120,7 +122,9 @@ impl Pages {
         };
         let more = text(&self.more)?.map(|more| !matches!(more.as_str(), "false" | "0" | ""));
         let total = text(&self.total)?.and_then(|total| total.parse().ok());
-        Ok(Told { next: next.filter(|next| !next.is_empty()), more, total })
+        let is_silent =
+            self.next.as_ref().map_or(Ok(false), |path| path.find(&answer.body, 0).map(|found| found.is_empty()))?;
+        Ok(Told { next: next.filter(|next| !next.is_empty()), more, total, is_silent })
     }
 
     /// The field of a last record that is the cursor.

@@ -36,9 +36,8 @@ async fn keys(plan: &Plan, level: &Level, http: &mut Http, values: &Values) -> R
         if !answer.is_good() {
             return Err(answer.failure(shown));
         }
-        let records = Records::find(&answer, &resource.records, &resource.records_shown, resource.format, shown)?;
-        let last =
-            || records.last(&answer.body)?.map_or(Ok(None), |range| resource.pages.cursor_of(&answer.body[range]));
+        let records = Records::find(&answer, &resource.records, shown)?;
+        let last = || records.last(&answer.body)?.map_or(Ok(None), |record| resource.pages.cursor_of(record));
         let told = resource.pages.told(&answer, last).map_err(|bad| broken(shown, bad))?;
         let found = records.texts(&answer.body, &level.key).map_err(|bad| broken(shown, bad))?;
         let count = found.len() as u64;

@@ -4,6 +4,7 @@ use super::auth::Auth;
 use super::hidden::is_hidden;
 use super::http::{Ask, Http};
 use super::options::{Format, Method, Mode, Options, Pagination, ParamPlace, Scalar};
+use super::page::Where;
 use super::pages::{self, Next, Pages, Way};
 use super::since::Since;
 use super::urls::{Home, fill, names};
@@ -41,10 +42,8 @@ pub struct Resource {
     pub path: String,
     params: Vec<(String, String)>,
     body: Option<Value>,
-    pub records: JsonPath,
-    pub records_shown: String,
+    pub records: Where,
     pub pages: Pages,
-    pub format: Format,
     /// For messages.
     pub shown: Arc<str>,
 }
@@ -76,10 +75,14 @@ impl Plan {
                 path: path.to_owned(),
                 params: params.iter().map(|(name, value)| (name.clone(), value.to_string())).collect(),
                 body: None,
-                records: JsonPath::parse(records)?,
-                records_shown: records.to_owned(),
+                records: Where {
+                    path: JsonPath::parse(records)?,
+                    text: records.to_owned(),
+                    format: Format::Json,
+                    on_missing: options.on_missing,
+                    may_fail: false,
+                },
                 pages: Pages::compile(pagination)?,
-                format: Format::Json,
                 shown: shown("GET", path),
             })
         };
@@ -93,7 +96,8 @@ impl Plan {
             next = parent.parent.as_deref();
         }
         let mut own = resource(&options.path, &options.params, &options.records, &options.pagination).map_err(wrong)?;
-        (own.body, own.format, own.shown) = (options.body.clone(), options.format, shown(verb, &options.path));
+        (own.body, own.shown) = (options.body.clone(), shown(verb, &options.path));
+        (own.records.format, own.records.may_fail) = (options.format, options.method == Method::Post);
         let param = since.as_ref().and_then(|since| since.param.clone());
         own.params.extend(param.map(|param| (param, format!("{{{SINCE}}}"))));
         let is_open = |level: &Level| opening.entity.property(&level.name).is_some_and(|column| !is_hidden(column));
@@ -158,7 +162,7 @@ impl Plan {
 
     pub fn http(&self, opening: &Opening, options: &Options) -> Result<Http> {
         let auth = Auth::new(&options.auth, opening.base.clone());
-        Http::new(options, auth, self.home.clone(), opening.clock.clone())
+        Http::new(options, auth, self.home.clone(), &opening.base, opening.clock.clone())
     }
 }
 

@@ -133,10 +133,12 @@ impl Rest {
         if !answer.is_good() {
             return self.refused(walk, asked, &answer);
         }
-        let records = Records::find(&answer, &resource.records, &resource.records_shown, resource.format, shown)?;
-        let last =
-            || records.last(&answer.body)?.map_or(Ok(None), |range| resource.pages.cursor_of(&answer.body[range]));
+        let records = Records::find(&answer, &resource.records, shown)?;
+        let last = || records.last(&answer.body)?.map_or(Ok(None), |record| resource.pages.cursor_of(record));
         let told = resource.pages.told(&answer, last).map_err(|bad| broken(shown, bad))?;
+        if told.is_silent && *asked == Next::First {
+            tracing::info!(ask = shown, "nothing is where `pagination.next` leads to: taken for the only page");
+        }
         let mark = records.mark(&answer.body);
         let first = i64::try_from(walk.rows + 1).unwrap_or(i64::MAX);
         let piece = records.read(answer.body, first, &self.entity, shown)?;
