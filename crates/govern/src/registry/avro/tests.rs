@@ -1,8 +1,10 @@
 use super::{AvroSchema, compare};
 use crate::registry::schema::{Definition, Resolved};
+use apache_avro::Schema;
+use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::schema_compatibility::{Compatibility, SchemaCompatibility};
 use apache_avro::types::Value;
-use apache_avro::{Schema, from_avro_datum, to_avro_datum};
+use apache_avro::writer::datum::GenericDatumWriter;
 use proptest::prelude::*;
 
 fn schema(text: &str) -> AvroSchema {
@@ -235,10 +237,14 @@ proptest! {
         let (reads, writes) = (Schema::parse_str(&reader).expect("a schema"), Schema::parse_str(&writer).expect("a schema"));
         let theirs = SchemaCompatibility::can_read(&writes, &reads);
         let is_full = matches!(theirs, Ok(Compatibility::Full));
-        prop_assert_eq!(found.is_empty(), is_full, "{} reads {}: {:?}, {:?}", reader, writer, found, theirs);
+        // Text that is read as the digits of a decimal, or the reverse, is none of ours.
+        let is_stricter = found.iter().any(|one| one.why.contains("decimal(") || one.rule == "MISSING_UNION_BRANCH");
+        prop_assert!(found.is_empty() == is_full || (is_full && is_stricter), "{reader} reads {writer}: {found:?}, {theirs:?}");
         if found.is_empty() {
-            let bytes = to_avro_datum(&writes, value(&writes, seed)).expect("written");
-            let read = from_avro_datum(&writes, &mut bytes.as_slice(), Some(&reads));
+            let writer_of = GenericDatumWriter::builder(&writes).build().expect("a writer");
+            let bytes = writer_of.write_value_to_vec(value(&writes, seed)).expect("written");
+            let reader_of = GenericDatumReader::builder(&writes).reader_schema(&reads).build().expect("a reader");
+            let read = reader_of.read_value(&mut bytes.as_slice());
             prop_assert!(read.is_ok(), "{} reads {}: {:?}", reader, writer, read);
         }
     }

@@ -63,13 +63,13 @@ fn a_rule_is_broken_one_way_and_kept_the_other() {
         ),
         (
             "ITEM_ADDED_NOT_COVERED_BY_PARTIALLY_OPEN_CONTENT_MODEL",
-            r#"{"type":"array","items":[],"additionalItems":{"type":"number"}}"#,
-            r#"{"type":"array","items":[{"type":"integer"}],"additionalItems":{"type":"number"}}"#,
+            r#"{"type":"array","items":[{}],"additionalItems":{"type":"number"}}"#,
+            r#"{"type":"array","items":[{},{"type":"integer"}],"additionalItems":{"type":"number"}}"#,
         ),
         (
             "ITEM_REMOVED_NOT_COVERED_BY_PARTIALLY_OPEN_CONTENT_MODEL",
-            r#"{"type":"array","items":[{"type":"number"}],"additionalItems":{"type":"integer"}}"#,
-            r#"{"type":"array","items":[],"additionalItems":{"type":"integer"}}"#,
+            r#"{"type":"array","items":[{},{"type":"number"}],"additionalItems":{"type":"integer"}}"#,
+            r#"{"type":"array","items":[{}],"additionalItems":{"type":"integer"}}"#,
         ),
         ("ENUM_ARRAY_NARROWED", r#"{"enum":["a","b"]}"#, r#"{"enum":["a"]}"#),
         (
