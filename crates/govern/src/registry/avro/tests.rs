@@ -238,7 +238,7 @@ proptest! {
         let theirs = SchemaCompatibility::can_read(&writes, &reads);
         let is_full = matches!(theirs, Ok(Compatibility::Full));
         // Text that is read as the digits of a decimal, or the reverse, is none of ours.
-        let is_stricter = found.iter().any(|one| one.why.contains("decimal(") || one.rule == "MISSING_UNION_BRANCH");
+        let is_stricter = reader.contains("decimal") || writer.contains("decimal");
         prop_assert!(found.is_empty() == is_full || (is_full && is_stricter), "{reader} reads {writer}: {found:?}, {theirs:?}");
         if found.is_empty() {
             let writer_of = GenericDatumWriter::builder(&writes).build().expect("a writer");
