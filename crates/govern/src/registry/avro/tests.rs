@@ -94,6 +94,23 @@ fn types_that_contain_themselves_are_compared_to_the_end() {
     assert_eq!(found[0].at, "/fields/0/type");
 }
 
+/// Each record twice in the one above, in unions: looked at anew each time, this would take 2^28 steps.
+#[test]
+fn interwoven_types_are_compared_in_time() {
+    let tree = |leaf: &str| {
+        let levels = (0..28).fold(format!("\"{leaf}\""), |inner, at| {
+            let (name, first) = (format!("R{at}"), inner);
+            let again = if at == 0 { first.clone() } else { format!("\"R{}\"", at - 1) };
+            format!(r#"{{"type":"record","name":"{name}","fields":[{{"name":"a","type":["null",{first}]}},{{"name":"b","type":["null",{again}]}}]}}"#)
+        });
+        schema(&levels)
+    };
+    let start = std::time::Instant::now();
+    assert!(compare(&tree("long"), &tree("int")).is_empty());
+    assert!(!compare(&tree("int"), &tree("long")).is_empty());
+    assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+}
+
 #[test]
 fn a_reference_gives_the_types_that_a_schema_only_names() {
     let inner = r#"{"type":"record","name":"shop.Address","fields":[{"name":"city","type":"string"}]}"#;
