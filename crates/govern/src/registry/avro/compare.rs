@@ -4,25 +4,39 @@
 use super::AvroSchema;
 use super::model::{Digits, Field, Named, Primitive, Type, Types};
 use crate::registry::change::Incompatible;
+use std::cell::RefCell;
 use std::collections::HashSet;
 
 /// What keeps the reader from what the writer writes.
 pub fn compare(reader: &AvroSchema, writer: &AvroSchema) -> Vec<Incompatible> {
-    let mut pair = Pair { reader: &reader.types, writer: &writer.types, open: HashSet::new(), found: Vec::new() };
+    let bad = RefCell::default();
+    let mut pair = Pair {
+        reader: &reader.types,
+        writer: &writer.types,
+        open: HashSet::new(),
+        bad: &bad,
+        found: Vec::new(),
+        said: 0,
+    };
     pair.types(&reader.types.root, &writer.types.root, "/");
     pair.found
 }
 
-struct Pair<'a> {
+struct Pair<'a, 'b> {
     reader: &'a Types,
     writer: &'a Types,
     /// Pairs of names that are being compared, or were: a type may contain itself.
     open: HashSet<(&'a str, &'a str)>,
+    /// Those that do not go together, whatever else is still open: they are not looked at again for another union.
+    bad: &'b RefCell<HashSet<(&'a str, &'a str)>>,
     found: Vec<Incompatible>,
+    /// How often something was found, told or not.
+    said: usize,
 }
 
-impl<'a> Pair<'a> {
+impl<'a> Pair<'a, '_> {
     fn say(&mut self, rule: &'static str, at: &str, why: String) {
+        self.said += 1;
         let found = Incompatible::new(rule, at, why);
         if !self.found.contains(&found) {
             self.found.push(found);
@@ -61,9 +75,14 @@ impl<'a> Pair<'a> {
         let Type::Union(branches) = reader else { return };
         let is_read = branches.iter().any(|branch| {
             let open = self.open.clone();
-            let mut inner = Pair { reader: self.reader, writer: self.writer, open, found: Vec::new() };
+            let mut inner =
+                Pair { reader: self.reader, writer: self.writer, open, bad: self.bad, found: Vec::new(), said: 0 };
             inner.types(branch, writer, at);
-            inner.found.is_empty()
+            let is_read = inner.said == 0;
+            if is_read {
+                self.open = inner.open;
+            }
+            is_read
         });
         if !is_read {
             let shown = shown(writer, self.writer);
@@ -73,9 +92,21 @@ impl<'a> Pair<'a> {
     }
 
     fn named(&mut self, reader: &'a str, writer: &'a str, at: &str) {
+        if self.bad.borrow().contains(&(reader, writer)) {
+            let why = format!("`{reader}` of {{reader}} does not read `{writer}` of {{writer}}");
+            return self.say("TYPE_MISMATCH", at, why);
+        }
         if !self.open.insert((reader, writer)) {
             return;
         }
+        let said = self.said;
+        self.definitions(reader, writer, at);
+        if self.said > said {
+            self.bad.borrow_mut().insert((reader, writer));
+        }
+    }
+
+    fn definitions(&mut self, reader: &'a str, writer: &'a str, at: &str) {
         let (Some(one), Some(other)) = (self.reader.named.get(reader), self.writer.named.get(writer)) else { return };
         let aliases = match one {
             Named::Record { aliases, .. } | Named::Enum { aliases, .. } | Named::Fixed { aliases, .. } => aliases,

@@ -221,7 +221,6 @@ fn proto3_reads_back_too() {
 #[test]
 fn what_is_no_schema_is_told() {
     for bad in [
-        "",
         "{",
         "syntax = \"proto3\"; message M { Nothing a = 1; }",
         "message M { string a = 1; }; nonsense",

@@ -76,7 +76,7 @@ impl Registry {
             }
             self.unreferenced(&name, number, permanent, None).await?;
             match permanent {
-                true => drop(entry.versions.remove(place)),
+                true => entry.versions.retain(|one| one.version != number),
                 false => entry.versions[place].deleted = true,
             }
             if entry.versions.is_empty() {
