@@ -1,9 +1,12 @@
 //! Changes put into the table: files with a touched key are written anew, the others stay, and no more of either is in
 //! memory than a slice's patches and a batch.
 
-use super::fold::{Base, Fate};
-use super::held::{Held, is_current};
-use super::log::{Key, Log, Slice, fault, times};
+use super::fates::Slice;
+use super::fold::{Base, Fate, Version};
+use super::held::{Held, Look, is_current};
+use super::key::{Key, fault};
+use super::log::Log;
+use super::narrow::times;
 use super::read::{Part, read};
 use super::rows::{Patches, Pick, Validity, names};
 use super::writers::Writers;
@@ -59,20 +62,22 @@ impl<'a> Apply<'a> {
             let mut fates = self.log.fates(pinned).await?;
             let mut slices = 0;
             while let Some(slice) = fates.next(most).await? {
-                self.touched.extend(self.held.look(&slice).await?.touched);
-                (only, slices) = (Some(slice), slices + 1);
+                let look = self.held.look(&slice).await?;
+                self.touched.extend(&look.touched);
+                (only, slices) = (Some((slice, look)), slices + 1);
             }
             only = only.filter(|_| slices == 1);
             if self.log.empties().is_some() {
                 self.touched.extend(0..self.held.files.len());
             }
         }
-        if let Some(slice) = only {
-            self.slice(slice).await?;
+        if let Some((slice, look)) = only {
+            self.slice(slice, &look).await?;
         } else {
             let mut fates = self.log.fates(pinned).await?;
             while let Some(slice) = fates.next(most).await? {
-                self.slice(slice).await?;
+                let look = self.held.look(&slice).await?;
+                self.slice(slice, &look).await?;
             }
         }
         self.check_seen()?;
@@ -92,8 +97,7 @@ impl<'a> Apply<'a> {
     }
 
     /// Halves a slice until its patches fit.
-    async fn slice(&mut self, mut slice: Slice) -> Result<()> {
-        let look = self.held.look(&slice).await?;
+    async fn slice(&mut self, mut slice: Slice, look: &Look) -> Result<()> {
         slice.fates.iter_mut().enumerate().for_each(|(at, fate)| fate.meet(look.held.contains(&at)));
         let mut open = vec![slice];
         while let Some(mut slice) = open.pop() {
@@ -180,7 +184,7 @@ impl<'a> Apply<'a> {
 
     /// Rows over a row of the log; those that are that row itself wait for their file's turn.
     async fn write_based(&mut self, slice: &Slice, patches: &Patches) -> Result<()> {
-        let mut by_file: BTreeMap<usize, Vec<(u64, &super::fold::Version)>> = BTreeMap::new();
+        let mut by_file: BTreeMap<usize, Vec<(u64, &Version)>> = BTreeMap::new();
         for version in slice.fates.iter().flat_map(|fate| &fate.versions) {
             let Base::Row(place) = version.chain.base else { continue };
             match version.chain.over.is_empty() && version.to.is_none() {
@@ -259,7 +263,7 @@ impl<'a> Apply<'a> {
     }
 }
 
-fn version_of(row: Option<usize>, version: &super::fold::Version) -> Pick<'_> {
+fn version_of(row: Option<usize>, version: &Version) -> Pick<'_> {
     let validity = Validity::Of { from: version.from, to: version.to };
     Pick { row, over: &version.chain.over, validity }
 }
