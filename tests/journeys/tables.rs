@@ -173,7 +173,7 @@ fn what_can_not_be_kept_is_refused_before_anything_is_read() {
     let hidden = "{ name: id, logicalType: string, primaryKey: true, required: true, classification: personal.cpf,
         customProperties: [{ property: mask, value: redact }] }";
     told(hidden, &kept, "by which no row is found again");
-    told(ORDERS, &["changes: debezium", "materialize: latest"], "expected `current`, `history`");
+    told(ORDERS, &["changes: debezium", "materialize: latest"], "unknown value `latest`");
     told(ORDERS, &["changes: debezium", "materialize: { as: current, into: Orders }"], "lower-case");
     told(&format!("{ORDERS}\n    {{ name: _op, logicalType: string }}"), &kept, "what a change did");
     let two = project("current");
