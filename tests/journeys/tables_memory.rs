@@ -48,7 +48,7 @@ fn long_texts_that_are_not_sent_stay_in_less_memory_than_they_take() {
         rows.insert(id, ("new".into(), note));
     }
     project.write("data/1.ndjson", first);
-    project.run_with(&["orders"]).exits(0);
+    project.run_with(&["source:orders"]).exits(0);
     let run = ["run", "--quiet", "--memory", "96MiB", "silver.orders"];
     let made = peak(&project, &run);
     let mut second = String::new();
@@ -64,7 +64,7 @@ fn long_texts_that_are_not_sent_stay_in_less_memory_than_they_take() {
     }
     project.write("data/2.ndjson", second + &change("d", 99, order(7, "gone", "")));
     rows.remove(&7);
-    project.run_with(&["orders"]).exits(0);
+    project.run_with(&["source:orders"]).exits(0);
     let merged = peak(&project, &run);
     let idle = peak(&project, &run);
     println!("idle {} MiB, made in {} MiB, merged in {} MiB", idle >> 20, made >> 20, merged >> 20);

@@ -21,8 +21,8 @@ use kernel::error::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// Bytes of a batch of rows.
-const BATCH_BYTES: usize = 4 << 20;
+/// Bytes of a batch of rows, at most.
+const BATCH_BYTES_MAX: usize = 4 << 20;
 /// Rows made at once.
 const PICKS_MAX: usize = 4 << 10;
 /// A file smaller than this is written together with others.
@@ -34,6 +34,7 @@ pub struct Apply<'a> {
     pub key: &'a Key,
     pub schema: SchemaRef,
     pub memory_bytes: usize,
+    batch_bytes: usize,
     pub writers: Writers,
     pub touched: BTreeSet<usize>,
     /// Of each touched file, how many of its rows had their turn.
@@ -48,9 +49,10 @@ impl<'a> Apply<'a> {
         let memory_bytes = pinned.run.engine.memory_bytes();
         let group_bytes = (memory_bytes / 16).clamp(1 << 20, encode::GROUP_BYTES_MAX);
         let writers = Writers::new(pinned.run.engine.store(), &pinned.model.name, group_bytes);
+        let batch_bytes = (memory_bytes / 64).clamp(64 << 10, BATCH_BYTES_MAX);
         let plain = vec![Vec::new(); log.files().len()];
         let (touched, seen) = (BTreeSet::new(), BTreeMap::new());
-        Self { log, held, key, schema, memory_bytes, writers, touched, seen, plain, rows: 0 }
+        Self { log, held, key, schema, memory_bytes, batch_bytes, writers, touched, seen, plain, rows: 0 }
     }
 
     /// Finds the files that have a touched key, then writes slice after slice.
@@ -138,7 +140,7 @@ impl<'a> Apply<'a> {
         let held = self.held;
         let file = &held.files[place];
         let to_own = file.file.bytes >= SMALL_FILE_BYTES && file.is_within(slice);
-        let part = Part { columns: None, rows: None, batch_bytes: BATCH_BYTES };
+        let part = Part { columns: None, rows: None, batch_bytes: self.batch_bytes };
         let mut batches = read(held.table(), &file.file.path, part).await?;
         while let Some(batch) = batches.next().await {
             let batch = batch?;
@@ -197,7 +199,7 @@ impl<'a> Apply<'a> {
             versions.sort_by_key(|(row, _)| *row);
             let mut numbers: Vec<u64> = versions.iter().map(|(row, _)| *row).collect();
             numbers.dedup();
-            let part = Part { columns: Some(&columns), rows: Some(&numbers), batch_bytes: BATCH_BYTES };
+            let part = Part { columns: Some(&columns), rows: Some(&numbers), batch_bytes: self.batch_bytes };
             let mut batches = read(self.log.table(), &self.log.files()[file].path, part).await?;
             let (mut numbers, mut versions) = (numbers.iter(), versions.into_iter().peekable());
             while let Some(batch) = batches.next().await {
@@ -234,7 +236,7 @@ impl<'a> Apply<'a> {
             if numbers.is_empty() {
                 continue;
             }
-            let part = Part { columns: Some(&columns), rows: Some(&numbers), batch_bytes: BATCH_BYTES };
+            let part = Part { columns: Some(&columns), rows: Some(&numbers), batch_bytes: self.batch_bytes };
             let mut batches = read(self.log.table(), &self.log.files()[file].path, part).await?;
             while let Some(batch) = batches.next().await {
                 let batch = batch?;
