@@ -11,7 +11,7 @@ use crate::model::scd2::VALIDITY;
 use crate::origin::progress;
 use crate::sql::failed;
 use crate::table::{At, Table};
-use arrow::array::{Array, AsArray, BooleanArray};
+use arrow::array::{AsArray, BooleanArray};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
