@@ -182,6 +182,9 @@ impl OpenFile {
     fn create(store: &Store, name: &TableName, schema: SchemaRef, group_bytes_max: usize) -> Result<Self> {
         let path = format!("part-{}.snappy.parquet", uuid::Uuid::new_v4());
         let out = BufWriter::new(store.objects(), store.path(name, &path));
+        // What is on its way to the store is in memory as well.
+        let is_small = group_bytes_max < encode::GROUP_BYTES_MAX;
+        let out = if is_small { out.with_max_concurrency(1) } else { out };
         let file = ParquetFile::new(schema.clone()).map_err(|e| fault(&path, e))?.with_group_bytes(group_bytes_max);
         Ok(Self { path, schema, file, out })
     }

@@ -1,9 +1,12 @@
 //! Changes put into the table: files with a touched key are written anew, the others stay, and no more of either is in
 //! memory than a slice's patches and a batch.
 
-use super::fold::{Base, Fate};
-use super::held::{Held, is_current};
-use super::log::{Key, Log, Slice, fault, times};
+use super::fates::Slice;
+use super::fold::{Base, Fate, Version};
+use super::held::{Held, Look, is_current};
+use super::key::{Key, fault};
+use super::log::Log;
+use super::narrow::times;
 use super::read::{Part, read};
 use super::rows::{Patches, Pick, Validity, names};
 use super::writers::Writers;
@@ -18,8 +21,8 @@ use kernel::error::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// Bytes of a batch of rows.
-const BATCH_BYTES: usize = 4 << 20;
+/// Bytes of a batch of rows, at most.
+const BATCH_BYTES_MAX: usize = 4 << 20;
 /// Rows made at once.
 const PICKS_MAX: usize = 4 << 10;
 /// A file smaller than this is written together with others.
@@ -31,6 +34,7 @@ pub struct Apply<'a> {
     pub key: &'a Key,
     pub schema: SchemaRef,
     pub memory_bytes: usize,
+    batch_bytes: usize,
     pub writers: Writers,
     pub touched: BTreeSet<usize>,
     /// Of each touched file, how many of its rows had their turn.
@@ -45,9 +49,10 @@ impl<'a> Apply<'a> {
         let memory_bytes = pinned.run.engine.memory_bytes();
         let group_bytes = (memory_bytes / 16).clamp(1 << 20, encode::GROUP_BYTES_MAX);
         let writers = Writers::new(pinned.run.engine.store(), &pinned.model.name, group_bytes);
+        let batch_bytes = (memory_bytes / 64).clamp(64 << 10, BATCH_BYTES_MAX);
         let plain = vec![Vec::new(); log.files().len()];
         let (touched, seen) = (BTreeSet::new(), BTreeMap::new());
-        Self { log, held, key, schema, memory_bytes, writers, touched, seen, plain, rows: 0 }
+        Self { log, held, key, schema, memory_bytes, batch_bytes, writers, touched, seen, plain, rows: 0 }
     }
 
     /// Finds the files that have a touched key, then writes slice after slice.
@@ -59,20 +64,22 @@ impl<'a> Apply<'a> {
             let mut fates = self.log.fates(pinned).await?;
             let mut slices = 0;
             while let Some(slice) = fates.next(most).await? {
-                self.touched.extend(self.held.look(&slice).await?.touched);
-                (only, slices) = (Some(slice), slices + 1);
+                let look = self.held.look(&slice).await?;
+                self.touched.extend(&look.touched);
+                (only, slices) = (Some((slice, look)), slices + 1);
             }
             only = only.filter(|_| slices == 1);
             if self.log.empties().is_some() {
                 self.touched.extend(0..self.held.files.len());
             }
         }
-        if let Some(slice) = only {
-            self.slice(slice).await?;
+        if let Some((slice, look)) = only {
+            self.slice(slice, &look).await?;
         } else {
             let mut fates = self.log.fates(pinned).await?;
             while let Some(slice) = fates.next(most).await? {
-                self.slice(slice).await?;
+                let look = self.held.look(&slice).await?;
+                self.slice(slice, &look).await?;
             }
         }
         self.check_seen()?;
@@ -92,8 +99,7 @@ impl<'a> Apply<'a> {
     }
 
     /// Halves a slice until its patches fit.
-    async fn slice(&mut self, mut slice: Slice) -> Result<()> {
-        let look = self.held.look(&slice).await?;
+    async fn slice(&mut self, mut slice: Slice, look: &Look) -> Result<()> {
         slice.fates.iter_mut().enumerate().for_each(|(at, fate)| fate.meet(look.held.contains(&at)));
         let mut open = vec![slice];
         while let Some(mut slice) = open.pop() {
@@ -134,7 +140,7 @@ impl<'a> Apply<'a> {
         let held = self.held;
         let file = &held.files[place];
         let to_own = file.file.bytes >= SMALL_FILE_BYTES && file.is_within(slice);
-        let part = Part { columns: None, rows: None, batch_bytes: BATCH_BYTES };
+        let part = Part { columns: None, rows: None, batch_bytes: self.batch_bytes };
         let mut batches = read(held.table(), &file.file.path, part).await?;
         while let Some(batch) = batches.next().await {
             let batch = batch?;
@@ -180,7 +186,7 @@ impl<'a> Apply<'a> {
 
     /// Rows over a row of the log; those that are that row itself wait for their file's turn.
     async fn write_based(&mut self, slice: &Slice, patches: &Patches) -> Result<()> {
-        let mut by_file: BTreeMap<usize, Vec<(u64, &super::fold::Version)>> = BTreeMap::new();
+        let mut by_file: BTreeMap<usize, Vec<(u64, &Version)>> = BTreeMap::new();
         for version in slice.fates.iter().flat_map(|fate| &fate.versions) {
             let Base::Row(place) = version.chain.base else { continue };
             match version.chain.over.is_empty() && version.to.is_none() {
@@ -193,7 +199,7 @@ impl<'a> Apply<'a> {
             versions.sort_by_key(|(row, _)| *row);
             let mut numbers: Vec<u64> = versions.iter().map(|(row, _)| *row).collect();
             numbers.dedup();
-            let part = Part { columns: Some(&columns), rows: Some(&numbers), batch_bytes: BATCH_BYTES };
+            let part = Part { columns: Some(&columns), rows: Some(&numbers), batch_bytes: self.batch_bytes };
             let mut batches = read(self.log.table(), &self.log.files()[file].path, part).await?;
             let (mut numbers, mut versions) = (numbers.iter(), versions.into_iter().peekable());
             while let Some(batch) = batches.next().await {
@@ -230,7 +236,7 @@ impl<'a> Apply<'a> {
             if numbers.is_empty() {
                 continue;
             }
-            let part = Part { columns: Some(&columns), rows: Some(&numbers), batch_bytes: BATCH_BYTES };
+            let part = Part { columns: Some(&columns), rows: Some(&numbers), batch_bytes: self.batch_bytes };
             let mut batches = read(self.log.table(), &self.log.files()[file].path, part).await?;
             while let Some(batch) = batches.next().await {
                 let batch = batch?;
@@ -259,7 +265,7 @@ impl<'a> Apply<'a> {
     }
 }
 
-fn version_of(row: Option<usize>, version: &super::fold::Version) -> Pick<'_> {
+fn version_of(row: Option<usize>, version: &Version) -> Pick<'_> {
     let validity = Validity::Of { from: version.from, to: version.to };
     Pick { row, over: &version.chain.over, validity }
 }

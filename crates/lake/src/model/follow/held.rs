@@ -1,7 +1,8 @@
 //! The table as it is: which of its files may hold a key, and which do.
 
+use super::fates::Slice;
 use super::fold::Fate;
-use super::log::{Key, Slice};
+use super::key::Key;
 use super::read::{Part, read};
 use crate::commit::OldFile;
 use crate::model::scd2::VALIDITY;

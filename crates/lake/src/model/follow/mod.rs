@@ -10,9 +10,12 @@
 //! statistics exclude all touched keys are not read, and files without a touched key are not written.
 
 mod apply;
+mod fates;
 mod fold;
 mod held;
+mod key;
 mod log;
+mod narrow;
 mod read;
 mod rows;
 #[cfg(test)]
@@ -25,7 +28,8 @@ use super::stage::Staged;
 use apply::Apply;
 use held::Held;
 use kernel::error::Result;
-use log::{Key, Log};
+use key::Key;
+use log::Log;
 
 /// Computes the new rows and what they replace.
 pub(super) async fn stage(pinned: &Pinned<'_>, is_first: bool) -> Result<Staged> {

@@ -10,6 +10,8 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 
 const BATCH_ROWS_MAX: usize = 8 << 10;
+/// About what is decoded at once of a column.
+const PAGE_BYTES: u64 = 1 << 20;
 
 /// What of a file is read.
 #[derive(Default)]
@@ -42,7 +44,13 @@ pub async fn read(table: &Table, path: &str, part: Part<'_>) -> Result<BoxStream
         let bytes: i64 = read.map(|column| column.uncompressed_size()).sum();
         bytes.unsigned_abs() / group.num_rows().unsigned_abs().max(1)
     };
-    let row_bytes = groups.iter().map(width).max().unwrap_or_default().max(1);
+    let mut row_bytes = groups.iter().map(width).max().unwrap_or_default().max(1);
+    if let Some(rows) = part.rows {
+        // A row that is read alone holds on to the page that it was read from.
+        let all: u64 = groups.iter().map(|group| group.num_rows().unsigned_abs()).sum();
+        let alone = row_bytes.saturating_mul(all / (rows.len() as u64).max(1));
+        row_bytes = row_bytes.max(alone.min(PAGE_BYTES));
+    }
     let batch_rows = usize::try_from(part.batch_bytes as u64 / row_bytes).unwrap_or(BATCH_ROWS_MAX);
     if let Some(rows) = part.rows {
         builder = builder.with_row_selection(selection(rows));

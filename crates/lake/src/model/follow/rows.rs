@@ -1,7 +1,9 @@
 //! Rows of the table put together: each from its base, and what patches tell over it.
 
+use super::fates::Slice;
 use super::fold::{Patch, Place};
-use super::log::{Log, Slice, column, fault};
+use super::key::{column, fault};
+use super::log::Log;
 use super::read::{Part, read};
 use crate::model::scd2::VALIDITY;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, TimestampMicrosecondArray, new_null_array};

@@ -95,8 +95,10 @@ fn applied(events: &[Event]) -> (BTreeMap<i64, Row>, Vec<Version>) {
     (rows, versions)
 }
 
-/// A log over few keys: rows of a first read, then changes in two partitions that come one after the other.
+/// A log over few keys: rows of a first read, then changes in two partitions, one after the other as files are, or side by
+/// side with a partition for each key.
 fn any_log(dice: &mut Rng, keys: i64, changes: usize, wide: usize) -> Vec<Event> {
+    let is_side_by_side = dice.bool();
     let text = |dice: &mut Rng| (!dice.bool() || dice.bool()).then(|| format!("{:x}", dice.u16(..)));
     let blob = |dice: &mut Rng| Some(format!("{:04x}", dice.u16(..)).repeat(1 + wide / 4));
     let mut log = Vec::new();
@@ -116,7 +118,8 @@ fn any_log(dice: &mut Rng, keys: i64, changes: usize, wide: usize) -> Vec<Event>
     }
     let mut offsets = [0, 0];
     for place in 0..changes {
-        let part = usize::from(place > changes / 2);
+        let key = dice.i64(0..keys);
+        let part = usize::from(if is_side_by_side { key % 2 == 1 } else { place > changes / 2 });
         offsets[part] += 1;
         let op = match dice.u8(..) {
             0..2 if keys < 100 => Op::Truncate,
@@ -134,7 +137,7 @@ fn any_log(dice: &mut Rng, keys: i64, changes: usize, wide: usize) -> Vec<Event>
         let (a, b) = (is_sent("a", text(dice)), is_sent("b", blob(dice)));
         let at = (dice.u8(..) > 20).then(|| 1000 + place as i64 / 2 - i64::from(dice.u8(..) < 8) * 3);
         let (partition, offset) = (format!("p{part}"), offsets[part]);
-        log.push(Event { key: dice.i64(0..keys), op, partition, offset, at, a, b, unchanged });
+        log.push(Event { key, op, partition, offset, at, a, b, unchanged });
     }
     log
 }
@@ -319,14 +322,15 @@ fn versions_of(events: &[Event]) -> Vec<String> {
     lines
 }
 
-/// Lets a log come in any pieces, some changes of it late, and looks at the table after each run.
-async fn comes_to_the_same(seed: u64, write: &str) {
+/// Lets a log come in any pieces, some changes of it late, and looks at the table after each run. Gives the rows that were
+/// compared.
+async fn comes_to_the_same(seed: u64, write: &str) -> usize {
     let mut dice = Rng::with_seed(seed);
     let keys = [3, 8, 40][dice.usize(..3)];
     let changes = dice.usize(1..80);
     let log = any_log(&mut dice, keys, changes, 8);
     let mut lake = Lake::new(write, 32 << 20).await;
-    let (mut at, mut come, mut held, mut upto) = (0, Vec::new(), Vec::new(), BTreeMap::new());
+    let (mut at, mut come, mut held, mut upto, mut compared) = (0, Vec::new(), Vec::new(), BTreeMap::new(), 0);
     while at < log.len() || !held.is_empty() {
         let end = (at + dice.usize(1..40)).min(log.len());
         let (mut now, mut back) = (Vec::new(), Vec::new());
@@ -358,23 +362,29 @@ async fn comes_to_the_same(seed: u64, write: &str) {
                 _ => (lake.versions().await, versions_of(&come)),
             };
             assert_eq!(found, expected, "seed {seed}, {at} of {} changes", log.len());
+            compared += found.len();
         }
     }
     assert!(lake.run().await.is_up_to_date, "nothing new, nothing done");
+    compared
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_rows_are_those_that_each_change_in_turn_would_have_left() {
+    let mut compared = 0;
     for seed in 0..25 {
-        comes_to_the_same(seed, "merge").await;
+        compared += comes_to_the_same(seed, "merge").await;
     }
+    assert!(compared > 300, "{compared} rows say little");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_versions_are_those_that_each_change_in_turn_would_have_made() {
+    let mut compared = 0;
     for seed in 100..125 {
-        comes_to_the_same(seed, "scd2").await;
+        compared += comes_to_the_same(seed, "scd2").await;
     }
+    assert!(compared > 1_000, "{compared} versions say little");
 }
 
 /// Many keys in little memory: several slices, patches that do not fit, files that are written anew by parts.
@@ -386,7 +396,9 @@ async fn many_keys_in_little_memory_come_to_the_same() {
         let mut lake = Lake::new(write, 16 << 20).await;
         let (mut come, mut upto) = (Vec::new(), BTreeMap::new());
         for events in log.chunks(6_000) {
-            events.iter().for_each(|event| drop(upto.insert(event.partition.clone(), event.offset)));
+            events.iter().for_each(|event| {
+                upto.insert(event.partition.clone(), event.offset);
+            });
             lake.arrive(events, &upto, false).await;
             come.extend(events.iter().cloned());
             lake.run().await;
