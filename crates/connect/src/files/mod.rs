@@ -32,11 +32,9 @@ pub(crate) use testing::typed as testing_entity;
 
 use crate::spec::{Finding, Grade, Opening, Spec};
 use futures::FutureExt;
-pub(crate) use json::Objects;
 use kernel::error::advice;
 use kernel::source::Source;
 pub use options::Options;
-pub(crate) use rows::Piece;
 
 pub fn spec() -> Spec {
     Spec {

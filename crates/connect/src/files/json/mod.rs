@@ -117,7 +117,7 @@ pub fn in_memory(
     let text = Buffer::from_vec(text);
     let all = usize::MAX;
     let limits = Limits { behind: 0, record_bytes_max: all, rows_max: all, cells_max: all, hold: false };
-    let mut split = Split::new(layout, Table::new(entity, nested::is_nested), limits);
+    let mut split = Split::new(layout, Table::new(entity, nested::is_nested, false), limits);
     split.number = first;
     let (at, used) = (within.start, within.end);
     let at = if layout == Layout::Array { at + 1 } else { at };

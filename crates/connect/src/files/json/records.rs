@@ -28,7 +28,7 @@ pub struct Read {
 
 impl JsonRecords {
     pub fn new(entity: Arc<Entity>) -> Self {
-        Self { table: Table::new(&entity, nested::is_nested), entity }
+        Self { table: Table::new(&entity, nested::is_nested, false), entity }
     }
 
     /// Reads the records at these places of `text`, each with its number. Between two of them lies at least one byte that is
