@@ -9,14 +9,16 @@ pub fn from_binary(bytes: &[u8], scale: u8) -> Option<i128> {
         return None;
     }
     let mut digits = bytes[8..].chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
+    let power = (i32::from(weight) - groups as i32 + 1) * 4 + i32::from(scale);
     // Four groups fit into a machine's word; few numbers have more.
     let value = if groups <= 4 {
-        i128::from(digits.by_ref().fold(0u64, |sum, group| sum * 10_000 + u64::from(group)))
+        shifted(i128::from(digits.fold(0u64, |sum, group| sum * 10_000 + u64::from(group))), power)?
     } else {
-        digits.try_fold(0i128, |sum, group| sum.checked_mul(10_000)?.checked_add(i128::from(group)))?
+        // Digits of the last group that are behind the scale could be the ones that do not fit.
+        let last = i128::from(digits.next_back()?);
+        let value = digits.try_fold(0i128, |sum, group| sum.checked_mul(10_000)?.checked_add(i128::from(group)))?;
+        shifted(value, power + 4)?.checked_add(shifted(last, power)?)?
     };
-    let power = (i32::from(weight) - groups as i32 + 1) * 4 + i32::from(scale);
-    let value = shifted(value, power)?;
     Some(if sign == NEGATIVE { -value } else { value })
 }
 
@@ -77,6 +79,8 @@ mod tests {
         assert_eq!(from_binary(&sent(0, 0xc000, 0, &[]), 2), None, "NaN");
         let most = sent(9, 0, 0, &[99, 9999, 9999, 9999, 9999, 9999, 9999, 9999, 9999, 9999]);
         assert_eq!(from_binary(&most, 0), Some(10i128.pow(38) - 1));
+        let cut = [1234, 5678, 9012, 3456, 7890, 1234, 5678, 123, 4567, 8900];
+        assert_eq!(from_binary(&sent(6, 0, 10, &cut), 10), Some(12_345_678_901_234_567_890_123_456_780_123_456_789));
         for (text, value) in [("12.50", Some(1250)), ("-0.01", Some(-1)), ("3", Some(300)), ("0.001", None)] {
             assert_eq!(from_text(text, 2), value, "{text}");
         }
