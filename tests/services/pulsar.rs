@@ -9,7 +9,7 @@ use connect::broker::pulsar::PulsarBroker;
 use kernel::broker::Broker;
 use std::time::Duration;
 
-static CLIENT: Python = Python::of("pulsar-venv", &["pulsar-client==3.8.0"]);
+static CLIENT: Python = Python::of("pulsar-venv", &["pulsar-client==3.13.0"]);
 
 fn url() -> String {
     let server = server("pulsar");

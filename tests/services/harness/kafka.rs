@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, NewPartitions
 def topic(name, partitions=3, **config):
     config = {key.replace('_', '.'): str(value) for key, value in config.items()}
-    for made in AdminClient({'bootstrap.servers': servers}).create_topics([NewTopic(name, partitions, 1, config)]).values():
+    for made in AdminClient({'bootstrap.servers': servers}).create_topics([NewTopic(name, partitions, 1, config=config)]).values():
         made.result()
 def produce(name, records, **options):
     producer = Producer({'bootstrap.servers': servers, 'linger.ms': 20, 'partitioner': 'murmur2_random', **options})
