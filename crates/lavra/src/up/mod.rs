@@ -10,6 +10,7 @@ mod tell;
 pub use state::{ProcessState, ProcessView, processes};
 
 use crate::project::{COMMIT_EVERY, STATE, Source, span};
+use crate::show::Format;
 use crate::subject;
 use crate::wiring::{Failure, Wiring};
 use crate::work::ProjectWork;
@@ -43,6 +44,7 @@ pub struct Call {
     /// An address; `None` is the project's or the usual one.
     pub listen: Option<String>,
     pub quiet: bool,
+    pub format: Format,
 }
 
 /// Runs until it is told to end; gives the exit code.
@@ -59,7 +61,7 @@ pub async fn run(wiring: Arc<Wiring>, call: Call) -> Result<u8, Failure> {
     for source in &sources {
         work.gate(source)?;
     }
-    let teller = Arc::new(Teller::new(call.quiet));
+    let teller = Arc::new(Teller::new(call.quiet, call.format));
     let up = &wiring.project.config.up;
     let breakers = {
         let teller = teller.clone();
@@ -99,6 +101,10 @@ pub async fn run(wiring: Arc<Wiring>, call: Call) -> Result<u8, Failure> {
     let _ = writing.await;
     desk.write(ProcessState::Stopped)?;
     serving.abort();
+    if call.format == Format::Json && matches!(&outcome, Some(left) if left.is_empty()) {
+        let view = ProcessView { state: ProcessState::Stopped, ..desk.view() };
+        println!("{}", serde_json::to_string(&view).map_err(|e| Error::internal("print", e))?);
+    }
     ended(outcome)
 }
 
