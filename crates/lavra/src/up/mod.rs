@@ -18,9 +18,11 @@ use kernel::error::{Error, Result};
 use lines::ProjectLines;
 use models::Models;
 use orchestrate::lock::is_dead;
-use orchestrate::up::{Board, Planned, Refine, Up, UpOptions};
+use orchestrate::up::{Board, Planned, Refine, Up, UpEvent, UpOptions};
 use orchestrate::{Breakers, Holder, Leases, Pace, Retry, RunLock, SqliteLedger, Timetable};
 use state::Desk;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tell::Teller;
 use tokio_util::sync::CancellationToken;
@@ -53,50 +55,16 @@ pub async fn run(wiring: Arc<Wiring>, call: Call) -> Result<u8, Failure> {
     let holder = Holder::of_this_process(&call.command, wiring.clock.as_ref());
     let _lock = RunLock::share(&state, &holder)?;
     wiring.clear_spill()?;
-    let cancel = CancellationToken::new();
-    let leases = leases(&wiring, holder.clone()).await?;
-    let work = Arc::new(work(&wiring).await?);
-    let sources = chosen(&wiring, &call.sources);
-    // A mask without its key is found before anything is read.
-    for source in &sources {
-        work.gate(source)?;
-    }
-    let teller = Arc::new(Teller::new(call.quiet, call.format));
-    let up = &wiring.project.config.up;
-    let breakers = {
-        let teller = teller.clone();
-        let tell = move |turned| teller.tell(&orchestrate::up::UpEvent::BreakerTurned(turned));
-        Breakers::new(up.breaker(), up.call_timeout(), wiring.clock.clone(), tell)
-    };
-    let lines = Arc::new(ProjectLines::new(wiring.clone(), work.clone(), breakers.clone(), &sources));
-    let board = Arc::new(Board::new(wiring.clock.clone(), sources.iter().map(|source| shown(source, &lines))));
-    let models = call.with_models.then(|| Arc::new(Models::new(work.clone(), leases.clone(), teller.clone())));
-    let server = http::bind(call.listen.as_deref().or(up.listen.as_deref()), call.with_models).await?;
-    let desk = Desk {
-        holder,
-        project: wiring.project.config.project.clone(),
-        environment: wiring.ask.environment.clone(),
-        address: server.local_addr().ok(),
-        clock: wiring.clock.clone(),
-        board: board.clone(),
-        breakers,
-        models: models.clone(),
-        cancel: cancel.clone(),
-        folder: state,
-    };
-    let desk = Arc::new(desk);
-    teller.started(&desk.view(), &left_out(&wiring, &sources));
+    let parts = Parts::make(&wiring, &call, &holder).await?;
+    let listen = call.listen.as_deref().or(wiring.project.config.up.listen.as_deref());
+    let server = http::bind(listen, call.with_models).await?;
+    let desk = Arc::new(parts.desk(&wiring, holder, server.local_addr().ok(), state));
+    parts.teller.started(&desk.view(), &left_out(&wiring, &parts.sources));
     let serving = tokio::spawn(http::serve(server, desk.clone(), http::mounted(&wiring)));
     let writing = tokio::spawn(desk.clone().write_on_and_on());
-    let tell: orchestrate::up::Tell = {
-        let teller = teller.clone();
-        Arc::new(move |event| teller.tell(&event))
-    };
-    let refine = models.map(|models| models as Arc<dyn Refine>);
-    let clock = wiring.clock.clone();
-    let up = Up::new(lines, leases, board, clock, options(&wiring, sources.len()), tell, refine, cancel.clone());
-    let planned = sources.iter().map(planned).collect();
-    let outcome = until_told(up.run(planned), &cancel).await;
+    let planned = parts.sources.iter().map(planned).collect();
+    let cancel = parts.cancel.clone();
+    let outcome = until_told(parts.up(&wiring).run(planned), &cancel).await;
     writing.abort();
     let _ = writing.await;
     desk.write(ProcessState::Stopped)?;
@@ -106,6 +74,62 @@ pub async fn run(wiring: Arc<Wiring>, call: Call) -> Result<u8, Failure> {
         println!("{}", serde_json::to_string(&view).map_err(|e| Error::internal("print", e))?);
     }
     ended(outcome)
+}
+
+/// What a process is made of.
+struct Parts {
+    sources: Vec<Source>,
+    leases: Arc<Leases>,
+    teller: Arc<Teller>,
+    breakers: Arc<Breakers>,
+    lines: Arc<ProjectLines>,
+    board: Arc<Board>,
+    models: Option<Arc<Models>>,
+    cancel: CancellationToken,
+}
+
+impl Parts {
+    async fn make(wiring: &Arc<Wiring>, call: &Call, holder: &Holder) -> Result<Self> {
+        let leases = leases(wiring, holder.clone()).await?;
+        let work = Arc::new(work(wiring).await?);
+        let sources = chosen(wiring, &call.sources);
+        // A mask without its key is found before anything is read.
+        for source in &sources {
+            work.gate(source)?;
+        }
+        let teller = Arc::new(Teller::new(call.quiet, call.format));
+        let up = &wiring.project.config.up;
+        let told = teller.clone();
+        let tell = move |turned| told.tell(&UpEvent::BreakerTurned(turned));
+        let breakers = Breakers::new(up.breaker(), up.call_timeout(), wiring.clock.clone(), tell);
+        let lines = Arc::new(ProjectLines::new(wiring.clone(), work.clone(), breakers.clone(), &sources));
+        let board = Arc::new(Board::new(wiring.clock.clone(), sources.iter().map(|source| shown(source, &lines))));
+        let models = call.with_models.then(|| Arc::new(Models::new(work, leases.clone(), teller.clone())));
+        Ok(Self { sources, leases, teller, breakers, lines, board, models, cancel: CancellationToken::new() })
+    }
+
+    fn desk(&self, wiring: &Wiring, holder: Holder, address: Option<SocketAddr>, folder: PathBuf) -> Desk {
+        Desk {
+            holder,
+            project: wiring.project.config.project.clone(),
+            environment: wiring.ask.environment.clone(),
+            address,
+            clock: wiring.clock.clone(),
+            board: self.board.clone(),
+            breakers: self.breakers.clone(),
+            models: self.models.clone(),
+            cancel: self.cancel.clone(),
+            folder,
+        }
+    }
+
+    fn up(self, wiring: &Wiring) -> Arc<Up> {
+        let options = options(wiring, self.sources.len());
+        let teller = self.teller;
+        let tell: orchestrate::up::Tell = Arc::new(move |event| teller.tell(&event));
+        let refine = self.models.map(|models| models as Arc<dyn Refine>);
+        Up::new(self.lines, self.leases, self.board, wiring.clock.clone(), options, tell, refine, self.cancel)
+    }
 }
 
 /// Waits for the end: a first signal asks for it, a second one does not wait.
