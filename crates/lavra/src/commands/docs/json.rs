@@ -35,21 +35,11 @@ pub fn document(command: &str) -> Option<Document> {
         ),
         "plan" => ("An array with an object for each table.", PLAN),
         "run" => ("One object. Events go to stderr meanwhile, one JSON object a line, named by `event`.", RUN),
-        "up" | "worker" => (
-            "One object, when it has ended: the process as `/status` served it. Events go to stderr meanwhile, one JSON object a line, named by `event`.",
-            PROCESS,
-        ),
+        "up" | "worker" => {
+            ("One object, when it has ended. Events go to stderr meanwhile, as those of `run`.", PROCESS)
+        }
         "status" => ("One object: `processes`, an array with an object for each that is at work.", PROCESS),
-        "doctor" => (
-            "One object: `exit`, and `findings`, an array with an object for each.",
-            &[
-                ("about", "`project`, or a source"),
-                ("subject", "what was looked at"),
-                ("grade", "`good`, `warning` or `bad`"),
-                ("found", "what was found"),
-                ("remedy", "what to do about it; null when all is well"),
-            ],
-        ),
+        "doctor" => ("One object: `exit`, and `findings`, an array with an object for each.", DOCTOR),
         "query" | "shell" => ("An array with an object for each row; nulls are written.", &[]),
         "scan" | "discover" => ("An array with an object for each column.", SCAN),
         "history" => ("An array with an object for each version, the newest first.", HISTORY),
@@ -98,6 +88,14 @@ pub fn document(command: &str) -> Option<Document> {
     };
     Some(Document { shape, keys })
 }
+
+const DOCTOR: &[(&str, &str)] = &[
+    ("about", "`project`, or a source"),
+    ("subject", "what was looked at"),
+    ("grade", "`good`, `warning` or `bad`"),
+    ("found", "what was found"),
+    ("remedy", "what to do about it; null when all is well"),
+];
 
 const PROCESS: &[(&str, &str)] = &[
     ("project, environment, id, pid, since, command", "which process it is"),
