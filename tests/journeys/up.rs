@@ -230,7 +230,6 @@ fn up_run_and_workers_agree_on_who_has_what() {
     assert!(told.stderr.contains("--exclude"), "{}", told.stderr);
     project.lavra(&["run", "by_hand"]).exits(0);
     assert_eq!(project.count("bronze.by_hand"), 5, "what nobody has can be run beside it");
-    project.lavra(&["keys", "rotate"]).exits(1).says("at work in it");
     let worker = Running::start(&project, &["worker", "--source", "orders"]);
     wait_for("a worker that waits", || worker.said().contains("source_elsewhere").then_some(()));
     up.kill();
@@ -343,4 +342,28 @@ fn a_store_in_trouble_is_left_alone_others_go_on_and_it_heals_by_itself() {
             ["500,500"]
         );
     }
+}
+
+/// A person's request does not wait until somebody stops the process, and is not undone by it.
+#[test]
+fn it_makes_way_for_a_command_that_needs_the_project_alone_and_goes_on_with_what_is_new() {
+    let project = Project::new("polite");
+    project.write("lavra.yaml", "project: shop\nup: { models_every: 1 second }\n");
+    let columns = "
+    { name: id, logicalType: string, required: true }
+    { name: cpf, logicalType: string, classification: personal.cpf,
+        customProperties: [{ property: mask, value: pseudonym(person) }] }";
+    project.source("people", "people/*.csv", &["schedule: continuous"]).contract("people", columns, &[]);
+    let row = |id: &str, person: u64| format!("id,cpf\n{id},{}\n", crate::people::cpf(person));
+    project.write("people/1.csv", row("a", 1));
+    let up = Running::up(&project);
+    has_rows(&project, "people", 1);
+    project.lavra(&["keys", "rotate"]).exits(0);
+    project.write("people/2.csv", row("b", 1)).write("people/3.csv", row("c", 2));
+    has_rows(&project, "people", 2);
+    let counts = project.lines("select count(*) as n, count(distinct cpf) as d from bronze.people");
+    assert_eq!(counts, ["3,2"], "one person has one pseudonym, of the new key");
+    let said = up.said();
+    assert_eq!(said.matches("\"event\":\"started\"").count(), 2, "{said}");
+    assert_eq!(up.end(), Some(0));
 }

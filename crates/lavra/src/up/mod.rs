@@ -17,13 +17,14 @@ use crate::work::ProjectWork;
 use kernel::error::{Error, Result};
 use lines::ProjectLines;
 use models::Models;
-use orchestrate::lock::is_dead;
+use orchestrate::lock::{is_asked_to_make_way, is_dead};
 use orchestrate::up::{Board, Planned, Refine, Up, UpEvent, UpOptions};
 use orchestrate::{Breakers, Holder, Leases, Pace, Retry, RunLock, SqliteLedger, Timetable};
 use state::Desk;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tell::Teller;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +33,9 @@ pub const LEDGER: &str = "ledger.db";
 
 /// Where it is served unless something else is said.
 const LISTEN: &str = "127.0.0.1:7400";
+
+/// How often it is looked whether somebody wants the project alone.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Batches of one source that are in memory at once, with what the source reads ahead.
 const BATCHES_HELD: usize = 4;
@@ -49,31 +53,77 @@ pub struct Call {
     pub format: Format,
 }
 
-/// Runs until it is told to end; gives the exit code.
-pub async fn run(wiring: Arc<Wiring>, call: Call) -> Result<u8, Failure> {
+/// Runs until it is told to end; gives the exit code. For a command that needs the project alone it makes way: it drains,
+/// and goes on with what is new when that has ended.
+pub async fn run(wiring: Arc<Wiring>, mut call: Call) -> Result<u8, Failure> {
     let state = wiring.ask.folder.join(STATE);
-    let holder = Holder::of_this_process(&call.command, wiring.clock.as_ref());
-    let _lock = RunLock::share(&state, &holder)?;
+    let mut holder = Holder::of_this_process(&call.command, wiring.clock.as_ref());
+    holder.makes_way = true;
+    let mut lock = RunLock::share(&state, &holder)?;
     wiring.clear_spill()?;
-    let parts = Parts::make(&wiring, &call, &holder).await?;
+    loop {
+        match round(&wiring, &mut call, &holder, &state).await? {
+            Round::Ended(outcome) => return ended(outcome),
+            Round::MadeWay => drop(lock),
+        }
+        lock = match come_back(&state, &holder).await {
+            Some(lock) => lock,
+            None => return Ok(0),
+        };
+    }
+}
+
+/// From one opening of all sources to the end, or to making way.
+async fn round(wiring: &Arc<Wiring>, call: &mut Call, holder: &Holder, state: &Path) -> Result<Round, Failure> {
+    let parts = Parts::make(wiring, call, holder).await?;
     let listen = call.listen.as_deref().or(wiring.project.config.up.listen.as_deref());
     let server = http::bind(listen, call.with_models).await?;
-    let desk = Arc::new(parts.desk(&wiring, holder, server.local_addr().ok(), state));
-    parts.teller.started(&desk.view(), &left_out(&wiring, &parts.sources));
-    let serving = tokio::spawn(http::serve(server, desk.clone(), http::mounted(&wiring)));
+    let address = server.local_addr().ok();
+    // The next round is found where this one was.
+    call.listen = address.map(|address| address.to_string()).or(call.listen.take());
+    let desk = Arc::new(parts.desk(wiring, holder.clone(), address, state.to_path_buf()));
+    parts.teller.started(&desk.view(), &left_out(wiring, &parts.sources));
+    let serving = tokio::spawn(http::serve(server, desk.clone(), http::mounted(wiring)));
     let writing = tokio::spawn(desk.clone().write_on_and_on());
     let planned = parts.sources.iter().map(planned).collect();
     let cancel = parts.cancel.clone();
-    let outcome = until_told(parts.up(&wiring).run(planned), &cancel).await;
-    writing.abort();
-    let _ = writing.await;
-    desk.write(ProcessState::Stopped)?;
-    serving.abort();
-    if call.format == Format::Json && matches!(&outcome, Some(left) if left.is_empty()) {
-        let view = ProcessView { state: ProcessState::Stopped, ..desk.view() };
+    let round = until_told(parts.up(wiring).run(planned), &cancel, state).await;
+    for task in [writing, serving] {
+        task.abort();
+        let _ = task.await;
+    }
+    let (end, is_good) = match &round {
+        Round::MadeWay => (ProcessState::Paused, false),
+        Round::Ended(left) => (ProcessState::Stopped, left.as_ref().is_some_and(Vec::is_empty)),
+    };
+    desk.write(end)?;
+    if call.format == Format::Json && is_good {
+        let view = ProcessView { state: end, ..desk.view() };
         println!("{}", serde_json::to_string(&view).map_err(|e| Error::internal("print", e))?);
     }
-    ended(outcome)
+    Ok(round)
+}
+
+enum Round {
+    /// The sources that did not end in time; `None` when nothing was waited for.
+    Ended(Option<Vec<String>>),
+    MadeWay,
+}
+
+/// Waits until nobody wants the project alone; `None` when it is told to end before that.
+async fn come_back(state: &Path, holder: &Holder) -> Option<RunLock> {
+    let mut told = std::pin::pin!(told_to_end());
+    loop {
+        if !is_asked_to_make_way(state)
+            && let Ok(lock) = RunLock::share(state, holder)
+        {
+            return Some(lock);
+        }
+        tokio::select! {
+            () = &mut told => return None,
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
 }
 
 /// What a process is made of.
@@ -133,15 +183,23 @@ impl Parts {
 }
 
 /// Waits for the end: a first signal asks for it, a second one does not wait.
-async fn until_told(running: impl Future<Output = Vec<String>>, cancel: &CancellationToken) -> Option<Vec<String>> {
+async fn until_told(running: impl Future<Output = Vec<String>>, cancel: &CancellationToken, state: &Path) -> Round {
     let mut running = std::pin::pin!(running);
+    let makes_way = tokio::select! {
+        left = &mut running => return Round::Ended(Some(left)),
+        () = told_to_end() => false,
+        () = asked_to_make_way(state) => true,
+    };
+    cancel.cancel();
     tokio::select! {
-        left = &mut running => return Some(left),
-        () = told_to_end() => cancel.cancel(),
+        left = running => if makes_way { Round::MadeWay } else { Round::Ended(Some(left)) },
+        () = told_to_end() => Round::Ended(None),
     }
-    tokio::select! {
-        left = running => Some(left),
-        () = told_to_end() => None,
+}
+
+async fn asked_to_make_way(state: &Path) {
+    while !is_asked_to_make_way(state) {
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

@@ -99,7 +99,7 @@ const DOCTOR: &[(&str, &str)] = &[
 
 const PROCESS: &[(&str, &str)] = &[
     ("project, environment, id, pid, since, command", "which process it is"),
-    ("state", "`running`, `draining`, `stopped`, or `dead` for one that ended without a word"),
+    ("state", "`running`, `draining`, `paused`, `stopped`, or `dead` for one that ended without a word"),
     ("updated_at", "when this was written; times are microseconds since 1970"),
     ("address", "where it is served"),
     ("sources", "one object for each source, with these keys"),
