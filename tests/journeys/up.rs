@@ -121,7 +121,6 @@ fn a_growing_folder_is_taken_in_and_refined_until_it_is_told_to_end() {
     let up = Running::up(&project);
     has_rows(&project, "orders", 100);
     project.write("data/2.csv", format!("id,amount\n{}broken\n", rows(100, 150)));
-    project.age("data/2.csv");
     has_rows(&project, "orders", 150);
     wait_for("the model", || (project.lines("select n from silver.totals") == ["150"]).then_some(()));
     is_in(&project, "orders", "idle");
@@ -154,11 +153,18 @@ fn kills_over_a_growing_folder_lose_nothing_and_double_nothing() {
     project.source("lines", "lines/*.ndjson", &["schedule: continuous", "commit_every: 1 second"]);
     project.contract("lines", "{ name: n, logicalType: integer, physicalType: bigint, required: true }", &[]);
     let mut dice = fastrand::Rng::with_seed(20_261_125);
+    // How long a process takes from its start to its first commit, on this machine now.
+    let start = Instant::now();
+    project.write("data/first.csv", format!("id,amount\n{}", rows(1_000_000, 1_000_020)));
+    let up = Running::up(&project);
+    has_rows(&project, "orders", 20);
+    up.kill();
+    let longest = u64::try_from(start.elapsed().as_millis()).expect("a short while") * 3 / 2;
     let (mut orders, mut lines) = (0, 0);
     let mut append = std::collections::BTreeMap::new();
     for kill in 0..KILLS {
         let up = Running::up(&project);
-        let until = Instant::now() + Duration::from_millis(dice.u64(200..2_500));
+        let until = Instant::now() + Duration::from_millis(dice.u64(longest / 10..longest));
         while Instant::now() < until {
             project.write(&format!("data/.young-{orders}"), format!("id,amount\n{}", rows(orders, orders + 20)));
             let (young, old) = (format!("data/.young-{orders}"), format!("data/{orders}.csv"));
@@ -177,13 +183,13 @@ fn kills_over_a_growing_folder_lose_nothing_and_double_nothing() {
         project.write(&format!("lines/{place}.ndjson"), text).age(&format!("lines/{place}.ndjson"));
     }
     let up = Running::up(&project);
-    let done = format!("{orders},{orders}");
-    let count = |table: &str, key: &str| {
-        project.lines(&format!("select count(*) as n, count(distinct {key}) as d from {table}"))
-    };
-    wait_for("all orders", || (count("bronze.orders", "id") == [done.clone()]).then_some(()));
-    wait_for("all lines", || (count("bronze.lines", "n") == [format!("{lines},{lines}")]).then_some(()));
-    wait_for("the model", || (project.lines("select n from silver.totals") == [orders.to_string()]).then_some(()));
+    let all = orders + 20;
+    let asked = |sql: &str| project.lavra(&["query", "--format", "csv", sql]).stdout.lines().nth(1).map(str::to_owned);
+    let count =
+        |table: &str, key: &str| asked(&format!("select count(*) as n, count(distinct {key}) as d from {table}"));
+    wait_for("all orders", || (count("bronze.orders", "id") == Some(format!("{all},{all}"))).then_some(()));
+    wait_for("all lines", || (count("bronze.lines", "n") == Some(format!("{lines},{lines}"))).then_some(()));
+    wait_for("the model", || (asked("select n from silver.totals") == Some(all.to_string())).then_some(()));
     assert_eq!(up.end(), Some(0));
     assert!(orders > 200 && lines > 10, "{orders} orders and {lines} lines came under {KILLS} kills");
     project.lavra(&["run"]).exits(0).says("nothing new");
@@ -216,6 +222,7 @@ fn up_run_and_workers_agree_on_who_has_what() {
     project.source("people", "people/*.csv", &["schedule: every 1 hour"]).contract("people", COLUMNS, &[]);
     project.write("data/1.csv", format!("id,amount\n{}", rows(0, 10)));
     project.write("hand/1.csv", format!("id,amount\n{}", rows(0, 5)));
+    project.write("people/1.csv", format!("id,amount\n{}", rows(0, 3)));
     let up = Running::up(&project);
     has_rows(&project, "orders", 10);
     is_in(&project, "people", "waiting");
@@ -223,7 +230,6 @@ fn up_run_and_workers_agree_on_who_has_what() {
     assert!(told.stderr.contains("--exclude"), "{}", told.stderr);
     project.lavra(&["run", "by_hand"]).exits(0);
     assert_eq!(project.count("bronze.by_hand"), 5, "what nobody has can be run beside it");
-    project.lavra(&["keys", "rotate"]).exits(1).says("at work in it");
     let worker = Running::start(&project, &["worker", "--source", "orders"]);
     wait_for("a worker that waits", || worker.said().contains("source_elsewhere").then_some(()));
     up.kill();
@@ -257,7 +263,7 @@ fn calls_that_can_not_be_meant_are_told() {
 fn a_doctor_finds_what_is_wrong_and_says_what_to_do() {
     let project = project("ill");
     project.write("data/1.csv", "id,amount\na,1.00\n");
-    project.lavra(&["doctor"]).exits(0).says("can be written").says("1 files to read");
+    project.lavra(&["doctor"]).exits(0).says("can be written").says("1 file to read");
     let mode = |mode: &str| project.shell(&format!("chmod {mode} .lavra/keys.json")).exits(0);
     mode("644");
     let told = project.lavra(&["doctor", "--format", "json"]).exits(1).json();
@@ -336,4 +342,28 @@ fn a_store_in_trouble_is_left_alone_others_go_on_and_it_heals_by_itself() {
             ["500,500"]
         );
     }
+}
+
+/// A person's request does not wait until somebody stops the process, and is not undone by it.
+#[test]
+fn it_makes_way_for_a_command_that_needs_the_project_alone_and_goes_on_with_what_is_new() {
+    let project = Project::new("polite");
+    project.write("lavra.yaml", "project: shop\nup: { models_every: 1 second }\n");
+    let columns = "
+    { name: id, logicalType: string, required: true }
+    { name: cpf, logicalType: string, classification: personal.cpf,
+        customProperties: [{ property: mask, value: pseudonym(person) }] }";
+    project.source("people", "people/*.csv", &["schedule: continuous"]).contract("people", columns, &[]);
+    let row = |id: &str, person: u64| format!("id,cpf\n{id},{}\n", crate::people::cpf(person));
+    project.write("people/1.csv", row("a", 1));
+    let up = Running::up(&project);
+    has_rows(&project, "people", 1);
+    project.lavra(&["keys", "rotate"]).exits(0);
+    project.write("people/2.csv", row("b", 1)).write("people/3.csv", row("c", 2));
+    has_rows(&project, "people", 2);
+    let counts = project.lines("select count(*) as n, count(distinct cpf) as d from bronze.people");
+    assert_eq!(counts, ["3,2"], "one person has one pseudonym, of the new key");
+    let said = up.said();
+    assert_eq!(said.matches("\"event\":\"started\"").count(), 2, "{said}");
+    assert_eq!(up.end(), Some(0));
 }

@@ -147,7 +147,13 @@ mod tests {
         }
 
         fn of(&self, pid: u32, dead: &'static [u32]) -> Leases {
-            let holder = Holder { id: pid.to_string(), pid, since: "2026".into(), command: format!("lavra up {pid}") };
+            let holder = Holder {
+                id: pid.to_string(),
+                pid,
+                since: "2026".into(),
+                command: format!("lavra up {pid}"),
+                makes_way: false,
+            };
             let clock: Arc<dyn Clock> = self.clock.clone();
             Leases::new(self.ledger.clone(), holder, clock, move |holder| dead.contains(&holder.pid))
         }

@@ -20,6 +20,12 @@ pub const AT_WORK: &str = "at-work";
 
 const SIGN: &str = "lock";
 
+/// Locked by a process that waits to have the project alone.
+const REQUEST: &str = "make-way";
+
+/// How long those at work are waited for, once they are asked to make way.
+const MAKE_WAY: Duration = Duration::from_secs(60);
+
 /// The right to change what belongs to a project. It is the operating system's lock on an open file, which ends with the
 /// process in whatever way that ends, so there is no stale lock to be removed by hand.
 #[derive(Debug)]
@@ -46,13 +52,16 @@ pub struct Holder {
     /// RFC 3339, UTC.
     pub since: String,
     pub command: String,
+    /// Whether it makes way when it is asked to, and goes on afterwards.
+    #[serde(default)]
+    pub makes_way: bool,
 }
 
 impl Holder {
     /// This process.
     pub fn of_this_process(command: &str, clock: &dyn Clock) -> Self {
         let id = format!("{:016x}", fastrand::u64(..));
-        Self { id, pid: std::process::id(), since: rfc3339(clock.now()), command: command.into() }
+        Self { id, pid: std::process::id(), since: rfc3339(clock.now()), command: command.into(), makes_way: false }
     }
 }
 
@@ -63,12 +72,13 @@ impl std::fmt::Display for Holder {
 }
 
 impl RunLock {
-    /// Takes the project alone, or fails with `Kind::Conflict` that names who has it. May block for a moment.
+    /// Takes the project alone, or fails with `Kind::Conflict` that names who has it. Blocks for a moment; for longer when
+    /// all that are at work make way, which they are asked to.
     pub fn acquire(state: &Path, command: &str, clock: &dyn Clock) -> Result<Self> {
         let (mut file, path) = open(state)?;
         if !locks(&file, &path, File::try_lock)? {
             std::thread::sleep(SECOND_LOOK);
-            if !locks(&file, &path, File::try_lock)? {
+            if !locks(&file, &path, File::try_lock)? && !comes_free(&file, &path, state)? {
                 return Err(taken(&mut file, state));
             }
         }
@@ -116,6 +126,51 @@ pub fn at_work(state: &Path) -> Vec<Holder> {
 /// Whether the process is known to have ended: its sign is gone, or its lock is.
 pub fn is_dead(state: &Path, holder: &Holder) -> bool {
     living(&sign_of(state, &holder.id)).is_none()
+}
+
+/// Whether somebody waits for those at work to make way.
+pub fn is_asked_to_make_way(state: &Path) -> bool {
+    let request = File::open(state.join(AT_WORK).join(REQUEST));
+    request.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+/// Asks those at work to make way, if all of them do so, and waits for the lock.
+fn comes_free(file: &File, path: &Path, state: &Path) -> Result<bool> {
+    let at_work = at_work(state);
+    if at_work.is_empty() || !at_work.iter().all(|holder| holder.makes_way) {
+        return Ok(false);
+    }
+    let Some(_request) = Request::put(state)? else { return Ok(false) };
+    for _ in 0..MAKE_WAY.as_millis() / SECOND_LOOK.as_millis() {
+        std::thread::sleep(SECOND_LOOK);
+        if locks(file, path, File::try_lock)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// It ends with its process, as all locks do.
+struct Request {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Request {
+    /// None when somebody else is asking already.
+    fn put(state: &Path) -> Result<Option<Self>> {
+        let path = state.join(AT_WORK).join(REQUEST);
+        let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+        let file = opened.map_err(|e| io(format!("write {}", path.display()), e))?;
+        Ok(locks(&file, &path, File::try_lock)?.then_some(Self { path, _file: file }))
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        // One that stays is locked by nobody, and asks for nothing.
+        let _ = std::fs::remove_file(&self.path);
+    }
 }
 
 fn signs(state: &Path) -> Vec<PathBuf> {
@@ -320,5 +375,24 @@ mod tests {
         assert!(is_dead(folder.path(), &holder) && at_work(folder.path()).is_empty());
         let _next = share(folder.path(), 8).expect("shared");
         assert!(!path.exists(), "taken away by the next one");
+    }
+
+    #[test]
+    fn who_wants_the_project_alone_is_made_way_for_by_those_who_do() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let clock = ManualClock::at(1_700_000_000_000_000);
+        let polite = Holder { makes_way: true, ..Holder::of_this_process("lavra up", &clock) };
+        let lock = RunLock::share(folder.path(), &polite).expect("shared");
+        assert!(!is_asked_to_make_way(folder.path()));
+        let state = folder.path().to_path_buf();
+        let waiting = std::thread::spawn(move || acquire(&state).map(drop));
+        while !is_asked_to_make_way(folder.path()) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        drop(lock);
+        waiting.join().expect("its end").expect("had it alone");
+        assert!(!is_asked_to_make_way(folder.path()));
+        let _busy = share(folder.path(), 3).expect("shared");
+        acquire(folder.path()).expect_err("one that does not make way is waited for by nobody");
     }
 }

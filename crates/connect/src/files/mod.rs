@@ -60,6 +60,7 @@ pub fn spec() -> Spec {
 /// Whether the place can be listed and has files.
 async fn probe(opening: &Opening) -> Vec<Finding> {
     let (grade, found, remedy) = match source::pending(opening).await {
+        Ok(files) if files.len() == 1 => (Grade::Good, "1 file to read".to_owned(), None),
         Ok(files) => (Grade::Good, format!("{} files to read", files.len()), None),
         Err(error) => (Grade::Bad, error.to_string(), Some(advice(error.kind).sentence.to_owned())),
     };

@@ -109,6 +109,7 @@ fn heading(view: &ProcessView, now: i64) -> String {
         }
         ProcessState::Running => format!("{what}{place}"),
         ProcessState::Draining => format!("{what} is stopping"),
+        ProcessState::Paused => format!("{what} made way at {since} UTC for a command that has the project alone"),
         ProcessState::Stopped => format!("{what} was stopped at {since} UTC; nothing is at work now"),
         ProcessState::Dead => {
             format!("{what} ended without a word after {since} UTC; nothing is lost, `lavra up` goes on")

@@ -48,7 +48,8 @@ pub async fn run(context: &Context, args: Up) -> Outcome {
         return Err(Error::project("start", detail).into());
     }
     let command = std::env::args().collect::<Vec<_>>().join(" ");
-    let call = Call { command, sources, with_models: true, listen: args.listen, quiet: args.quiet };
+    let call =
+        Call { command, sources, with_models: true, listen: args.listen, quiet: args.quiet, format: context.format };
     run_on_and_on(wiring, call).await
 }
 

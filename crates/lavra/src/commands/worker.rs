@@ -29,7 +29,13 @@ pub async fn run(context: &Context, args: Worker) -> Outcome {
     show::warnings(context.format, &wiring.project);
     known(&wiring, &args.sources)?;
     let command = std::env::args().collect::<Vec<_>>().join(" ");
-    let call =
-        Call { command, sources: args.sources, with_models: false, listen: Some(args.listen), quiet: args.quiet };
+    let call = Call {
+        command,
+        sources: args.sources,
+        with_models: false,
+        listen: Some(args.listen),
+        quiet: args.quiet,
+        format: context.format,
+    };
     run_on_and_on(wiring, call).await
 }

@@ -10,17 +10,21 @@ mod tell;
 pub use state::{ProcessState, ProcessView, processes};
 
 use crate::project::{COMMIT_EVERY, STATE, Source, span};
+use crate::show::Format;
 use crate::subject;
 use crate::wiring::{Failure, Wiring};
 use crate::work::ProjectWork;
 use kernel::error::{Error, Result};
 use lines::ProjectLines;
 use models::Models;
-use orchestrate::lock::is_dead;
-use orchestrate::up::{Board, Planned, Refine, Up, UpOptions};
+use orchestrate::lock::{is_asked_to_make_way, is_dead};
+use orchestrate::up::{Board, Planned, Refine, Up, UpEvent, UpOptions};
 use orchestrate::{Breakers, Holder, Leases, Pace, Retry, RunLock, SqliteLedger, Timetable};
 use state::Desk;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tell::Teller;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +33,9 @@ pub const LEDGER: &str = "ledger.db";
 
 /// Where it is served unless something else is said.
 const LISTEN: &str = "127.0.0.1:7400";
+
+/// How often it is looked whether somebody wants the project alone.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Batches of one source that are in memory at once, with what the source reads ahead.
 const BATCHES_HELD: usize = 4;
@@ -43,75 +50,156 @@ pub struct Call {
     /// An address; `None` is the project's or the usual one.
     pub listen: Option<String>,
     pub quiet: bool,
+    pub format: Format,
 }
 
-/// Runs until it is told to end; gives the exit code.
-pub async fn run(wiring: Arc<Wiring>, call: Call) -> Result<u8, Failure> {
+/// Runs until it is told to end; gives the exit code. For a command that needs the project alone it makes way: it drains,
+/// and goes on with what is new when that has ended.
+pub async fn run(wiring: Arc<Wiring>, mut call: Call) -> Result<u8, Failure> {
     let state = wiring.ask.folder.join(STATE);
-    let holder = Holder::of_this_process(&call.command, wiring.clock.as_ref());
-    let _lock = RunLock::share(&state, &holder)?;
+    let mut holder = Holder::of_this_process(&call.command, wiring.clock.as_ref());
+    holder.makes_way = true;
+    let mut lock = RunLock::share(&state, &holder)?;
     wiring.clear_spill()?;
-    let cancel = CancellationToken::new();
-    let leases = leases(&wiring, holder.clone()).await?;
-    let work = Arc::new(work(&wiring).await?);
-    let sources = chosen(&wiring, &call.sources);
-    // A mask without its key is found before anything is read.
-    for source in &sources {
-        work.gate(source)?;
+    loop {
+        match round(&wiring, &mut call, &holder, &state).await? {
+            Round::Ended(outcome) => return ended(outcome),
+            Round::MadeWay => drop(lock),
+        }
+        lock = match come_back(&state, &holder).await {
+            Some(lock) => lock,
+            None => return Ok(0),
+        };
     }
-    let teller = Arc::new(Teller::new(call.quiet));
-    let up = &wiring.project.config.up;
-    let breakers = {
-        let teller = teller.clone();
-        let tell = move |turned| teller.tell(&orchestrate::up::UpEvent::BreakerTurned(turned));
-        Breakers::new(up.breaker(), up.call_timeout(), wiring.clock.clone(), tell)
-    };
-    let lines = Arc::new(ProjectLines::new(wiring.clone(), work.clone(), breakers.clone(), &sources));
-    let board = Arc::new(Board::new(wiring.clock.clone(), sources.iter().map(|source| shown(source, &lines))));
-    let models = call.with_models.then(|| Arc::new(Models::new(work.clone(), leases.clone(), teller.clone())));
-    let server = http::bind(call.listen.as_deref().or(up.listen.as_deref()), call.with_models).await?;
-    let desk = Desk {
-        holder,
-        project: wiring.project.config.project.clone(),
-        environment: wiring.ask.environment.clone(),
-        address: server.local_addr().ok(),
-        clock: wiring.clock.clone(),
-        board: board.clone(),
-        breakers,
-        models: models.clone(),
-        cancel: cancel.clone(),
-        folder: state,
-    };
-    let desk = Arc::new(desk);
-    teller.started(&desk.view(), &left_out(&wiring, &sources));
-    let serving = tokio::spawn(http::serve(server, desk.clone(), http::mounted(&wiring)));
+}
+
+/// From one opening of all sources to the end, or to making way.
+async fn round(wiring: &Arc<Wiring>, call: &mut Call, holder: &Holder, state: &Path) -> Result<Round, Failure> {
+    let parts = Parts::make(wiring, call, holder).await?;
+    let listen = call.listen.as_deref().or(wiring.project.config.up.listen.as_deref());
+    let server = http::bind(listen, call.with_models).await?;
+    let address = server.local_addr().ok();
+    // The next round is found where this one was.
+    call.listen = address.map(|address| address.to_string()).or(call.listen.take());
+    let desk = Arc::new(parts.desk(wiring, holder.clone(), address, state.to_path_buf()));
+    parts.teller.started(&desk.view(), &left_out(wiring, &parts.sources));
+    let serving = tokio::spawn(http::serve(server, desk.clone(), http::mounted(wiring)));
     let writing = tokio::spawn(desk.clone().write_on_and_on());
-    let tell: orchestrate::up::Tell = {
-        let teller = teller.clone();
-        Arc::new(move |event| teller.tell(&event))
+    let planned = parts.sources.iter().map(planned).collect();
+    let cancel = parts.cancel.clone();
+    let round = until_told(parts.up(wiring).run(planned), &cancel, state).await;
+    for task in [writing, serving] {
+        task.abort();
+        let _ = task.await;
+    }
+    let (end, is_good) = match &round {
+        Round::MadeWay => (ProcessState::Paused, false),
+        Round::Ended(left) => (ProcessState::Stopped, left.as_ref().is_some_and(Vec::is_empty)),
     };
-    let refine = models.map(|models| models as Arc<dyn Refine>);
-    let clock = wiring.clock.clone();
-    let up = Up::new(lines, leases, board, clock, options(&wiring, sources.len()), tell, refine, cancel.clone());
-    let planned = sources.iter().map(planned).collect();
-    let outcome = until_told(up.run(planned), &cancel).await;
-    writing.abort();
-    let _ = writing.await;
-    desk.write(ProcessState::Stopped)?;
-    serving.abort();
-    ended(outcome)
+    desk.write(end)?;
+    if call.format == Format::Json && is_good {
+        let view = ProcessView { state: end, ..desk.view() };
+        println!("{}", serde_json::to_string(&view).map_err(|e| Error::internal("print", e))?);
+    }
+    Ok(round)
+}
+
+enum Round {
+    /// The sources that did not end in time; `None` when nothing was waited for.
+    Ended(Option<Vec<String>>),
+    MadeWay,
+}
+
+/// Waits until nobody wants the project alone; `None` when it is told to end before that.
+async fn come_back(state: &Path, holder: &Holder) -> Option<RunLock> {
+    let mut told = std::pin::pin!(told_to_end());
+    loop {
+        if !is_asked_to_make_way(state)
+            && let Ok(lock) = RunLock::share(state, holder)
+        {
+            return Some(lock);
+        }
+        tokio::select! {
+            () = &mut told => return None,
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+}
+
+/// What a process is made of.
+struct Parts {
+    sources: Vec<Source>,
+    leases: Arc<Leases>,
+    teller: Arc<Teller>,
+    breakers: Arc<Breakers>,
+    lines: Arc<ProjectLines>,
+    board: Arc<Board>,
+    models: Option<Arc<Models>>,
+    cancel: CancellationToken,
+}
+
+impl Parts {
+    async fn make(wiring: &Arc<Wiring>, call: &Call, holder: &Holder) -> Result<Self> {
+        let leases = leases(wiring, holder.clone()).await?;
+        let work = Arc::new(work(wiring).await?);
+        let sources = chosen(wiring, &call.sources);
+        // A mask without its key is found before anything is read.
+        for source in &sources {
+            work.gate(source)?;
+        }
+        let teller = Arc::new(Teller::new(call.quiet, call.format));
+        let up = &wiring.project.config.up;
+        let told = teller.clone();
+        let tell = move |turned| told.tell(&UpEvent::BreakerTurned(turned));
+        let breakers = Breakers::new(up.breaker(), up.call_timeout(), wiring.clock.clone(), tell);
+        let lines = Arc::new(ProjectLines::new(wiring.clone(), work.clone(), breakers.clone(), &sources));
+        let board = Arc::new(Board::new(wiring.clock.clone(), sources.iter().map(|source| shown(source, &lines))));
+        let models = call.with_models.then(|| Arc::new(Models::new(work, leases.clone(), teller.clone())));
+        Ok(Self { sources, leases, teller, breakers, lines, board, models, cancel: CancellationToken::new() })
+    }
+
+    fn desk(&self, wiring: &Wiring, holder: Holder, address: Option<SocketAddr>, folder: PathBuf) -> Desk {
+        Desk {
+            holder,
+            project: wiring.project.config.project.clone(),
+            environment: wiring.ask.environment.clone(),
+            address,
+            clock: wiring.clock.clone(),
+            board: self.board.clone(),
+            breakers: self.breakers.clone(),
+            models: self.models.clone(),
+            cancel: self.cancel.clone(),
+            folder,
+        }
+    }
+
+    fn up(self, wiring: &Wiring) -> Arc<Up> {
+        let options = options(wiring, self.sources.len());
+        let teller = self.teller;
+        let tell: orchestrate::up::Tell = Arc::new(move |event| teller.tell(&event));
+        let refine = self.models.map(|models| models as Arc<dyn Refine>);
+        Up::new(self.lines, self.leases, self.board, wiring.clock.clone(), options, tell, refine, self.cancel)
+    }
 }
 
 /// Waits for the end: a first signal asks for it, a second one does not wait.
-async fn until_told(running: impl Future<Output = Vec<String>>, cancel: &CancellationToken) -> Option<Vec<String>> {
+async fn until_told(running: impl Future<Output = Vec<String>>, cancel: &CancellationToken, state: &Path) -> Round {
     let mut running = std::pin::pin!(running);
+    let makes_way = tokio::select! {
+        left = &mut running => return Round::Ended(Some(left)),
+        () = told_to_end() => false,
+        () = asked_to_make_way(state) => true,
+    };
+    cancel.cancel();
     tokio::select! {
-        left = &mut running => return Some(left),
-        () = told_to_end() => cancel.cancel(),
+        left = running => if makes_way { Round::MadeWay } else { Round::Ended(Some(left)) },
+        () = told_to_end() => Round::Ended(None),
     }
-    tokio::select! {
-        left = running => Some(left),
-        () = told_to_end() => None,
+}
+
+async fn asked_to_make_way(state: &Path) {
+    while !is_asked_to_make_way(state) {
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

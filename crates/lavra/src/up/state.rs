@@ -23,6 +23,8 @@ pub enum ProcessState {
     Running,
     /// It was told to end: nothing more is pulled.
     Draining,
+    /// It made way for a command that needs the project alone, and goes on after it.
+    Paused,
     Stopped,
     /// It ended without a word.
     Dead,
@@ -125,8 +127,8 @@ pub fn processes(state: &Path) -> Vec<ProcessView> {
     let read = |path: PathBuf| serde_json::from_slice::<ProcessView>(&std::fs::read(path).ok()?).ok();
     let mut all: Vec<ProcessView> = documents.filter_map(read).collect();
     for view in &mut all {
-        let is_over = view.state == ProcessState::Stopped;
-        if !is_over && !living.contains(&view.holder) {
+        let has_sign = matches!(view.state, ProcessState::Running | ProcessState::Draining);
+        if has_sign && !living.contains(&view.holder) {
             view.state = ProcessState::Dead;
         }
     }

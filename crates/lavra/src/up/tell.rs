@@ -1,7 +1,7 @@
 //! Events of a long-running process, on stderr: lines for people on a terminal, else one JSON document each.
 
 use super::state::ProcessView;
-use crate::show::{count, plural, seconds};
+use crate::show::{Format, count, plural, seconds};
 use crate::work::Report;
 use orchestrate::up::UpEvent;
 use orchestrate::{BreakerState, Event, Status};
@@ -16,8 +16,8 @@ pub enum Teller {
 }
 
 impl Teller {
-    pub fn new(quiet: bool) -> Self {
-        match (quiet, std::io::stderr().is_terminal()) {
+    pub fn new(quiet: bool, format: Format) -> Self {
+        match (quiet, format == Format::Table && std::io::stderr().is_terminal()) {
             (true, _) => Self::Nobody,
             (false, true) => Self::People,
             (false, false) => Self::Programs,

@@ -211,7 +211,7 @@ struct Process {
 fn process(stage: &Stage, ledger: &Arc<Memory>, pid: u32, schedule: &str) -> Process {
     let clock: Arc<dyn Clock> = Arc::new(Virtual(Instant::now()));
     let names: Vec<String> = stage.worlds.lock().expect("worlds").keys().cloned().collect();
-    let holder = Holder { id: pid.to_string(), pid, since: String::new(), command: "lavra up".into() };
+    let holder = Holder { id: pid.to_string(), pid, since: String::new(), command: "lavra up".into(), makes_way: true };
     let dead = move |other: &Holder| other.pid < pid;
     let leases = Arc::new(Leases::new(ledger.clone(), holder, clock.clone(), dead));
     let board = names.iter().map(|name| (name.clone(), schedule.to_owned(), "here".to_owned()));

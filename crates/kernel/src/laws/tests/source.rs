@@ -63,7 +63,6 @@ impl Toy {
         let taken = partitions.iter().map(|(name, _)| match from.get(name) {
             Some(Point::File { row, .. }) => *row,
             Some(Point::Offset(next)) => next - 1,
-            Some(Point::Mark { rows, .. }) => *rows,
             None => 0,
         });
         let mut taken: Vec<u64> = taken.collect();
