@@ -1,8 +1,8 @@
 //! Keys and ciphertexts.
 
+use super::PARTS_MAX;
 use super::ring::{DEGREE, Factor, Prime, primes};
 use super::stream::Stream;
-use super::PARTS_MAX;
 use kernel::error::{Error, Result};
 use zeroize::Zeroizing;
 
@@ -135,7 +135,11 @@ impl PublicKey {
             let mut message: Vec<u64> = noisy.collect();
             prime.forward(&mut message);
             let with = |key: &[Factor], other: &[u64]| -> Vec<u64> {
-                mask.iter().zip(key).zip(other).map(|((u, key), other)| prime.plus(prime.times(*u, *key), *other)).collect()
+                mask.iter()
+                    .zip(key)
+                    .zip(other)
+                    .map(|((u, key), other)| prime.plus(prime.times(*u, *key), *other))
+                    .collect()
             };
             rest[0][at] = with(&self.pair[0][at], &message);
             rest[1][at] = with(&self.pair[1][at], &small(prime, &second));
@@ -208,5 +212,8 @@ fn strange() -> Error {
 }
 
 fn too_many() -> Error {
-    Error::data("add ciphertexts", format!("a total takes at most {PARTS_MAX} of them; add up fewer, and add what is opened"))
+    Error::data(
+        "add ciphertexts",
+        format!("a total takes at most {PARTS_MAX} of them; add up fewer, and add what is opened"),
+    )
 }
