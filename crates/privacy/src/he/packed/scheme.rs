@@ -87,15 +87,17 @@ impl SecretKey {
             halves[at] = sum;
         }
         let [low, high] = halves;
-        low.iter().zip(&high).map(|(low, high)| lowered(*low, *high)).collect()
+        let [p, r] = primes();
+        let back = r.factor(inverse(p.p % r.p, r.p));
+        low.iter().zip(&high).map(|(low, high)| lowered(*low, *high, back)).collect()
     }
 }
 
-/// The number nearest to a lifted one, of which both rests are known.
-fn lowered(low: u64, high: u64) -> i64 {
+/// The number nearest to a lifted one, of which both rests are known; `back` is the inverse of the first prime modulo the
+/// second.
+fn lowered(low: u64, high: u64, back: Factor) -> i64 {
     let [p, r] = primes();
     // The number below p·r that leaves both rests, by Garner.
-    let back = r.factor(inverse(p.p % r.p, r.p));
     let apart = r.plus(high, r.p - low % r.p);
     let value = u128::from(low) + u128::from(p.p) * u128::from(r.times(apart, back));
     let modulus = u128::from(p.p) * u128::from(r.p);
