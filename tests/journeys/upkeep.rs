@@ -93,11 +93,19 @@ fn an_export_opens_tokens_and_fpe_and_can_be_a_zip() {
         tables.iter().find(|table| table["table"] == name).map(|table| table["opened"].clone())
     };
     assert_eq!(opened("bronze.people"), Some(json!(["cpf", "card"])), "{manifest}");
-    assert_eq!(opened("silver.people"), Some(json!(["person"])), "only what the mask made is opened by FF1: {manifest}");
+    assert_eq!(
+        opened("silver.people"),
+        Some(json!(["person"])),
+        "only what the mask made is opened by FF1: {manifest}"
+    );
     project.shell("python3 -m zipfile -e copy.zip unzipped && stat -c %a copy.zip").exits(0).says("600");
     let rows: Value = serde_json::from_str(&project.read("unzipped/bronze.people.json")).expect("JSON");
     let row = &rows.as_array().expect("rows")[0];
-    assert_eq!((row["cpf"].as_str(), row["card"].as_str()), (Some(cpf(1).as_str()), Some("4539148803436467")), "{rows}");
+    assert_eq!(
+        (row["cpf"].as_str(), row["card"].as_str()),
+        (Some(cpf(1).as_str()), Some("4539148803436467")),
+        "{rows}"
+    );
     let inside: Value = serde_json::from_str(&project.read("unzipped/manifest.json")).expect("a manifest");
     assert_eq!(inside["tables"], manifest["tables"]);
     project.call(&["subject", "export", "--kind", "cpf", "--output", "copy.zip"]).stdin(&cpf(1)).done().exits(1);

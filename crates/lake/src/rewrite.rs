@@ -139,12 +139,7 @@ async fn stage(table: &Table, change: &Batches<'_>, told_by: Option<&BTreeSet<St
 }
 
 /// Whether a file has a row to change; it is read as a whole only where it has none.
-async fn changes(
-    table: &Table,
-    path: &str,
-    change: &Batches<'_>,
-    told_by: Option<&BTreeSet<String>>,
-) -> Result<bool> {
+async fn changes(table: &Table, path: &str, change: &Batches<'_>, told_by: Option<&BTreeSet<String>>) -> Result<bool> {
     let mut batches = batches(table, path, told_by).await?;
     while let Some(batch) = batches.next().await {
         if change(&batch?)?.is_some() {

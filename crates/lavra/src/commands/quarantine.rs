@@ -2,7 +2,6 @@ use super::{Outcome, query};
 use crate::cli::Context;
 use crate::project::STATE;
 use crate::show::{self, Format};
-use crate::subject;
 use crate::wiring::Wiring;
 use crate::work::ProjectWork;
 use arrow::datatypes::{DataType, Field, Schema};

@@ -101,11 +101,7 @@ impl Ran {
 }
 
 /// Runs nodes of a wired project, under the project's lock. Rows that are too old go before, old versions after.
-pub async fn run_project(
-    wiring: Arc<Wiring>,
-    args: &Run,
-    selected: BTreeSet<String>,
-) -> Result<Ran, Failure> {
+pub async fn run_project(wiring: Arc<Wiring>, args: &Run, selected: BTreeSet<String>) -> Result<Ran, Failure> {
     let command = std::env::args().collect::<Vec<_>>().join(" ");
     let holder = Holder::of_this_process(&command, wiring.clock.as_ref());
     let _lock = RunLock::share(&wiring.ask.folder.join(STATE), &holder)?;
@@ -155,6 +151,10 @@ async fn run_claimed(
 ) -> Result<Ran, Failure> {
     let run_id = uuid::Uuid::now_v7().to_string();
     let jobs = args.jobs.or(NonZeroUsize::new(wiring.ask.jobs)).unwrap_or(NonZeroUsize::MIN);
+    // What models hide needs the keys; what they read never opens anything.
+    if wiring.project.models.iter().any(|model| model.sql.contains("he_pack")) {
+        wiring.open_keys().await?;
+    }
     let lanes = 1 + wiring.ask.jobs / jobs.get();
     let mut work = ProjectWork::new(&wiring, run_id.clone(), lanes).await?;
     work.full_refresh = args.full_refresh;
@@ -218,8 +218,8 @@ async fn dry_run(context: &Context, wiring: &Wiring, selected: &BTreeSet<String>
     let upkept = upkeep::plan(wiring, false).await?;
     let nodes: Vec<_> = wiring.project.dag.nodes().iter().filter(|n| selected.contains(&n.name)).collect();
     if context.format == Format::Json {
-        let text =
-            serde_json::to_string_pretty(&json!({ "would_run": nodes, "upkeep": upkept })).map_err(|e| Error::internal("print", e))?;
+        let text = serde_json::to_string_pretty(&json!({ "would_run": nodes, "upkeep": upkept }))
+            .map_err(|e| Error::internal("print", e))?;
         println!("{text}");
         return Ok(0);
     }

@@ -246,13 +246,7 @@ fn agreed(context: &Context, case: &Case, plan: &[Step], yes: bool) -> Result<()
     }
 }
 
-async fn forget(
-    context: &Context,
-    person: &Person,
-    yes: bool,
-    purge_now: bool,
-    deadline: Option<u32>,
-) -> Outcome {
+async fn forget(context: &Context, person: &Person, yes: bool, purge_now: bool, deadline: Option<u32>) -> Outcome {
     let wiring = wiring(context).await?;
     let case = person.case(wiring.clone()).await?;
     if !yes {

@@ -127,7 +127,8 @@ impl Held {
         }
         for model in models {
             let own = named.get(&model.name.to_string()).into_iter();
-            let longest = own.chain(model.reads.iter().filter_map(|name| held.tables.get(name))).max_by_key(|h| &h.until);
+            let longest =
+                own.chain(model.reads.iter().filter_map(|name| held.tables.get(name))).max_by_key(|h| &h.until);
             if let Some(hold) = longest.cloned() {
                 longer(&mut held.tables, model.name.clone(), hold);
             }
@@ -167,6 +168,8 @@ mod tests {
         assert!(told("table: bronze.payment").contains("did you mean `bronze.payments`?"));
         assert!(told("subject: '52998224725'").contains("never the person's own number"));
         assert_eq!(told("subject: s1_aaaaaaaaaaaaaaaaaaaaaaaaaa"), "");
-        assert!(told("table: bronze.payments, subject: s1_aaaaaaaaaaaaaaaaaaaaaaaaaa").contains("table or on a person"));
+        assert!(
+            told("table: bronze.payments, subject: s1_aaaaaaaaaaaaaaaaaaaaaaaaaa").contains("table or on a person")
+        );
     }
 }

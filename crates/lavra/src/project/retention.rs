@@ -75,7 +75,8 @@ pub fn limits(
     models: &[Model],
     contracts: &BTreeMap<String, ContractFile>,
 ) -> BTreeMap<String, u32> {
-    let days = |names: BTreeSet<String>| names.iter().filter_map(|name| contracts.get(name)?.contract.retention_days).min();
+    let days =
+        |names: BTreeSet<String>| names.iter().filter_map(|name| contracts.get(name)?.contract.retention_days).min();
     made_from(sources, models).into_iter().filter_map(|(table, names)| Some((table, days(names)?))).collect()
 }
 

@@ -80,7 +80,8 @@ pub fn upkeep(format: Format, upkept: &Upkept) {
     let (held, free): (Vec<&Aged>, Vec<&Aged>) = upkept.aged.iter().partition(|aged| aged.held.is_some());
     tell("deleted by age", free.into_iter().map(of).collect());
     tell("too old, and kept by law", held.into_iter().map(of).collect());
-    let files = |gone: &Vacuumed| format!("{} before version {} ({} files)", gone.table, gone.floor.unwrap_or(0), gone.files);
+    let files =
+        |gone: &Vacuumed| format!("{} before version {} ({} files)", gone.table, gone.floor.unwrap_or(0), gone.files);
     tell("old versions removed", upkept.vacuumed.iter().map(files).collect());
     let person = |purged: &Purged| match &purged.purged_at {
         Some(_) => purged.pseudonym.clone(),

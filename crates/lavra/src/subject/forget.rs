@@ -85,12 +85,7 @@ pub async fn forget(case: &Case, work: ProjectWork, deadline_days: u32) -> Resul
 }
 
 /// Removes what may go; gives what failed.
-async fn remove(
-    case: &Case,
-    work: ProjectWork,
-    certificate: &mut Certificate,
-    signer: &Signer,
-) -> Result<Vec<String>> {
+async fn remove(case: &Case, work: ProjectWork, certificate: &mut Certificate, signer: &Signer) -> Result<Vec<String>> {
     let (wiring, scopes_held) = (&case.wiring, case.scopes_held());
     for holder in &case.holders {
         let removed = holder.forget(&case.subject, &scopes_held)?;
@@ -141,15 +136,12 @@ async fn erase(case: &Case, name: &TableName, run_id: &str) -> Result<bool> {
 }
 
 /// Makes the models anew that read a table that was rewritten, so that totals are without the person. Gives what failed.
-async fn make_anew(
-    case: &Case,
-    work: ProjectWork,
-    touched: &BTreeSet<TableName>,
-) -> Result<Vec<String>> {
+async fn make_anew(case: &Case, work: ProjectWork, touched: &BTreeSet<TableName>) -> Result<Vec<String>> {
     let project = &case.wiring.project;
     let mut stale = BTreeSet::new();
     for model in &project.models {
-        let is_behind = !case.held.tables.contains_key(&model.name) && is_behind(case, &model.name, &model.reads).await?;
+        let is_behind =
+            !case.held.tables.contains_key(&model.name) && is_behind(case, &model.name, &model.reads).await?;
         let is_touched = |name: &TableName| touched.contains(name) || stale.contains(&name.to_string());
         if is_behind || model.reads.iter().any(is_touched) {
             stale.insert(model.name.to_string());

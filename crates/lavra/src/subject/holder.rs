@@ -40,6 +40,9 @@ impl Holder for Secrets {
     }
 
     fn forget(&self, subject: &Subject, scopes_held: &BTreeSet<String>) -> Result<u64> {
-        self.scopes.difference(scopes_held).map(|scope| subject.shred(scope, self.keys.as_ref(), self.vault.as_ref())).sum()
+        self.scopes
+            .difference(scopes_held)
+            .map(|scope| subject.shred(scope, self.keys.as_ref(), self.vault.as_ref()))
+            .sum()
     }
 }

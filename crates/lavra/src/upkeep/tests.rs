@@ -131,14 +131,17 @@ async fn rows_go_when_they_are_older_than_their_contract_allows() {
     assert_eq!(aged(&planned), due);
     assert!(planned.aged.iter().all(|aged| aged.version.is_none()));
     assert_eq!(counts(&world, 31).await, [6, 1, 6, 6, 6], "a plan changes nothing");
-    assert_eq!(made_of(&world.at(31).await, &planned).len(), 3);
+    assert_eq!(made_of(&*world.at(31).await, &planned).len(), 3);
     let third = world.run(31).await;
     assert_eq!(aged(&third.upkept), due);
     assert!(third.upkept.aged.iter().all(|aged| aged.version.is_some()));
     assert_eq!(counts(&world, 31).await, [3, 0, 3, 3, 3], "the models that keep rows have lost them too");
     let again = world.run(31).await;
     assert!(again.upkept.aged.is_empty());
-    assert!(again.outcome.nodes.iter().all(|node| node.end.status() == orchestrate::Status::UpToDate), "no row comes back");
+    assert!(
+        again.outcome.nodes.iter().all(|node| node.end.status() == orchestrate::Status::UpToDate),
+        "no row comes back"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,10 +4,8 @@
 //! What can be a match is read off the automaton of the forms, so that a new form needs no line here. Inside of a match one
 //! byte follows another only as some form has it (`é` or `r ` are in none); so each match is within one *window*, a longest
 //! run of bytes that may follow each other. And each match has one of a few *anchors*: digits, or else a byte that its form
-//! can't do without. Windows without an anchor are passed over at the speed of a comparison, and those with one that no
-//! form can be in by a [`Sieve`].
+//! can't do without. Windows without an anchor are passed over at the speed of a comparison.
 
-use super::sieve::{Met, Sieve};
 use kernel::error::{Error, Result};
 use regex_automata::meta::{Cache, Regex};
 use regex_automata::nfa::thompson::{NFA, State};
@@ -16,7 +14,6 @@ use regex_automata::util::pool::Pool;
 use regex_automata::util::primitives::StateID;
 use regex_automata::util::syntax;
 use regex_automata::{Input, Match};
-use std::sync::Arc;
 
 /// Tried first: most forms have a digit, and words don't.
 const DIGITS: std::ops::RangeInclusive<u8> = b'0'..=b'9';
@@ -29,8 +26,7 @@ struct Bytes([u64; 4]);
 
 pub struct Finder {
     regex: Regex,
-    sieve: Arc<Sieve>,
-    caches: Pool<(Cache, Met), Box<dyn Fn() -> (Cache, Met) + Send + Sync>>,
+    caches: Pool<Cache, Box<dyn Fn() -> Cache + Send + Sync>>,
     anchors: Bytes,
     /// The anchors as ranges, which vectors compare with.
     ranges: Vec<(u8, u8)>,
@@ -51,28 +47,22 @@ impl Finder {
             return Err(failed(&"a form is empty"));
         }
         let anchors = anchors(&nfa);
-        let follows = follows(&nfa);
-        let sieve = Arc::new(Sieve::new(nfa));
-        let for_caches = (regex.clone(), sieve.clone());
-        let caches = Pool::new(Box::new(move || (for_caches.0.create_cache(), for_caches.1.met())) as Box<_>);
-        Ok(Self { regex, sieve, caches, anchors, ranges: anchors.ranges(), follows })
+        let for_caches = regex.clone();
+        let caches = Pool::new(Box::new(move || for_caches.create_cache()) as Box<_>);
+        Ok(Self { regex, caches, anchors, ranges: anchors.ranges(), follows: follows(&nfa) })
     }
 
     /// Calls `found` with each match, in their order.
     pub fn each(&self, text: &[u8], mut found: impl FnMut(Match)) {
-        let mut caches = self.caches.get();
-        let (cache, met) = &mut *caches;
+        let mut cache = self.caches.get();
         let mut from = 0;
         while let Some(anchor) = self.next_anchor(text, from) {
             let (start, end) = self.window(text, anchor);
-            from = end;
-            if !self.sieve.may_match(met, &text[start..end]) {
-                continue;
-            }
             let mut matches = Searcher::new(Input::new(text).range(start..end));
-            while let Some(one) = matches.advance(|input| Ok(self.regex.search_with(cache, input))) {
+            while let Some(one) = matches.advance(|input| Ok(self.regex.search_with(&mut cache, input))) {
                 found(one);
             }
+            from = end;
         }
     }
 

@@ -17,7 +17,6 @@ mod profile;
 mod score;
 mod screen;
 mod shape;
-mod sieve;
 mod spans;
 mod table;
 #[cfg(test)]

@@ -31,7 +31,15 @@ pub(super) const SPEC: Spec = Spec {
               the mode is deterministic (AES-256-SIV), which can be joined on; numbers in homomorphic mode can be \
               added up without a key; with a subject, each person's values have a key of that person, and whoever removes \
               it has forgotten them",
-    args: &[SCOPE, Arg { name: "mode", about: "random (the default), deterministic or homomorphic" }, SUBJECT, Arg { name: "max", about: "homomorphic only: the largest value that comes, of either sign. A larger one is set aside, and one of which a thousand could not be added up is refused" }],
+    args: &[
+        SCOPE,
+        Arg { name: "mode", about: "random (the default), deterministic or homomorphic" },
+        SUBJECT,
+        Arg {
+            name: "max",
+            about: "homomorphic only: the largest value that comes, of either sign. A larger one is set aside, and one of which a thousand could not be added up is refused",
+        },
+    ],
     example: "encrypt(person)",
     promise: Promise { joinable: false, reversible: true, keeps_type: false, random: true },
     build: encrypt,
@@ -279,15 +287,14 @@ mod tests {
     use super::super::decrypt;
     use super::super::tests::{build, columns, keyed_mask, keys, mask, one, samples_with_text, secrets};
     use super::*;
-    use std::sync::Arc;
     use crate::keys::FixedKeys;
     use arrow::array::{BooleanArray, Float64Array};
     use kernel::Kind;
     use kernel::laws::mask::{obeys, text_sample};
+    use std::sync::Arc;
 
     fn open(token: &str, scope: &str, keys: FixedKeys) -> Result<String> {
-        decrypt(token, scope, &Secrets::new(Arc::new(keys), None))
-            .map(|opened| opened.expect("nobody was forgotten"))
+        decrypt(token, scope, &Secrets::new(Arc::new(keys), None)).map(|opened| opened.expect("nobody was forgotten"))
     }
 
     #[test]

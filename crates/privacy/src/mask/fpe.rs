@@ -18,7 +18,6 @@ use kernel::error::{Error, Kind, Result};
 use kernel::keys::Key;
 use kernel::mask::{Mask, Promise};
 use kernel::suggest;
-use std::sync::Arc;
 use zeroize::Zeroizing;
 
 pub(super) const SPEC: Spec = Spec {
@@ -319,6 +318,7 @@ mod tests {
     use crate::detect::{is_cnpj, is_cpf};
     use arrow::array::{Int64Array, StringArray};
     use kernel::laws::mask::{obeys, text_sample};
+    use std::sync::Arc;
 
     fn cpf(n: u64) -> String {
         let base = format!("{:09}", n * 7_919 + 100_000_007);

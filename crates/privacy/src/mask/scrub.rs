@@ -71,10 +71,10 @@ mod tests {
     use crate::detect::{OwnKind, Pattern, Rule};
     use crate::keys::FixedKeys;
     use kernel::contract::MaskSpec;
+    use kernel::laws::mask::{obeys, text_sample};
     use kernel::mask::MaskFactory;
     use kernel::{Classification, Kind};
     use std::sync::Arc;
-    use kernel::laws::mask::{obeys, text_sample};
 
     #[test]
     fn it_obeys_the_laws() {

@@ -295,8 +295,7 @@ mod tests {
         assert_eq!(kind("token(x, format: keep, check_digits: valid)"), Some(Kind::Refused));
         assert_eq!(kind("token(x, format: kept)"), Some(Kind::Project));
         assert_eq!(kind("token(x, check_digits: right)"), Some(Kind::Project));
-        let without =
-            token(&MaskSpec::parse("token(x)").unwrap(), None, &Secrets::new(Arc::new(keys()), None));
+        let without = token(&MaskSpec::parse("token(x)").unwrap(), None, &Secrets::new(Arc::new(keys()), None));
         assert!(without.unwrap().apply(&text_sample()).is_err(), "never a token that nobody can find again");
     }
 }

@@ -3,7 +3,9 @@
 use super::notes::Notes;
 use super::words;
 use crate::odcs::model::CustomProperty;
-use crate::odcs::{DECIMAL_SEPARATOR, ENCRYPT, HOLDS_PERSONAL_DATA, MASK, ON_PERSONAL_DATA, ON_VIOLATION, OWNER, SCHEMA_CHANGE};
+use crate::odcs::{
+    DECIMAL_SEPARATOR, ENCRYPT, HOLDS_PERSONAL_DATA, MASK, ON_PERSONAL_DATA, ON_VIOLATION, OWNER, SCHEMA_CHANGE,
+};
 use kernel::contract::{MaskSpec, OnPersonalData, OnViolation, SchemaChange};
 use kernel::suggest;
 

@@ -196,8 +196,7 @@ mod tests {
             let (mut left, mut right) = (a.clone(), sparse);
             prime.forward(&mut left);
             prime.forward(&mut right);
-            let mut found: Vec<u64> =
-                left.iter().zip(&right).map(|(a, b)| prime.times(*a, prime.factor(*b))).collect();
+            let mut found: Vec<u64> = left.iter().zip(&right).map(|(a, b)| prime.times(*a, prime.factor(*b))).collect();
             prime.inverse(&mut found);
             assert_eq!(found, expected);
             prime.inverse(&mut left);

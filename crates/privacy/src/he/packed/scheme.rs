@@ -1,8 +1,8 @@
 //! Keys and ciphertexts.
 
+use super::PARTS_MAX;
 use super::ring::{DEGREE, Factor, Prime, primes};
 use super::stream::Stream;
-use super::PARTS_MAX;
 use kernel::error::{Error, Result};
 use zeroize::Zeroizing;
 
@@ -87,15 +87,17 @@ impl SecretKey {
             halves[at] = sum;
         }
         let [low, high] = halves;
-        low.iter().zip(&high).map(|(low, high)| lowered(*low, *high)).collect()
+        let [p, r] = primes();
+        let back = r.factor(inverse(p.p % r.p, r.p));
+        low.iter().zip(&high).map(|(low, high)| lowered(*low, *high, back)).collect()
     }
 }
 
-/// The number nearest to a lifted one, of which both rests are known.
-fn lowered(low: u64, high: u64) -> i64 {
+/// The number nearest to a lifted one, of which both rests are known; `back` is the inverse of the first prime modulo the
+/// second.
+fn lowered(low: u64, high: u64, back: Factor) -> i64 {
     let [p, r] = primes();
     // The number below p·r that leaves both rests, by Garner.
-    let back = r.factor(inverse(p.p % r.p, r.p));
     let apart = r.plus(high, r.p - low % r.p);
     let value = u128::from(low) + u128::from(p.p) * u128::from(r.times(apart, back));
     let modulus = u128::from(p.p) * u128::from(r.p);
@@ -135,7 +137,11 @@ impl PublicKey {
             let mut message: Vec<u64> = noisy.collect();
             prime.forward(&mut message);
             let with = |key: &[Factor], other: &[u64]| -> Vec<u64> {
-                mask.iter().zip(key).zip(other).map(|((u, key), other)| prime.plus(prime.times(*u, *key), *other)).collect()
+                mask.iter()
+                    .zip(key)
+                    .zip(other)
+                    .map(|((u, key), other)| prime.plus(prime.times(*u, *key), *other))
+                    .collect()
             };
             rest[0][at] = with(&self.pair[0][at], &message);
             rest[1][at] = with(&self.pair[1][at], &small(prime, &second));
@@ -208,5 +214,8 @@ fn strange() -> Error {
 }
 
 fn too_many() -> Error {
-    Error::data("add ciphertexts", format!("a total takes at most {PARTS_MAX} of them; add up fewer, and add what is opened"))
+    Error::data(
+        "add ciphertexts",
+        format!("a total takes at most {PARTS_MAX} of them; add up fewer, and add what is opened"),
+    )
 }
