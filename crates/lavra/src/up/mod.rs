@@ -11,7 +11,6 @@ pub use state::{ProcessState, ProcessView, processes};
 
 use crate::project::{COMMIT_EVERY, STATE, Source, span};
 use crate::show::Format;
-use crate::subject;
 use crate::wiring::{Failure, Wiring};
 use crate::work::ProjectWork;
 use kernel::error::{Error, Result};
@@ -19,7 +18,7 @@ use lines::ProjectLines;
 use models::Models;
 use orchestrate::lock::{is_asked_to_make_way, is_dead};
 use orchestrate::up::{Board, Planned, Refine, Up, UpEvent, UpOptions};
-use orchestrate::{Breakers, Holder, Leases, Pace, Retry, RunLock, SqliteLedger, Timetable};
+use orchestrate::{Breakers, Holder, Leases, Retry, RunLock, SqliteLedger, Timetable};
 use state::Desk;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
