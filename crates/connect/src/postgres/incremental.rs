@@ -79,7 +79,9 @@ pub fn partition(table: &Table) -> String {
 
 /// A cursor is kept in clear, beside what is masked.
 pub fn check_cursor(entity: &Entity, cursor: &str, source: &str) -> Result<()> {
-    let hidden = entity.property(cursor).is_some_and(|p| p.mask.is_some() || p.classification.as_ref().is_some_and(Classification::is_personal));
+    let hidden = entity
+        .property(cursor)
+        .is_some_and(|p| p.mask.is_some() || p.classification.as_ref().is_some_and(Classification::is_personal));
     match hidden {
         true => Err(Error::refused(
             format!("source `{source}`"),
@@ -240,7 +242,11 @@ impl Query {
         let of = &self.cursor_type;
         let written = |horizon: u64| format!("age(xmin) <= age('{}'::xid)", horizon & 0xffff_ffff);
         // A cursor at the end of time would be the last for ever.
-        let finite = if of.starts_with("timestamp") || of == "date" { format!(" AND isfinite({cursor})") } else { String::new() };
+        let finite = if of.starts_with("timestamp") || of == "date" {
+            format!(" AND isfinite({cursor})")
+        } else {
+            String::new()
+        };
         let mut conditions = vec![format!("{cursor} IS NOT NULL{finite}")];
         if let Some(seen) = &token.seen {
             let last = format!("{}::{of}", literal(&seen.cursor));

@@ -7,6 +7,8 @@ mod column;
 mod discover;
 mod incremental;
 mod kinds;
+#[cfg(test)]
+mod laws_tmp;
 mod list;
 mod numeric;
 mod options;
@@ -17,8 +19,6 @@ mod setup;
 mod snapshot;
 mod table;
 mod time;
-#[cfg(test)]
-mod laws_tmp;
 
 use crate::spec::{Opening, Pending, Progress, Spec};
 use async_trait::async_trait;
