@@ -7,8 +7,6 @@ mod column;
 mod discover;
 mod incremental;
 mod kinds;
-#[cfg(test)]
-mod laws_tmp;
 mod list;
 mod numeric;
 mod options;
