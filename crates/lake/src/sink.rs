@@ -390,7 +390,9 @@ fn conflict(error: Error) -> Result<Commit> {
 fn holds(done: &Positions, upto: &Positions) -> bool {
     let is_done = |partition, point: &Point| match (done.get(partition), point) {
         (Some(Point::File { etag: a, .. }), Point::File { etag: b, .. }) if a != b => false,
-        (Some(Point::Mark { rows: i, token: a, .. }), Point::Mark { rows: j, token: b, .. }) if i == j && a != b => false,
+        (Some(Point::Mark { rows: i, token: a, .. }), Point::Mark { rows: j, token: b, .. }) if i == j && a != b => {
+            false
+        }
         (Some(own), point) => own.reaches(point),
         (None, _) => false,
     };
