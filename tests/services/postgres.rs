@@ -42,7 +42,11 @@ fn fill(database: &Database, from: u32, to: u32) {
 fn is_same(project: &Project, database: &Database) {
     let (found, wanted) = (replayed(project, "bronze.orders", "id", KEPT), expected(database, "id", THERE));
     let differs = wanted.iter().find(|(id, row)| found.get(*id) != Some(row));
-    assert_eq!(differs.map(|(id, row)| (id, row, found.get(id))), None, "a row of the database is another one in the lake");
+    assert_eq!(
+        differs.map(|(id, row)| (id, row, found.get(id))),
+        None,
+        "a row of the database is another one in the lake"
+    );
     assert_eq!(found.len(), wanted.len(), "rows of the lake that the database does not have");
 }
 
@@ -171,7 +175,9 @@ fn changes_of_every_kind_end_as_the_table_is() {
     fill(&database, 5000, 5010);
     project.run();
     is_same(&project, &database);
-    let told = format!("select confirmed_flush_lsn > '{before}' from pg_replication_slots where database = current_database()");
+    let told = format!(
+        "select confirmed_flush_lsn > '{before}' from pg_replication_slots where database = current_database()"
+    );
     assert_eq!(database.sql(&told), "t", "the server may forget what is in the lake");
 }
 
@@ -229,7 +235,8 @@ const TYPED: &str = "
 #[test]
 fn every_type_is_the_same_in_a_snapshot_and_in_a_change() {
     let database = Database::new();
-    database.sql("create type mood as enum ('fine', 'bad'); create domain percent as numeric(4,1) check (value <= 100)");
+    database
+        .sql("create type mood as enum ('fine', 'bad'); create domain percent as numeric(4,1) check (value <= 100)");
     let columns: Vec<String> = TYPES.iter().map(|(name, of, _)| format!("{name} {of}")).collect();
     database.sql(&format!("create table typed (id bigint primary key, {})", columns.join(", ")));
     let insert = |id: u32| {
@@ -272,7 +279,9 @@ fn every_type_is_the_same_in_a_snapshot_and_in_a_change() {
 fn infinity_is_set_aside_or_clamped() {
     let database = Database::new();
     database.sql(CREATE);
-    database.sql("insert into orders values (1, 'NaN', 'x', 'infinity'), (2, 2, 'y', '-infinity'), (3, 3, 'z', '2026-07-01')");
+    database.sql(
+        "insert into orders values (1, 'NaN', 'x', 'infinity'), (2, 2, 'y', '-infinity'), (3, 3, 'z', '2026-07-01')",
+    );
     let project = project(&database, &["mode: cdc"]);
     project.run();
     assert_eq!(project.lines("select id from bronze.orders"), ["3"]);
@@ -331,11 +340,14 @@ fn a_password_that_changes_is_told_and_nothing_is_lost() {
     database.sql(CREATE);
     fill(&database, 1, 100);
     let user = database.name.clone();
-    let grant = format!("create role {user} login replication password 'first'; alter table orders owner to {user};
-        grant create on database {user} to {user}");
+    let grant = format!(
+        "create role {user} login replication password 'first'; alter table orders owner to {user};
+        grant create on database {user} to {user}"
+    );
     database.sql(&grant);
     let project = project(&database, &[]);
-    let source = format!("connector: postgres\nconnection: {}\ntable: orders\nmode: cdc\n", database.url(&user, "${PASSWORD}"));
+    let source =
+        format!("connector: postgres\nconnection: {}\ntable: orders\nmode: cdc\n", database.url(&user, "${PASSWORD}"));
     project.write("sources/orders.yaml", source);
     let run = |password: &str| project.call(&["run", "--quiet", "--retries", "0"]).env("PASSWORD", password).done();
     run("first").exits(0);
@@ -343,7 +355,8 @@ fn a_password_that_changes_is_told_and_nothing_is_lost() {
     let refused = run("first").exits(3).says("password");
     assert!(!refused.stderr.contains("first@") && !refused.stdout.contains("first@"), "{refused:?}");
     run("second/with@signs?").exits(0);
-    let state = |sql: &str| project.call(&["query", "--format", "csv", sql]).env("PASSWORD", "x").done().exits(0).stdout;
+    let state =
+        |sql: &str| project.call(&["query", "--format", "csv", sql]).env("PASSWORD", "x").done().exits(0).stdout;
     let sums = state("select count(*) as n, cast(sum(amount) as varchar) as s from bronze.orders where _op = 'u'");
     assert_eq!(sums.lines().nth(1), Some("100,500.00"));
     database.sql(&format!("reassign owned by {user} to postgres; drop owned by {user}; drop role {user}"));
@@ -421,14 +434,30 @@ fn doctor_and_discover_tell_what_there_is_and_what_to_do() {
     let look = |options: Value| runtime.block_on((spec.probe)(&opening(&database, &options, Positions::new())));
     let all = look(json!({ "mode": "cdc" }));
     let subjects: Vec<&str> = all.iter().map(|finding| finding.subject).collect();
-    let expected = ["reachability", "TLS", "clock", "grants", "wal_level", "replication", "replica identity", "slot", "senders", "disk"];
+    let expected = [
+        "reachability",
+        "TLS",
+        "clock",
+        "grants",
+        "wal_level",
+        "replication",
+        "replica identity",
+        "slot",
+        "senders",
+        "disk",
+    ];
     assert_eq!(subjects, expected, "{all:?}");
-    assert!(all.iter().all(|finding| finding.grade != connect::Grade::Bad && !finding.found.contains("postgres:postgres")));
+    assert!(
+        all.iter().all(|finding| finding.grade != connect::Grade::Bad && !finding.found.contains("postgres:postgres"))
+    );
     let bare = look(json!({ "mode": "cdc", "table": "bare" }));
     let identity = bare.iter().find(|finding| finding.subject == "replica identity").expect("a finding");
     assert!(identity.remedy.as_deref().is_some_and(|remedy| remedy.contains("REPLICA IDENTITY FULL")), "{identity:?}");
     let wrong = look(json!({ "connection": "postgres://nobody:SECRET@127.0.0.1:1/x" }));
-    assert!(wrong.len() == 1 && wrong[0].grade == connect::Grade::Bad && !wrong[0].found.contains("SECRET"), "{wrong:?}");
+    assert!(
+        wrong.len() == 1 && wrong[0].grade == connect::Grade::Bad && !wrong[0].found.contains("SECRET"),
+        "{wrong:?}"
+    );
     let discover = spec.discover.expect("it can be listed");
     let found = runtime.block_on(discover(&opening(&database, &json!({}), Positions::new()))).expect("tables");
     let names: Vec<(&str, Option<&str>)> =
@@ -504,11 +533,15 @@ fn kill_9_under_a_writer_that_never_stops_loses_nothing_and_doubles_nothing() {
         writer.stop(&database);
         project.run();
         is_same(&project, &database);
-        let doubles = "select count(*) from (select _position['partition'] as p, _position['offset'] as o, count(*) as n
+        let doubles =
+            "select count(*) from (select _position['partition'] as p, _position['offset'] as o, count(*) as n
             from bronze.orders group by 1, 2 having count(*) > 1)";
         assert_eq!(project.value(doubles), 0, "no change is there twice");
     }
-    assert!(in_snapshot > 0 && in_changes > 0, "killed {in_snapshot} times before the changes and {in_changes} times in them");
+    assert!(
+        in_snapshot > 0 && in_changes > 0,
+        "killed {in_snapshot} times before the changes and {in_changes} times in them"
+    );
 }
 
 fn is_streaming(project: &Project) -> bool {

@@ -406,10 +406,14 @@ fn conflict(error: Error) -> Result<Commit> {
     }
 }
 
-/// Whether all of `upto` is committed. A file of another etag is another file.
+/// Whether all of `upto` is committed. A file of another etag is another file, and a token may move on without rows: the
+/// source must not be told that what is behind it is durable before it is.
 fn holds(done: &Positions, upto: &Positions) -> bool {
     let is_done = |partition, point: &Point| match (done.get(partition), point) {
         (Some(Point::File { etag: a, .. }), Point::File { etag: b, .. }) if a != b => false,
+        (Some(Point::Mark { rows: i, token: a, .. }), Point::Mark { rows: j, token: b, .. }) if i == j && a != b => {
+            false
+        }
         (Some(own), point) => own.reaches(point),
         (None, _) => false,
     };
@@ -449,4 +453,21 @@ pub(crate) async fn make(
 
 pub(crate) fn json(origin: &Origin) -> Result<serde_json::Value> {
     serde_json::to_value(origin).map_err(|e| Error::internal("write a commit", &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_moved_without_rows_is_not_committed_yet() {
+        let at = |rows, token: &str| {
+            let mut positions = Positions::new();
+            positions.set("p", Point::Mark { rows, token: token.into(), done: false });
+            positions
+        };
+        assert!(holds(&at(3, "a"), &at(3, "a")) && holds(&at(3, "a"), &at(2, "b")));
+        assert!(!holds(&at(3, "a"), &at(3, "b")) && !holds(&at(3, "a"), &at(4, "b")));
+        assert!(!holds(&at(3, "a"), &Positions::new()));
+    }
 }

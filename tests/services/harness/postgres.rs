@@ -54,7 +54,8 @@ impl Database {
     #[track_caller]
     fn ask(&self, database: &str, sql: &str) -> String {
         let mut command = self.psql(database);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("psql");
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("psql");
         let mut input = child.stdin.take().expect("its input");
         let text = sql.to_owned();
         let writer = std::thread::spawn(move || input.write_all(text.as_bytes()));
@@ -120,7 +121,8 @@ pub fn replayed(project: &Project, table: &str, key: &str, columns: &str) -> BTr
             Some("t") => state.clear(),
             Some("d") => drop(state.remove(&id)),
             _ => {
-                let unchanged: Vec<&str> = unchanged.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+                let unchanged: Vec<&str> =
+                    unchanged.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
                 let before = state.remove(&id).unwrap_or_default();
                 for (name, value) in &mut change {
                     if unchanged.contains(&name.as_str()) {

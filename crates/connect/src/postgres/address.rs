@@ -36,7 +36,8 @@ impl Address {
         let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
         let rest = rest.ok_or("write it as `postgres://user:${PASSWORD}@host:5432/database`")?;
         // A password may hold any sign that nobody escaped: the last `@` before the query ends it.
-        let (who, place) = rest.rsplit_once('@').ok_or("it names no user: write `postgres://user:${PASSWORD}@host/…`")?;
+        let (who, place) =
+            rest.rsplit_once('@').ok_or("it names no user: write `postgres://user:${PASSWORD}@host/…`")?;
         let (user, password) = who.split_once(':').unwrap_or((who, ""));
         let (place, query) = place.split_once('?').unwrap_or((place, ""));
         let (server, database) = place.split_once('/').unwrap_or((place, ""));

@@ -84,12 +84,17 @@ pub fn server_fault(what: &str, code: &str, said: Option<&DbError>) -> Error {
     let shown = said.map(|said| format!("{} ({code})", said.message())).unwrap_or_else(|| code.to_owned());
     match code.get(..2).unwrap_or_default() {
         "28" => Error::refused(what, format!("the server does not let this user in: {shown}; look at the password")),
-        "42" if code == "42501" => Error::refused(what, format!("{shown}: the user lacks this right; `lavra doctor` lists them")),
+        "42" if code == "42501" => {
+            Error::refused(what, format!("{shown}: the user lacks this right; `lavra doctor` lists them"))
+        }
         "3D" | "42" | "3F" => Error::project(what, shown),
         "55" if code == "55000" => Error::project(what, shown),
         "08" | "53" | "55" | "57" | "40" | "58" => Error::new(Kind::Unreachable, what, shown),
         "0A" | "25" => Error::project(what, shown),
-        _ => Error::data(what, format!("the server refused with code {code}; its words may quote a value and are not shown")),
+        _ => Error::data(
+            what,
+            format!("the server refused with code {code}; its words may quote a value and are not shown"),
+        ),
     }
 }
 

@@ -229,7 +229,9 @@ impl Column {
         let values = self.finish();
         // A text without a zone is in UTC where the contract wants one.
         let values = match values.data_type() {
-            DataType::Timestamp(..) => cast(&values, &DataType::Timestamp(TimeUnit::Microsecond, None)).map_err(fault)?,
+            DataType::Timestamp(..) => {
+                cast(&values, &DataType::Timestamp(TimeUnit::Microsecond, None)).map_err(fault)?
+            }
             DataType::List(_) => return Ok(Arc::new(lists_as_text(&values))),
             _ => values,
         };

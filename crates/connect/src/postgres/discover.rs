@@ -5,9 +5,9 @@ use super::setup::Setup;
 use super::table::{Table, TableColumn};
 use crate::spec::{Discovered, Opening};
 use arrow::datatypes::{DataType, Field};
+use kernel::Entity;
 use kernel::contract::{Constraints, OnPersonalData, OnViolation, Property, SchemaChange};
 use kernel::error::Result;
-use kernel::Entity;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 

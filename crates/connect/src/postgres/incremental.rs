@@ -36,11 +36,21 @@ struct Seen {
     over: Vec<String>,
 }
 
-/// A position: what was seen, and within an unfinished query its last row.
+/// A position: what was seen, and where an unfinished query is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Token {
     seen: Option<Seen>,
-    last: Option<(String, Place)>,
+    inside: Option<Inside>,
+}
+
+/// The last row of a query that is not at its end, and how the transactions were when it began: one that takes it up looks
+/// at another state, and what was late in between must be found by the next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Inside {
+    cursor: String,
+    place: Place,
+    horizon: u64,
+    over: Vec<String>,
 }
 
 pub struct Incremental {
@@ -79,7 +89,9 @@ pub fn partition(table: &Table) -> String {
 
 /// A cursor is kept in clear, beside what is masked.
 pub fn check_cursor(entity: &Entity, cursor: &str, source: &str) -> Result<()> {
-    let hidden = entity.property(cursor).is_some_and(|p| p.mask.is_some() || p.classification.as_ref().is_some_and(Classification::is_personal));
+    let hidden = entity
+        .property(cursor)
+        .is_some_and(|p| p.mask.is_some() || p.classification.as_ref().is_some_and(Classification::is_personal));
     match hidden {
         true => Err(Error::refused(
             format!("source `{source}`"),
@@ -211,36 +223,41 @@ impl Query {
         client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(failed)?;
         let row = client.query_one("SELECT pg_catalog.txid_current_snapshot()::text", &[]).await.map_err(failed)?;
         let view = View::read(row.get(0)).ok_or_else(|| Error::internal(&what, "no snapshot of transactions"))?;
-        let stream = client.copy_out(self.sql(&token, &view).as_str()).await.map_err(failed)?;
+        let horizon = token.inside.as_ref().map_or(view.horizon, |inside| inside.horizon);
+        let stream = client.copy_out(self.sql(&token, &view, horizon).as_str()).await.map_err(failed)?;
         let (mut stream, mut copied) = (std::pin::pin!(stream), Copied::new(EXTRA));
         let mut rows = Rows::new(&self.wanted.layout, self.wanted.infinity);
-        let mut taken = Taken { token: token.clone(), over: Vec::new(), any: false };
+        let mut taken = Taken::behind(&token, horizon);
         loop {
             let late = |_| Error::new(Kind::Unreachable, &what, "the server says nothing (`timeout_ms`)");
             let message = tokio::time::timeout(self.setup.patience(), stream.next()).await.map_err(late)?;
             let Some(message) = message else { break };
             copied.feed(message.map_err(failed)?, &mut rows, |own| taken.row(own))?;
             if rows.bytes >= bytes_max || rows.count >= self.wanted.batch_rows_max {
-                let piece = Piece { batch: rows.finish()?, token: taken.token.clone(), is_last: false };
+                let piece = Piece { batch: rows.finish()?, token: taken.inside(&token), is_last: false };
                 if sender.send(Ok(piece)).await.is_err() {
                     return Ok(());
                 }
             }
         }
         // In the middle of a query that was cut, its end is news even without rows.
-        if taken.any || token.last.is_some() {
-            let piece = Piece { batch: rows.finish()?, token: taken.end(&token, &view), is_last: true };
+        if taken.last.is_some() {
+            let piece = Piece { batch: rows.finish()?, token: taken.end(&token), is_last: true };
             let _ = sender.send(Ok(piece)).await;
         }
         Ok(())
     }
 
-    fn sql(&self, token: &Token, view: &View) -> String {
+    fn sql(&self, token: &Token, view: &View, horizon: u64) -> String {
         let (cursor, selected) = (quoted(&self.cursor), self.wanted.selected());
         let of = &self.cursor_type;
         let written = |horizon: u64| format!("age(xmin) <= age('{}'::xid)", horizon & 0xffff_ffff);
         // A cursor at the end of time would be the last for ever.
-        let finite = if of.starts_with("timestamp") || of == "date" { format!(" AND isfinite({cursor})") } else { String::new() };
+        let finite = if of.starts_with("timestamp") || of == "date" {
+            format!(" AND isfinite({cursor})")
+        } else {
+            String::new()
+        };
         let mut conditions = vec![format!("{cursor} IS NOT NULL{finite}")];
         if let Some(seen) = &token.seen {
             let last = format!("{}::{of}", literal(&seen.cursor));
@@ -254,14 +271,14 @@ impl Query {
                 conditions.push(format!("({cursor} > {last} OR {}{over})", written(seen.horizon)));
             }
         }
-        if let Some((at, (block, item))) = &token.last {
+        if let Some(Inside { cursor: at, place: (block, item), .. }) = &token.inside {
             conditions.push(format!("({cursor}, ctid) > ({}::{of}, '({block},{item})'::tid)", literal(at)));
         }
         format!(
             "COPY (SELECT ctid, {}, CASE WHEN {} THEN xmin::text END, {selected} FROM {} WHERE {} ORDER BY {cursor}, ctid) \
              TO STDOUT (FORMAT binary)",
             shown(&cursor),
-            written(view.horizon),
+            written(horizon),
             self.relation,
             conditions.join(" AND ")
         )
@@ -283,17 +300,22 @@ const EXTRA: usize = 3;
 
 /// What a query has given so far.
 struct Taken {
-    token: Token,
+    last: Option<(String, Place)>,
+    horizon: u64,
     over: Vec<String>,
-    any: bool,
 }
 
 impl Taken {
+    fn behind(token: &Token, horizon: u64) -> Self {
+        let inside = token.inside.clone();
+        let over = inside.as_ref().map(|inside| inside.over.clone()).unwrap_or_default();
+        Self { last: inside.map(|inside| (inside.cursor, inside.place)), horizon, over }
+    }
+
     fn row(&mut self, own: &[Option<&[u8]>]) {
         let [Some([a, b, c, d, e, f]), Some(cursor), number] = own else { return };
         let place = (u32::from_be_bytes([*a, *b, *c, *d]), u16::from_be_bytes([*e, *f]));
-        self.token.last = Some((String::from_utf8_lossy(cursor).into_owned(), place));
-        self.any = true;
+        self.last = Some((String::from_utf8_lossy(cursor).into_owned(), place));
         if let Some(number) = number
             && self.over.len() < OVER_MAX
         {
@@ -304,22 +326,29 @@ impl Taken {
         }
     }
 
+    /// Behind the last row so far.
+    fn inside(&self, before: &Token) -> Token {
+        let (horizon, over) = (self.horizon, self.over.clone());
+        let inside = self.last.clone().map(|(cursor, place)| Inside { cursor, place, horizon, over });
+        Token { seen: before.seen.clone(), inside }
+    }
+
     /// Behind the last row.
-    fn end(self, before: &Token, view: &View) -> Token {
-        let Taken { token, mut over, .. } = self;
+    fn end(self, before: &Token) -> Token {
+        let Taken { last, horizon, mut over } = self;
         // What was over then and is not yet before the horizon is not read again either.
         let kept = before.seen.iter().flat_map(|seen| &seen.over).filter(|number| {
-            number.parse::<u64>().is_ok_and(|number| number >= view.horizon & 0xffff_ffff) && !over.contains(number)
+            number.parse::<u64>().is_ok_and(|number| number >= horizon & 0xffff_ffff) && !over.contains(number)
         });
         let kept: Vec<String> = kept.cloned().collect();
         over.extend(kept);
-        let cursor = match (&before.seen, token.last) {
+        let cursor = match (&before.seen, last) {
             // Late rows come before those that are newer: the last one has the greatest cursor, unless all were late.
             (Some(seen), Some((last, _))) => greater(&seen.cursor, last),
             (None, Some((last, _))) => last,
             (seen, None) => seen.as_ref().map(|seen| seen.cursor.clone()).unwrap_or_default(),
         };
-        Token { seen: Some(Seen { cursor, horizon: view.horizon, over }), last: None }
+        Token { seen: Some(Seen { cursor, horizon, over }), inside: None }
     }
 }
 
@@ -348,10 +377,17 @@ mod tests {
     #[test]
     fn what_was_over_stays_known_until_the_horizon_passes_it() {
         let seen = Seen { cursor: "5".into(), horizon: 10, over: vec!["11".into(), "20".into()] };
-        let before = Token { seen: Some(seen), last: None };
-        let mut taken = Taken { token: Token::default(), over: Vec::new(), any: false };
+        let before = Token { seen: Some(seen), inside: None };
+        let mut taken = Taken::behind(&before, 15);
         taken.row(&[Some(&[0, 0, 0, 1, 0, 2]), Some(b"7"), Some(b"21")]);
-        let after = taken.end(&before, &View { horizon: 15, next: 30 }).seen.expect("a position");
+        let inside = taken.inside(&before);
+        let after = taken.end(&before).seen.expect("a position");
         assert_eq!((after.cursor.as_str(), after.horizon, after.over), ("7", 15, vec!["21".into(), "20".to_owned()]));
+        // Taken up in a later state, it still knows the earlier one.
+        assert_eq!(inside.inside.as_ref().map(|inside| inside.horizon), Some(15));
+        assert_eq!(
+            Taken::behind(&inside, 15).end(&inside).seen.map(|seen| (seen.horizon, seen.over.len())),
+            Some((15, 2))
+        );
     }
 }

@@ -17,8 +17,6 @@ mod setup;
 mod snapshot;
 mod table;
 mod time;
-#[cfg(test)]
-mod laws_tmp;
 
 use crate::spec::{Opening, Pending, Progress, Spec};
 use async_trait::async_trait;

@@ -26,10 +26,10 @@ pub struct Options {
     /// Incremental: how far behind the cursor to look for rows that were committed late: `1 hour` for times, a number for
     /// numbers. Rows that were taken are not taken again. By default nothing.
     pub lookback: Option<Lookback>,
-    /// Cdc: the replication slot, made if it is not there. Each source needs its own. Default: `lavra_` and the source's
-    /// name.
+    /// Cdc: the replication slot, made if it is not there. Each source needs its own; names are the server's, not the
+    /// database's. Default: `lavra_DATABASE_SOURCE`
     pub slot: Option<String>,
-    /// Cdc: the publication that names the table, made if it is not there. Default: `lavra_` and the source's name.
+    /// Cdc: the publication that names the table, made if it is not there. Default: as the slot
     pub publication: Option<String>,
     /// Connections that read a snapshot at once. Default: 2
     pub parallel: usize,
@@ -165,14 +165,6 @@ impl Options {
     pub fn wal_budget(&self) -> Option<u64> {
         self.wal_budget.as_deref().and_then(bytes)
     }
-
-    pub fn slot(&self, source: &str) -> String {
-        self.slot.clone().unwrap_or_else(|| by_default(source))
-    }
-
-    pub fn publication(&self, source: &str) -> String {
-        self.publication.clone().unwrap_or_else(|| by_default(source))
-    }
 }
 
 impl Mode {
@@ -194,9 +186,10 @@ fn is_plain(name: &str) -> bool {
     !name.is_empty() && name.len() <= NAME_MAX && name.chars().all(is_sign)
 }
 
-fn by_default(source: &str) -> String {
+/// The name of a slot or publication that was not given one.
+pub fn by_default(database: &str, source: &str) -> String {
     let sign = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
-    let name: String = format!("lavra_{source}").chars().map(sign).collect();
+    let name: String = format!("lavra_{database}_{source}").chars().map(sign).collect();
     name.chars().take(NAME_MAX).collect()
 }
 
@@ -244,7 +237,10 @@ mod tests {
 
     #[test]
     fn names_and_sizes_are_what_they_say() {
-        assert_eq!((bytes("10 GiB"), bytes("1kb"), bytes("0 MB"), bytes("7")), (Some(10 << 30), Some(1024), None, None));
-        assert_eq!(by_default("Sales-2026.x"), "lavra_sales_2026_x");
+        assert_eq!(
+            (bytes("10 GiB"), bytes("1kb"), bytes("0 MB"), bytes("7")),
+            (Some(10 << 30), Some(1024), None, None)
+        );
+        assert_eq!(by_default("shop", "Sales-2026.x"), "lavra_shop_sales_2026_x");
     }
 }

@@ -103,11 +103,17 @@ async fn changes(setup: &Setup, client: &Client, table: &Table, all: &mut Vec<Fi
     let (slots, senders, kept): (i64, i64, Option<i64>) = (row.get(3), row.get(4), row.get(5));
     all.push(match level.as_str() {
         "logical" => good("wal_level", level),
-        _ => bad("wal_level", format!("{level}, must be logical"), "ALTER SYSTEM SET wal_level = 'logical', and start it again"),
+        _ => bad(
+            "wal_level",
+            format!("{level}, must be logical"),
+            "ALTER SYSTEM SET wal_level = 'logical', and start it again",
+        ),
     });
     all.push(match may {
         true => good("replication", format!("{user} may follow changes")),
-        false => bad("replication", format!("{user} may not follow changes"), format!("ALTER ROLE \"{user}\" REPLICATION")),
+        false => {
+            bad("replication", format!("{user} may not follow changes"), format!("ALTER ROLE \"{user}\" REPLICATION"))
+        }
     });
     all.push(match table.columns.iter().any(|column| column.identifies) {
         true => good("replica identity", format!("{} tells which row changed", table.shown())),
@@ -117,7 +123,7 @@ async fn changes(setup: &Setup, client: &Client, table: &Table, all: &mut Vec<Fi
             format!("ALTER TABLE {} REPLICA IDENTITY FULL", table.quoted()),
         ),
     });
-    let name = setup.options.slot(&setup.source);
+    let name = setup.slot();
     let slot = Slot::look(client, &name).await?;
     all.push(self::slot(setup, &name, slot.as_ref(), slots));
     all.push(match senders > 0 {
@@ -164,7 +170,9 @@ async fn disk(client: &Client, kept: Option<i64>) -> Result<Finding> {
     Ok(match kept {
         Some(-1) | None => warning(
             SUBJECT,
-            format!("{size}, and max_slot_wal_keep_size sets no bound to what slots keep; free space can't be asked for"),
+            format!(
+                "{size}, and max_slot_wal_keep_size sets no bound to what slots keep; free space can't be asked for"
+            ),
             "ALTER SYSTEM SET max_slot_wal_keep_size = '10GB' (or what the disk has), and SELECT pg_reload_conf()",
         ),
         Some(kept) => good(SUBJECT, format!("{size}; a slot keeps {kept} MiB at most")),

@@ -2,7 +2,7 @@
 
 use super::address::{Address, address};
 use super::client::Client;
-use super::options::Options;
+use super::options::{Options, by_default};
 use crate::spec::Opening;
 use kernel::Entity;
 use kernel::error::Result;
@@ -29,5 +29,17 @@ impl Setup {
     /// How long a server may say nothing.
     pub fn patience(&self) -> Duration {
         Duration::from_millis(self.options.timeout_ms)
+    }
+
+    pub fn slot(&self) -> String {
+        self.named(&self.options.slot)
+    }
+
+    pub fn publication(&self) -> String {
+        self.named(&self.options.publication)
+    }
+
+    fn named(&self, given: &Option<String>) -> String {
+        given.clone().unwrap_or_else(|| by_default(&self.address.database, &self.source))
     }
 }

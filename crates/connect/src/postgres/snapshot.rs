@@ -60,7 +60,10 @@ impl Snapshot {
         let ranges = cut(table, &heaps, setup.options.parallel, setup.options.refresh, taken)?;
         let begun = ranges.iter().any(|range| range.rows > 0 || range.done);
         if begun && !is_part && ranges.iter().any(|range| !range.done) {
-            tracing::warn!(table = table.shown(), "goes on in the middle of a snapshot, in the state that the table has now");
+            tracing::warn!(
+                table = table.shown(),
+                "goes on in the middle of a snapshot, in the state that the table has now"
+            );
         }
         Ok(Self { setup, wanted, is_part, ranges, reading: None })
     }
@@ -187,9 +190,10 @@ impl Reader {
         let mut rows = Rows::new(&self.wanted.layout, self.wanted.infinity);
         let mut block = range.after.map_or(range.from, |(block, _)| block);
         loop {
-            let next = self.step.map(|step| block.saturating_add(step)).filter(|next| {
-                range.has_places && range.to.map_or(*next < range.blocks(), |to| *next < to)
-            });
+            let next = self
+                .step
+                .map(|step| block.saturating_add(step))
+                .filter(|next| range.has_places && range.to.map_or(*next < range.blocks(), |to| *next < to));
             let to = next.or(range.to);
             if self.query(at, &mut range, to, &mut rows).await?.is_err() {
                 return Ok(Err(Unwanted));
@@ -203,12 +207,23 @@ impl Reader {
         Ok(self.sender.send(Ok(piece)).await.map_err(|_| Unwanted))
     }
 
-    async fn query(&self, at: usize, range: &mut Range, to: Option<u32>, rows: &mut Rows) -> Result<Result<(), Unwanted>> {
+    async fn query(
+        &self,
+        at: usize,
+        range: &mut Range,
+        to: Option<u32>,
+        rows: &mut Rows,
+    ) -> Result<Result<(), Unwanted>> {
         let (extra, selected, relation) = (usize::from(range.has_places), self.wanted.selected(), &range.relation);
         let sql = match range.has_places {
-            true => format!("COPY (SELECT ctid, {selected} FROM {relation} WHERE {}) TO STDOUT (FORMAT binary)", range.condition(to)),
+            true => format!(
+                "COPY (SELECT ctid, {selected} FROM {relation} WHERE {}) TO STDOUT (FORMAT binary)",
+                range.condition(to)
+            ),
             // Rows without a place come in the order of the query, and those that were taken are counted off.
-            false => format!("COPY (SELECT {selected} FROM {relation} OFFSET {}) TO STDOUT (FORMAT binary)", range.rows),
+            false => {
+                format!("COPY (SELECT {selected} FROM {relation} OFFSET {}) TO STDOUT (FORMAT binary)", range.rows)
+            }
         };
         let what = format!("read {}", range.partition);
         let failed = |e| fault(&what, &e);

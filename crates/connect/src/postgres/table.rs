@@ -53,7 +53,8 @@ impl Table {
         let failed = |e| fault(&what, &e);
         let row = client.query_opt(TABLE, &[&schema, &name]).await.map_err(failed)?;
         let row = row.ok_or_else(|| {
-            let help = "there is no such table, or the user may not see its schema; `lavra discover` lists what there is";
+            let help =
+                "there is no such table, or the user may not see its schema; `lavra discover` lists what there is";
             Error::project(&what, help)
         })?;
         let (oid, kind, identity): (u32, i8, i8) = (row.get(0), row.get(1), row.get(2));

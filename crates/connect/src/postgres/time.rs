@@ -6,7 +6,9 @@ use super::kinds::Infinity;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment<T> {
     At(T),
-    Infinite { future: bool },
+    Infinite {
+        future: bool,
+    },
     /// Further away than Arrow can say.
     Beyond,
 }

@@ -22,7 +22,7 @@ const TOLD_TRIES: u32 = 20;
 impl Link {
     /// Begins to stream behind `from`, which is durable.
     pub async fn open(setup: &Setup, from: u64) -> Result<Self> {
-        let (slot, publication) = (setup.options.slot(&setup.source), setup.options.publication(&setup.source));
+        let (slot, publication) = (setup.slot(), setup.publication());
         let what = format!("follow the replication slot `{slot}`");
         let config = setup.address.replication(&slot, &publication, from);
         let mut tries = 0;

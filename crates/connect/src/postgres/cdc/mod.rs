@@ -78,7 +78,7 @@ impl Cdc {
         // Never 0, which means that the snapshot is not whole.
         let at = At { snapshot: slot::log_end(&client).await?.max(1), ..self.at };
         let stream = Stream::new(self.setup.clone(), client, table, self.partition.clone(), at, self.rows);
-        self.phase = Phase::Stream(Box::new(stream));
+        self.phase = Phase::Stream(Box::new(stream.with_news()));
         Ok(())
     }
 }

@@ -96,7 +96,9 @@ impl Pending {
         known: &[(usize, &Arc<str>)],
         changes: &[usize],
     ) -> Result<Vec<(usize, Vec<Option<String>>)>> {
-        let texts = |place: usize| -> Vec<Option<String>> { changes.iter().map(|at| text(&self.changes[*at].cells[place])).collect() };
+        let texts = |place: usize| -> Vec<Option<String>> {
+            changes.iter().map(|at| text(&self.changes[*at].cells[place])).collect()
+        };
         let keys: Vec<Vec<Option<String>>> = by.iter().map(|(place, ..)| texts(*place)).collect();
         let given: Vec<String> = (1..=by.len()).map(|at| format!("${at}::text[]")).collect();
         let names: Vec<String> = (1..=by.len()).map(|at| format!("k{at}")).collect();
@@ -169,9 +171,16 @@ mod tests {
     fn a_row_with_another_key_is_two_rows() {
         let old = Old::Key(vec![cell("1"), Cell::Null]);
         let rows = updated(old, vec![cell("2"), Cell::Unsent], &[0], 9, false);
-        assert_eq!(rows.iter().map(|row| (row.op, row.is_alone)).collect::<Vec<_>>(), [(Op::Delete, false), (Op::Create, true)]);
+        assert_eq!(
+            rows.iter().map(|row| (row.op, row.is_alone)).collect::<Vec<_>>(),
+            [(Op::Delete, false), (Op::Create, true)]
+        );
         let old = Old::Key(vec![cell("1"), Cell::Null]);
-        assert_eq!(updated(old, vec![cell("1"), cell("x")], &[0], 9, false).len(), 1, "a key that was sent and is the same");
+        assert_eq!(
+            updated(old, vec![cell("1"), cell("x")], &[0], 9, false).len(),
+            1,
+            "a key that was sent and is the same"
+        );
     }
 
     #[test]

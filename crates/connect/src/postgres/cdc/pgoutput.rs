@@ -29,10 +29,22 @@ pub enum Old {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Message {
     Relation(Relation),
-    Insert { relation: u32, new: Tuple },
-    Update { relation: u32, old: Old, new: Tuple },
-    Delete { relation: u32, old: Old },
-    Truncate { relations: Vec<u32> },
+    Insert {
+        relation: u32,
+        new: Tuple,
+    },
+    Update {
+        relation: u32,
+        old: Old,
+        new: Tuple,
+    },
+    Delete {
+        relation: u32,
+        old: Old,
+    },
+    Truncate {
+        relations: Vec<u32>,
+    },
     /// Of types and origins: nothing for us.
     Other,
 }

@@ -70,7 +70,7 @@ fn again(what: &str, why: &str) -> Error {
 
 /// Makes sure of the publication and the slot; gives the place from which changes come. `from` is what was committed.
 pub async fn ensure(client: &Client, setup: &Setup, table: &Table, from: Option<u64>) -> Result<u64> {
-    let name = setup.options.slot(&setup.source);
+    let name = setup.slot();
     check_level(client).await?;
     check_identity(setup, table)?;
     publish(client, setup, table).await?;
@@ -154,7 +154,7 @@ const PUBLICATION: &str = "
     FROM pg_catalog.pg_publication p WHERE p.pubname = $1";
 
 async fn publish(client: &Client, setup: &Setup, table: &Table) -> Result<()> {
-    let name = setup.options.publication(&setup.source);
+    let name = setup.publication();
     let what = format!("use the publication `{name}`");
     let failed = |e| fault(&what, &e);
     let found = client.query_opt(PUBLICATION, &[&name, &table.schema, &table.name]).await.map_err(failed)?;
@@ -196,7 +196,7 @@ pub async fn published(client: &Client, setup: &Setup, table: &Table) -> Result<
     if version < 150_000 {
         return Ok(own().collect());
     }
-    let name = setup.options.publication(&setup.source);
+    let name = setup.publication();
     let row = client.query_opt(NAMES, &[&name, &table.schema, &table.name]).await.map_err(failed)?;
     let names: Vec<String> = row.and_then(|row| row.get::<_, Option<Vec<String>>>(0)).unwrap_or_default();
     Ok(own().filter(|column| names.is_empty() || names.iter().any(|name| **name == **column)).collect())
@@ -205,7 +205,7 @@ pub async fn published(client: &Client, setup: &Setup, table: &Table) -> Result<
 /// Warns before the budget is used up, and does what the project says when it is.
 pub async fn guard(client: &Client, setup: &Setup, slot: &Slot) -> Result<()> {
     let Some(budget) = setup.options.wal_budget() else { return Ok(()) };
-    let name = setup.options.slot(&setup.source);
+    let name = setup.slot();
     let (kept, budget_shown) = (mebibytes(slot.retained), mebibytes(budget));
     if slot.retained > budget && setup.options.on_wal_budget == OnWalBudget::Drop {
         drop_slot(client, &name).await?;

@@ -62,6 +62,8 @@ pub struct Stream {
     /// The log's end at the beginning of this round; what comes behind it is for the next.
     target: Option<u64>,
     settled: u64,
+    /// The snapshot is whole, and the lake does not know yet.
+    is_news: bool,
 }
 
 /// What was read and not yet handed on.
@@ -102,6 +104,7 @@ const EPOCH_MICROS: i64 = 946_684_800_000_000;
 impl Stream {
     pub fn new(setup: Arc<Setup>, client: Client, table: Table, partition: Arc<str>, at: At, rows: u64) -> Self {
         let mut stream = Self {
+            is_news: false,
             setup,
             client,
             table,
@@ -117,11 +120,23 @@ impl Stream {
         stream
     }
 
+    /// Hands the position on before any change.
+    #[must_use]
+    pub fn with_news(self) -> Self {
+        Self { is_news: true, ..self }
+    }
+
     /// Forgets what was read behind the last batch.
     fn begin_again(&mut self) {
         self.link = None;
         self.target = None;
-        self.read = Reading { upto: self.at.lsn, end: self.at.lsn, skip: self.at.taken, looked: self.at.lsn, ..Reading::default() };
+        self.read = Reading {
+            upto: self.at.lsn,
+            end: self.at.lsn,
+            skip: self.at.taken,
+            looked: self.at.lsn,
+            ..Reading::default()
+        };
     }
 
     pub async fn next(&mut self, bytes_max: usize) -> Result<Option<Pulled>> {
@@ -134,7 +149,7 @@ impl Stream {
 
     async fn pull(&mut self, bytes_max: usize) -> Result<Option<Pulled>> {
         loop {
-            if self.read.is_due {
+            if self.read.is_due || self.is_news {
                 return self.batch().await.map(Some);
             }
             if self.read.pending.changes.is_empty()
@@ -169,7 +184,8 @@ impl Stream {
         if rests {
             self.read.end = self.read.upto;
         }
-        self.read.is_due = !self.read.pending.changes.is_empty() || rests || self.at.taken > 0 && self.read.end > self.at.lsn;
+        self.read.is_due =
+            !self.read.pending.changes.is_empty() || rests || self.at.taken > 0 && self.read.end > self.at.lsn;
         self.read.is_due
     }
 
@@ -177,7 +193,7 @@ impl Stream {
         if self.setup.options.wal_budget.is_none() || self.read.upto.saturating_sub(self.read.looked) < GUARD_BYTES {
             return Ok(());
         }
-        let name = self.setup.options.slot(&self.setup.source);
+        let name = self.setup.slot();
         if let Some(slot) = Slot::look(&self.client, &name).await? {
             slot::guard(&self.client, &self.setup, &slot).await?;
         }
@@ -303,7 +319,7 @@ impl Stream {
         self.rows += count as u64;
         let taken = self.read.open.map_or(0, |(_, count)| count);
         self.at = At { lsn: self.read.end, taken, ..self.at };
-        self.read.is_due = false;
+        (self.read.is_due, self.is_news) = (false, false);
         let mut upto = Positions::new();
         upto.set(&*self.partition, self.at.point(self.rows)?);
         Ok(Pulled { rows: raw, upto, whole: taken == 0 })
