@@ -122,7 +122,14 @@ impl Cdc {
                     Some(conn) => conn,
                     None => connect(&self.opening, &self.options).await?,
                 };
-                let until = end(&mut conn).await?;
+                // A connection that was idle for hours may be closed.
+                let until = match end(&mut conn).await {
+                    Ok(until) => until,
+                    Err(_) => {
+                        conn = connect(&self.opening, &self.options).await?;
+                        end(&mut conn).await?
+                    }
+                };
                 following.conn = Some(conn);
                 self.until.insert(until).clone()
             }
