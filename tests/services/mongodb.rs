@@ -118,7 +118,7 @@ fn a_project_takes_a_collection_with_its_lists_and_structs() {
     { name: _id, logicalType: string, primaryKey: true, required: true }
     { name: name, logicalType: string }
     { name: n, logicalType: integer, physicalType: int }
-    { name: big, logicalType: integer, physicalType: bigint }
+    { name: big, logicalType: integer, physicalType: bigint, classification: public }
     { name: at, logicalType: timestamp, physicalType: 'timestamp(6, UTC)' }
     { name: lines, logicalType: array, items: { logicalType: object, properties: [{ name: sku, logicalType: string }, { name: price, logicalType: number, physicalType: 'decimal(10,2)' }] } }
     { name: flag, logicalType: boolean }

@@ -18,24 +18,9 @@ pub enum Id {
     Bytes(u8, String),
 }
 
-/// MongoDB's names of types, in the order in which it sorts values of different ones. A comparison is with values of the
-/// same type only.
-const TYPES: [&str; 14] = [
-    "minKey",
-    "null",
-    "number",
-    "string",
-    "object",
-    "array",
-    "binData",
-    "objectId",
-    "bool",
-    "date",
-    "timestamp",
-    "regex",
-    "javascript",
-    "maxKey",
-];
+/// MongoDB's names of the types that an `_id` is of, in the order in which it sorts values of different ones. A comparison is
+/// with values of the same type only.
+const TYPES: [&str; 8] = ["number", "string", "object", "binData", "objectId", "bool", "date", "timestamp"];
 
 impl Id {
     pub fn of(value: RawBsonRef<'_>) -> Option<Self> {

@@ -45,19 +45,18 @@ fn finding(subject: &'static str, grade: Grade, found: impl Into<String>, remedy
     Finding { subject, grade, found: found.into(), remedy: Some(remedy.into()) }
 }
 
-/// Refuses a server of which changes would be lost.
-pub async fn must_be_good(conn: &mut Conn, opening: &Opening, options: &Options, table: &Table) -> Result<()> {
+/// Refuses a server of which changes would be lost; gives one that is as it must be.
+pub async fn good_server(conn: &mut Conn, source: &str, table: &Table) -> Result<Server> {
     let server = Server::ask(conn).await?;
     let bad: Vec<String> = settings(&server)
         .into_iter()
         .filter(|finding| finding.grade == Grade::Bad)
         .map(|finding| format!("{} is {}: {}", finding.subject, finding.found, finding.remedy.unwrap_or_default()))
         .collect();
-    if !bad.is_empty() {
-        return Err(Error::project(format!("follow {} of source `{}`", table.shown(), opening.source), bad.join("; ")));
+    match bad.is_empty() {
+        true => Ok(server),
+        false => Err(Error::project(format!("follow {} of source `{source}`", table.shown()), bad.join("; "))),
     }
-    let _ = options;
-    Ok(())
 }
 
 /// What the log must be like.

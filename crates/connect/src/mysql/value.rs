@@ -220,31 +220,10 @@ fn bit(bits: u32, bytes: &[u8]) -> Result<Cell<'static>, Refused> {
     Ok(if bits == 1 { Cell::Bool(number == 1) } else { Cell::UInt(number) })
 }
 
-/// MariaDB keeps a UUID with its time fields turned round, so that it sorts by time, unless it is of version 6 or above or
-/// of no known variant.
 fn uuid(bytes: &[u8]) -> Result<Cell<'static>, Refused> {
-    let kept: [u8; 16] = padded16(bytes)?;
-    let turned = kept[6] > 0 && kept[6] <= 0x5f && kept[8] & 0x80 != 0;
-    let own: [u8; 16] = match turned_round(kept) {
-        own if is_time_swapped(own) || turned => own,
-        _ => kept,
-    };
+    let own = padded16(bytes)?;
     let hex = |range: std::ops::Range<usize>| own[range].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     Ok(Cell::Text([hex(0..4), hex(4..6), hex(6..8), hex(8..10), hex(10..16)].join("-").into()))
-}
-
-fn turned_round(kept: [u8; 16]) -> [u8; 16] {
-    let mut own = [0; 16];
-    own[..4].copy_from_slice(&kept[12..]);
-    own[4..6].copy_from_slice(&kept[10..12]);
-    own[6..8].copy_from_slice(&kept[8..10]);
-    own[8..10].copy_from_slice(&kept[6..8]);
-    own[10..].copy_from_slice(&kept[..6]);
-    own
-}
-
-fn is_time_swapped(own: [u8; 16]) -> bool {
-    matches!(own[6] >> 4, 1..=5) && own[8] & 0x80 != 0
 }
 
 fn inet(bytes: &[u8]) -> Result<Cell<'static>, Refused> {

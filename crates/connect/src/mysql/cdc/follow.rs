@@ -61,8 +61,7 @@ impl Cdc {
     async fn start_following(&mut self) -> Result<Following> {
         let mut conn = connect(&self.opening, &self.options).await?;
         let table = Table::read(&mut conn, &self.opening.source, &self.options).await?;
-        health::must_be_good(&mut conn, &self.opening, &self.options, &table).await?;
-        let is_mariadb = health::Server::ask(&mut conn).await?.is_mariadb;
+        let is_mariadb = health::good_server(&mut conn, &self.opening.source, &table).await?.is_mariadb;
         if is_mariadb != self.token.is_mariadb {
             return Err(self
                 .error("the position is of another kind of server; take the table anew by `refresh: <any new text>`"));
@@ -123,7 +122,14 @@ impl Cdc {
                     Some(conn) => conn,
                     None => connect(&self.opening, &self.options).await?,
                 };
-                let until = end(&mut conn).await?;
+                // A connection that was idle for hours may be closed.
+                let until = match end(&mut conn).await {
+                    Ok(until) => until,
+                    Err(_) => {
+                        conn = connect(&self.opening, &self.options).await?;
+                        end(&mut conn).await?
+                    }
+                };
                 following.conn = Some(conn);
                 self.until.insert(until).clone()
             }

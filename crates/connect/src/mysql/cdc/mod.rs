@@ -111,8 +111,7 @@ impl Cdc {
     async fn start_reading(&mut self) -> Result<()> {
         let mut conn = connect(&self.opening, &self.options).await?;
         let table = Table::read(&mut conn, &self.opening.source, &self.options).await?;
-        health::must_be_good(&mut conn, &self.opening, &self.options, &table).await?;
-        let server = health::Server::ask(&mut conn).await?;
+        let server = health::good_server(&mut conn, &self.opening.source, &table).await?;
         let gtid = first_position(&mut conn, server.is_mariadb).await?;
         let columns = table.chosen(&self.options)?;
         let plan = Plan::new(table, columns, &self.opening.entity, &self.options, server.is_mariadb)?;

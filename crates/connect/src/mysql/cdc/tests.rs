@@ -126,6 +126,8 @@ async fn follow(mut cdc: Cdc, events: Vec<Event>) -> (Vec<String>, Token, Option
             following.open = Some(Transaction { gtid, at: None, single: true, is_xa: false, rows: 0, skip: 0 });
             continue;
         }
+        // There is no server to ask what the table is now.
+        following.stale = false;
         following.event = Some(event);
         match cdc.look().await {
             Ok(pulled) => assert!(pulled.is_none(), "one plan serves for all"),
