@@ -206,7 +206,7 @@ fn where_it_starts_can_be_said_and_counts_from_then_on() {
     assert_eq!(since.lines("select id from bronze.orders"), ["o1", "o2"]);
     // Partitions that come later are taken from their start.
     let more = format!(
-        "for done in AdminClient({{'bootstrap.servers': servers}}).create_partitions([NewPartitions('{topic}', 3)]).values(): done.result()\n\
+        "done(admin.create_partitions([NewPartitions('{topic}', 3)]))\n\
          time.sleep(1)\n\
          produce('{topic}', [{{'value': {{'id': 'new'}}, 'partition': 2}}])"
     );
@@ -225,7 +225,7 @@ fn records_that_retention_removed_are_a_loud_stop() {
         &project,
         &format!(
             "produce('{topic}', ({{'value': {{'id': f'o{{n}}'}}}} for n in range(10)))\n\
-             for done in AdminClient({{'bootstrap.servers': servers}}).delete_records([TopicPartition('{topic}', 0, 6)]).values(): done.result()"
+             done(admin.delete_records([TopicPartition('{topic}', 0, 6)]))"
         ),
     );
     project.lavra(&["run", "--retries", "0"]).exits(1).says("5 offsets").says("on_lost: skip");
