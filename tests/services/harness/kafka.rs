@@ -15,10 +15,11 @@ const PRELUDE: &str = "
 import json, random, sys, time
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, NewPartitions
-def topic(name, partitions=3, **config):
-    config = {key.replace('_', '.'): str(value) for key, value in config.items()}
-    for made in AdminClient({'bootstrap.servers': servers}).create_topics([NewTopic(name, partitions, 1, config=config)]).values():
-        made.result()
+admin = AdminClient({'bootstrap.servers': servers})
+def done(answers):
+    for answer in answers.values(): answer.result()
+def topic(name, partitions=3):
+    done(admin.create_topics([NewTopic(name, partitions, 1)]))
 def produce(name, records, **options):
     producer = Producer({'bootstrap.servers': servers, 'linger.ms': 20, 'partitioner': 'murmur2_random', **options})
     for record in records:

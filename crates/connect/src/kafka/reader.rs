@@ -8,6 +8,7 @@ use crate::records::Decode;
 use kernel::gate::Raw;
 use kernel::source::Pulled;
 use kernel::{Entity, Error, Point, Positions, Result};
+use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -286,10 +287,27 @@ fn add(list: &mut TopicPartitionList, topic: &str, partition: i32, offset: i64) 
     list.add_partition_offset(topic, partition, Offset::Offset(offset))
 }
 
+/// Why nobody answers is among the events that wait to be polled.
+pub fn listen(consumer: &BaseConsumer<Told>) {
+    for _ in 0..EVENTS_MAX {
+        match consumer.poll(POLL) {
+            Some(Err(error)) => consumer.client().context().error(error, ""),
+            Some(Ok(_)) => {}
+            None => return,
+        }
+    }
+}
+
+/// A client that can't connect tells the same again and again.
+const EVENTS_MAX: usize = 50;
+
 /// The partitions that a topic has now.
 pub fn partitions(access: &Access, consumer: &BaseConsumer<Told>, topic: &str) -> Result<Vec<i32>> {
     let (client, what) = (consumer.client(), format!("look for topic {topic}"));
     let metadata = client.fetch_metadata(Some(topic), access.timeout);
+    if metadata.is_err() {
+        listen(consumer);
+    }
     let metadata = metadata.map_err(|e| access.error(&what, &e, client.context()))?;
     client.context().forget();
     let found = metadata.topics().iter().find(|found| found.name() == topic);
