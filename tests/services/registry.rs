@@ -15,9 +15,9 @@ const DIFFERENT: &[(&str, &str)] = &[
         "PUT /config",
         "what is set is answered as `compatibility` by the API; a level can be set before the first schema",
     ),
-    ("DELETE /config", "as above: what was set"),
     ("GET /mode", "Apicurio has no modes"),
     ("PUT /mode", "Apicurio has no modes"),
+    ("POST /subjects/s/versions av:c", "the level NONE that was set lets it in; Apicurio still refuses it"),
     ("POST /subjects/s/versions av:b", "refused in read-only mode, which Apicurio does not have"),
     ("GET /schemas/ids/1 ", "newer versions of the API tell where a schema is"),
     ("GET /schemas/ids/1/subjects", "Apicurio lacks it"),
@@ -88,6 +88,8 @@ fn ours_answers_as_another_with_the_same_api() {
         let of = |base: &str| {
             let (status, answer) = ask(method, &format!("{base}{path}"), body);
             let answer = if method == "POST" && path.ends_with("/versions") { of_registration(answer) } else { answer };
+            // Who refers to a version is told by ids, which each gives as it likes.
+            let answer = if path.ends_with("/referencedby") { json!(answer.as_array().map(Vec::len)) } else { answer };
             (status, plain(&answer))
         };
         let (our, their) = (of(&ours.url), of(&format!("{}/apis/ccompat/v7", theirs.server.url)));
@@ -95,10 +97,11 @@ fn ours_answers_as_another_with_the_same_api() {
             same += 1;
             continue;
         }
-        let mark = if body["schema"].as_str().is_some_and(|schema| schema.contains(r#"[{"name":"b""#)) {
-            " av:b"
-        } else {
-            " "
+        let has = |name: &str| body["schema"].as_str().is_some_and(|schema| schema.contains(name));
+        let mark = match (has(r#""name":"c""#), has(r#"[{"name":"b""#)) {
+            (true, _) => " av:c",
+            (_, true) => " av:b",
+            _ => " ",
         };
         let call = format!("{method} {path}{mark}");
         match DIFFERENT.iter().find(|(beginning, _)| call.starts_with(beginning)) {
