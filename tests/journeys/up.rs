@@ -240,6 +240,7 @@ fn up_run_and_workers_agree_on_who_has_what() {
     wait_for("the models of both", || (project.lines("select n from silver.totals") == ["30"]).then_some(()));
     project.write("data/3.csv", format!("id,amount\n{}", rows(30, 35)));
     wait_for("a commit of the worker", || (project.count("bronze.orders") == 35).then_some(()));
+    wait_for("its models", || (project.lines("select n from silver.totals") == ["35"]).then_some(()));
     project.lavra(&["status"]).exits(0).says("lavra worker --source orders").says("lavra up");
     assert_eq!(worker.end(), Some(0));
     is_in(&project, "orders", "idle");

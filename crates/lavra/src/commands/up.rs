@@ -48,8 +48,15 @@ pub async fn run(context: &Context, args: Up) -> Outcome {
         return Err(Error::project("start", detail).into());
     }
     let command = std::env::args().collect::<Vec<_>>().join(" ");
-    let call =
-        Call { command, sources, with_models: true, listen: args.listen, quiet: args.quiet, format: context.format };
+    let call = Call {
+        command,
+        sources,
+        others: args.exclude,
+        with_models: true,
+        listen: args.listen,
+        quiet: args.quiet,
+        format: context.format,
+    };
     run_on_and_on(wiring, call).await
 }
 

@@ -32,6 +32,7 @@ pub async fn run(context: &Context, args: Worker) -> Outcome {
     let call = Call {
         command,
         sources: args.sources,
+        others: Vec::new(),
         with_models: false,
         listen: Some(args.listen),
         quiet: args.quiet,

@@ -4,6 +4,7 @@ mod http;
 mod lines;
 mod metrics;
 mod models;
+mod signals;
 mod state;
 mod tell;
 
@@ -19,6 +20,7 @@ use models::Models;
 use orchestrate::lock::{is_asked_to_make_way, is_dead};
 use orchestrate::up::{Board, Planned, Refine, Up, UpEvent, UpOptions};
 use orchestrate::{Breakers, Holder, Leases, Retry, RunLock, SqliteLedger, Timetable};
+use signals::Signals;
 use state::Desk;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -44,6 +46,8 @@ pub struct Call {
     pub command: String,
     /// The sources' names.
     pub sources: Vec<String>,
+    /// Sources of other processes, whose models are made here all the same.
+    pub others: Vec<String>,
     /// Whether it makes the models too.
     pub with_models: bool,
     /// An address; `None` is the project's or the usual one.
@@ -55,17 +59,18 @@ pub struct Call {
 /// Runs until it is told to end; gives the exit code. For a command that needs the project alone it makes way: it drains,
 /// and goes on with what is new when that has ended.
 pub async fn run(wiring: Arc<Wiring>, mut call: Call) -> Result<u8, Failure> {
+    let mut signals = Signals::listen()?;
     let state = wiring.ask.folder.join(STATE);
     let mut holder = Holder::of_this_process(&call.command, wiring.clock.as_ref());
     holder.makes_way = true;
     let mut lock = RunLock::share(&state, &holder)?;
     wiring.clear_spill()?;
     loop {
-        match round(&wiring, &mut call, &holder, &state).await? {
+        match round(&wiring, &mut call, &holder, &mut signals).await? {
             Round::Ended(outcome) => return ended(outcome),
             Round::MadeWay => drop(lock),
         }
-        lock = match come_back(&state, &holder).await {
+        lock = match come_back(&state, &holder, &mut signals).await {
             Some(lock) => lock,
             None => return Ok(0),
         };
@@ -73,20 +78,26 @@ pub async fn run(wiring: Arc<Wiring>, mut call: Call) -> Result<u8, Failure> {
 }
 
 /// From one opening of all sources to the end, or to making way.
-async fn round(wiring: &Arc<Wiring>, call: &mut Call, holder: &Holder, state: &Path) -> Result<Round, Failure> {
+async fn round(
+    wiring: &Arc<Wiring>,
+    call: &mut Call,
+    holder: &Holder,
+    signals: &mut Signals,
+) -> Result<Round, Failure> {
+    let state = wiring.ask.folder.join(STATE);
     let parts = Parts::make(wiring, call, holder).await?;
     let listen = call.listen.as_deref().or(wiring.project.config.up.listen.as_deref());
     let server = http::bind(listen, call.with_models).await?;
     let address = server.local_addr().ok();
     // The next round is found where this one was.
     call.listen = address.map(|address| address.to_string()).or(call.listen.take());
-    let desk = Arc::new(parts.desk(wiring, holder.clone(), address, state.to_path_buf()));
+    let desk = Arc::new(parts.desk(wiring, holder.clone(), address, state.clone()));
     parts.teller.started(&desk.view(), &left_out(wiring, &parts.sources));
     let serving = tokio::spawn(http::serve(server, desk.clone(), http::mounted(wiring)));
     let writing = tokio::spawn(desk.clone().write_on_and_on());
     let planned = parts.sources.iter().map(planned).collect();
     let cancel = parts.cancel.clone();
-    let round = until_told(parts.up(wiring).run(planned), &cancel, state).await;
+    let round = until_told(parts.up(wiring).run(planned), &cancel, &state, signals).await;
     for task in [writing, serving] {
         task.abort();
         let _ = task.await;
@@ -110,8 +121,7 @@ enum Round {
 }
 
 /// Waits until nobody wants the project alone; `None` when it is told to end before that.
-async fn come_back(state: &Path, holder: &Holder) -> Option<RunLock> {
-    let mut told = std::pin::pin!(told_to_end());
+async fn come_back(state: &Path, holder: &Holder, signals: &mut Signals) -> Option<RunLock> {
     loop {
         if !is_asked_to_make_way(state)
             && let Ok(lock) = RunLock::share(state, holder)
@@ -119,7 +129,7 @@ async fn come_back(state: &Path, holder: &Holder) -> Option<RunLock> {
             return Some(lock);
         }
         tokio::select! {
-            () = &mut told => return None,
+            () = signals.told_to_end() => return None,
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
     }
@@ -128,6 +138,7 @@ async fn come_back(state: &Path, holder: &Holder) -> Option<RunLock> {
 /// What a process is made of.
 struct Parts {
     sources: Vec<Source>,
+    others: Vec<String>,
     leases: Arc<Leases>,
     teller: Arc<Teller>,
     breakers: Arc<Breakers>,
@@ -154,7 +165,8 @@ impl Parts {
         let lines = Arc::new(ProjectLines::new(wiring.clone(), work.clone(), breakers.clone(), &sources));
         let board = Arc::new(Board::new(wiring.clock.clone(), sources.iter().map(|source| shown(source, &lines))));
         let models = call.with_models.then(|| Arc::new(Models::new(work, leases.clone(), teller.clone())));
-        Ok(Self { sources, leases, teller, breakers, lines, board, models, cancel: CancellationToken::new() })
+        let others = call.others.clone();
+        Ok(Self { sources, others, leases, teller, breakers, lines, board, models, cancel: CancellationToken::new() })
     }
 
     fn desk(&self, wiring: &Wiring, holder: Holder, address: Option<SocketAddr>, folder: PathBuf) -> Desk {
@@ -173,7 +185,7 @@ impl Parts {
     }
 
     fn up(self, wiring: &Wiring) -> Arc<Up> {
-        let options = options(wiring, self.sources.len());
+        let options = UpOptions { others: self.others, ..options(wiring, self.sources.len()) };
         let teller = self.teller;
         let tell: orchestrate::up::Tell = Arc::new(move |event| teller.tell(&event));
         let refine = self.models.map(|models| models as Arc<dyn Refine>);
@@ -182,17 +194,22 @@ impl Parts {
 }
 
 /// Waits for the end: a first signal asks for it, a second one does not wait.
-async fn until_told(running: impl Future<Output = Vec<String>>, cancel: &CancellationToken, state: &Path) -> Round {
+async fn until_told(
+    running: impl Future<Output = Vec<String>>,
+    cancel: &CancellationToken,
+    state: &Path,
+    signals: &mut Signals,
+) -> Round {
     let mut running = std::pin::pin!(running);
     let makes_way = tokio::select! {
         left = &mut running => return Round::Ended(Some(left)),
-        () = told_to_end() => false,
+        () = signals.told_to_end() => false,
         () = asked_to_make_way(state) => true,
     };
     cancel.cancel();
     tokio::select! {
         left = running => if makes_way { Round::MadeWay } else { Round::Ended(Some(left)) },
-        () = told_to_end() => Round::Ended(None),
+        () = signals.told_to_end() => Round::Ended(None),
     }
 }
 
@@ -208,27 +225,6 @@ fn ended(outcome: Option<Vec<String>>) -> Result<u8, Failure> {
         Some(left) if left.is_empty() => Ok(0),
         Some(left) => Err(stopped(format!("{} did not end in time and were dropped", left.join(", "))).into()),
         None => Err(stopped("told a second time, so nothing was waited for".into()).into()),
-    }
-}
-
-/// SIGTERM, or what a terminal sends for control-C.
-#[cfg(unix)]
-async fn told_to_end() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-}
-
-#[cfg(not(unix))]
-async fn told_to_end() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending().await
     }
 }
 

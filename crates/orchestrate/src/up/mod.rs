@@ -81,6 +81,8 @@ pub struct UpOptions {
     pub models_every: Duration,
     /// How long the end may take.
     pub drain_timeout: Duration,
+    /// Sources that other processes take in, and whose models are made here all the same.
+    pub others: Vec<String>,
     /// Of the waits.
     pub seed: u64,
 }
@@ -95,6 +97,7 @@ impl Default for UpOptions {
             mend: Retry { attempts_max: 0, base: Duration::from_secs(30), delay_max: Duration::from_secs(300) },
             models_every: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),
+            others: Vec::new(),
             seed: 0,
         }
     }
@@ -146,11 +149,12 @@ impl Up {
         helpers.spawn(self.clone().keep_leases());
         helpers.spawn(self.clone().count_lag());
         // What was committed while nobody was here.
-        self.changed(planned.iter().map(|planned| planned.source.clone()));
+        self.changed(planned.iter().map(|planned| planned.source.clone()).chain(self.options.others.clone()));
         let names: Vec<String> = planned.iter().map(|planned| planned.source.clone()).collect();
         let mut tasks = JoinSet::new();
         if self.refine.is_some() {
             tasks.spawn(self.clone().refine_on_and_on());
+            helpers.spawn(self.clone().mind_others());
         }
         planned.into_iter().for_each(|planned| drop(tasks.spawn(line::line(self.clone(), planned))));
         self.cancel.cancelled().await;
@@ -187,6 +191,19 @@ impl Up {
             for lost in self.leases.renew().await.unwrap_or_default() {
                 let tokens = self.state.tokens.lock().unwrap_or_else(PoisonError::into_inner);
                 tokens.get(&lost).into_iter().for_each(CancellationToken::cancel);
+            }
+        }
+    }
+
+    /// Nobody tells of commits of other processes, so they are looked for: models that are up to date cost little.
+    async fn mind_others(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(self.options.models_every).await;
+            let views = self.board.views();
+            let elsewhere = views.into_iter().filter(|view| view.state == LineState::Elsewhere).map(|view| view.source);
+            let others: Vec<String> = self.options.others.iter().cloned().chain(elsewhere).collect();
+            if !others.is_empty() {
+                self.changed(others);
             }
         }
     }
