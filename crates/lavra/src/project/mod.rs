@@ -20,7 +20,7 @@ mod users;
 pub use compile::{Compiled, Source, compile, row_rules};
 pub use config::{Config, Environment, SourceConfig, Upkeep};
 pub use exposure::{Carried, Nearness, nearest};
-pub use holds::{Held, Hold, Holds};
+pub use holds::{Held, Holds};
 pub use privacy::{PrivacyConfig, own_kinds};
 pub use read::{Files, find_folder};
 pub use retention::{Reason, Verdict, limits, verdicts};
