@@ -175,8 +175,18 @@ mod tests {
         assert_eq!(
             names,
             [
-                "datasette", "ferretdb", "json-server", "kafka", "mariadb", "moto", "openbao", "postgres", "pulsar",
-                "registry", "spark", "versitygw"
+                "datasette",
+                "ferretdb",
+                "json-server",
+                "kafka",
+                "mariadb",
+                "moto",
+                "openbao",
+                "postgres",
+                "pulsar",
+                "registry",
+                "spark",
+                "versitygw"
             ]
         );
         for recipe in &all {

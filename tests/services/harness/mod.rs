@@ -2,10 +2,10 @@
 
 pub mod appending;
 pub mod aws;
-pub mod postgres;
+pub mod kafka;
 pub mod mariadb;
 pub mod opened;
-pub mod kafka;
+pub mod postgres;
 pub mod proxy;
 pub mod s3;
 pub mod vault;

@@ -3,9 +3,9 @@
 
 use super::client::{database, fault};
 use super::id::Id;
+use super::objects::Objects;
 use super::options::Options;
 use super::text;
-use super::objects::Objects;
 use crate::marks::{mark, read_token, write_token};
 use crate::spec::Opening;
 use async_trait::async_trait;
