@@ -23,10 +23,7 @@ pub use compile::{Compiled, Source, compile, row_rules};
 pub use config::{Config, Environment, SourceConfig, Upkeep};
 pub use exposure::{Carried, Nearness, nearest};
 pub use holds::{Held, Holds};
-<<<<<<< HEAD
 pub use materialize::set_rules;
-=======
->>>>>>> privacy
 pub use privacy::{PrivacyConfig, own_kinds};
 pub use read::{Files, find_folder};
 pub use retention::{Reason, Verdict, limits, verdicts};
