@@ -144,11 +144,7 @@ async fn keep(leases: Arc<Leases>) {
     }
 }
 
-async fn run_claimed(
-    wiring: Arc<Wiring>,
-    args: &Run,
-    selected: BTreeSet<String>,
-) -> Result<Ran, Failure> {
+async fn run_claimed(wiring: Arc<Wiring>, args: &Run, selected: BTreeSet<String>) -> Result<Ran, Failure> {
     let run_id = uuid::Uuid::now_v7().to_string();
     let jobs = args.jobs.or(NonZeroUsize::new(wiring.ask.jobs)).unwrap_or(NonZeroUsize::MIN);
     // What models hide needs the keys; what they read never opens anything.
