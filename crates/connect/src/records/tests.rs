@@ -110,7 +110,8 @@ async fn avro_records_are_read_with_the_schema_they_were_written_with() {
     );
     let datum = |schema: &apache_avro::Schema, fields: Vec<(&str, Avro)>| {
         let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        apache_avro::to_avro_datum(schema, Avro::Record(fields)).expect("bytes")
+        let writer = apache_avro::writer::datum::GenericDatumWriter::builder(schema).build().expect("a writer");
+        writer.write_value_to_vec(Avro::Record(fields)).expect("bytes")
     };
     let one = |id: &str, n: i64| {
         let amount = Avro::Decimal(apache_avro::Decimal::from((n * 100 + 25).to_be_bytes().to_vec()));
