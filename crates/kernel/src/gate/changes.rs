@@ -2,7 +2,9 @@
 
 use super::stamp::{self, STAMPS};
 use crate::error::{Error, Result};
-use arrow::array::{Array, ArrayRef, BooleanArray, ListBuilder, StringViewArray, StringViewBuilder, TimestampMicrosecondArray};
+use arrow::array::{
+    ArrayRef, BooleanArray, ListBuilder, StringViewArray, StringViewBuilder, TimestampMicrosecondArray,
+};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -65,9 +67,8 @@ impl Changes {
 
     /// True for each row of which all columns are told.
     pub(super) fn told(&self) -> BooleanArray {
-        let is_told = |(op, unchanged): (&Op, &Vec<Arc<str>>)| {
-            !matches!(op, Op::Delete | Op::Truncate) && unchanged.is_empty()
-        };
+        let is_told =
+            |(op, unchanged): (&Op, &Vec<Arc<str>>)| !matches!(op, Op::Delete | Op::Truncate) && unchanged.is_empty();
         self.ops.iter().zip(&self.unchanged).map(|row| Some(is_told(row))).collect()
     }
 

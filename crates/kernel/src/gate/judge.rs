@@ -27,12 +27,7 @@ pub(super) struct Judged {
 
 impl Gate {
     /// `stored` tells the properties whose values come out of the quarantine and are masked already.
-    pub(super) fn judge(
-        &mut self,
-        batch: &RecordBatch,
-        stored: &[bool],
-        changes: Option<&Changes>,
-    ) -> Result<Judged> {
+    pub(super) fn judge(&mut self, batch: &RecordBatch, stored: &[bool], changes: Option<&Changes>) -> Result<Judged> {
         let rows = batch.num_rows();
         let mut violations = Violations::default();
         let mut tally = Tally { rows_read: rows as u64, ..Tally::default() };

@@ -142,7 +142,10 @@ impl Gate {
     pub fn pass(&mut self, raw: Raw, now: Timestamp) -> Result<Passed> {
         let (raw, rows_forgotten) = self.let_go(raw)?;
         if raw.changes.is_some() != self.stamp.changes {
-            return Err(Error::internal("take rows in", "the source gives changes where rows were announced, or the reverse"));
+            return Err(Error::internal(
+                "take rows in",
+                "the source gives changes where rows were announced, or the reverse",
+            ));
         }
         let judged = self.judge(&raw.batch, &vec![false; self.columns.len()], raw.changes.as_ref())?;
         if self.entity.on_violation == OnViolation::Fail {

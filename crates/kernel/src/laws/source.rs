@@ -214,7 +214,9 @@ fn breathe() -> impl Future<Output = ()> {
 
 fn opened(pulled: Result<Option<Pulled>>) -> Option<Batch> {
     let Pulled { rows, upto, .. } = pulled.unwrap_or_else(|e| panic!("`next` failed on good input: {e}"))?;
-    let passed = as_text(rows.has_changes()).pass(rows, Timestamp(0)).unwrap_or_else(|e| panic!("a batch that no gate can take: {e}"));
+    let passed = as_text(rows.has_changes())
+        .pass(rows, Timestamp(0))
+        .unwrap_or_else(|e| panic!("a batch that no gate can take: {e}"));
     let mut rows = read_rows(passed.safe.batch());
     assert!(rows.windows(2).all(|pair| pair[0].offset < pair[1].offset), "offsets grow within a batch");
     rows.extend(passed.quarantined.iter().flat_map(|malformed| read_rows(malformed.batch())));

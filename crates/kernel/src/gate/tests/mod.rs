@@ -165,7 +165,8 @@ fn entity(properties: Vec<Property>) -> Entity {
 }
 
 fn try_gate(entity: Entity, row_rules: Vec<Box<dyn RowRule>>) -> Result<Gate> {
-    let stamp = Stamp { source: "files".into(), contract_version: "1.0.0".into(), run_id: "run-1".into(), changes: false };
+    let stamp =
+        Stamp { source: "files".into(), contract_version: "1.0.0".into(), run_id: "run-1".into(), changes: false };
     Gate::new(entity, &Toys, row_rules, stamp, Arc::new(Eyes))
 }
 

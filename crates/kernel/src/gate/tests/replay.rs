@@ -37,7 +37,8 @@ fn a_mended_contract_lets_rows_pass_with_their_old_place() {
         masked("cpf", DataType::Utf8, "pseudonym(person)"),
     ]);
     let passed = pass(then, vec![("amount", words(&["1.00", "1.234,56", "x"])), ("cpf", words(&["1", "2", "3"]))]);
-    let stamp = Stamp { source: "other".into(), contract_version: "1.1.0".into(), run_id: "run-2".into(), changes: false };
+    let stamp =
+        Stamp { source: "other".into(), contract_version: "1.1.0".into(), run_id: "run-2".into(), changes: false };
     let mut gate = Gate::new(now, &Toys, Vec::new(), stamp, Arc::new(Eyes)).expect("a contract");
     let replayed = gate.replay(aside(&passed)).expect("a replay");
     assert_eq!(counts(&replayed), (1, 1));
