@@ -2,7 +2,7 @@
 
 use super::harness::appending::{append_until_killed, is_killed, runtime};
 use super::harness::kafka::{Kafka, append};
-use super::harness::{Own, unique};
+use super::harness::{Own, sized, unique};
 use crate::harness::{Answer, Project, finish, node};
 use crate::people::cpf;
 use connect::Opening;
@@ -298,7 +298,7 @@ fn kill_nine_while_records_stream_in_loses_and_doubles_nothing() {
     );
     let mut dice = fastrand::Rng::with_seed(20_261_126);
     let (mut kills, mut ended) = (0, 0);
-    while kills < 30 {
+    while kills < sized(30, 200) {
         let mut child = project.call(&["run", "--quiet", "--retries", "0"]).start();
         std::thread::sleep(Duration::from_millis(dice.u64(20..1500)));
         match child.try_wait().expect("a child") {

@@ -2,6 +2,7 @@
 
 use super::harness::mariadb::Database;
 use super::harness::opened::{entity, open, opening, rows, text};
+use super::harness::sized;
 use crate::harness::{Project, node};
 use arrow::array::RecordBatch;
 use connect::Grade;
@@ -313,10 +314,11 @@ fn kill_nine_under_a_writer_that_never_stops_loses_and_doubles_nothing() {
     let (project, mut longest) = (make("killed"), start.elapsed());
     let mut dice = fastrand::Rng::with_seed(20_261_126);
     let (begun, mut kills, mut runs) = (Instant::now(), 0, 0);
-    while kills < 20 || runs < 5 {
+    let enough = sized(20, 200);
+    while kills < enough || runs < 5 {
         let start = Instant::now();
         let mut child = project.call(&["run", "--quiet"]).start();
-        let patience = if kills < 20 { longest.mul_f64(dice.f64() * 1.3) } else { longest * 10 };
+        let patience = if kills < enough { longest.mul_f64(dice.f64() * 1.3) } else { longest * 10 };
         while start.elapsed() < patience && child.try_wait().expect("a child").is_none() {
             std::thread::sleep(Duration::from_millis(2));
         }

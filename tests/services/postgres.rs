@@ -1,6 +1,7 @@
 //! Tables of PostgreSQL: as they are, their new rows, and every change of them. Needs: postgres.
 
 use super::harness::postgres::{Database, expected, replayed};
+use super::harness::sized;
 use crate::harness::Project;
 use connect::Opening;
 use kernel::clock::ManualClock;
@@ -495,14 +496,13 @@ impl Writer {
     }
 }
 
-const KILLS: u32 = 40;
 const KILLS_OF_ONE: u32 = 10;
 
 #[test]
 fn kill_9_under_a_writer_that_never_stops_loses_nothing_and_doubles_nothing() {
     let mut dice = fastrand::Rng::with_seed(20_261_125);
     let (mut kills, mut in_snapshot, mut in_changes) = (0, 0, 0);
-    while kills < KILLS {
+    while kills < sized(40, 200) {
         let database = Database::new();
         database.sql(CREATE);
         database.sql("alter table orders alter column note set storage external");

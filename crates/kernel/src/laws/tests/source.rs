@@ -63,6 +63,7 @@ impl Toy {
         let taken = partitions.iter().map(|(name, _)| match from.get(name) {
             Some(Point::File { row, .. }) => *row,
             Some(Point::Offset(next)) => next - 1,
+            Some(Point::Mark { rows, .. }) => *rows,
             None => 0,
         });
         let mut taken: Vec<u64> = taken.collect();
