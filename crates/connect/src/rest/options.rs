@@ -16,6 +16,7 @@ pub struct Options {
     /// Where the records are, below `connection`: `orders`, or with `parent` `customers/{customer_id}/orders`. `{since}` and
     /// the names of parents are put in here, in `params` and in the texts of `body`.
     pub path: String,
+    /// How it is asked. Default: `get`
     pub method: Method,
     /// Query parameters of each request.
     pub params: BTreeMap<String, Scalar>,

@@ -121,7 +121,11 @@ pub(super) fn column(customs: Option<&[CustomProperty]>, path: &str, notes: &mut
         let here = format!("{path}[{place}].value");
         match custom.property.as_str() {
             MASK | ENCRYPT if own.mask.is_some() => {
-                notes.error(&here, "a column has one mask: `mask` or `encrypt`, not both");
+                // One that is written twice is told elsewhere.
+                let mut before = customs.into_iter().flatten().take(place);
+                if before.all(|other| other.property != custom.property) {
+                    notes.error(&here, "a column has one mask: `mask` or `encrypt`, not both");
+                }
             }
             MASK => own.mask = mask(&here, notes),
             ENCRYPT => own.mask = encrypt(&here, notes),

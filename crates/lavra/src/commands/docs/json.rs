@@ -35,6 +35,7 @@ pub fn document(command: &str) -> Option<Document> {
         ),
         "plan" => ("An array with an object for each table.", PLAN),
         "run" => ("One object. Events go to stderr meanwhile, one JSON object a line, named by `event`.", RUN),
+        "maintain" => ("One object, as that of `run`; with `--dry-run`, what would be done.", RUN),
         "up" | "worker" => {
             ("One object, when it has ended. Events go to stderr meanwhile, as those of `run`.", PROCESS)
         }
