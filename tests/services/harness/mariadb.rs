@@ -69,7 +69,7 @@ impl Database {
             while !told.load(Ordering::SeqCst) {
                 let number = count.fetch_add(1, Ordering::SeqCst);
                 writeln!(input, "{}", next(number)).expect("a client that takes it");
-                std::thread::sleep(std::time::Duration::from_millis(2));
+                std::thread::sleep(std::time::Duration::from_millis(10));
             }
         });
         Writer { stop, written, thread: Some(thread), client }
