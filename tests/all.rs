@@ -13,5 +13,6 @@ mod harness;
 mod journeys;
 mod people;
 mod python;
+mod rest_api;
 mod services;
 mod sql;

@@ -2,7 +2,7 @@
 
 use crate::harness::Project;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
 use std::sync::OnceLock;
 
 /// An environment of its own, made once under `target/` for each list of packages.
@@ -18,8 +18,12 @@ pub static READERS: Python =
 /// What speaks to a Spark server; no Spark of its own.
 pub static SPARK: Python = Python::of("spark-venv", &["pyspark-client==4.2.0"]);
 
+/// Confluent's client of a schema registry, with its serializers.
+pub static CONFLUENT: Python =
+    Python::of("confluent-venv", &["confluent-kafka[avro,json,protobuf,schemaregistry]==2.16.1", "protobuf==7.36.2"]);
+
 impl Python {
-    const fn of(folder: &'static str, packages: &'static [&'static str]) -> Self {
+    pub const fn of(folder: &'static str, packages: &'static [&'static str]) -> Self {
         Self { folder, packages, made: OnceLock::new() }
     }
 
@@ -44,6 +48,13 @@ impl Python {
     pub fn run(&self, project: &Project, script: &str) -> String {
         project.write("script.py", script);
         must(Command::new(self.program()).arg(project.path("script.py")).current_dir(project.path(".")))
+    }
+
+    /// Starts a script in the project's folder, and leaves it at work.
+    pub fn start(&self, project: &Project, script: &str) -> Child {
+        project.write("started.py", script);
+        let mut command = Command::new(self.program());
+        command.arg(project.path("started.py")).current_dir(project.path(".")).spawn().expect("a started script")
     }
 }
 

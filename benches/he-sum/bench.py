@@ -25,17 +25,19 @@ def packed(values):
     context = ts.context(ts.SCHEME_TYPE.BFV, poly_modulus_degree=DEGREE, plain_modulus=prime_for_batching(38), n_threads=1)
     chunks = [values[at : at + DEGREE] for at in range(0, len(values), DEGREE)]
     chunks[-1] = chunks[-1] + [0] * (DEGREE - len(chunks[-1]))
-    start = time.perf_counter()
-    sealed = [ts.bfv_vector(context, chunk) for chunk in chunks]
-    encrypt = time.perf_counter() - start
-    start = time.perf_counter()
-    total = sealed[0].copy()
-    for one in sealed[1:]:
-        total += one
-    add = time.perf_counter() - start
-    start = time.perf_counter()
-    answer = sum(total.decrypt())
-    opened = time.perf_counter() - start
+    encrypt = add = opened = float("inf")
+    for _ in range(3):  # the best of three turns, as ours
+        start = time.perf_counter()
+        sealed = [ts.bfv_vector(context, chunk) for chunk in chunks]
+        encrypt = min(encrypt, time.perf_counter() - start)
+        total = sealed[0].copy()
+        start = time.perf_counter()
+        for one in sealed[1:]:
+            total += one
+        add = min(add, time.perf_counter() - start)
+        start = time.perf_counter()
+        answer = sum(total.decrypt())
+        opened = min(opened, time.perf_counter() - start)
     size = sum(len(one.serialize()) for one in sealed)
     return {"encrypt_s": encrypt, "sum_s": add, "open_again_s": opened, "bytes": size, "total": answer}
 
@@ -48,15 +50,18 @@ def main():
     values = [row * 7_919 % 1_000_000 for row in range(rows)]
     ours = json.loads(subprocess.run([os.environ["HE_SUM_SPEED"], str(rows)], check=True, capture_output=True, text=True).stdout)
     theirs = packed(values)
-    for name, found in [("Lavra, row by row", ours), ("TenSEAL, packed", theirs)]:
+    for name, found in [("Lavra, row by row", ours["single"]), ("Lavra, packed", ours["packed"]), ("TenSEAL, packed", theirs)]:
         if found["total"] != sum(values):
             sys.exit(f"{name}: {found['total']} is not the sum")
         print(
             f"{name:18} encrypt {rows / found['encrypt_s']:>12,.0f}/s  add {rows / found['sum_s']:>14,.0f}/s  "
             f"open {found['open_again_s'] * 1e3:>8.1f} ms  {found['bytes'] / rows:>6.1f} B/value"
         )
-    print(f"opening for the first time, with its tables: {ours['open_first_s']:.2f} s")
-    print(f"ratio, Lavra to TenSEAL: encrypt {theirs['encrypt_s'] / ours['encrypt_s']:.4f}  add {theirs['sum_s'] / ours['sum_s']:.6f}")
+    print(f"opening row by row for the first time, with its tables: {ours['single']['open_first_s']:.2f} s")
+    for name in ["single", "packed"]:
+        found = ours[name]
+        encrypt, add = theirs["encrypt_s"] / found["encrypt_s"], theirs["sum_s"] / found["sum_s"]
+        print(f"ratio, Lavra {name} to TenSEAL: encrypt {encrypt:.4f}  add {add:.4f}  open {theirs['open_again_s'] / found['open_again_s']:.4f}")
 
 
 if __name__ == "__main__":

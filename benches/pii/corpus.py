@@ -24,11 +24,16 @@ def digits(rng, count):
 
 
 def valid(rng, module, make):
-    """Draws until the number is one; the check digits are tried in turn by `make`."""
-    while True:
+    """Draws until the number is one; `make` draws once, and gives it with each of its endings."""
+    for _ in range(10_000):
         for text in make(rng):
             if module.is_valid(text):
                 return text
+    raise RuntimeError(f"no number of {module.__name__} in 10,000 draws")
+
+
+def ended(base, endings):
+    return (base + ending for ending in endings)
 
 
 def endings(rng, length, count):
@@ -72,8 +77,8 @@ def french(rng):
 
 def spanish(rng):
     if rng.random() < 0.2:
-        return nie, ("X" + digits(rng, 7) + c for c in string.ascii_uppercase)
-    return dni, (digits(rng, 8) + c for c in string.ascii_uppercase)
+        return valid(rng, nie, lambda r: ended("X" + digits(r, 7), string.ascii_uppercase))
+    return valid(rng, dni, lambda r: ended(digits(r, 8), string.ascii_uppercase))
 
 
 def dotted(text):
@@ -84,10 +89,10 @@ def vat(rng, country):
     if country == "DE":
         from stdnum.de import vat as module
 
-        return "DE" + valid(rng, module, lambda r: (str(r.randint(1, 9)) + digits(r, 7) + c for c in string.digits))
+        return "DE" + valid(rng, module, lambda r: ended(str(r.randint(1, 9)) + digits(r, 7), string.digits))
     from stdnum.it import iva
 
-    return "IT" + valid(rng, iva, lambda r: (digits(r, 7) + "001" + c for c in string.digits))
+    return "IT" + valid(rng, iva, lambda r: ended(digits(r, 7) + "001", string.digits))
 
 
 def date(rng, first, last):
@@ -155,7 +160,7 @@ def national(fake, rng, locale):
         "pt_BR": lambda: [
             ("cpf", "cpf", lambda: dotted(draw(cpf, lambda r: endings(r, 9, 2))())),
             ("payer_document", "cpf", draw(cpf, lambda r: endings(r, 9, 2))),
-            ("cnpj", "cnpj", draw(cnpj, lambda r: (digits(r, 8) + "0001" + f"{n:02}" for n in range(100)))),
+            ("cnpj", "cnpj", draw(cnpj, lambda r: ended(digits(r, 8) + "0001", [f"{n:02}" for n in range(100)]))),
             ("pis", "pis", lambda: eleven(rng, rng.choice("12"))),
             ("cnh", "cnh", lambda: cnh(rng)),
             ("titulo_eleitor", "titulo_eleitor", lambda: titulo(rng)),
@@ -172,13 +177,13 @@ def national(fake, rng, locale):
             ("passport_number", "passport", lambda: "A" + digits(rng, 8)),
         ],
         "es_ES": lambda: [
-            ("dni", "es_dni", lambda: valid(rng, *(lambda pair: (pair[0], lambda _: pair[1]))(spanish(rng)))),
-            ("contribuinte", "pt_nif", draw(nif, lambda r: (r.choice("1235") + digits(r, 7) + c for c in string.digits))),
+            ("dni", "es_dni", lambda: spanish(rng)),
+            ("contribuinte", "pt_nif", draw(nif, lambda r: ended(r.choice("1235") + digits(r, 7), string.digits))),
             ("codice_fiscale", "it_codice_fiscale", draw(codicefiscale, fiscal_code)),
             ("partita_iva", "eu_vat", lambda: vat(rng, "IT")),
         ],
         "de_DE": lambda: [
-            ("steuer_id", "de_steuer_id", draw(idnr, lambda r: (str(r.randint(1, 9)) + digits(r, 9) + c for c in string.digits))),
+            ("steuer_id", "de_steuer_id", draw(idnr, lambda r: ended(str(r.randint(1, 9)) + digits(r, 9), string.digits))),
             ("ust_id", "eu_vat", lambda: vat(rng, "DE")),
             ("reisepass", "passport", lambda: "C" + digits(rng, 8)),
         ],

@@ -96,7 +96,7 @@ fn arrive(project: &Project, wave: u64) {
 const WAVES: u64 = 2;
 
 /// Runs a command to its end, killing on the way. Gives the kills that came while it was at work.
-fn under_fire(project: &Project, args: &[&str], longest: Duration, dice: &mut fastrand::Rng) -> u32 {
+pub fn under_fire(project: &Project, args: &[&str], longest: Duration, dice: &mut fastrand::Rng) -> u32 {
     let mut kills = 0;
     loop {
         let delay = longest.mul_f64(dice.f64());

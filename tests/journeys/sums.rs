@@ -145,3 +145,42 @@ fn the_public_key_is_enough_to_take_in() {
     branch.write("lavra.yaml", format!("{project}\n{}", environment.replace(&key, "1.AAAA")));
     branch.lavra(&["check"]).exits(2).says("lavra.yaml:5").says("no point of ristretto255");
 }
+
+#[test]
+fn a_model_hides_readable_numbers_in_packed_totals() {
+    let project = Project::new("packed");
+    let columns = "{ name: shop, logicalType: string }
+        { name: amount, logicalType: number, physicalType: 'decimal(18,2)' }";
+    project.source("sales", "data/*.csv", &[]).contract("sales", columns, &[]);
+    let rows: String = (0..9000).map(|n| format!("{},{}.25\n", ["a", "b"][n % 2], n)).collect();
+    project.write("data/1.csv", format!("shop,amount\n{rows}c,\n"));
+    project.model(
+        "gold.sealed",
+        "select shop, he_pack(array_agg(amount), 'amounts') as total from bronze.sales group by shop\n",
+    );
+    grant(&project, "open(amounts)");
+    project.run();
+    let all = "select cast(he_open(he_sum(total), 'amounts') as decimal(18,2)), he_count(total) from gold.sealed";
+    assert_eq!(ask(&project, all), ["40497750.00,9000"]);
+    let each = "select shop, cast(he_open(total, 'amounts') as decimal(18,2)) from gold.sealed order by shop";
+    assert_eq!(ask(&project, each), ["a,20246625.00", "b,20251125.00", "c,"]);
+    grant(&project, "");
+    project.lavra(&["query", "--reason", "to see", all]).exits(3);
+}
+
+#[test]
+fn a_largest_value_is_held_to_and_one_that_overflows_is_refused() {
+    let project = shops();
+    let column = |encrypt: &str| {
+        let columns = format!(
+            "{{ name: shop, logicalType: string }}
+            {{ name: amount, logicalType: number, physicalType: 'decimal(18,2)', customProperties: [{{ property: encrypt, value: {encrypt} }}] }}"
+        );
+        project.contract("sales", &columns, &[]);
+    };
+    column("{ mode: homomorphic, scope: amounts, max: 99999999999.99 }");
+    project.lavra(&["check"]).exits(2).says("at most 703687441.77").says("contracts/sales.yaml");
+    column("{ mode: homomorphic, scope: amounts, max: 10.00 }");
+    project.run();
+    assert_eq!(project.count("quarantine.sales"), 2, "10.50 and 99999999999.99");
+}

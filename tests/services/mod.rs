@@ -2,6 +2,14 @@
 //! and `cargo x test` leaves the suites out; how to start a server by hand is in docs/services.md.
 
 mod harness;
+mod kafka;
+mod kafka_formats;
 mod keys;
 mod lake;
+mod mongodb;
+mod mysql;
+mod postgres;
+mod pulsar;
+mod registry;
+mod rest;
 mod spark;

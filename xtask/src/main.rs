@@ -14,6 +14,7 @@ mod steps;
 mod suite;
 mod suites;
 mod tidy;
+mod torture;
 
 use anyhow::Result;
 use std::process::ExitCode;
@@ -32,7 +33,7 @@ struct Verb {
     run: fn(&[String]) -> Result<u8>,
 }
 
-fn verbs() -> [Verb; 5] {
+fn verbs() -> [Verb; 6] {
     [
         Verb { name: "test", about: "every check that needs no outside server", help: suite::HELP, run: suite::run },
         Verb { name: "tidy", about: "the laws of the house that no compiler checks", help: tidy::HELP, run: tidy::run },
@@ -43,6 +44,7 @@ fn verbs() -> [Verb; 5] {
             run: reference::run,
         },
         Verb { name: "services", about: "real servers on loopback", help: servers::HELP, run: servers::run },
+        Verb { name: "torture", about: "their suites at full size", help: torture::HELP, run: torture::run },
         Verb { name: "bench", about: "run a comparison with our peers", help: bench::HELP, run: bench::run },
     ]
 }

@@ -172,7 +172,22 @@ mod tests {
     fn a_recipe_is_a_program_that_says_in_one_line_how_its_server_is() {
         let all = recipes(&root().unwrap()).unwrap();
         let names: Vec<&str> = all.iter().map(|recipe| recipe.name.as_str()).collect();
-        assert_eq!(names, ["moto", "openbao", "spark", "versitygw"]);
+        assert_eq!(
+            names,
+            [
+                "datasette",
+                "ferretdb",
+                "kafka",
+                "mariadb",
+                "moto",
+                "openbao",
+                "postgres",
+                "pulsar",
+                "registry",
+                "spark",
+                "versitygw"
+            ]
+        );
         for recipe in &all {
             let status = recipe.status().unwrap();
             let words: Vec<&str> = status.words().collect();

@@ -38,7 +38,7 @@ pub fn run(args: &[String]) -> Result<u8> {
     }
     let root = root()?;
     let report = match filter {
-        filter if services => suites::run(&root, filter, yes)?,
+        filter if services => suites::run(&root, filter, yes, suites::Size::Small)?,
         Some(filter) => only_tests(&root, filter),
         None => everything(&root),
     };

@@ -9,6 +9,16 @@ use std::path::Path;
 pub const MARK: &str = "services::";
 const FOLDER: &str = "tests/services";
 
+/// Tells the tests that they run at full size.
+const FULL: &str = "LAVRA_TORTURE";
+
+/// How large the cases are: for every change, or for the whole truth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    Small,
+    Full,
+}
+
 /// One file of tests/services.
 #[derive(Debug, PartialEq, Eq)]
 struct Suite {
@@ -31,7 +41,7 @@ impl Drop for Started {
 }
 
 /// Runs all suites, or those whose name contains a word. A server that was up before stays up.
-pub fn run(root: &Path, filter: Option<&str>, yes: bool) -> Result<Report> {
+pub fn run(root: &Path, filter: Option<&str>, yes: bool, size: Size) -> Result<Report> {
     let mut suites = suites(root)?;
     suites.retain(|suite| suite.name.contains(filter.unwrap_or_default()));
     ensure!(!suites.is_empty(), "no suite in {FOLDER} has `{}` in its name", filter.unwrap_or_default());
@@ -47,7 +57,7 @@ pub fn run(root: &Path, filter: Option<&str>, yes: bool) -> Result<Report> {
             let shown: Vec<String> = servers.iter().map(Status::shown).collect();
             met.push(format!("suite {} met {}", suite.name, shown.join(", ")));
             println!("{}", met.last().map_or("", String::as_str));
-            tests(root, suite, &servers)
+            tests(root, suite, &servers, size)
         });
     }
     println!("\n{}", met.join("\n"));
@@ -69,11 +79,17 @@ fn up(suite: &Suite, recipes: &[Recipe], started: &mut Started, yes: bool) -> Re
     Ok(servers)
 }
 
-fn tests(root: &Path, suite: &Suite, servers: &[Status]) -> Result<Verdict> {
+fn tests(root: &Path, suite: &Suite, servers: &[Status], size: Size) -> Result<Verdict> {
     let filter = format!("{MARK}{}::", suite.name);
     let lines: Vec<&str> = servers.iter().map(|server| server.line.as_str()).collect();
-    let told = [("LAVRA_SERVICES", lines.join("\n"))];
-    let verdict = steps::test(root, &["test", "--workspace", "--test", "all", &filter], &told)?;
+    let mut told = vec![("LAVRA_SERVICES", lines.join("\n"))];
+    let mut args = vec!["test", "--workspace", "--test", "all", &filter];
+    if size == Size::Full {
+        told.push((FULL, "yes".to_owned()));
+        // One at a time, and heard: what a case found is its result.
+        args.extend(["--", "--nocapture", "--test-threads", "1"]);
+    }
+    let verdict = steps::test(root, &args, &told)?;
     ensure!(verdict != Verdict::Checked(Count::default()), "suite {} has no test", suite.name);
     Ok(verdict)
 }

@@ -1,19 +1,54 @@
 //! Where rows come from. [`all`] is the whole list of connectors: a new one is a module here, a line there and an
 //! example project.
 
+pub mod broker;
+mod cells;
 pub mod files;
+mod json_path;
+#[cfg(feature = "kafka")]
+pub mod kafka;
+mod marks;
+pub mod mongodb;
+pub mod mysql;
+mod postgres;
+pub mod push;
+#[cfg(feature = "kafka")]
+mod records;
+#[cfg(feature = "kafka")]
+mod registry;
+pub mod rest;
+mod secret;
 mod spec;
+pub mod sqlite;
+mod system;
+mod tls;
 
-pub use spec::{Discover, Discovered, Fault, Finding, Grade, Opening, Pending, Progress, Spec};
+pub use spec::{Discover, Discovered, Fault, Finding, Grade, Listen, Listening, Opening, Pending, Progress, Spec};
+pub use system::{of_place, system};
 
 /// Every connector, in the order in which `lavra connectors` shows them.
 pub fn all() -> Vec<Spec> {
-    vec![files::spec()]
+    vec![
+        files::spec(),
+        postgres::spec(),
+        mysql::spec(),
+        mongodb::spec(),
+        sqlite::spec(),
+        #[cfg(feature = "kafka")]
+        kafka::spec(),
+        rest::spec(),
+        push::spec(),
+    ]
 }
 
 /// The connector of this name.
 pub fn by_name(name: &str) -> Option<Spec> {
     all().into_iter().find(|spec| spec.name == name)
+}
+
+/// The connector whose connections are URLs of this scheme.
+pub fn by_scheme(scheme: &str) -> Option<Spec> {
+    all().into_iter().find(|spec| spec.schemes.contains(&scheme))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What a connector says of itself, and what it is opened with.
 
+use axum::Router;
 use futures::future::BoxFuture;
 use kernel::clock::Clock;
 use kernel::source::Source;
@@ -17,6 +18,8 @@ pub struct Spec {
     pub name: &'static str,
     /// One sentence for a list.
     pub summary: &'static str,
+    /// Schemes of the URLs that its `connection` is written as, for `lavra discover`: `postgres`, `postgresql`.
+    pub schemes: &'static [&'static str],
     /// A whole `sources/*.yaml`.
     pub example: &'static str,
     /// JSON Schema of the options, that is of a source's YAML without the keys that every source has.
@@ -34,6 +37,20 @@ pub struct Spec {
     pub probe: for<'a> fn(&'a Opening) -> BoxFuture<'a, Vec<Finding>>,
     /// The tables, topics or collections behind a connection, for `lavra discover`; absent where nothing can be listed.
     pub discover: Option<Discover>,
+    /// What takes requests for a source that others push to, and the source that they come out of; absent where rows are
+    /// fetched. Served by a long-running process.
+    pub listen: Option<Listen>,
+}
+
+pub type Listen = fn(&Opening) -> Result<Listening>;
+
+/// What takes requests, and the source behind it: what the router takes, the source gives, and it is answered once that was
+/// settled.
+pub struct Listening {
+    /// Where the router answers: `/hooks/payments`.
+    pub path: String,
+    pub router: Router,
+    pub source: Box<dyn Source>,
 }
 
 /// Takes the options, of which the connection is enough.

@@ -36,7 +36,12 @@ const PAGE_ROWS_MIN: usize = 8 << 10;
 const PAGE_ROWS_MAX: usize = 32 << 10;
 /// Rows of a row group are in memory, encoded, until it ends.
 const GROUP_ROWS_MAX: usize = 1 << 20;
-const GROUP_BYTES_MAX: usize = 96 << 20;
+pub const GROUP_BYTES_MAX: usize = 96 << 20;
+/// Of wide rows, which are many bytes however few they are.
+const WIDE_GROUP_BYTES_MAX: usize = 16 << 20;
+const WIDE_ROW_BYTES_MIN: usize = 4 << 10;
+/// Text that is gathered for a page, at most.
+const WAITING_BYTES_MAX: usize = 8 << 20;
 
 /// A file that is being encoded. It does no I/O: what [`Self::take`] gives is to be put in order.
 pub struct ParquetFile {
@@ -46,7 +51,9 @@ pub struct ParquetFile {
     columns: Vec<Column>,
     waiting: Vec<RecordBatch>,
     waiting_rows: usize,
+    waiting_bytes: usize,
     group_rows: usize,
+    group_bytes_max: usize,
 }
 
 /// A top-level column of the row group.
@@ -75,14 +82,23 @@ impl ParquetFile {
         let factory = ArrowRowGroupWriterFactory::new(&file, schema.clone());
         let mut leaves = parquet_schema.columns().iter().cloned();
         let columns = schema.fields().iter().map(|field| Column::new(field, &mut leaves)).collect();
-        Ok(Self { schema, file, factory, columns, waiting: Vec::new(), waiting_rows: 0, group_rows: 0 })
+        let (waiting, group_bytes_max) = (Vec::new(), GROUP_BYTES_MAX);
+        let (waiting_rows, waiting_bytes, group_rows) = (0, 0, 0);
+        Ok(Self { schema, file, factory, columns, waiting, waiting_rows, waiting_bytes, group_rows, group_bytes_max })
+    }
+
+    /// With row groups of about so many bytes at most.
+    #[must_use]
+    pub fn with_group_bytes(self, group_bytes_max: usize) -> Self {
+        Self { group_bytes_max: group_bytes_max.clamp(1, GROUP_BYTES_MAX), ..self }
     }
 
     /// Takes a batch of the file's schema.
     pub fn write(&mut self, batch: RecordBatch) -> Result<()> {
         self.waiting_rows += batch.num_rows();
+        self.waiting_bytes += batch.columns().iter().map(text_bytes).sum::<usize>();
         self.waiting.push(batch);
-        match self.waiting_rows < PAGE_ROWS_MIN {
+        match self.waiting_rows < PAGE_ROWS_MIN && self.waiting_bytes < WAITING_BYTES_MAX {
             true => Ok(()),
             false => self.encode_waiting(),
         }
@@ -109,7 +125,7 @@ impl ParquetFile {
 
     fn encode_waiting(&mut self) -> Result<()> {
         let waiting = std::mem::take(&mut self.waiting);
-        self.waiting_rows = 0;
+        (self.waiting_rows, self.waiting_bytes) = (0, 0);
         match waiting.as_slice() {
             [] => Ok(()),
             [batch] => self.encode(batch),
@@ -132,7 +148,8 @@ impl ParquetFile {
             at += rows;
             self.group_rows += rows;
             let bytes: usize = self.columns.iter().map(Column::num_bytes).sum();
-            if self.group_rows >= GROUP_ROWS_MAX || bytes >= GROUP_BYTES_MAX {
+            let is_wide = bytes >= WIDE_GROUP_BYTES_MAX && bytes / self.group_rows >= WIDE_ROW_BYTES_MIN;
+            if self.group_rows >= GROUP_ROWS_MAX || bytes >= self.group_bytes_max || is_wide {
                 self.end_group()?;
             }
         }
@@ -252,6 +269,15 @@ fn write_leaves<'l>(values: &ArrayRef, levels: Levels, leaves: &mut impl Iterato
     match leaves.next() {
         Some(leaf) => leaf.write(values, levels),
         None => Err(ParquetError::General("a column has more leaves than its schema".into())),
+    }
+}
+
+/// Bytes of text and of binary values; the rest is small.
+fn text_bytes(column: &ArrayRef) -> usize {
+    match column.data_type() {
+        DataType::Utf8View => column.as_string_view().lengths().map(|length| length as usize).sum(),
+        DataType::BinaryView => column.as_binary_view().lengths().map(|length| length as usize).sum(),
+        _ => 0,
     }
 }
 

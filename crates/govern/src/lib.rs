@@ -1,4 +1,5 @@
-//! What is promised about data, and to whom: contracts as files, and a record of what was opened.
+//! What is promised about data, and to whom: contracts as files, schemas of events, and a record of what was opened.
 
 pub mod audit;
 pub mod odcs;
+pub mod registry;

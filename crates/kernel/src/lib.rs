@@ -1,6 +1,7 @@
 //! The floor that every room stands on: the nouns, the laws and the traits of Lavra. No I/O, no clock, no SQL engine.
 
 pub mod audit;
+pub mod broker;
 pub mod classification;
 pub mod clock;
 pub mod contract;

@@ -26,7 +26,8 @@ pub trait Source: Send {
     /// leaves the source where the last batch ended.
     async fn next(&mut self, bytes_max: usize) -> Result<Option<Pulled>>;
 
-    /// These positions are durable in the lake: the source may forget what is behind them. Called after each commit, any
+    /// These positions are durable in the lake, or all rows up to them came before (`Raw::may_repeat`) and are: the source may
+    /// forget what is behind them. Called after each commit, any
     /// number of times for the same positions; `next` goes on as if it had not been called.
     async fn settled(&mut self, upto: &Positions) -> Result<()>;
 }

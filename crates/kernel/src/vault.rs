@@ -41,6 +41,10 @@ pub trait Vault: Send + Sync {
     /// Removes the secrets of an id from every space that starts with `prefix`, overwriting their bytes, and remembers the
     /// id as shredded; returns how many there were. Again is no error.
     fn shred(&self, prefix: &str, id: &Id) -> Result<u64>;
+
+    /// Tells this vault from another one, and from one that was lost and made anew; nothing of what it keeps. `None` where
+    /// there is none yet: to ask makes none.
+    fn identity(&self) -> Result<Option<String>>;
 }
 
 /// Why [`Vault::get_or_put`] refuses an id.
@@ -136,6 +140,10 @@ impl Vault for MemoryVault {
         let before = held.secrets.len();
         held.secrets.retain(|(space, other), _| other != id || !space.starts_with(prefix));
         Ok((before - held.secrets.len()) as u64)
+    }
+
+    fn identity(&self) -> Result<Option<String>> {
+        Ok((!self.held().secrets.is_empty()).then(|| "memory".to_owned()))
     }
 }
 

@@ -7,6 +7,7 @@ use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+use kernel::clock::Timestamp;
 use kernel::error::{Error, Result};
 use kernel::name::TableName;
 use object_store::ObjectStoreExt;
@@ -32,8 +33,16 @@ pub struct KeptFile {
 #[derive(Debug, Clone, Default)]
 pub struct Kept {
     pub named: Vec<KeptFile>,
-    /// Files that no version names: what a run left that died, or that is at work now. With their bytes.
-    pub unnamed: BTreeMap<String, u64>,
+    /// Files that no version names: what a run left that died, or that is at work now.
+    pub unnamed: BTreeMap<String, Unnamed>,
+}
+
+/// A data file that no version names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unnamed {
+    pub bytes: u64,
+    /// When it was last written.
+    pub at: Timestamp,
 }
 
 /// The versions with a commit in the log, in order.
@@ -45,7 +54,7 @@ pub(crate) async fn log_versions(store: &Store, name: &TableName) -> Result<BTre
 /// The log's files that belong to a version, with their names, in order.
 pub(crate) async fn log_files(store: &Store, name: &TableName) -> Result<Vec<(u64, String)>> {
     let mut files = Vec::new();
-    for (file, _) in list(store, name, "_delta_log").await? {
+    for file in list(store, name, "_delta_log").await?.into_keys() {
         if let Some(version) = file.get(..20).and_then(|digits| digits.parse().ok()) {
             files.push((version, file));
         }
@@ -54,10 +63,13 @@ pub(crate) async fn log_files(store: &Store, name: &TableName) -> Result<Vec<(u6
     Ok(files)
 }
 
-async fn list(store: &Store, name: &TableName, folder: &str) -> Result<Vec<(String, u64)>> {
+async fn list(store: &Store, name: &TableName, folder: &str) -> Result<BTreeMap<String, Unnamed>> {
     let listed = store.objects().list_with_delimiter(Some(&store.path(name, folder))).await;
     let listed = listed.map_err(|e| failed(format!("list the files of {name}"), e))?;
-    let named = listed.objects.into_iter().filter_map(|o| Some((o.location.filename()?.to_owned(), o.size)));
+    let named = listed.objects.into_iter().filter_map(|o| {
+        let about = Unnamed { bytes: o.size, at: Timestamp(o.last_modified.timestamp_micros()) };
+        Some((o.location.filename()?.to_owned(), about))
+    });
     Ok(named.collect())
 }
 
@@ -65,7 +77,7 @@ async fn list(store: &Store, name: &TableName, folder: &str) -> Result<Vec<(Stri
 pub async fn kept_files(table: &Table) -> Result<Kept> {
     let (store, name) = (table.store(), table.name());
     let mut files = by_log(table).await?;
-    let there: BTreeMap<String, u64> = list(store, name, "").await?.into_iter().collect();
+    let there = list(store, name, "").await?;
     files.retain(|path, _| there.contains_key(path));
     let unnamed = there.into_iter().filter(|(path, _)| path.ends_with(".parquet") && !files.contains_key(path));
     Ok(Kept { unnamed: unnamed.collect(), named: files.into_values().collect() })
@@ -131,13 +143,7 @@ pub async fn read_file(
 ) -> Result<Option<BoxStream<'static, Result<RecordBatch>>>> {
     let what = format!("read {path} of {name}");
     let fault = move |e: parquet::errors::ParquetError| Error::data(what.clone(), &e).because(e);
-    let place = store.path(name, path);
-    if let Err(object_store::Error::NotFound { .. }) = store.objects().head(&place).await {
-        return Ok(None);
-    }
-    #[expect(deprecated, reason = "its successor is an example to copy; the reader stays as long as this parquet does")]
-    let reader = parquet::arrow::async_reader::ParquetObjectReader::new(store.objects(), place);
-    let mut builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(fault.clone())?;
+    let Some(mut builder) = open_file(store, name, path).await? else { return Ok(None) };
     if let Some(columns) = columns {
         let fields = builder.schema().fields().iter().enumerate();
         let roots: Vec<usize> = fields.filter(|(_, f)| columns.contains(f.name())).map(|(at, _)| at).collect();
@@ -146,6 +152,25 @@ pub async fn read_file(
     }
     Ok(Some(builder.build().map_err(fault.clone())?.map_err(fault).boxed()))
 }
+
+/// A data file before it is said what of it is read; `None` when it is not there.
+pub(crate) async fn open_file(
+    store: &Store,
+    name: &TableName,
+    path: &str,
+) -> Result<Option<ParquetRecordBatchStreamBuilder<FileReader>>> {
+    let place = store.path(name, path);
+    if let Err(object_store::Error::NotFound { .. }) = store.objects().head(&place).await {
+        return Ok(None);
+    }
+    #[expect(deprecated, reason = "its successor is an example to copy; the reader stays as long as this parquet does")]
+    let reader = parquet::arrow::async_reader::ParquetObjectReader::new(store.objects(), place);
+    let builder = ParquetRecordBatchStreamBuilder::new(reader).await;
+    builder.map(Some).map_err(|e| Error::data(format!("read {path} of {name}"), &e).because(e))
+}
+
+#[expect(deprecated, reason = "as where it is made")]
+type FileReader = parquet::arrow::async_reader::ParquetObjectReader;
 
 /// A data file's bytes; `None` when it is not there.
 pub async fn read_bytes(

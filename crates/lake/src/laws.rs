@@ -40,6 +40,7 @@ async fn the_bronze_sink_obeys_the_laws_of_sinks() {
             rules: Vec::new(),
             exposes: Default::default(),
             keys: None,
+            vault: None,
         };
         let sink = BronzeSink::open(&engine, options, Arc::new(ManualClock::at(0))).await.expect("a sink");
         let sink: Box<dyn Sink> = Box::new(sink);

@@ -20,16 +20,16 @@ mod store;
 mod table;
 mod write;
 
-pub use kept::{Kept, KeptFile, kept_files, read_bytes, read_file};
+pub use kept::{Kept, KeptFile, Unnamed, kept_files, read_bytes, read_file};
 pub use model::{
     Carries, Checks, ColumnRef, Distance, Diversity, Exposes, Floor, Grain, GroupSize, Header, KAnonymity, LDiversity,
     Lineage, Model, ModelFile, ModelReport, ModelRun, Sources, TCloseness, Uniqueness, UnitTest, UnitVerdict, Via,
     Write, compile, consumed, exposure, run as run_model, run_unit_test, why_run,
 };
 pub use origin::{Exposure, Input, Rewrite};
-pub use purge::{Purged, purge};
+pub use purge::{Due, Purged, due, purge, vacuum};
 pub use replay::replay;
-pub use rewrite::{Batches, Rewriting, Rewritten, rewrite, rewrites};
+pub use rewrite::{Batches, Rewriting, Rewritten, rewrite, rewrites, was_rewritten};
 pub use rule::{SqlRowRule, row_condition};
 pub use sink::{BronzeSink, SinkOptions};
 pub use sql::{Catalog, EngineOptions, SqlEngine, SqlFault, explain, pin_versions};

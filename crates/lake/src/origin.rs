@@ -34,6 +34,9 @@ pub(crate) struct Origin {
     /// Hash of the model's text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// Of a table that is kept from a change log: a change behind those of the first read was applied.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_changed: bool,
     /// Columns about people, each with its classes and how they are hidden, as of this commit.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub exposes: Exposure,
@@ -46,6 +49,9 @@ pub(crate) struct Origin {
     /// Tells the keys that masked the rows from others, and nothing of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<String>,
+    /// Tells the vault that the rows' tokens, and keys of persons, are in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vault: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fold: Option<FoldRef>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,6 +107,8 @@ pub(crate) struct SourceProgress {
     pub aside: u64,
     #[serde(default)]
     pub keys: Option<String>,
+    #[serde(default)]
+    pub vault: Option<String>,
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -132,7 +140,8 @@ pub(crate) async fn carried(store: &Store, name: &TableName, latest: u64) -> Res
     for version in (0..=latest).rev() {
         let Some(last) = of_version(store, name, version).await? else { continue };
         if last.model.is_some() || last.source.is_some() || last.rewrite.is_some() {
-            carried = Origin { inputs: last.inputs, model: last.model, exposes: last.exposes, ..carried };
+            let Origin { inputs, model, has_changed, exposes, .. } = last;
+            carried = Origin { inputs, model, has_changed, exposes, ..carried };
             break;
         }
     }
@@ -185,6 +194,7 @@ impl Progress {
         own.added = origin.added;
         own.aside += origin.aside;
         own.keys = origin.keys.or(own.keys.take());
+        own.vault = origin.vault.or(own.vault.take());
         own.version = version;
     }
 

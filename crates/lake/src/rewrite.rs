@@ -19,7 +19,7 @@ use kernel::error::{Error, Kind, Result};
 use kernel::name::TableName;
 use kernel::position::Point;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How often a rewrite starts again because somebody committed meanwhile.
 const TRIES_MAX: usize = 5;
@@ -35,6 +35,8 @@ pub struct Rewriting {
     pub note: String,
     /// Commits also when no row changes, so that what older versions hold can be purged up to that commit.
     pub is_forced: bool,
+    /// The columns that tell whether a batch changes; without them all are read to see it.
+    pub told_by: Option<BTreeSet<String>>,
 }
 
 /// What a rewrite did.
@@ -58,7 +60,7 @@ pub async fn rewrite(
     for _ in 0..TRIES_MAX {
         let Some(table) = Table::open(store, name, At::Latest).await? else { return Ok(None) };
         check(&table).await?;
-        let staged = stage(&table, change).await?;
+        let staged = stage(&table, change, how.told_by.as_ref()).await?;
         if staged.files.is_empty() && !how.is_forced {
             return Ok(None);
         }
@@ -89,6 +91,17 @@ pub async fn rewrites(store: &Store, name: &TableName, note: &str) -> Result<Vec
     Ok(found)
 }
 
+/// Whether rows were taken out by such a rewrite in a version after `seen`.
+pub async fn was_rewritten(table: &Table, note: &str, seen: u64) -> Result<bool> {
+    for version in seen + 1..=table.version() {
+        let origin = of_version(table.store(), table.name(), version).await?;
+        if origin.and_then(|origin| origin.rewrite).is_some_and(|rewrite| rewrite.note == note) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Files written aside, by the one whose place they take.
 #[derive(Default)]
 struct Staged {
@@ -105,10 +118,10 @@ impl Staged {
     }
 }
 
-async fn stage(table: &Table, change: &Batches<'_>) -> Result<Staged> {
+async fn stage(table: &Table, change: &Batches<'_>, told_by: Option<&BTreeSet<String>>) -> Result<Staged> {
     let mut staged = Staged::default();
     for file in table.files()? {
-        if !changes(table, &file.path, change).await? {
+        if !changes(table, &file.path, change, told_by).await? {
             continue;
         }
         match write_anew(table, &file.path, change).await {
@@ -126,8 +139,8 @@ async fn stage(table: &Table, change: &Batches<'_>) -> Result<Staged> {
 }
 
 /// Whether a file has a row to change; it is read as a whole only where it has none.
-async fn changes(table: &Table, path: &str, change: &Batches<'_>) -> Result<bool> {
-    let mut batches = batches(table, path).await?;
+async fn changes(table: &Table, path: &str, change: &Batches<'_>, told_by: Option<&BTreeSet<String>>) -> Result<bool> {
+    let mut batches = batches(table, path, told_by).await?;
     while let Some(batch) = batches.next().await {
         if change(&batch?)?.is_some() {
             return Ok(true);
@@ -136,15 +149,19 @@ async fn changes(table: &Table, path: &str, change: &Batches<'_>) -> Result<bool
     Ok(false)
 }
 
-async fn batches(table: &Table, path: &str) -> Result<BoxStream<'static, Result<RecordBatch>>> {
-    let found = read_file(table.store(), table.name(), path, None).await?;
+async fn batches(
+    table: &Table,
+    path: &str,
+    columns: Option<&BTreeSet<String>>,
+) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+    let found = read_file(table.store(), table.name(), path, columns).await?;
     let what = || format!("rewrite {}", table.name());
     found.ok_or_else(|| Error::data(what(), format!("{path}, which the log names, is gone")))
 }
 
 /// The files that take a file's place, and how many of its rows are in none of them.
 async fn write_anew(table: &Table, path: &str, change: &Batches<'_>) -> Result<(Vec<NewFile>, u64)> {
-    let mut batches = batches(table, path).await?;
+    let mut batches = batches(table, path, None).await?;
     let mut writer = TableWriter::new(table.store(), table.name(), 1);
     let mut rows_removed = 0;
     while let Some(batch) = batches.next().await {

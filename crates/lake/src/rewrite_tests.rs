@@ -63,7 +63,7 @@ async fn erase(store: &Store, table: &TableName, who: &str, is_forced: bool) -> 
         let changes = stays.true_count() < batch.num_rows();
         Ok(changes.then(|| filter_record_batch(batch, &stays).expect("the others")))
     };
-    let how = Rewriting { run_id: "r".into(), note: NOTE.into(), is_forced };
+    let how = Rewriting { run_id: "r".into(), note: NOTE.into(), is_forced, told_by: None };
     rewrite(store, table, &change, &how, &ManualClock::at(0)).await.expect("a rewrite")
 }
 
@@ -161,7 +161,7 @@ async fn a_model_that_appends_takes_rewritten_rows_for_old_ones() {
     let (store, table) = (engine.store().clone(), name("bronze.people"));
     arrive(&store, &table, &["ana", "bia"], 1).await;
     let text = "-- write: append\nselect who from bronze.people";
-    let file = ModelFile { name: name("silver.people"), file: "people.sql".into(), text: text.into() };
+    let file = ModelFile { name: name("silver.people"), file: "people.sql".into(), text: text.into(), follows: false };
     let base = BTreeMap::from([(table.clone(), schema())]);
     let (models, faults) = compile(&engine, &base, &BTreeSet::new(), &[file], &|_| None).await;
     assert!(faults.is_empty(), "{faults:?}");

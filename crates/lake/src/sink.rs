@@ -17,6 +17,7 @@ use kernel::gate::{Passed, quarantine_schema};
 use kernel::name::TableName;
 use kernel::position::{Point, Positions};
 use kernel::sink::{Commit, Sink};
+use kernel::vault::Vault;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -30,6 +31,7 @@ pub struct BronzeSink {
     rules: Vec<SqlRule>,
     exposes: Exposure,
     keys: Option<String>,
+    vault: Option<Arc<dyn Vault>>,
     source: String,
     run_id: String,
     clock: Arc<dyn Clock>,
@@ -58,12 +60,14 @@ pub struct SinkOptions {
     pub exposes: Exposure,
     /// Tells the keys of the masks from others; none where no mask has a key.
     pub keys: Option<String>,
+    /// The vault of the masks; none where no mask has one.
+    pub vault: Option<Arc<dyn Vault>>,
 }
 
 impl BronzeSink {
     /// Opens the table (made when it is not there) and takes back rows in quarantine whose bronze never came.
     pub async fn open(engine: &SqlEngine, options: SinkOptions, clock: Arc<dyn Clock>) -> Result<Self> {
-        let SinkOptions { table, source, run_id, schema, lanes, rules, exposes, keys } = options;
+        let SinkOptions { table, source, run_id, schema, lanes, rules, exposes, keys, vault } = options;
         let store = engine.store();
         let bronze = match Table::open(store, &table, At::Latest).await? {
             Some(bronze) => bronze,
@@ -76,12 +80,18 @@ impl BronzeSink {
         {
             return Err(other_keys(&table, &source));
         }
+        if let (Some(then), Some(vault)) = (&done.vault, &vault)
+            && Some(then) != vault.identity()?.as_ref()
+        {
+            return Err(other_vault(&table, &source));
+        }
         let mut sink = Self {
             engine: engine.clone(),
             store: store.clone(),
             rules,
             exposes,
             keys,
+            vault,
             source,
             run_id,
             clock,
@@ -344,6 +354,7 @@ impl Sink for BronzeSink {
                 exposes: self.exposes.clone(),
                 aside,
                 keys: self.keys.clone(),
+                vault: self.vault.as_ref().map(|vault| vault.identity()).transpose()?.flatten(),
                 ..Origin::default()
             };
             let txn = Some((format!("lavra/{}", self.source), sequence));
@@ -377,6 +388,16 @@ fn other_keys(table: &TableName, source: &str) -> Error {
     )
 }
 
+/// Nor a second token.
+fn other_vault(table: &TableName, source: &str) -> Error {
+    Error::refused(
+        format!("take `{source}` into {table}"),
+        "its tokens, or its persons' keys, are in another vault than the one at hand, which was lost or made anew: people \
+         would get second tokens, and old values could not be opened. Put the vault back, from a backup if need be (`vault:` \
+         in lavra.yaml says where it is), or move the table's folder away and load all again",
+    )
+}
+
 /// An error that is an outcome of a commit.
 fn conflict(error: Error) -> Result<Commit> {
     match error.kind {
@@ -385,10 +406,14 @@ fn conflict(error: Error) -> Result<Commit> {
     }
 }
 
-/// Whether all of `upto` is committed. A file of another etag is another file.
+/// Whether all of `upto` is committed. A file of another etag is another file, and a token may move on without rows: the
+/// source must not be told that what is behind it is durable before it is.
 fn holds(done: &Positions, upto: &Positions) -> bool {
     let is_done = |partition, point: &Point| match (done.get(partition), point) {
         (Some(Point::File { etag: a, .. }), Point::File { etag: b, .. }) if a != b => false,
+        (Some(Point::Mark { rows: i, token: a, .. }), Point::Mark { rows: j, token: b, .. }) if i == j && a != b => {
+            false
+        }
         (Some(own), point) => own.reaches(point),
         (None, _) => false,
     };
@@ -428,4 +453,21 @@ pub(crate) async fn make(
 
 pub(crate) fn json(origin: &Origin) -> Result<serde_json::Value> {
     serde_json::to_value(origin).map_err(|e| Error::internal("write a commit", &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_moved_without_rows_is_not_committed_yet() {
+        let at = |rows, token: &str| {
+            let mut positions = Positions::new();
+            positions.set("p", Point::Mark { rows, token: token.into(), done: false });
+            positions
+        };
+        assert!(holds(&at(3, "a"), &at(3, "a")) && holds(&at(3, "a"), &at(2, "b")));
+        assert!(!holds(&at(3, "a"), &at(3, "b")) && !holds(&at(3, "a"), &at(4, "b")));
+        assert!(!holds(&at(3, "a"), &Positions::new()));
+    }
 }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use futures::StreamExt;
+use kernel::clock::Timestamp;
 use kernel::error::{Error, Kind, Result, redacted};
 use kernel::name::{LAYERS, TableName};
 use object_store::path::Path;
@@ -169,6 +170,15 @@ impl Store {
     /// Puts a new note; `false` when there is one of that name. Durable when it returns.
     pub async fn put_note(&self, folder: &str, name: &str, body: Vec<u8>) -> Result<bool> {
         self.put_new(&self.note(folder, Some(name)), Bytes::from(body)).await
+    }
+
+    /// Puts a note, looks at it and takes it away: that the lake can be written, and what time it is there.
+    pub async fn write_and_look(&self, name: &str) -> Result<Timestamp> {
+        let place = self.note("doctor", Some(name));
+        self.put_new(&place, Bytes::from_static(b"ok")).await?;
+        let found = self.objects.head(&place).await.map_err(|e| failed(format!("look at {place}"), e));
+        self.delete(&place).await?;
+        Ok(Timestamp(found?.last_modified.timestamp_micros()))
     }
 
     pub async fn delete_note(&self, folder: &str, name: &str) -> Result<()> {

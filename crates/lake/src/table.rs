@@ -114,6 +114,22 @@ impl Table {
         Ok(log.iter().map(|f| OldFile { path: f.path().into_owned(), bytes: f.size().unsigned_abs() }).collect())
     }
 
+    /// The same with the statistics of each, as Delta's JSON. Refuses files of which some rows are none.
+    pub(crate) fn files_with_stats(&self) -> Result<Vec<(OldFile, Option<String>)>> {
+        let what = || format!("list the files of {}", self.name);
+        let state = self.delta.snapshot().map_err(|e| fault(what(), e))?;
+        let mut files = Vec::new();
+        for file in state.log_data().iter() {
+            if file.deletion_vector_descriptor().is_some() {
+                let why = "another program marked rows of it as deleted; let that program rewrite its files first";
+                return Err(Error::project(what(), why));
+            }
+            let old = OldFile { path: file.path().into_owned(), bytes: file.size().unsigned_abs() };
+            files.push((old, file.stats()));
+        }
+        Ok(files)
+    }
+
     /// Rows by the files' statistics, when every file has them.
     pub fn num_rows(&self) -> Option<u64> {
         let state = self.delta.snapshot().ok()?;
@@ -225,6 +241,11 @@ async fn version_at(store: &Store, name: &TableName, latest: u64, time: Timestam
     let what = format!("open {name} as of then");
     let why = format!("it was not there yet, or is kept no more; `lavra history {name}` shows since when it is");
     Err(Error::project(what, why))
+}
+
+/// When a version was committed, by what it says itself; `None` when it is not there.
+pub(crate) async fn committed_at(store: &Store, name: &TableName, version: u64) -> Result<Option<Timestamp>> {
+    Ok(history_entry(store, name, version).await?.map(|entry| Timestamp(entry.at_micros)))
 }
 
 async fn history_entry(store: &Store, name: &TableName, version: u64) -> Result<Option<HistoryEntry>> {

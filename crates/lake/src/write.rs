@@ -38,10 +38,15 @@ struct Lane {
 
 impl TableWriter {
     pub fn new(store: &Store, name: &TableName, lanes: usize) -> Self {
+        Self::within(store, name, lanes, encode::GROUP_BYTES_MAX)
+    }
+
+    /// The same with row groups, which are held in memory, of so many bytes at most.
+    pub fn within(store: &Store, name: &TableName, lanes: usize, group_bytes_max: usize) -> Self {
         let lanes = (0..lanes.max(1))
             .map(|_| {
                 let (batches, queue) = mpsc::channel(2);
-                let files = tokio::spawn(write_lane(store.clone(), name.clone(), queue));
+                let files = tokio::spawn(write_lane(store.clone(), name.clone(), queue, group_bytes_max));
                 Lane { batches, files }
             })
             .collect();
@@ -101,9 +106,15 @@ impl TableWriter {
     }
 }
 
-async fn write_lane(store: Store, name: TableName, mut queue: mpsc::Receiver<Option<RecordBatch>>) -> Result<Written> {
+async fn write_lane(
+    store: Store,
+    name: TableName,
+    mut queue: mpsc::Receiver<Option<RecordBatch>>,
+    group_bytes_max: usize,
+) -> Result<Written> {
     let (mut files, mut open) = (Vec::new(), None);
-    let is_whole = fill(&store, &name, &mut queue, &mut files, &mut open).await;
+    let create = |schema| OpenFile::create(&store, &name, schema, group_bytes_max);
+    let is_whole = fill(&create, &mut queue, &mut files, &mut open).await;
     if let Ok(true) = is_whole {
         return Ok(files);
     }
@@ -118,8 +129,7 @@ async fn write_lane(store: Store, name: TableName, mut queue: mpsc::Receiver<Opt
 
 /// Writes what comes; whether it came to its end.
 async fn fill(
-    store: &Store,
-    name: &TableName,
+    create: &(dyn Fn(SchemaRef) -> Result<OpenFile> + Send + Sync),
     queue: &mut mpsc::Receiver<Option<RecordBatch>>,
     files: &mut Written,
     open: &mut Option<OpenFile>,
@@ -135,7 +145,7 @@ async fn fill(
         }
         let file = match &mut *open {
             Some(file) => file,
-            none => none.insert(OpenFile::create(store, name, batch.schema())?),
+            none => none.insert(create(batch.schema())?),
         };
         file.write(batch).await?;
         if file.is_full() {
@@ -169,10 +179,13 @@ struct OpenFile {
 }
 
 impl OpenFile {
-    fn create(store: &Store, name: &TableName, schema: SchemaRef) -> Result<Self> {
+    fn create(store: &Store, name: &TableName, schema: SchemaRef, group_bytes_max: usize) -> Result<Self> {
         let path = format!("part-{}.snappy.parquet", uuid::Uuid::new_v4());
         let out = BufWriter::new(store.objects(), store.path(name, &path));
-        let file = ParquetFile::new(schema.clone()).map_err(|e| fault(&path, e))?;
+        // What is on its way to the store is in memory as well.
+        let is_small = group_bytes_max < encode::GROUP_BYTES_MAX;
+        let out = if is_small { out.with_max_concurrency(1) } else { out };
+        let file = ParquetFile::new(schema.clone()).map_err(|e| fault(&path, e))?.with_group_bytes(group_bytes_max);
         Ok(Self { path, schema, file, out })
     }
 

@@ -46,12 +46,24 @@ enum Command {
     Plan(commands::plan::Plan),
     /// Take data in and make what depends on it
     Run(commands::run::Run),
+    /// Run on and on: take in sources by their schedules, and make what depends on them
+    Up(commands::up::Up),
+    /// Take in one source as a process of its own
+    Worker(commands::worker::Worker),
+    /// How `up` and workers are doing: state, breaker, lag, last commit and last error of each source
+    Status(commands::status::Status),
+    /// Delete rows that are too old, and old versions of tables
+    Maintain(commands::maintain::Maintain),
     /// Ask a question in SQL
     Query(commands::query::Query),
     /// Ask questions one after the other
     Shell(commands::shell::Shell),
     /// Look for personal data in files, and propose sources, contracts and masks
     Scan(commands::scan::Scan),
+    /// List the tables behind a connection, and propose sources, contracts and masks
+    Discover(commands::discover::Discover),
+    /// Look whether everything is there that a run needs; each finding with its remedy
+    Doctor(commands::doctor::Doctor),
     /// The versions of a table, and what each was made from
     History(commands::history::History),
     /// Which columns each column is made of
@@ -68,6 +80,8 @@ enum Command {
     PublicKey(commands::public_key::PublicKey),
     /// A person's request: where their rows are, a copy of them, or their end
     Subject(commands::subject::Subject),
+    /// Schemas of events: list, show, check, serve
+    Registry(commands::registry::RegistryCommand),
     /// Run the tests of models
     Test(commands::test::Test),
     /// List connectors and their options
@@ -97,6 +111,12 @@ impl Context {
             None => std::env::current_dir().map_err(|e| kernel::error::io("find the project", e))?,
         };
         self.ask_in(crate::project::find_folder(&start)?)
+    }
+
+    /// Of a folder with a project.
+    #[cfg(test)]
+    pub fn of(folder: PathBuf) -> Self {
+        Self { format: Format::Json, project: Some(folder), environment: "local".to_owned(), memory: None }
     }
 
     pub fn environment(&self) -> &str {
@@ -142,9 +162,15 @@ async fn run(context: &Context, command: Command) -> commands::Outcome {
         Command::Check(args) => commands::check::run(context, args).await,
         Command::Plan(args) => commands::plan::run(context, args).await,
         Command::Run(args) => commands::run::run(context, args).await,
+        Command::Up(args) => commands::up::run(context, args).await,
+        Command::Worker(args) => commands::worker::run(context, args).await,
+        Command::Status(args) => commands::status::run(context, args).await,
+        Command::Maintain(args) => commands::maintain::run(context, args).await,
         Command::Query(args) => commands::query::run(context, args).await,
         Command::Shell(args) => commands::shell::run(context, args).await,
         Command::Scan(args) => commands::scan::run(context, args).await,
+        Command::Discover(args) => commands::discover::run(context, args).await,
+        Command::Doctor(args) => commands::doctor::run(context, args).await,
         Command::History(args) => commands::history::run(context, args).await,
         Command::Lineage(args) => commands::lineage::run(context, args).await,
         Command::Quarantine(args) => commands::quarantine::run(context, args).await,
@@ -153,6 +179,7 @@ async fn run(context: &Context, command: Command) -> commands::Outcome {
         Command::Audit(args) => commands::audit::run(context, args).await,
         Command::PublicKey(args) => commands::public_key::run(context, args).await,
         Command::Subject(args) => commands::subject::run(context, args).await,
+        Command::Registry(args) => commands::registry::run(context, args).await,
         Command::Test(args) => commands::test::run(context, args).await,
         Command::Connectors(args) => commands::connectors::run(context, args).await,
         Command::Schema(args) => commands::schema::run(context, args).await,

@@ -8,6 +8,8 @@ mod demo;
 mod project;
 mod show;
 mod subject;
+mod up;
+mod upkeep;
 mod wiring;
 mod work;
 

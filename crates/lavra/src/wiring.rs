@@ -2,10 +2,11 @@
 
 mod audit;
 pub mod keys;
+mod schemas;
 mod spill;
 
 use crate::clock::SystemClock;
-use crate::project::{Compiled, Environment, Files, STATE, compile};
+use crate::project::{Compiled, Environment, Files, Held, STATE, compile};
 use audit::ProjectAudit;
 use kernel::clock::Clock;
 use kernel::diagnostic::Diagnostic;
@@ -21,6 +22,7 @@ use orchestrate::SqliteVault;
 use privacy::detect::PersonalScreen;
 use privacy::keys::{FixedKeys, is_inside};
 use privacy::mask::Masks;
+pub use schemas::{Checked, refuse};
 use spill::SpillFolder;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -81,9 +83,10 @@ pub async fn check_but_refusals(ask: &Ask) -> Result<Compiled, Failure> {
     let engine = SqlEngine::new(store, &options(ask, nowhere))?;
     let keys = Arc::new(FixedKeys::new(&[1]));
     let engine = engine.with_functions(functions(keys.clone(), Arc::new(MemoryVault::default())));
-    let masks = Masks::new(keys);
-    let screen: Arc<dyn Screen> = Arc::new(PersonalScreen::new()?);
     let env = |name: &str| std::env::var(name).ok();
+    let (kinds, _) = crate::project::own_kinds(&files, &env, &Masks::new(keys.clone()));
+    let masks = Masks::new(keys).with_kinds(kinds.into());
+    let screen: Arc<dyn Screen> = Arc::new(PersonalScreen::new()?);
     compile(files, &env, &engine, &masks, screen).await.map_err(|(files, faults)| Failure::Faults(files, faults))
 }
 
@@ -127,6 +130,12 @@ impl Wiring {
         Ok(Self { ask, project, environment, store, engine, clock, screen, keys, vault, audit, spill })
     }
 
+    /// What the law keeps today.
+    pub fn held(&self) -> Held {
+        let today: String = crate::show::rfc3339(self.clock.now().0).chars().take(10).collect();
+        Held::on(&today, &self.project.holds, &self.project.sources, &self.project.models)
+    }
+
     /// Removes what processes that died have spilled. To be called by whoever holds the project's lock.
     pub fn clear_spill(&self) -> Result<()> {
         self.spill.clear_dead()
@@ -136,7 +145,7 @@ impl Wiring {
     pub async fn masks(&self) -> Result<Masks> {
         let keys = keys::to_mask_with(self).await?;
         let keys = Arc::new(ProjectKeys::opened(keys, self.environment.public_keys.clone()));
-        Ok(Masks::new(keys).with_vault(self.vault.clone()))
+        Ok(Masks::new(keys).with_vault(self.vault.clone()).with_kinds(self.project.own_kinds.clone()))
     }
 
     /// Opens the keys for what reads the hidden: functions of SQL, the seal of the audit.

@@ -2,10 +2,11 @@
 
 mod meter;
 
-use crate::project::{Source, row_rules};
+use crate::project::{Source, row_rules, set_rules};
 use crate::wiring::Wiring;
 use async_trait::async_trait;
 use futures::StreamExt;
+use kernel::TableName;
 use kernel::error::{Error, Result};
 use kernel::gate::{Forgotten, Gate, Stamp};
 use kernel::sink::Sink;
@@ -14,7 +15,7 @@ use meter::Meter;
 use orchestrate::{Finished, Ingested, Pace, Task, Told, Work, ingest};
 use privacy::mask::Masks;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What one node did.
@@ -27,6 +28,8 @@ pub struct Report {
     pub rows_quarantined: u64,
     /// Rows of people who were forgotten, which were let go.
     pub rows_forgotten: u64,
+    /// Rows that came before, of a source that may give a row again: they were let go.
+    pub rows_repeated: u64,
     pub values_dropped: u64,
     /// Masked values by kind of personal data.
     pub values_masked: BTreeMap<String, u64>,
@@ -54,6 +57,8 @@ pub struct ProjectWork {
     pub lanes: usize,
     /// People whose rows do not come in.
     pub forgotten: Option<Arc<dyn Forgotten>>,
+    /// Models that this run made anew, for rows that they keep were deleted by age.
+    refreshed: Mutex<BTreeSet<TableName>>,
 }
 
 #[async_trait]
@@ -69,7 +74,7 @@ impl Work<Report> for ProjectWork {
             engine: self.wiring.engine.clone(),
             run_id: self.run_id.clone(),
             clock: self.wiring.clock.clone(),
-            full_refresh: self.full_refresh,
+            full_refresh: self.full_refresh || self.must_refresh(model).await?,
             lanes: self.lanes,
             exposes: self.exposes(&task.node),
         };
@@ -86,6 +91,33 @@ impl Work<Report> for ProjectWork {
 }
 
 impl ProjectWork {
+    /// With the keys of the tables, and without the people who were forgotten.
+    pub async fn new(wiring: &Arc<Wiring>, run_id: String, lanes: usize) -> Result<Self> {
+        Ok(Self {
+            masks: wiring.masks().await?,
+            forgotten: crate::subject::forgotten(wiring).await?,
+            run_id,
+            full_refresh: false,
+            pace: Pace::default(),
+            lanes,
+            refreshed: Mutex::default(),
+            wiring: wiring.clone(),
+        })
+    }
+
+    /// Whether a model has to be made anew, for it keeps rows that its inputs have lost by their age.
+    async fn must_refresh(&self, model: &Model) -> Result<bool> {
+        let refreshed = || self.refreshed.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_behind = model.reads.iter().any(|name| refreshed().contains(name));
+        let must = crate::upkeep::can_refresh(&self.wiring, model)
+            && (is_behind || crate::upkeep::outlives(&self.wiring, model).await?);
+        if must {
+            tracing::info!(model = %model.name, "made anew: rows that it was made of were deleted by their age");
+            refreshed().insert(model.name.clone());
+        }
+        Ok(must)
+    }
+
     async fn take_in(&self, source: &Source, task: &Task<Report>) -> Result<Finished<Report>> {
         let mut gate = self.gate(source)?;
         let options = self.sink_options(source, &gate);
@@ -106,7 +138,7 @@ impl ProjectWork {
             task.progress(rows, meter.lock().unwrap_or_else(PoisonError::into_inner).read(bytes, upto))
         };
         let committed = |done: &Ingested| task.keep(report(source, done, 0, before));
-        let told = Told { read: &read, committed: &committed };
+        let told = Told { read: &read, committed: &committed, idle: &|| {} };
         let done = ingest(opened, gate, &mut sink, self.pace, self.wiring.clock.as_ref(), &task.cancel, told).await?;
         let warning = [warning, drifted(&done)].into_iter().flatten().reduce(|one, other| format!("{one}; {other}"));
         let report = Report { warning, ..report(source, &done, sink.bytes_written(), before) };
@@ -128,16 +160,32 @@ impl ProjectWork {
     }
 
     pub fn sink_options(&self, source: &Source, gate: &Gate) -> SinkOptions {
+        let masks = || source.entity.properties.iter().filter_map(|property| property.mask.as_ref());
         SinkOptions {
             table: source.table.clone(),
             source: source.name.clone(),
             run_id: self.run_id.clone(),
             schema: gate.output_schema(),
             lanes: self.lanes,
-            rules: source.entity.rules.iter().filter(|r| lake::row_condition(r).is_none()).cloned().collect(),
+            // Of a change log they are held in the table that is kept from it.
+            rules: set_rules(&source.entity).filter(|_| !source.changes).cloned().collect(),
             exposes: self.exposes(&source.table.to_string()),
-            keys: self.masks.fingerprint().filter(|_| source.entity.properties.iter().any(|p| p.mask.is_some())),
+            keys: self.masks.fingerprint().filter(|_| masks().next().is_some()),
+            vault: masks().any(privacy::mask::needs_vault).then(|| self.wiring.vault.clone()),
         }
+    }
+
+    /// Ends what a run that died began between two commits: whoever writes files anew must not be in between, for it knows
+    /// files by their names. Also refuses other keys than those of the tables.
+    pub async fn settle(&self) -> Result<()> {
+        for source in &self.wiring.project.sources {
+            if Table::open(&self.wiring.store, &source.table, At::Latest).await?.is_some() {
+                let gate = self.gate(source)?;
+                let options = self.sink_options(source, &gate);
+                BronzeSink::open(&self.wiring.engine, options, self.wiring.clock.clone()).await?;
+            }
+        }
+        Ok(())
     }
 
     fn exposes(&self, table: &str) -> lake::Exposure {
@@ -224,6 +272,7 @@ fn report(source: &Source, done: &Ingested, bytes_written: u64, before: u64) -> 
         rows_written: tally.rows_passed,
         rows_quarantined: tally.rows_quarantined,
         rows_forgotten: tally.rows_forgotten,
+        rows_repeated: tally.rows_repeated,
         values_dropped: tally.values_dropped,
         values_masked: tally.masked,
         quarantined_because: tally.causes,

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// Every function that opens something.
 pub fn all(keys: Arc<dyn KeyProvider>, vault: Arc<dyn Vault>) -> Vec<Arc<dyn ScalarFunction>> {
-    let secrets = Secrets { keys, vault: Some(vault) };
+    let secrets = Secrets::new(keys, Some(vault));
     let opening =
         |what: &What| -> Arc<dyn ScalarFunction> { Arc::new(Opening { what: *what, secrets: secrets.clone() }) };
     [What::Decrypt, What::Detokenize, What::Unfpe].iter().map(opening).collect()

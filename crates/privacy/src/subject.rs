@@ -145,6 +145,13 @@ fn spellings(kind: &str, typed: &str, value: &str) -> Vec<Zeroizing<String>> {
     all.into_iter().map(Zeroizing::new).collect()
 }
 
+/// Whether a text has the form of a person's name here.
+pub fn is_pseudonym(text: &str) -> bool {
+    let length = pseudonym_of(&Id::default()).len();
+    let is_sign = |b: u8| matches!(b, b'a'..=b'z' | b'2'..=b'7');
+    text.len() == length && text.strip_prefix("s1_").is_some_and(|rest| rest.bytes().all(is_sign))
+}
+
 fn pseudonym_of(id: &Id) -> String {
     format!("s1_{}", String::from_utf8_lossy(&base32(id)))
 }

@@ -1,6 +1,11 @@
 //! The servers that a suite talks to, and what it does to them.
 
+pub mod appending;
 pub mod aws;
+pub mod kafka;
+pub mod mariadb;
+pub mod opened;
+pub mod postgres;
 pub mod proxy;
 pub mod s3;
 pub mod vault;
@@ -33,6 +38,12 @@ pub fn server(name: &str) -> Server {
     found.unwrap_or_else(|| panic!("this test needs {name}: run it by `cargo x test --services`"))
 }
 
+/// Where a recipe keeps what a server of this run has.
+pub fn state_of(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/services");
+    std::env::var_os("LAVRA_SERVICES_STATE").map_or(folder, PathBuf::from).join(name)
+}
+
 /// A server of the test's own, for what others must not see, such as a seal. It ends with the value, or the test.
 pub struct Own {
     pub server: Server,
@@ -51,6 +62,15 @@ impl Own {
         let status = own.call("status");
         own.server.url = status.trim().rsplit(' ').next().expect("its URL").to_owned();
         own
+    }
+
+    /// Sends a signal to it and to all that it started: `STOP` lets it stand still, `CONT` go on.
+    pub fn signal(&self, signal: &str) {
+        let process = self.state.path().join(&self.server.name).join("process");
+        let process = std::fs::read_to_string(process).expect("its process");
+        let group = process.split(' ').next().expect("a number");
+        let status = Command::new("kill").args([&format!("-{signal}"), "--", &format!("-{group}")]).status();
+        assert!(status.expect("kill").success(), "{signal} reached it");
     }
 
     /// What it wrote since it was started.
@@ -73,6 +93,11 @@ impl Drop for Own {
     fn drop(&mut self) {
         self.call("stop");
     }
+}
+
+/// How large a case is: small in `cargo x test --services`, full in `cargo x torture`.
+pub fn sized<T>(small: T, full: T) -> T {
+    if std::env::var_os("LAVRA_TORTURE").is_some() { full } else { small }
 }
 
 /// A name that no other test, and no other run against the same server, has.

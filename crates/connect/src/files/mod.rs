@@ -2,30 +2,33 @@
 
 mod avro;
 mod bytes;
+mod changes;
 mod columnar;
 mod compression;
 mod csv;
 mod ipc;
-mod json;
+pub(crate) mod json;
 mod list;
 mod mark;
 mod options;
 mod parquet;
 mod place;
 mod reading;
-mod rows;
+pub(crate) mod rows;
 mod source;
 mod take;
-mod text;
+pub(crate) mod text;
 mod trouble;
 mod views;
 
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use testing::typed as testing_entity;
 
 use crate::spec::{Finding, Grade, Opening, Spec};
 use futures::FutureExt;
@@ -37,6 +40,7 @@ pub fn spec() -> Spec {
     Spec {
         name: "files",
         summary: "CSV, JSON, Parquet, Avro and Arrow files, on a disk or in an object store",
+        schemes: &[],
         example: EXAMPLE,
         options_schema: || {
             let mut schema = schemars::schema_for!(Options).to_value();
@@ -46,15 +50,17 @@ pub fn spec() -> Spec {
         check: |given| Options::check(given).err().unwrap_or_default(),
         open: |opening| async move { Ok(Box::new(source::Files::open(opening)?) as Box<dyn Source>) }.boxed(),
         pending: |opening| source::pending(opening).boxed(),
-        changes: |_| false,
+        changes: |options| !options["changes"].is_null(),
         probe: |opening| probe(opening).boxed(),
         discover: None,
+        listen: None,
     }
 }
 
 /// Whether the place can be listed and has files.
 async fn probe(opening: &Opening) -> Vec<Finding> {
     let (grade, found, remedy) = match source::pending(opening).await {
+        Ok(files) if files.len() == 1 => (Grade::Good, "1 file to read".to_owned(), None),
         Ok(files) => (Grade::Good, format!("{} files to read", files.len()), None),
         Err(error) => (Grade::Bad, error.to_string(), Some(advice(error.kind).sentence.to_owned())),
     };

@@ -47,6 +47,34 @@ pub struct Options {
     /// the last line of an uncompressed text file when it has no line end and the file was written to less than 2 seconds
     /// ago: it may go on, and waits for the next run. A file that changes while it is being read is an error in any case.
     pub settle_seconds: u32,
+    /// Says that the rows are the changes of a table: `debezium` for JSON records that are Debezium's envelope (`op`,
+    /// `before`, `after`, with or without `payload` around them), or the columns that say it, `{ op: column, at: column }`.
+    /// The change log of a table is read in the order of its files' names, and in each from top to bottom.
+    pub changes: Option<Changes>,
+}
+
+/// How records say what happened to a row.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected `debezium` or `{ op: column, at: column }`")]
+pub enum Changes {
+    Envelope(Envelope),
+    Columns(ChangeColumns),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Envelope {
+    Debezium,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeColumns {
+    /// What happened: `r`, `c`, `u`, `d`, `t`, or `read`, `create` or `insert`, `update`, `delete`, `truncate`, in any case.
+    pub op: String,
+    /// When it was committed: ISO 8601, or milliseconds since 1970.
+    #[serde(default)]
+    pub at: Option<String>,
 }
 
 /// The name of each option that has no default.
@@ -67,6 +95,7 @@ impl Default for Options {
             batch_rows_max: 65_536,
             line_bytes_max: 16 << 20,
             settle_seconds: 0,
+            changes: None,
         }
     }
 }
@@ -99,6 +128,14 @@ impl Options {
             && delimiter == quote
         {
             faults.push(Fault::new("quote", "`quote` and `delimiter` must differ"));
+        }
+        let is_json = read.format.is_none_or(|format| matches!(format, Format::Ndjson | Format::Json));
+        if read.changes == Some(Changes::Envelope(Envelope::Debezium)) && !is_json {
+            faults.push(Fault::new("changes", "`changes: debezium` reads `format: ndjson` and `json`"));
+        }
+        if read.changes.is_some() && read.on_replaced == OnReplaced::NewVersion {
+            let message = "a change log is never replaced: what was taken of it would be applied twice";
+            faults.push(Fault::new("on_replaced", message));
         }
         for pattern in read.path.all() {
             if let Err(message) = super::list::check_pattern(pattern) {

@@ -2,7 +2,7 @@
 
 use super::bytes::Opened;
 use super::compression::{Codec, decompress};
-use super::options::{Format, Options};
+use super::options::{Changes, Envelope, Format, Options};
 use arrow::array::Int64Array;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
@@ -78,6 +78,10 @@ impl Job {
                 self.error("its name does not tell its format; set `format` (csv, ndjson, json, parquet, avro, arrow)")
             })?,
         };
+        let is_json = matches!(format, Format::Ndjson | Format::Json);
+        if self.options.changes == Some(Changes::Envelope(Envelope::Debezium)) && !is_json {
+            return Err(self.error("`changes: debezium` reads JSON; set `format: ndjson`, if it is that"));
+        }
         Ok(match format {
             Format::Csv => Box::new(super::csv::CsvRows::new(self)?),
             Format::Ndjson => Box::new(super::json::JsonRows::new(self, super::json::Layout::Lines)?),

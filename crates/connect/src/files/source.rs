@@ -1,11 +1,12 @@
 //! The files connector as a source: lists, decides what is left to take, reads file after file.
 
 use super::bytes::Opened;
+use super::changes;
 use super::list::list;
 use super::options::{OnReplaced, Options};
 use super::place::Place;
 use super::reading::{Answer, Reading};
-use super::rows::Job;
+use super::rows::{Job, Piece};
 use super::take::{Step, Todo, is_young, note_ignored, to_read};
 use super::trouble::Troubles;
 use crate::spec::{Opening, Pending, Progress};
@@ -13,7 +14,7 @@ use async_trait::async_trait;
 use kernel::clock::{Clock, Timestamp};
 use kernel::gate::Raw;
 use kernel::source::{Pulled, Source};
-use kernel::{Entity, Positions, Result};
+use kernel::{Entity, Error, Positions, Result};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -118,15 +119,16 @@ impl Files {
             Ok(Answer::Left) => {}
             Ok(Answer::Replaced) => self.replaced(reading),
             Ok(Answer::Piece(piece, point)) => {
-                let rows = match Raw::new(piece.batch, reading.partition.clone(), piece.offsets) {
+                let last = piece.last;
+                let rows = match raw(*piece, &reading.partition, &self.options) {
                     Ok(rows) => rows,
                     Err(error) => return self.troubles.keep(error).map(|()| None),
                 };
                 let mut upto = Positions::new();
                 upto.set(&*reading.partition, point);
                 self.taken.advance(&upto);
-                self.reading = (!piece.last).then_some(reading);
-                return Ok(Some(Pulled { rows: rows.with_malformed(piece.malformed), upto, whole: true }));
+                self.reading = (!last).then_some(reading);
+                return Ok(Some(Pulled { rows, upto, whole: true }));
             }
             // Listed again, the file goes on behind its last batch.
             Err(error) => self.troubles.keep(error)?,
@@ -142,13 +144,25 @@ impl Files {
         let answer = reading.next().await;
         // From here on nothing waits, so nothing is lost when this call is dropped.
         let Some(reading) = self.reading.take() else { return Ok(Ahead::More) };
-        Ok(self.answer(reading, answer)?.map_or(Ahead::More, |pulled| Ahead::Batch(Box::new(pulled))))
+        Ok(self.answer(reading, answer)?.map_or(Ahead::More, Ahead::Batch))
     }
+}
+
+/// A piece's rows, with what happened to each where the file says so.
+fn raw(piece: Piece, partition: &Arc<str>, options: &Options) -> Result<Raw> {
+    let Piece { batch, offsets, mut malformed, .. } = piece;
+    let Some(changes) = &options.changes else {
+        return Ok(Raw::new(batch, partition.clone(), offsets)?.with_malformed(malformed));
+    };
+    let parted = changes::part(&batch, &offsets, changes).map_err(|e| Error::data(format!("read {partition}"), e))?;
+    malformed.extend(parted.malformed);
+    malformed.sort_by_key(|record| record.offset);
+    Raw::new(parted.batch, partition.clone(), parted.offsets)?.with_malformed(malformed).with_changes(parted.changes)
 }
 
 /// What a step of pulling found.
 enum Ahead {
-    Batch(Box<Pulled>),
+    Batch(Pulled),
     More,
     Nothing,
 }
@@ -177,7 +191,7 @@ impl Source for Files {
     async fn next(&mut self, bytes_max: usize) -> Result<Option<Pulled>> {
         loop {
             match self.pull(bytes_max).await {
-                Ok(Ahead::Batch(pulled)) => return Ok(Some(*pulled)),
+                Ok(Ahead::Batch(pulled)) => return Ok(Some(pulled)),
                 Ok(Ahead::More) => {}
                 Ok(Ahead::Nothing) => return Ok(None),
                 Err(error) => {

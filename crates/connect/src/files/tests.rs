@@ -1,5 +1,7 @@
 //! The source as a whole: exactly once, whatever happens to the files.
 
+mod changes;
+
 use super::source::Files;
 use super::testing::{entity, opening, pull, pull_into};
 use crate::spec::Progress;

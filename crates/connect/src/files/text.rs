@@ -54,7 +54,7 @@ impl Blocks {
     }
 }
 
-fn is_clean(text: &[u8], last: bool) -> bool {
+pub(super) fn is_clean(text: &[u8], last: bool) -> bool {
     let valid = match std::str::from_utf8(text) {
         Ok(_) => true,
         Err(error) => error.error_len().is_none() && !last,

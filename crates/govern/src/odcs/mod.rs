@@ -38,6 +38,8 @@ pub type Read = (Contract, Draft<Odcs>);
 
 /// The custom property of a column's mask.
 pub const MASK: &str = "mask";
+/// The same for a column that is encrypted, in words of its own: `encrypt: homomorphic`.
+pub(crate) const ENCRYPT: &str = "encrypt";
 pub(crate) const DECIMAL_SEPARATOR: &str = "decimal_separator";
 pub(crate) const ON_VIOLATION: &str = "on_violation";
 pub(crate) const SCHEMA_CHANGE: &str = "schema_change";

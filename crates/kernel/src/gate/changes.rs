@@ -5,7 +5,9 @@ use crate::error::{Error, Result};
 use arrow::array::{
     ArrayRef, BooleanArray, ListBuilder, StringViewArray, StringViewBuilder, TimestampMicrosecondArray,
 };
+use arrow::compute::nullif;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -53,6 +55,24 @@ impl Changes {
         self.ops.push(op);
         self.at.push(at);
         self.unchanged.push(unchanged);
+    }
+
+    /// The rows without what they do not tell: a delete says which row goes, and whether its other values would pass does
+    /// not matter.
+    pub(super) fn blanked(&self, batch: &RecordBatch, is_key: impl Fn(&str) -> bool) -> Result<RecordBatch> {
+        let fault = |e| Error::internal("look at a change", "arrow refused a column").because(e);
+        let may_be_unsent = |op: &Op| matches!(op, Op::Delete | Op::Truncate);
+        if !self.ops.iter().any(may_be_unsent) && self.unchanged.iter().all(Vec::is_empty) {
+            return Ok(batch.clone());
+        }
+        let schema = batch.schema();
+        let columns = schema.fields().iter().zip(batch.columns());
+        let columns = columns.map(|(field, values)| nullif(values, &self.unsent(field.name(), is_key(field.name()))));
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let columns = columns.collect::<Result<_, _>>().map_err(fault)?;
+        let fields = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        RecordBatch::try_new_with_options(schema, columns, &options).map_err(fault)
     }
 
     /// True for each row that does not tell the column's value: null there means nothing.

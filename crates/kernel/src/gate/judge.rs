@@ -22,12 +22,21 @@ pub(super) struct Judged {
     pub alarmed: Vec<Option<BooleanArray>>,
     /// Columns that the contract doesn't name and `evolve` takes in.
     pub evolved: Vec<(FieldRef, ArrayRef)>,
+    /// Rows that came before, where the source may give one again.
+    pub repeated: Option<BooleanArray>,
     pub tally: Tally,
 }
 
 impl Gate {
-    /// `stored` tells the properties whose values come out of the quarantine and are masked already.
-    pub(super) fn judge(&mut self, batch: &RecordBatch, stored: &[bool], changes: Option<&Changes>) -> Result<Judged> {
+    /// `stored` tells the properties whose values come out of the quarantine and are masked already; `repeats`, that a row
+    /// may have come before.
+    pub(super) fn judge(
+        &mut self,
+        batch: &RecordBatch,
+        stored: &[bool],
+        changes: Option<&Changes>,
+        repeats: bool,
+    ) -> Result<Judged> {
         let rows = batch.num_rows();
         let mut violations = Violations::default();
         let mut tally = Tally { rows_read: rows as u64, ..Tally::default() };
@@ -56,11 +65,13 @@ impl Gate {
         let alarmed = self.meet_drift(&typed, stored, &mut violations, &mut tally)?;
         self.check_rows(rows, &typed, stored, changes, &mut violations)?;
         // In a change log a key comes again and again.
-        if changes.is_none() {
-            self.check_unique(&typed, &masked, &mut violations)?;
-        }
+        let repeated = match changes {
+            None => self.check_unique(&typed, &masked, &mut violations, repeats)?,
+            Some(_) => None,
+        };
+        tally.rows_repeated = repeated.as_ref().map_or(0, |rows| rows.true_count() as u64);
         tally.causes = violations.counts();
-        Ok(Judged { violations, masked, failed, alarmed, evolved, tally })
+        Ok(Judged { violations, masked, failed, alarmed, evolved, repeated, tally })
     }
 
     /// One column against its type and rules.
@@ -166,23 +177,43 @@ impl Gate {
     }
 
     /// Keys are compared as they are stored, so that earlier runs count; a mask that can't be joined on leaves them
-    /// comparable within the run only.
+    /// comparable within the run only. Gives the rows that came before, where that may be.
     fn check_unique(
         &mut self,
         typed: &[ArrayRef],
         masked: &[Option<ArrayRef>],
         violations: &mut Violations,
-    ) -> Result<()> {
-        let Self { columns, unique, .. } = self;
+        repeats: bool,
+    ) -> Result<Option<BooleanArray>> {
+        let Self { columns, unique, entity, .. } = self;
+        let primary = entity.key();
+        let mut repeated: Option<BooleanArray> = None;
         for key in unique.iter_mut() {
             let stored = |at: &usize| masked[*at].as_ref().filter(|_| columns[*at].is_joinable());
             let values: Vec<ArrayRef> = key.places.iter().map(|at| stored(at).unwrap_or(&typed[*at]).clone()).collect();
-            let doubles = key.doubles(&values, |row| violations.is_bad(row))?;
+            let is_known = |row| repeated.as_ref().is_some_and(|rows| rows.value(row));
+            let doubles = key.doubles(&values, |row| violations.is_bad(row) || is_known(row))?;
+            if repeats && key.columns == primary {
+                if !key.places.iter().all(|at| columns[*at].is_joinable()) {
+                    return Err(uncomparable(&entity.name));
+                }
+                repeated = Some(doubles);
+                continue;
+            }
             violations
                 .mark(&doubles, || Cause::new("unique", Some(&key.columns.join(", ")), "this key was seen before"));
         }
-        Ok(())
+        Ok(repeated.filter(|rows| rows.true_count() > 0))
     }
+}
+
+/// A source that gives rows again, and a key by which they can't be told.
+fn uncomparable(entity: &str) -> Error {
+    Error::project(
+        format!("take rows of `{entity}` in"),
+        "its source may give a row again, and the mask of the primary key hides which: give the key a mask that can be \
+         joined on, such as `pseudonym(scope)`",
+    )
 }
 
 /// The property's column of the batch; one that is absent is null.

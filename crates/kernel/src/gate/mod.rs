@@ -26,6 +26,7 @@ mod violations;
 
 pub use changes::{CHANGES, Changes, Op, change_log};
 pub use forgotten::Forgotten;
+pub(crate) use own::own;
 pub use quarantine::{HIDDEN, schema as quarantine_schema};
 pub use raw::{Inspector, Malformed, Raw};
 pub use replay::Replayed;
@@ -127,7 +128,11 @@ impl Gate {
 
     /// The columns whose values the table must be asked for before the first batch, so that keys stay unique over runs.
     /// A key with a mask that can't be joined on is not among them: the table can't tell.
+    /// Neither is any of a change log, in which keys come again.
     pub fn unique_columns(&self) -> Vec<Vec<String>> {
+        if self.stamp.changes {
+            return Vec::new();
+        }
         let is_told = |key: &&UniqueKey| key.places.iter().all(|at| self.columns[*at].is_joinable());
         self.unique.iter().filter(is_told).map(|key| key.columns.clone()).collect()
     }
@@ -147,13 +152,14 @@ impl Gate {
                 "the source gives changes where rows were announced, or the reverse",
             ));
         }
-        let judged = self.judge(&raw.batch, &vec![false; self.columns.len()], raw.changes.as_ref())?;
+        let raw = self.blank(raw)?;
+        let judged = self.judge(&raw.batch, &vec![false; self.columns.len()], raw.changes.as_ref(), raw.repeats)?;
         if self.entity.on_violation == OnViolation::Fail {
             self.refuse_all(&raw, &judged.violations)?;
         }
         let mut tally = judged.tally.clone();
         let mut asides = self.set_aside(&raw, &judged)?;
-        let Raw { batch, partition, offsets, malformed, changes } = raw;
+        let Raw { batch, partition, offsets, malformed, changes, .. } = raw;
         drop(batch);
         for record in &malformed {
             let aside = Aside::malformed(record);
@@ -174,6 +180,15 @@ impl Gate {
         Ok(Passed { safe, quarantined, tally })
     }
 
+    /// Takes out of changes what they do not tell.
+    fn blank(&self, raw: Raw) -> Result<Raw> {
+        let Some(changes) = &raw.changes else { return Ok(raw) };
+        // Without a key nothing else says which row goes.
+        let has_key = self.entity.properties.iter().any(|p| p.primary_key.is_some());
+        let is_key = |name: &str| !has_key || self.entity.property(name).is_some_and(|p| p.primary_key.is_some());
+        Ok(Raw { batch: changes.blanked(&raw.batch, is_key)?, ..raw })
+    }
+
     /// Puts the good rows' masked columns and their stamps together.
     fn assemble(&self, judged: Judged, stamps: Vec<ArrayRef>) -> Result<Safe> {
         let fault = |e| Error::internal("put a batch together", "its columns do not fit its schema").because(e);
@@ -186,7 +201,7 @@ impl Gate {
         let own = columns.len();
         fields.extend(self.stamp_fields());
         columns.extend(stamps);
-        if let Some(good) = judged.violations.good() {
+        if let Some(good) = kept(judged.violations.good(), judged.repeated.as_ref())? {
             let good = FilterBuilder::new(&good).optimize().build();
             columns = columns.iter().map(|column| good.filter(column)).collect::<Result<_, _>>().map_err(fault)?;
         }
@@ -211,5 +226,16 @@ impl Gate {
             format!("{}:{offset}: {label}", raw.partition),
             format!("{reason}; {count} rows of this batch break the contract of `{entity}` (on_violation: fail)"),
         ))
+    }
+}
+
+/// The rows that broke nothing and did not come before; `None` when that is all of them.
+fn kept(good: Option<BooleanArray>, repeated: Option<&BooleanArray>) -> Result<Option<BooleanArray>> {
+    let Some(repeated) = repeated else { return Ok(good) };
+    let fault = |e| Error::internal("let repeated rows go", "arrow refused a filter").because(e);
+    let fresh = arrow::compute::not(repeated).map_err(fault)?;
+    match good {
+        Some(good) => arrow::compute::and(&good, &fresh).map(Some).map_err(fault),
+        None => Ok(Some(fresh)),
     }
 }

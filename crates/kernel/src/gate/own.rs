@@ -12,7 +12,7 @@ use arrow::datatypes::{ByteViewType, DataType};
 use std::sync::Arc;
 
 /// The same values in buffers that nobody else's values are in.
-pub(super) fn own(column: &ArrayRef) -> Result<ArrayRef> {
+pub(crate) fn own(column: &ArrayRef) -> Result<ArrayRef> {
     match column.data_type() {
         DataType::Utf8View => Ok(Arc::new(own_views(column.as_string_view(), StringViewArray::from_iter))),
         DataType::BinaryView => Ok(Arc::new(own_views(column.as_binary_view(), BinaryViewArray::from_iter))),

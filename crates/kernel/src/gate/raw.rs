@@ -81,6 +81,7 @@ pub struct Raw {
     pub(super) offsets: Int64Array,
     pub(super) malformed: Vec<Malformed>,
     pub(super) changes: Option<Changes>,
+    pub(super) repeats: bool,
 }
 
 /// A record that could not be split into fields. Its bytes are not kept: they can't be masked.
@@ -111,7 +112,7 @@ impl Raw {
         if let Some(twice) = schema.fields().iter().position(|field| !names.insert(field.name())) {
             return Err(Error::data(format!("read {partition}"), format!("column {} has another's name", twice + 1)));
         }
-        Ok(Self { batch, partition, offsets, malformed: Vec::new(), changes: None })
+        Ok(Self { batch, partition, offsets, malformed: Vec::new(), changes: None, repeats: false })
     }
 
     #[must_use]
@@ -125,6 +126,14 @@ impl Raw {
         changes.check(self.num_rows())?;
         self.changes = Some(changes);
         Ok(self)
+    }
+
+    /// Says that a row may have come before, in this run or in an earlier one: those whose primary key was seen are let go
+    /// and counted, where others would break the contract. Malformed rows and those that break it can't be told.
+    #[must_use]
+    pub fn may_repeat(mut self) -> Self {
+        self.repeats = true;
+        self
     }
 
     pub fn num_rows(&self) -> usize {

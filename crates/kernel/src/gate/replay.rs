@@ -55,7 +55,7 @@ impl Gate {
                 held.iter().for_each(|held| changes.push_cells(&held.cells));
                 changes
             });
-            let judged = self.judge(&self.as_batch(&held)?, &stored, changes.as_ref())?;
+            let judged = self.judge(&self.as_batch(&held)?, &stored, changes.as_ref(), false)?;
             for (place, held) in held.iter().enumerate() {
                 stays[held.row] = judged.violations.is_bad(place);
             }

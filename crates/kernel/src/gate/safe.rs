@@ -44,6 +44,8 @@ pub struct Tally {
     pub rows_quarantined: u64,
     /// Rows of people who were forgotten: they were let go.
     pub rows_forgotten: u64,
+    /// Rows that came before, of a source that may give a row again: they were let go.
+    pub rows_repeated: u64,
     /// Values put to null under `on_violation: drop_value`.
     pub values_dropped: u64,
     /// Masked values by kind of personal data.
@@ -60,6 +62,7 @@ impl Tally {
         self.rows_passed += other.rows_passed;
         self.rows_quarantined += other.rows_quarantined;
         self.rows_forgotten += other.rows_forgotten;
+        self.rows_repeated += other.rows_repeated;
         self.values_dropped += other.values_dropped;
         for (kind, count) in &other.masked {
             *self.masked.entry(kind.clone()).or_default() += count;

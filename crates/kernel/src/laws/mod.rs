@@ -1,5 +1,6 @@
 //! What every implementation of a trait must pass.
 
+pub mod broker;
 pub mod clock;
 pub mod engine;
 pub mod keys;

@@ -27,6 +27,9 @@ pub struct ModelFile {
     /// Relative to the project.
     pub file: String,
     pub text: String,
+    /// Its only table is a change log, of which it keeps the rows as they are now (`merge`), or as they were (`scd2`): the
+    /// query names the columns that are kept.
+    pub follows: bool,
 }
 
 /// A model whose query was planned.
@@ -47,9 +50,18 @@ pub struct Model {
     /// The table's schema.
     pub schema: SchemaRef,
     pub lineage: Lineage,
+    /// Whether it keeps the rows of a change log.
+    pub follows: bool,
     pub(super) shape: Shape,
     /// Hash of header and query.
     pub fingerprint: String,
+}
+
+impl Model {
+    /// The version of an input at which its text pins it, whatever comes later.
+    pub fn pins(&self, input: &TableName) -> Option<At> {
+        self.pinned.get(input).copied()
+    }
 }
 
 struct Parsed<'a> {
@@ -125,6 +137,7 @@ fn bare(files: &[ModelFile], env: Env) -> Vec<ModelFile> {
         name: file.name.clone(),
         file: file.file.clone(),
         text: without_header(&file.text),
+        follows: file.follows,
     };
     files.iter().filter(is_broken).map(without).collect()
 }
@@ -314,8 +327,19 @@ async fn plan_model(
         shape: shape::of_plan(&planned, time).map_err(explained)?,
         schema,
         lineage,
-        fingerprint: format!("{:016x}", twox_hash::XxHash64::oneshot(0, model.source.text.as_bytes())),
+        follows: model.source.follows,
+        fingerprint: fingerprint(model),
     })
+}
+
+/// Of a model, its text; of one that follows a change log, what its rows depend on: a column more changes none of them.
+fn fingerprint(model: &Parsed) -> String {
+    let header = &model.draft.value;
+    let text = match model.source.follows {
+        true => format!("{:?} {:?} {:?}", header.write, header.key, model.reads),
+        false => model.source.text.clone(),
+    };
+    format!("{:016x}", twox_hash::XxHash64::oneshot(0, text.as_bytes()))
 }
 
 /// The columns that the table will have; names and types must have a home in Delta.

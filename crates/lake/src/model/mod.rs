@@ -2,6 +2,7 @@
 
 mod checks;
 mod compile;
+mod follow;
 mod fresh;
 mod header;
 mod lineage;

@@ -122,6 +122,9 @@ pub async fn why_run(store: &Store, model: &Model) -> Result<Option<String>> {
             return Ok(Some(format!("{name} has new rows")));
         }
     }
+    if model.follows && target.evolved(&model.schema)?.is_some() {
+        return Ok(Some("the contract has another column".into()));
+    }
     Ok(None)
 }
 
@@ -172,7 +175,9 @@ impl Pinned<'_> {
 
     fn is_up_to_date(&self) -> bool {
         let same_inputs = self.consumed.as_ref().is_some_and(|origin| origin.inputs == self.versions());
-        !self.run.full_refresh && same_inputs && self.is_same_model()
+        // A column more shows in the table at once, for others may read it.
+        let grows = self.model.follows && self.target.evolved(&self.model.schema).is_ok_and(|grown| grown.is_some());
+        !self.run.full_refresh && same_inputs && self.is_same_model() && !grows
     }
 
     /// What the last commit consumed of an input, if its rows can still be told apart from newer ones.
@@ -214,12 +219,18 @@ impl Pinned<'_> {
         Ok(workspace)
     }
 
+    /// Names nothing yet, and holds so many bytes.
+    pub fn workspace_within(&self, memory_bytes: usize) -> Result<Workspace> {
+        Ok(Workspace { engine: self.run.engine.within(memory_bytes)?, tables: BTreeMap::new() })
+    }
+
     async fn commit(&self, staged: Staged, checks_passed: u64) -> Result<ModelReport> {
         let schema = self.target.evolved(&self.model.schema)?;
         let origin = Origin {
             run_id: self.run.run_id.clone(),
             inputs: self.versions(),
             model: Some(self.model.fingerprint.clone()),
+            has_changed: staged.has_changed,
             exposes: self.run.exposes.clone(),
             ..Origin::default()
         };
@@ -332,7 +343,7 @@ mod tests {
         let text = "-- checks: { freshness: { column: at, within: 2 hours } }\n\
             select timestamp '1970-01-01 00:00:00' as at";
         let name = TableName::parse("silver.made").expect("a name");
-        let file = ModelFile { name, file: "made.sql".into(), text: text.into() };
+        let file = ModelFile { name, file: "made.sql".into(), text: text.into(), follows: false };
         let (models, faults) = compile(&engine, &BTreeMap::new(), &BTreeSet::new(), &[file], &|_| None).await;
         assert!(faults.is_empty(), "{faults:?}");
         let clock = Arc::new(ManualClock::at(0));

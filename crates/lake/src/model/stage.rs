@@ -24,15 +24,17 @@ pub(super) struct Staged {
     pub rows: u64,
     pub adds: Vec<NewFile>,
     pub removes: Vec<OldFile>,
+    /// Whether changes behind the first read of a table were applied, now or before.
+    pub has_changed: bool,
     /// How many of `adds`, from the start, hold the result itself.
-    fresh: usize,
+    pub(super) fresh: usize,
 }
 
 /// Runs a query and writes its rows aside, in the model's columns.
 pub(super) async fn stage(pinned: &Pinned<'_>, frame: DataFrame) -> Result<Staged> {
     let adds = write(pinned, frame).await?;
     let rows = adds.iter().map(|file| file.rows).sum();
-    Ok(Staged { rows, fresh: adds.len(), adds, removes: Vec::new() })
+    Ok(Staged { rows, fresh: adds.len(), adds, ..Staged::default() })
 }
 
 async fn write(pinned: &Pinned<'_>, frame: DataFrame) -> Result<Vec<NewFile>> {

@@ -1,5 +1,6 @@
 //! The ways of writing: which rows are new, and which files of the table they replace. Nothing is visible yet.
 
+use super::follow;
 use super::fresh::{self, News};
 use super::header::{Grain, Write};
 use super::run::{Pinned, join, quoted};
@@ -21,6 +22,9 @@ impl Pinned<'_> {
     /// Computes the new rows and what they replace.
     pub(super) async fn stage(&self) -> Result<Staged> {
         let is_first = self.consumed.is_none() || self.run.full_refresh;
+        if self.model.follows {
+            return follow::stage(self, is_first).await;
+        }
         match self.model.header.write {
             Write::Overwrite => self.stage_whole().await,
             Write::Scd2 => self.stage_history(is_first).await,

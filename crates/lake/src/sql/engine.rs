@@ -13,6 +13,7 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::common::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
@@ -70,8 +71,7 @@ impl SqlEngine {
         config.options_mut().execution.time_zone = Some("UTC".into());
         config.options_mut().optimizer.prefer_hash_join = !is_small;
         // Each sort keeps this aside for merging what it spilled; several of them must fit beside each other.
-        config.options_mut().execution.sort_spill_reservation_bytes =
-            (options.memory_bytes / 256).clamp(256 << 10, 10 << 20);
+        config.options_mut().execution.sort_spill_reservation_bytes = reservation(options.memory_bytes);
         Ok(Self { store, runtime, config, functions: Registered::default(), audit: None })
     }
 
@@ -87,6 +87,25 @@ impl SqlEngine {
 
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Bytes that all queries of this engine may hold.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        match self.runtime.memory_pool.memory_limit() {
+            MemoryLimit::Finite(bytes) => bytes,
+            MemoryLimit::Infinite | MemoryLimit::Unknown => usize::MAX,
+        }
+    }
+
+    /// The same engine with so many bytes of its own, for a query beside which something else needs the rest.
+    pub(crate) fn within(&self, memory_bytes: usize) -> Result<Self> {
+        let runtime = RuntimeEnvBuilder::from_runtime_env(&self.runtime)
+            .with_memory_pool(Arc::new(Budget::new(memory_bytes)))
+            .build_arc()
+            .map_err(|e| Error::new(Kind::Storage, "start the engine", &e))?;
+        let mut config = self.config.clone();
+        config.options_mut().execution.sort_spill_reservation_bytes = reservation(memory_bytes);
+        Ok(Self { runtime, config, ..self.clone() })
     }
 
     /// A context over these tables.
@@ -143,6 +162,11 @@ impl SqlEngine {
         let number = audit.begin(session, &without_values(sql), used).await?;
         Ok(Opened { audit, number })
     }
+}
+
+/// What a sort keeps aside, of so many bytes for all.
+fn reservation(memory_bytes: usize) -> usize {
+    (memory_bytes / 256).clamp(256 << 10, 10 << 20)
 }
 
 /// Text to a plan; anything that writes, makes or sets is refused, and so is what opens what is hidden.

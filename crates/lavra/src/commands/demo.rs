@@ -46,12 +46,12 @@ pub async fn run(context: &Context, args: Demo) -> Outcome {
     let wiring = Arc::new(Wiring::open(context.ask_in(folder(&args)?)?).await?);
     let all = wiring.project.dag.names();
     let quiet = run_command::Run::quiet();
-    let (run_id, outcome) = run_command::run_project(wiring.clone(), &quiet, all).await?;
-    if context.format != Format::Json || outcome.exit() != 0 {
-        show::summary(context.format, &run_id, &outcome, &wiring.project.warnings)?;
+    let ran = run_command::run_project(wiring.clone(), &quiet, all).await?;
+    if context.format != Format::Json || ran.exit() != 0 {
+        show::summary(context.format, &ran, &wiring.project.warnings)?;
     }
-    if outcome.exit() != 0 {
-        return Ok(outcome.exit());
+    if ran.exit() != 0 {
+        return Ok(ran.exit());
     }
     say(format!(
         "\n3. Look for the raw CPF, e-mail and phone of all {} customers in every byte under {}/lake, however written",
@@ -72,7 +72,7 @@ pub async fn run(context: &Context, args: Demo) -> Outcome {
     let answers = answers::ask(&wiring.engine, is_table).await?;
     if context.format == Format::Json {
         let document = json!({
-            "run_id": run_id, "seconds": started.elapsed().as_secs_f64(), "nodes": outcome.nodes,
+            "run_id": ran.run_id, "seconds": started.elapsed().as_secs_f64(), "nodes": ran.outcome.nodes,
             "raw_cpfs_searched": facts.cpfs.len(), "raw_cpfs_found": searched.cpfs,
             "raw_emails_searched": facts.emails.len(), "raw_emails_found": searched.emails,
             "raw_phones_searched": facts.phones.len(), "raw_phones_found": searched.phones,

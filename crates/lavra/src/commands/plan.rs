@@ -1,7 +1,7 @@
 use super::Outcome;
 use crate::cli::Context;
 use crate::show::{self, Format};
-use crate::wiring::Wiring;
+use crate::wiring::{Checked, Wiring, refuse};
 use crate::work::opening;
 use kernel::TableName;
 use kernel::error::{Error, Result};
@@ -27,6 +27,8 @@ struct TablePlan {
     rows_to_read: Option<u64>,
     columns_added: Vec<String>,
     columns_gone: Vec<String>,
+    /// Of a source: whether the schema of its contract is new to the registry, changed or the same.
+    schema: Option<&'static str>,
     /// Columns that will say more, or less, about people than now.
     exposure: Vec<ExposureChange>,
 }
@@ -42,6 +44,8 @@ struct ExposureChange {
 
 pub async fn run(context: &Context, _: Plan) -> Outcome {
     let wiring = Wiring::open(context.ask()?).await?;
+    let schemas = schemas(&wiring).await?;
+    refuse(&schemas)?;
     let mut plans = Vec::new();
     // Tables that the run will change, so that what is made from them changes too.
     let mut moving = BTreeSet::new();
@@ -60,8 +64,19 @@ pub async fn run(context: &Context, _: Plan) -> Outcome {
         plans.push(plan);
     }
     plans.extend(removed(&wiring).await?);
+    for plan in &mut plans {
+        let schema = schemas.iter().find(|one| one.table == plan.table);
+        plan.schema = schema.map(|one| super::registry::word(&one.verdict));
+    }
     print(context, &plans)?;
     Ok(0)
+}
+
+/// The schemas of all sources, held against the registry.
+async fn schemas(wiring: &Wiring) -> Result<Vec<Checked>> {
+    let registry = wiring.registry_if_any().await?;
+    let sources: Vec<_> = wiring.project.sources.iter().collect();
+    wiring.check_schemas(registry.as_deref(), &sources).await
 }
 
 async fn model_plan(wiring: &Wiring, model: &Model, moving: &BTreeSet<TableName>) -> Result<TablePlan> {
@@ -75,7 +90,7 @@ async fn model_plan(wiring: &Wiring, model: &Model, moving: &BTreeSet<TableName>
         (Some(_), false) => "changed",
         (None, false) => "same",
     };
-    let reads_all = is_new || matches!(model.header.write, Write::Overwrite | Write::Scd2);
+    let reads_all = is_new || (matches!(model.header.write, Write::Overwrite | Write::Scd2) && !model.follows);
     match &why {
         None => plan.reads(0, 0, Some(0)),
         Some(_) if reads_all && input.is_none() => {
@@ -149,6 +164,7 @@ async fn table_plan(wiring: &Wiring, name: &TableName, schema: &arrow::datatypes
         rows_to_read: None,
         columns_added: added,
         columns_gone: gone,
+        schema: None,
         exposure: exposure_changes(&now, &then, |column| {
             let model = wiring.project.models.iter().find(|model| model.name == *name)?;
             model.header.exposes.reason(column).map(str::to_owned)
@@ -193,6 +209,7 @@ async fn removed(wiring: &Wiring) -> Result<Vec<TablePlan>> {
             rows_to_read: Some(0),
             columns_added: Vec::new(),
             columns_gone: Vec::new(),
+            schema: None,
             exposure: Vec::new(),
         })
         .collect())
@@ -220,6 +237,9 @@ fn print(context: &Context, plans: &[TablePlan]) -> Result<()> {
         return Ok(());
     }
     for plan in plans {
+        if plan.schema == Some("changed") {
+            println!("{}: its schema changes, and readers of the old rows can follow", plan.table);
+        }
         for (word, columns) in [("new columns", &plan.columns_added), ("columns no longer filled", &plan.columns_gone)]
         {
             if !columns.is_empty() {

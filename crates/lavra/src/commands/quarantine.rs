@@ -2,7 +2,6 @@ use super::{Outcome, query};
 use crate::cli::Context;
 use crate::project::STATE;
 use crate::show::{self, Format};
-use crate::subject;
 use crate::wiring::Wiring;
 use crate::work::ProjectWork;
 use arrow::datatypes::{DataType, Field, Schema};
@@ -10,7 +9,7 @@ use kernel::TableName;
 use kernel::engine::{Engine, Session};
 use kernel::error::{Error, Result};
 use kernel::gate::Tally;
-use orchestrate::{Pace, RunLock};
+use orchestrate::RunLock;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -118,15 +117,7 @@ async fn replay(context: &Context, wiring: Wiring, table: &str) -> Outcome {
     let wiring = Arc::new(wiring);
     let _lock = RunLock::acquire(&wiring.ask.folder.join(STATE), "lavra quarantine replay", wiring.clock.as_ref())?;
     let bare = table.rsplit('.').next().unwrap_or(table);
-    let work = ProjectWork {
-        masks: wiring.masks().await?,
-        forgotten: subject::forgotten(&wiring).await?,
-        run_id: uuid::Uuid::now_v7().to_string(),
-        full_refresh: false,
-        pace: Pace::default(),
-        lanes: 1,
-        wiring: wiring.clone(),
-    };
+    let work = ProjectWork::new(&wiring, uuid::Uuid::now_v7().to_string(), 1).await?;
     let mut total = Tally::default();
     for source in wiring.project.sources.iter().filter(|s| s.table.table() == bare) {
         let mut gate = work.gate(source)?;

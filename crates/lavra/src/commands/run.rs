@@ -2,11 +2,13 @@ use super::Outcome;
 use crate::cli::Context;
 use crate::project::STATE;
 use crate::show::{self, Format, Progress};
-use crate::subject;
+use crate::up;
+use crate::upkeep::{self, Upkept};
 use crate::wiring::{Failure, Wiring};
 use crate::work::{ProjectWork, Report};
-use kernel::error::{Error, Result};
-use orchestrate::{Dag, Options, Pace, Retry, RunLock, Selector};
+use kernel::error::{Error, Kind, Result};
+use orchestrate::lease::LEASE;
+use orchestrate::{Claim, Holder, Leases, Options, Retry, RunLock, Selector};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -47,6 +49,9 @@ pub struct Run {
     /// No progress on stderr
     #[arg(long, short)]
     pub quiet: bool,
+    /// Remove old versions even if that was done less than `maintenance.vacuum_every` ago
+    #[arg(skip)]
+    pub upkeep_now: bool,
 }
 
 impl Run {
@@ -61,6 +66,7 @@ impl Run {
             retries: 0,
             timeout: None,
             quiet: true,
+            upkeep_now: false,
         }
     }
 }
@@ -70,37 +76,94 @@ pub async fn run(context: &Context, args: Run) -> Outcome {
     show::warnings(context.format, &wiring.project);
     let selected = select(&wiring, &args)?;
     if args.dry_run {
-        return dry_run(context, &wiring.project.dag, &selected);
+        return dry_run(context, &wiring, &selected).await;
     }
-    let (run_id, outcome) = run_project(wiring.clone(), &args, selected).await?;
-    show::summary(context.format, &run_id, &outcome, &wiring.project.warnings)?;
-    Ok(outcome.exit())
+    let ran = run_project(wiring.clone(), &args, selected).await?;
+    show::summary(context.format, &ran, &wiring.project.warnings)?;
+    Ok(ran.exit())
 }
 
-/// Runs nodes of a wired project, under the project's lock.
-pub async fn run_project(
-    wiring: Arc<Wiring>,
-    args: &Run,
-    selected: BTreeSet<String>,
-) -> Result<(String, orchestrate::Outcome<Report>), Failure> {
+/// What a run did.
+pub struct Ran {
+    pub run_id: String,
+    pub outcome: orchestrate::Outcome<Report>,
+    pub upkept: Upkept,
+}
+
+impl Ran {
+    /// The exit code: that of the nodes, or 1 when only upkeep failed.
+    pub fn exit(&self) -> u8 {
+        match (self.outcome.exit(), self.upkept.failed.is_empty()) {
+            (0, false) => 1,
+            (exit, _) => exit,
+        }
+    }
+}
+
+/// Runs nodes of a wired project, under the project's lock. Rows that are too old go before, old versions after.
+pub async fn run_project(wiring: Arc<Wiring>, args: &Run, selected: BTreeSet<String>) -> Result<Ran, Failure> {
     let command = std::env::args().collect::<Vec<_>>().join(" ");
-    let _lock = RunLock::acquire(&wiring.ask.folder.join(STATE), &command, wiring.clock.as_ref())?;
+    let holder = Holder::of_this_process(&command, wiring.clock.as_ref());
+    let _lock = RunLock::share(&wiring.ask.folder.join(STATE), &holder)?;
     wiring.clear_spill()?;
+    let leases = up::leases(&wiring, holder).await?;
+    let claimed = claim(&leases, &selected).await;
+    let keeping = tokio::spawn(keep(leases.clone()));
+    let outcome = match claimed {
+        Ok(()) => run_claimed(wiring, args, selected).await,
+        Err(error) => Err(error.into()),
+    };
+    keeping.abort();
+    leases.release_all().await?;
+    outcome
+}
+
+fn is_alone(wiring: &Wiring) -> bool {
+    orchestrate::at_work(&wiring.ask.folder.join(STATE)).len() <= 1
+}
+
+/// Takes the leases of all nodes, or fails with who has one.
+async fn claim(leases: &Leases, nodes: &BTreeSet<String>) -> Result<()> {
+    for node in nodes {
+        if let Claim::Of(holder) = leases.claim(node).await? {
+            let since = &holder.since;
+            let detail = format!(
+                "{holder} has been at work on it since {since}; wait for its end, stop it, or leave it out with `--exclude {node}`"
+            );
+            return Err(Error::new(Kind::Conflict, format!("run {node}"), detail));
+        }
+    }
+    Ok(())
+}
+
+/// Renews the leases. One that is lost all the same, to a process that found this one asleep, is found at the commit.
+async fn keep(leases: Arc<Leases>) {
+    loop {
+        tokio::time::sleep(LEASE / 3).await;
+        let _ = leases.renew().await;
+    }
+}
+
+async fn run_claimed(wiring: Arc<Wiring>, args: &Run, selected: BTreeSet<String>) -> Result<Ran, Failure> {
     let run_id = uuid::Uuid::now_v7().to_string();
     let jobs = args.jobs.or(NonZeroUsize::new(wiring.ask.jobs)).unwrap_or(NonZeroUsize::MIN);
-    let work = ProjectWork {
-        masks: wiring.masks().await?,
-        forgotten: subject::forgotten(&wiring).await?,
-        run_id: run_id.clone(),
-        full_refresh: args.full_refresh,
-        pace: Pace::default(),
-        lanes: 1 + wiring.ask.jobs / jobs.get(),
-        wiring: wiring.clone(),
-    };
+    // What models hide needs the keys; what they read never opens anything.
+    if wiring.project.models.iter().any(|model| model.sql.contains("he_pack")) {
+        wiring.open_keys().await?;
+    }
+    let lanes = 1 + wiring.ask.jobs / jobs.get();
+    let mut work = ProjectWork::new(&wiring, run_id.clone(), lanes).await?;
+    work.full_refresh = args.full_refresh;
     // A mask without its key is found before anything is read.
     for source in wiring.project.sources.iter().filter(|source| selected.contains(&source.name)) {
         work.gate(source)?;
     }
+    // So is a contract that readers of its old rows could not follow.
+    let sources: Vec<_> = wiring.project.sources.iter().filter(|source| selected.contains(&source.name)).collect();
+    wiring.register_schemas(&sources).await?;
+    // Rows and versions go only when nobody else is at work.
+    let alone = is_alone(&wiring);
+    let mut upkept = if alone { upkeep::before(&work).await } else { Upkept::default() };
     let options = Options {
         jobs,
         retry: Retry { attempts_max: args.retries + 1, ..Retry::default() },
@@ -120,7 +183,11 @@ pub async fn run_project(
         orchestrate::run(&wiring.project.dag, &selected, Arc::new(work), &options, &|event| progress.event(&event))
             .await;
     listener.abort();
-    Ok((run_id, outcome?))
+    let outcome = outcome?;
+    if alone && is_alone(&wiring) {
+        upkeep::after(&wiring, args.upkeep_now, &mut upkept).await;
+    }
+    Ok(Ran { run_id, outcome, upkept })
 }
 
 /// The nodes that are meant.
@@ -143,11 +210,12 @@ fn changed(wiring: &Wiring, rev: &str) -> Result<BTreeSet<String>> {
     Ok(sources.map(|s| s.name.clone()).chain(models.map(|m| m.name.to_string())).collect())
 }
 
-fn dry_run(context: &Context, dag: &Dag, selected: &BTreeSet<String>) -> Outcome {
-    let nodes: Vec<_> = dag.nodes().iter().filter(|n| selected.contains(&n.name)).collect();
+async fn dry_run(context: &Context, wiring: &Wiring, selected: &BTreeSet<String>) -> Outcome {
+    let upkept = upkeep::plan(wiring, false).await?;
+    let nodes: Vec<_> = wiring.project.dag.nodes().iter().filter(|n| selected.contains(&n.name)).collect();
     if context.format == Format::Json {
-        let text =
-            serde_json::to_string_pretty(&json!({ "would_run": nodes })).map_err(|e| Error::internal("print", e))?;
+        let text = serde_json::to_string_pretty(&json!({ "would_run": nodes, "upkeep": upkept }))
+            .map_err(|e| Error::internal("print", e))?;
         println!("{text}");
         return Ok(0);
     }
@@ -156,5 +224,6 @@ fn dry_run(context: &Context, dag: &Dag, selected: &BTreeSet<String>) -> Outcome
         &nodes,
         &[("would run", &|n| n.name.clone()), ("after", &|n| n.upstream.join(", ")), ("tags", &|n| n.tags.join(", "))],
     )?;
+    show::upkeep(context.format, &upkept);
     Ok(0)
 }

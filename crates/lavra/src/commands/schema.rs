@@ -1,6 +1,6 @@
 use super::Outcome;
 use crate::cli::Context;
-use crate::project::{Config, PrivacyConfig, STATE, SourceConfig, Users};
+use crate::project::{Config, Holds, PrivacyConfig, STATE, SourceConfig, Users};
 use crate::show::{self, Format};
 use kernel::draft::json_schema;
 use kernel::error::{Error, Result, io};
@@ -48,6 +48,7 @@ pub fn all() -> Vec<FileSchema> {
             "what the rows must be, and what is hidden (ODCS)",
             json_schema::<govern::odcs::Odcs>(),
         ),
+        file("holds", "policies/holds.yaml", "what the law keeps, and until when", json_schema::<Holds>()),
         file("users", "policies/users.yaml", "who may open what is hidden", json_schema::<Users>()),
         file("model", "models/*/*.sql", "the `-- key: value` lines at the head of a model", json_schema::<Header>()),
         file("test", "tests/*.yaml", "rows in, rows out", json_schema::<UnitTest>()),

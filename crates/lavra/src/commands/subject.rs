@@ -6,7 +6,7 @@ use crate::subject::{self, Action, Case, Certificate, Located, Step};
 use crate::wiring::{Failure, Wiring};
 use crate::work::ProjectWork;
 use kernel::error::{Error, Kind, Result};
-use orchestrate::{Pace, RunLock};
+use orchestrate::RunLock;
 use privacy::sign::Signer;
 use serde_json::{Value, json};
 use std::io::{IsTerminal, Read, Write};
@@ -14,15 +14,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// Days until nothing may be left of a person who asked to be forgotten, unless the call says otherwise.
-const DEADLINE_DAYS: u32 = 15;
-
 /// A person's request (LGPD art. 18, GDPR art. 15, 17 and 20). Their identifier is read from stdin or asked for, never
 /// taken from the command line.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   lavra subject locate --kind cpf                    asks for the CPF, hidden
-  lavra subject export --kind cpf --output copy < cpf.txt
+  lavra subject export --kind cpf --output copy.zip < cpf.txt
   lavra subject forget --kind cpf --dry-run          what would be erased
   lavra subject forget --kind cpf --yes < cpf.txt    erase, and write the certificate
   lavra subject purge                                delete old versions whose time has come
@@ -40,7 +37,7 @@ enum Request {
     Export {
         #[command(flatten)]
         person: Person,
-        /// A new folder for it [default: subject-<pseudonym>]
+        /// A new folder for it, or a new file that ends in `.zip` [default: subject-<pseudonym>]
         #[arg(long, value_name = "DIR")]
         output: Option<PathBuf>,
     },
@@ -57,13 +54,13 @@ enum Request {
         /// Delete old versions at once: nobody may be reading them
         #[arg(long)]
         purge_now: bool,
-        /// Days until nothing may be left
-        #[arg(long, default_value_t = DEADLINE_DAYS, value_name = "DAYS")]
-        deadline: u32,
+        /// Days until nothing may be left [default: `privacy.erasure_deadline` of lavra.yaml]
+        #[arg(long, value_name = "DAYS")]
+        deadline: Option<u32>,
     },
-    /// Delete old versions that hold erased people, seven days after
+    /// Delete old versions that hold erased people, once `maintenance.vacuum_after` of lavra.yaml has passed
     Purge {
-        /// Without waiting for the seven days
+        /// Without waiting
         #[arg(long)]
         now: bool,
     },
@@ -249,7 +246,7 @@ fn agreed(context: &Context, case: &Case, plan: &[Step], yes: bool) -> Result<()
     }
 }
 
-async fn forget(context: &Context, person: &Person, yes: bool, purge_now: bool, deadline: u32) -> Outcome {
+async fn forget(context: &Context, person: &Person, yes: bool, purge_now: bool, deadline: Option<u32>) -> Outcome {
     let wiring = wiring(context).await?;
     let case = person.case(wiring.clone()).await?;
     if !yes {
@@ -257,28 +254,26 @@ async fn forget(context: &Context, person: &Person, yes: bool, purge_now: bool, 
     }
     let _lock = lock(&wiring, "lavra subject forget")?;
     wiring.clear_spill()?;
-    let work = ProjectWork {
-        masks: wiring.masks().await?,
-        forgotten: subject::forgotten(&wiring).await?,
-        run_id: uuid::Uuid::now_v7().to_string(),
-        full_refresh: false,
-        pace: Pace::default(),
-        lanes: 1 + wiring.ask.jobs,
-        wiring: wiring.clone(),
-    };
+    let run_id = uuid::Uuid::now_v7().to_string();
+    let work = ProjectWork::new(&wiring, run_id, 1 + wiring.ask.jobs).await?;
+    let deadline = deadline.unwrap_or(wiring.project.config.upkeep().erasure_deadline_days);
     let (mut certificate, mut file) = subject::forget(&case, work, deadline).await?;
     if purge_now {
         file = subject::purge(&wiring, &mut certificate, &Signer::of(case.keys.as_ref())?).await?;
     }
     if context.format == Format::Json {
-        return print(&json!({
+        print(&json!({
             "kind": case.subject.kind(), "pseudonym": case.pseudonym, "certificate": certificate, "file": file,
-        }));
+        }))?;
+    } else {
+        told(context.format, &certificate, &file)?;
     }
-    told(context.format, &certificate, &file)
+    let Some(hold) = case.hold_on_person() else { return Ok(0) };
+    show::say(context.format, &format!("nothing of this person was erased: the law keeps it {}", hold.sentence()));
+    Ok(kernel::advice(Kind::Refused).exit)
 }
 
-fn told(format: Format, certificate: &Certificate, file: &Path) -> Outcome {
+fn told(format: Format, certificate: &Certificate, file: &Path) -> Result<()> {
     let tables: Vec<_> = certificate.tables.iter().collect();
     show::print_records(
         format,
@@ -294,10 +289,10 @@ fn told(format: Format, certificate: &Certificate, file: &Path) -> Outcome {
         show::say(format, &format!("remains: {sentence}"));
     }
     if !certificate.is_purged() {
-        show::say(format, &subject::later());
+        show::say(format, &subject::later(certificate));
     }
     show::say(format, &format!("certificate: {}", file.display()));
-    Ok(0)
+    Ok(())
 }
 
 async fn purge(context: &Context, now: bool) -> Outcome {

@@ -3,6 +3,7 @@
 use super::config::{self, Config, SourceConfig};
 use super::contracts::{self, ContractFile};
 use super::exposure::{self, Carrying};
+use super::holds::Holds;
 use super::joins;
 use super::read::Files;
 use super::retention;
@@ -35,6 +36,8 @@ pub struct Source {
     pub schema: SchemaRef,
     /// Whether it gives the changes of a table and not its rows.
     pub changes: bool,
+    /// The table that is kept from them.
+    pub materialized: Option<TableName>,
     pub terms: Terms,
 }
 
@@ -64,6 +67,8 @@ pub struct Compiled {
     pub own_kinds: Arc<[OwnKind]>,
     /// Who may open what.
     pub users: Users,
+    /// What the law keeps.
+    pub holds: Holds,
     pub warnings: Vec<Diagnostic>,
     /// What a privacy law forbids of it. Nothing may run while there is any.
     pub refused: Vec<Diagnostic>,
@@ -90,7 +95,9 @@ pub async fn compile(
     check.set_rules(&contracts, engine).await;
     let sources = check.sources(&contracts);
     let base: BTreeMap<TableName, SchemaRef> = sources.iter().map(|s| (s.table.clone(), s.schema.clone())).collect();
-    let model_files = check.model_files(&base);
+    let mut model_files = check.model_files(&base);
+    let kept = check.kept_tables(&sources, &model_files);
+    model_files.extend(kept);
     let (models, faults) = lake::compile(engine, &base, &check.broken, &model_files, &env).await;
     check.found.extend(faults);
     check.found.extend(joins::check(&models, &sources, masks));
@@ -102,6 +109,7 @@ pub async fn compile(
         check.found.extend(retention::check(config, &contracts, &verdicts));
     }
     let users = check.users();
+    let holds = check.holds(&sources, &models);
     let tests = check.tests(&model_files, &models, &base);
     let dag = check.dag(&sources, &models);
     let mut found = check.found;
@@ -129,6 +137,7 @@ pub async fn compile(
                 exposures,
                 own_kinds,
                 users,
+                holds,
                 warnings,
                 refused,
                 files,
@@ -141,7 +150,7 @@ pub async fn compile(
 pub(super) struct Check<'a> {
     pub files: &'a Files,
     pub env: &'a (dyn Fn(&str) -> Option<String> + Sync),
-    masks: &'a dyn MaskFactory,
+    pub masks: &'a dyn MaskFactory,
     screen: Arc<dyn Screen>,
     pub found: Vec<Diagnostic>,
     /// Bronze tables whose source or contract has faults.
@@ -159,6 +168,7 @@ impl Check<'_> {
         let config = self.keep(read)?;
         self.found.extend(config::unreachable(&config));
         self.found.extend(config::privacy_faults(&config));
+        self.found.extend(super::running::faults(&config));
         self.found.extend(config::unreadable_keys(&config));
         self.default_masks(&config);
         Some(config)
@@ -265,7 +275,7 @@ impl Check<'_> {
                         let fault = Diagnostic::new(file, first, format!("`{name}` is a source's table already"));
                         self.found.push(fault.help(Some("give the model, and so its file, another name")));
                     }
-                    all.push(ModelFile { name, file: file.to_owned(), text: text.to_owned() });
+                    all.push(ModelFile { name, file: file.to_owned(), text: text.to_owned(), follows: false });
                 }
                 Some((layer, Err(e))) if layers.contains(&layer) => {
                     self.found.push(Diagnostic::new(file, None, e.to_string()));
@@ -349,7 +359,7 @@ async fn planned(engine: &SqlEngine, schema: &SchemaRef, query: &str) -> Vec<Dia
     let (Ok(rows), Ok(name)) = names else { return Vec::new() };
     let query = query.replace("{table}", &rows.to_string());
     let text = format!("select answer from ({}) as measured (answer)", query.trim().trim_end_matches(';'));
-    let rule = ModelFile { name, file: String::new(), text };
+    let rule = ModelFile { name, file: String::new(), text, follows: false };
     lake::compile(engine, &BTreeMap::from([(rows, schema.clone())]), &BTreeSet::new(), &[rule], &|_| None).await.1
 }
 

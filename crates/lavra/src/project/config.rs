@@ -1,5 +1,6 @@
 //! `lavra.yaml` and `sources/*.yaml`, as written.
 
+use super::running::Running;
 use kernel::diagnostic::Diagnostic;
 use kernel::draft::{Draft, Node};
 use kernel::span;
@@ -28,6 +29,9 @@ pub struct Config {
     /// How long old versions, removed files and quarantined rows stay.
     #[serde(default)]
     pub maintenance: Maintenance,
+    /// How `lavra up` and `lavra worker` behave.
+    #[serde(default)]
+    pub up: Running,
 }
 
 /// Who answers for personal data, and what is promised about it.
@@ -170,6 +174,12 @@ pub struct Environment {
     /// Settings of object stores, by their own names: `aws_region`, `aws_endpoint`, `google_service_account`, …
     #[serde(default)]
     pub store: BTreeMap<String, String>,
+    /// The schema registry, by the URL of its Confluent API: `https://USER:PASSWORD@HOST:8081`. Default: embedded
+    #[serde(default)]
+    pub registry: Option<String>,
+    /// What the schemas of contracts are written in: `avro`, `json` or `protobuf`. Default: `avro`
+    #[serde(default)]
+    pub registry_format: Option<String>,
     /// The file of tokens and of persons' keys, beside the keys and never in the lake. Default: `.lavra/vault.db`
     #[serde(default)]
     pub vault: Option<String>,
@@ -192,11 +202,60 @@ pub struct SourceConfig {
     /// When a long-running process takes it in: `every 15 minutes`, a cron line, or `continuous`.
     #[serde(default)]
     pub schedule: Option<String>,
+    /// How often a continuous source is committed while rows come; one that has no more for now is committed at once.
+    /// Default: `5 seconds`
+    #[serde(default)]
+    pub commit_every: Option<String>,
     /// Words to select it by: `lavra run tag:finance`.
     #[serde(default)]
     pub tags: Vec<String>,
+    /// Of a source that gives the changes of a table: keeps that table in silver, by the contract's primary key. `current`
+    /// is the table as the source has it, `history` all versions of each row with `valid_from`, `valid_to` and `is_current`.
+    /// `{ as: current, into: name }` gives it another name than the bronze table's.
+    #[serde(default)]
+    pub materialize: Option<Materialize>,
     #[serde(flatten)]
     pub options: Map<String, Value>,
+}
+
+/// The table that is kept from a change log.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected `current`, `history` or `{ as: current, into: name }`")]
+pub enum Materialize {
+    Way(Way),
+    Into(Placed),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    Current,
+    History,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Placed {
+    #[serde(rename = "as")]
+    pub way: Way,
+    /// The table's name in silver.
+    pub into: String,
+}
+
+impl Materialize {
+    pub fn way(&self) -> Way {
+        match self {
+            Materialize::Way(way) => *way,
+            Materialize::Into(placed) => placed.way,
+        }
+    }
+
+    pub fn into(&self) -> Option<&str> {
+        match self {
+            Materialize::Way(_) => None,
+            Materialize::Into(placed) => Some(&placed.into),
+        }
+    }
 }
 
 const HOLD_MIN: Duration = Duration::from_secs(1);
@@ -230,6 +289,15 @@ pub fn unreachable(draft: &Draft<Config>) -> Vec<Diagnostic> {
         }
         if environment.vault.as_deref().is_some_and(|place| place.contains("://")) {
             refuse("vault", &environment.vault, "it can be the path of a file");
+        }
+        if environment.registry.as_deref().is_some_and(|url| govern::registry::Remote::new(url).is_err()) {
+            refuse("registry", &environment.registry, "it can be the URL of a schema registry: http://HOST:8081");
+        }
+        let format = environment.registry_format.as_deref();
+        if format.is_some_and(|format| govern::registry::SchemaType::parse(format).is_none()) {
+            let path = format!("environments[\"{name}\"].registry_format");
+            let fault = draft.fault(&path, "this is no language of schemas");
+            faults.push(fault.help(Some("write avro, json or protobuf")));
         }
         if environment.hold().is_none() {
             let path = format!("environments[\"{name}\"].keys_cache");
@@ -273,14 +341,17 @@ impl SourceConfig {
             entity: text("entity"),
             into: text("into"),
             schedule: text("schedule"),
+            commit_every: text("commit_every"),
             tags: Vec::new(),
+            materialize: None,
             options: fields.iter().filter(|(name, _)| !own(name)).map(|(k, v)| (k.clone(), v.clone())).collect(),
         }
     }
 }
 
 /// The keys that every source has.
-pub const OWN_KEYS: [&str; 6] = ["connector", "contract", "entity", "into", "schedule", "tags"];
+pub const OWN_KEYS: [&str; 8] =
+    ["connector", "contract", "entity", "into", "schedule", "commit_every", "tags", "materialize"];
 
 #[cfg(test)]
 mod tests {

@@ -68,6 +68,18 @@ pub fn verdicts(
     personal.map(one).collect()
 }
 
+/// For how many days each table's rows may be kept, by the strictest contract behind it; tables without such a contract
+/// are not here.
+pub fn limits(
+    sources: &[Source],
+    models: &[Model],
+    contracts: &BTreeMap<String, ContractFile>,
+) -> BTreeMap<String, u32> {
+    let days =
+        |names: BTreeSet<String>| names.iter().filter_map(|name| contracts.get(name)?.contract.retention_days).min();
+    made_from(sources, models).into_iter().filter_map(|(table, names)| Some((table, days(names)?))).collect()
+}
+
 /// The contracts behind each table.
 fn made_from(sources: &[Source], models: &[Model]) -> BTreeMap<String, BTreeSet<String>> {
     let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -117,12 +129,17 @@ fn verdict(
 impl Upkeep {
     /// Days until nothing of a row that was rewritten is left.
     pub fn versions_days(self) -> u32 {
-        self.versions_kept_days.max(self.vacuum_after_days).saturating_add(self.vacuum_every_days)
+        self.old_versions_days().saturating_add(self.vacuum_every_days)
     }
 
     /// The same for a row in quarantine.
     pub fn quarantine_days(self) -> u32 {
         self.quarantine_kept_days.saturating_add(self.versions_days())
+    }
+
+    /// How long versions and their files stay that were replaced.
+    pub fn old_versions_days(self) -> u32 {
+        self.versions_kept_days.max(self.vacuum_after_days)
     }
 }
 

@@ -7,6 +7,7 @@ use super::terms;
 use kernel::diagnostic::Diagnostic;
 use kernel::draft::{self, Draft, Node};
 use kernel::{Entity, TableName, suggest};
+use orchestrate::timetable::{self, Timetable};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -45,11 +46,12 @@ impl Check<'_> {
     /// The connector's own look at its options.
     fn options(&mut self, draft: &Draft<SourceConfig>) {
         let config = &draft.value;
-        if let Some(schedule) = &config.schedule
-            && !is_schedule(schedule)
-        {
-            let help = "write `every 15 minutes`, a cron line such as `0 6 * * *`, or `continuous`";
-            self.found.push(draft.fault("schedule", "this is no schedule").help(Some(help)));
+        if let Some(Err(why)) = config.schedule.as_deref().map(Timetable::parse) {
+            self.found.push(draft.fault("schedule", why).help(Some(timetable::HOW)));
+        }
+        if config.commit_every.as_deref().is_some_and(|text| super::span(text).is_none()) {
+            let fault = draft.fault("commit_every", "this is not a span of time");
+            self.found.push(fault.help(Some(kernel::span::HOW)));
         }
         let Some(spec) = connect::by_name(&config.connector) else {
             if let Some(written) = written(draft, "connector") {
@@ -100,6 +102,13 @@ impl Check<'_> {
         let schema = if changes { kernel::gate::change_log(&schema) } else { schema };
         let (terms, faults) = terms::read(contract, &entity.name);
         self.found.extend(faults);
+        if changes {
+            self.reserved(draft, &entity);
+        }
+        let materialized = match &config.materialize {
+            Some(asked) => Some(self.materialized(name, asked, changes, draft, &entity)?),
+            None => None,
+        };
         Some(Source {
             name: name.to_owned(),
             file: file.to_owned(),
@@ -108,6 +117,7 @@ impl Check<'_> {
             contract_version: contract.contract.version.clone(),
             schema,
             changes,
+            materialized,
             config,
             terms,
         })
@@ -162,21 +172,6 @@ fn misspelt(fault: Diagnostic, draft: &Draft<Map<String, Value>>) -> Diagnostic 
     found.help(Some("did you mean `connector`?"))
 }
 
-/// `continuous`, `every 15 minutes`, or five fields of cron.
-fn is_schedule(text: &str) -> bool {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let is_cron = |field: &str| field.chars().all(|c| c.is_ascii_alphanumeric() || "*/,-?#".contains(c));
-    match words[..] {
-        ["continuous"] => true,
-        ["every", unit] => ["minute", "hour", "day", "week"].contains(&unit),
-        ["every", number, unit] => {
-            number.parse::<u32>().is_ok_and(|n| n > 0)
-                && ["second", "minute", "hour", "day", "week"].contains(&unit.trim_end_matches('s'))
-        }
-        _ => words.len() == 5 && words.iter().all(|field| is_cron(field)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,15 +184,5 @@ mod tests {
         let told: Vec<String> = faults.into_iter().map(|fault| misspelt(fault, &loose).render(text)).collect();
         assert!(told.concat().contains("unknown field `conector`"), "{told:?}");
         assert!(told.concat().contains("sources/a.yaml:1:1") && told.concat().contains("did you mean `connector`?"));
-    }
-
-    #[test]
-    fn a_schedule_is_a_rhythm_or_a_cron_line() {
-        for good in ["every 15 minutes", "every hour", "0 6 * * *", "continuous"] {
-            assert!(is_schedule(good), "{good}");
-        }
-        for bad in ["", "hourly", "every 0 minutes", "0 6 * *"] {
-            assert!(!is_schedule(bad), "{bad}");
-        }
     }
 }

@@ -28,6 +28,17 @@ pub struct LegalHold {
     /// The last day, as 2031-12-31.
     pub until: String,
     pub reason: String,
+    /// Who ordered it, where that is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+impl LegalHold {
+    /// `until 2031-12-31: tax audit (by legal@acme.example)`
+    pub fn sentence(&self) -> String {
+        let by = self.by.as_ref().map(|by| format!(" (by {by})")).unwrap_or_default();
+        format!("until {}: {}{by}", self.until, self.reason)
+    }
 }
 
 /// Reads the terms of a table, and what is wrong with them.

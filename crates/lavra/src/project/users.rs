@@ -13,13 +13,14 @@ pub type Users = BTreeMap<String, User>;
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct User {
-    /// What the user may open, each with its key scope: `decrypt(person)`, `detokenize(person)`, `open(amounts)`.
+    /// What the user may open, each with its key scope: `decrypt(person)`, `detokenize(person)`, `unfpe(person)`,
+    /// `open(amounts)`.
     #[serde(default)]
     pub grants: Vec<String>,
 }
 
 const FILE: &str = "policies/users.yaml";
-const VERBS: [&str; 3] = ["decrypt", "detokenize", "open"];
+const VERBS: [&str; 4] = ["decrypt", "detokenize", "open", "unfpe"];
 
 impl Check<'_> {
     pub fn users(&mut self) -> Users {

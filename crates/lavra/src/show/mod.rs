@@ -7,7 +7,7 @@ mod summary;
 
 pub use progress::Progress;
 pub use rows::{Printer, Write, csv, json, ndjson, print_batches, print_records};
-pub use summary::summary;
+pub use summary::{summary, upkeep};
 
 use crate::project::{Compiled, Files};
 use kernel::diagnostic::{Diagnostic, Severity};

@@ -1,17 +1,20 @@
 //! A run when it is over.
 
 use super::{Format, bytes, count, print_records, say, seconds};
+use crate::commands::run::Ran;
+use crate::upkeep::{Aged, Purged, Upkept, Vacuumed};
 use crate::work::Report;
 use kernel::diagnostic::Diagnostic;
 use kernel::error::Result;
-use orchestrate::{End, Ended, Outcome, Status};
+use orchestrate::{End, Ended, Status};
 use serde_json::json;
 use std::collections::BTreeMap;
 
 /// Prints what became of a run: one JSON document, or a table with what was masked, set aside and gone wrong.
-pub fn summary(format: Format, run_id: &str, outcome: &Outcome<Report>, warnings: &[Diagnostic]) -> Result<()> {
+pub fn summary(format: Format, ran: &Ran, warnings: &[Diagnostic]) -> Result<()> {
+    let outcome = &ran.outcome;
     if format == Format::Json {
-        println!("{}", document(run_id, outcome, warnings));
+        println!("{}", document(ran, warnings));
         return Ok(());
     }
     let report = |node: &Ended<Report>| node.end.report().cloned().unwrap_or_default();
@@ -49,6 +52,7 @@ pub fn summary(format: Format, run_id: &str, outcome: &Outcome<Report>, warnings
     if outcome.nodes.iter().all(|n| n.end.status() == Status::UpToDate) && !outcome.nodes.is_empty() {
         say(format, "nothing new: no table was touched");
     }
+    upkeep(format, &ran.upkept);
     for warning in outcome.nodes.iter().filter_map(|n| report(n).warning) {
         eprintln!("warning: {warning}");
     }
@@ -65,13 +69,38 @@ pub fn summary(format: Format, run_id: &str, outcome: &Outcome<Report>, warnings
     Ok(())
 }
 
-fn document(run_id: &str, outcome: &Outcome<Report>, warnings: &[Diagnostic]) -> serde_json::Value {
+/// What upkeep did, or would do.
+pub fn upkeep(format: Format, upkept: &Upkept) {
+    let of = |aged: &Aged| format!("{} {} rows older than {} days", aged.table, count(aged.rows), aged.days);
+    let tell = |what: &str, list: Vec<String>| {
+        if !list.is_empty() {
+            say(format, &format!("{what}: {}", list.join(", ")));
+        }
+    };
+    let (held, free): (Vec<&Aged>, Vec<&Aged>) = upkept.aged.iter().partition(|aged| aged.held.is_some());
+    tell("deleted by age", free.into_iter().map(of).collect());
+    tell("too old, and kept by law", held.into_iter().map(of).collect());
+    let files =
+        |gone: &Vacuumed| format!("{} before version {} ({} files)", gone.table, gone.floor.unwrap_or(0), gone.files);
+    tell("old versions removed", upkept.vacuumed.iter().map(files).collect());
+    let person = |purged: &Purged| match &purged.purged_at {
+        Some(_) => purged.pseudonym.clone(),
+        None => format!("{} in part", purged.pseudonym),
+    };
+    tell("old versions of forgotten people removed", upkept.purged.iter().map(person).collect());
+    for sentence in &upkept.failed {
+        eprintln!("error in upkeep: {sentence}");
+    }
+}
+
+fn document(ran: &Ran, warnings: &[Diagnostic]) -> serde_json::Value {
     json!({
-        "run_id": run_id,
-        "seconds": outcome.elapsed_ms as f64 / 1000.0,
-        "exit": outcome.exit(),
+        "run_id": ran.run_id,
+        "seconds": ran.outcome.elapsed_ms as f64 / 1000.0,
+        "exit": ran.exit(),
         "warnings": warnings,
-        "nodes": outcome.nodes,
+        "nodes": ran.outcome.nodes,
+        "upkeep": ran.upkept,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::holder::{Holder, holders};
 use super::marks::Marks;
-use crate::project::LegalHold;
+use crate::project::{Held, LegalHold};
 use crate::wiring::Wiring;
 use kernel::TableName;
 use kernel::error::Result;
@@ -18,6 +18,8 @@ pub struct Case {
     pub subject: Subject,
     pub pseudonym: String,
     pub marks: Marks,
+    /// What the law keeps today.
+    pub held: Held,
     /// Places beside the lake's tables.
     pub holders: Vec<Box<dyn Holder>>,
 }
@@ -37,33 +39,36 @@ impl Case {
         let linked = super::find::linked(&wiring, &alone).await?;
         let marks = if linked.is_empty() { alone } else { marks(&linked)? };
         let holders = holders(&wiring, &keys, vault);
-        Ok(Self { keys, subject, pseudonym, marks, holders, wiring })
+        let held = wiring.held();
+        Ok(Self { keys, subject, pseudonym, marks, held, holders, wiring })
     }
 
     /// What the commits of this person's erasure say.
     pub fn note(&self) -> String {
-        format!("erase {}", self.pseudonym)
+        note(&self.pseudonym)
     }
 
-    /// The tables that the law keeps as they are today: those of contracts with a hold, and what is made of them, which
-    /// the next run would make again.
-    pub fn holds(&self) -> BTreeMap<TableName, LegalHold> {
-        let today: String = crate::show::rfc3339(self.wiring.clock.now().0).chars().take(10).collect();
-        let mut held = BTreeMap::new();
-        for source in &self.wiring.project.sources {
-            if let Some(hold) = source.terms.hold.as_ref().filter(|hold| hold.until >= today) {
-                held.insert(source.table.clone(), hold.clone());
-                held.insert(source.table.quarantine(), hold.clone());
-            }
-        }
-        for model in &self.wiring.project.models {
-            let longest = model.reads.iter().filter_map(|name| held.get(name)).max_by_key(|hold| &hold.until).cloned();
-            if let Some(hold) = longest {
-                held.insert(model.name.clone(), hold);
-            }
-        }
-        held
+    /// Why the law keeps the person's rows of a table.
+    pub fn hold_on(&self, table: &TableName) -> Option<&LegalHold> {
+        self.hold_on_person().or_else(|| self.held.tables.get(table))
     }
+
+    /// Why the law keeps all of the person's rows.
+    pub fn hold_on_person(&self) -> Option<&LegalHold> {
+        self.held.people.get(&self.pseudonym)
+    }
+
+    /// The scopes of masks of tables that are kept: what opens their values is kept with them.
+    pub fn scopes_held(&self) -> BTreeSet<String> {
+        let sources = self.wiring.project.sources.iter().filter(|source| self.held.tables.contains_key(&source.table));
+        let masks = sources.flat_map(|source| &source.entity.properties).filter_map(|p| p.mask.as_ref());
+        masks.filter_map(|mask| mask.arg("scope", 0)).map(str::to_owned).collect()
+    }
+}
+
+/// What the commits of a person's erasure say.
+pub fn note(pseudonym: &str) -> String {
+    format!("erase {pseudonym}")
 }
 
 /// The kinds of personal data that contracts name.

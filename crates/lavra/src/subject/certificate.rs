@@ -140,7 +140,7 @@ impl Signed {
             let _ = write!(out, "\n## {title}\n\n{}\n", lines.iter().map(|l| format!("* {l}\n")).collect::<String>());
         };
         list("Other places", c.places.iter().map(|(name, held)| format!("{name}: {held} removed")).collect());
-        let holds = c.holds.iter().map(|(name, hold)| format!("{name}: until {}, {}", hold.until, hold.reason));
+        let holds = c.holds.iter().map(|(name, hold)| format!("{name}: {}", hold.sentence()));
         list("Kept by law", holds.collect());
         list("What remains", c.remains.iter().cloned().collect());
         let files = c.tables.iter().flat_map(|(name, table)| table.files.values().map(move |file| (name, file)));

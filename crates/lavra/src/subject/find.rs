@@ -73,7 +73,7 @@ pub async fn in_table(wiring: &Wiring, name: &TableName, rows: &Rows<'_>) -> Res
     let mut located = Located { table: name.to_string(), version: table.version(), ..Located::default() };
     let kept = kept_files(&table).await?;
     let named = kept.named.into_iter().map(|f| (f.path, f.bytes, Some(f.since), f.until));
-    let unnamed = kept.unnamed.into_iter().map(|(path, bytes)| (path, bytes, None, None));
+    let unnamed = kept.unnamed.into_iter().map(|(path, about)| (path, about.bytes, None, None));
     for (path, bytes, since, until) in named.chain(unnamed) {
         let mut file = HeldFile { path, bytes, rows: 0, since, until };
         let told = match count(wiring, name, &file.path, rows).await {

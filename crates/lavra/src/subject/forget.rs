@@ -12,7 +12,7 @@ use arrow::record_batch::RecordBatch;
 use futures::StreamExt;
 use kernel::TableName;
 use kernel::error::{Error, Result};
-use lake::{At, BronzeSink, Rewriting, Table, Write, rewrite, rewrites};
+use lake::{At, Rewriting, Table, Write, rewrite, rewrites};
 use privacy::sign::{Signer, hex};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -20,8 +20,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Old versions stay for this long, for who reads them now.
-pub const RETENTION_DAYS: i64 = 7;
 const DAY_MICROS: i64 = 86_400_000_000;
 
 /// What is done to a table.
@@ -46,9 +44,8 @@ pub struct Step {
 
 /// What a forget would do now.
 pub async fn plan(case: &Case) -> Result<Vec<Step>> {
-    let holds = case.holds();
     let of = |located: Located| {
-        let is_held = TableName::parse(&located.table).is_ok_and(|name| holds.contains_key(&name));
+        let is_held = TableName::parse(&located.table).is_ok_and(|name| case.hold_on(&name).is_some());
         let action = match (is_held, located.rows) {
             (true, _) => Action::Hold,
             (false, 0) => Action::Purge,
@@ -60,30 +57,26 @@ pub async fn plan(case: &Case) -> Result<Vec<Step>> {
 }
 
 /// Erases the person, under the project's lock: remembers the request, removes what other places hold, rewrites tables,
-/// makes the models anew that read them, and writes the certificate.
+/// makes the models anew that read them, and writes the certificate. Of a person whom a hold keeps nothing goes, and the
+/// certificate says why.
 pub async fn forget(case: &Case, work: ProjectWork, deadline_days: u32) -> Result<(Certificate, PathBuf)> {
     let wiring = &case.wiring;
     let signer = Signer::of(case.keys.as_ref())?;
-    let request = requests::remember(case, deadline_days).await?;
+    let is_held = case.hold_on_person().is_some();
+    let request = match is_held {
+        true => requests::asked(case, deadline_days).await?,
+        false => requests::remember(case, deadline_days).await?,
+    };
     let earlier = load(&wiring.ask.folder, &case.pseudonym, &signer)?;
     let same = match earlier {
         Some(earlier) if earlier.request != request => set_by(&wiring.ask.folder, &earlier).map(|()| None)?,
         earlier => earlier,
     };
     let mut certificate = same.unwrap_or_else(|| Certificate::new(&wiring.project.config.project, request));
-    for holder in &case.holders {
-        *certificate.places.entry(holder.name().to_owned()).or_default() += holder.forget(&case.subject)?;
-    }
-    certificate.save(&wiring.ask.folder, &signer)?;
-    settle(&work).await?;
-    let holds = case.holds();
-    let mut touched = BTreeSet::new();
-    for name in wiring.store.tables().await? {
-        if !holds.contains_key(&name) && erase(case, &name, &work.run_id).await? {
-            touched.insert(name);
-        }
-    }
-    let failed = make_anew(case, work, &touched, &holds.keys().cloned().collect()).await?;
+    let failed = match is_held {
+        true => Vec::new(),
+        false => remove(case, work, &mut certificate, &signer).await?,
+    };
     state(case, &mut certificate).await?;
     certificate.remains.extend(failed);
     stamp(case, &mut certificate);
@@ -91,26 +84,32 @@ pub async fn forget(case: &Case, work: ProjectWork, deadline_days: u32) -> Resul
     Ok((certificate, place))
 }
 
+/// Removes what may go; gives what failed.
+async fn remove(case: &Case, work: ProjectWork, certificate: &mut Certificate, signer: &Signer) -> Result<Vec<String>> {
+    let (wiring, scopes_held) = (&case.wiring, case.scopes_held());
+    for holder in &case.holders {
+        let removed = holder.forget(&case.subject, &scopes_held)?;
+        *certificate.places.entry(holder.name().to_owned()).or_default() += removed;
+    }
+    certificate.save(&wiring.ask.folder, signer)?;
+    work.settle().await?;
+    let mut touched = BTreeSet::new();
+    for name in wiring.store.tables().await? {
+        if case.hold_on(&name).is_none() && erase(case, &name, &work.run_id).await? {
+            touched.insert(name);
+        }
+    }
+    make_anew(case, work, &touched).await
+}
+
 /// Says when it was written, and from when on old versions may go.
 pub fn stamp(case: &Case, certificate: &mut Certificate) {
     let now = case.wiring.clock.now().0;
     certificate.issued_at = show::rfc3339(now);
     if certificate.purge_after.is_empty() {
-        certificate.purge_after = show::rfc3339(now + RETENTION_DAYS * DAY_MICROS);
+        let days = case.wiring.project.config.upkeep().old_versions_days();
+        certificate.purge_after = show::rfc3339(now + i64::from(days) * DAY_MICROS);
     }
-}
-
-/// Ends what a run that died began between two commits, for it knows files by their names. Also refuses other keys than
-/// those of the tables: with them nobody would be found.
-async fn settle(work: &ProjectWork) -> Result<()> {
-    for source in &work.wiring.project.sources {
-        if Table::open(&work.wiring.store, &source.table, At::Latest).await?.is_some() {
-            let gate = work.gate(source)?;
-            let options = work.sink_options(source, &gate);
-            BronzeSink::open(&work.wiring.engine, options, work.wiring.clock.clone()).await?;
-        }
-    }
-    Ok(())
 }
 
 /// Erases the person's rows of one table; whether it has another version now. A table where only older versions hold rows
@@ -132,21 +131,17 @@ async fn erase(case: &Case, name: &TableName, run_id: &str) -> Result<bool> {
         let rest = not(&own).and_then(|rest| filter_record_batch(batch, &rest));
         rest.map(Some).map_err(|e| Error::internal("erase rows", "arrow refused a filter").because(e))
     };
-    let how = Rewriting { run_id: run_id.to_owned(), note: case.note(), is_forced: true };
+    let how = Rewriting { run_id: run_id.to_owned(), note: case.note(), is_forced: true, told_by: rows.columns() };
     Ok(rewrite(store, name, &change, &how, case.wiring.clock.as_ref()).await?.is_some())
 }
 
 /// Makes the models anew that read a table that was rewritten, so that totals are without the person. Gives what failed.
-async fn make_anew(
-    case: &Case,
-    work: ProjectWork,
-    touched: &BTreeSet<TableName>,
-    held: &BTreeSet<TableName>,
-) -> Result<Vec<String>> {
+async fn make_anew(case: &Case, work: ProjectWork, touched: &BTreeSet<TableName>) -> Result<Vec<String>> {
     let project = &case.wiring.project;
     let mut stale = BTreeSet::new();
     for model in &project.models {
-        let is_behind = !held.contains(&model.name) && is_behind(case, &model.name, &model.reads).await?;
+        let is_behind =
+            !case.held.tables.contains_key(&model.name) && is_behind(case, &model.name, &model.reads).await?;
         let is_touched = |name: &TableName| touched.contains(name) || stale.contains(&name.to_string());
         if is_behind || model.reads.iter().any(is_touched) {
             stale.insert(model.name.to_string());
@@ -183,11 +178,15 @@ pub async fn state(case: &Case, certificate: &mut Certificate) -> Result<()> {
     let store = &case.wiring.store;
     certificate.remains.clear();
     certificate.holds.clear();
-    let holds = case.holds();
+    let scopes_held = case.scopes_held();
+    if !scopes_held.is_empty() {
+        let scopes = scopes_held.into_iter().collect::<Vec<_>>().join(", ");
+        certificate.remains.insert(format!("what opens values of the scopes {scopes}, for tables that a hold keeps"));
+    }
     for located in locate(case).await? {
         let name = TableName::parse(&located.table)?;
-        if let Some(hold) = holds.get(&name) {
-            let sentence = format!("{name}: {} rows, by law until {}: {}", located.rows, hold.until, hold.reason);
+        if let Some(hold) = case.hold_on(&name) {
+            let sentence = format!("{name}: {} rows, by law {}", located.rows, hold.sentence());
             certificate.remains.insert(sentence);
             certificate.holds.insert(located.table.clone(), hold.clone());
             continue;

@@ -14,8 +14,9 @@ pub trait Holder: Send + Sync {
     /// As plans and certificates name it.
     fn name(&self) -> &str;
 
-    /// Removes what it holds of the person at once and for good; says how much that was. Again is no error.
-    fn forget(&self, subject: &Subject) -> Result<u64>;
+    /// Removes what it holds of the person at once and for good, but what opens the scopes that a hold keeps; says how
+    /// much that was. Again is no error.
+    fn forget(&self, subject: &Subject, scopes_held: &BTreeSet<String>) -> Result<u64>;
 }
 
 /// All there are.
@@ -38,7 +39,10 @@ impl Holder for Secrets {
         "vault"
     }
 
-    fn forget(&self, subject: &Subject) -> Result<u64> {
-        self.scopes.iter().map(|scope| subject.shred(scope, self.keys.as_ref(), self.vault.as_ref())).sum()
+    fn forget(&self, subject: &Subject, scopes_held: &BTreeSet<String>) -> Result<u64> {
+        self.scopes
+            .difference(scopes_held)
+            .map(|scope| subject.shred(scope, self.keys.as_ref(), self.vault.as_ref()))
+            .sum()
     }
 }

@@ -9,11 +9,12 @@ mod holder;
 mod marks;
 mod purge;
 mod requests;
+mod zip;
 
 pub use case::Case;
 pub use certificate::{Certificate, verify};
 pub use export::export;
 pub use find::{Located, locate};
 pub use forget::{Action, Step, forget, plan};
-pub use purge::{later, purge, purge_due};
+pub use purge::{hold_on_versions, later, purge, purge_due};
 pub use requests::{forgotten, readmit};

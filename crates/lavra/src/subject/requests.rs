@@ -37,15 +37,25 @@ fn file(case: &Case) -> String {
     format!("{}.json", case.pseudonym)
 }
 
-/// The request as it was made first, now or before.
-pub async fn remember(case: &Case, deadline_days: u32) -> Result<Request> {
+/// A request of now.
+fn made(case: &Case, deadline_days: u32) -> Request {
     let now = case.wiring.clock.now().0;
-    let request = Request {
+    Request {
         kind: case.subject.kind().to_owned(),
         pseudonym: case.pseudonym.clone(),
         requested_at: show::rfc3339(now),
         deadline: show::rfc3339(now + i64::from(deadline_days) * DAY_MICROS),
-    };
+    }
+}
+
+/// The request that stands, or one of now that nothing remembers: it lets the person's rows come in.
+pub async fn asked(case: &Case, deadline_days: u32) -> Result<Request> {
+    Ok(found(case).await?.unwrap_or_else(|| made(case, deadline_days)))
+}
+
+/// The request as it was made first, now or before.
+pub async fn remember(case: &Case, deadline_days: u32) -> Result<Request> {
+    let request = made(case, deadline_days);
     let body = serde_json::to_vec_pretty(&request).map_err(|e| Error::internal("remember a request", &e))?;
     match case.wiring.store.put_note(FORGOTTEN, &file(case), body).await? {
         true => Ok(request),

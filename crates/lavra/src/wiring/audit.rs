@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
+/// The project's ledger, in its state's folder: the audit, schemas, who has what.
+pub(super) const LEDGER: &str = "ledger.sqlite";
+
 pub struct ProjectAudit {
     file: PathBuf,
     keys: Arc<dyn KeyProvider>,
@@ -22,7 +25,7 @@ pub struct ProjectAudit {
 impl ProjectAudit {
     /// The audit of the project whose state is in this folder.
     pub fn new(state: &Path, keys: Arc<dyn KeyProvider>, clock: Arc<dyn Clock>) -> Self {
-        Self { file: state.join("ledger.sqlite"), keys, clock, chain: OnceCell::new() }
+        Self { file: state.join(LEDGER), keys, clock, chain: OnceCell::new() }
     }
 
     pub async fn ledger(&self) -> Result<SqliteLedger> {

@@ -12,6 +12,7 @@ mod work;
 pub use event::{Event, Events, Fault};
 pub use outcome::{End, Ended, Outcome, Status, Stop};
 pub use retry::Retry;
+pub(crate) use retry::dice;
 pub use work::{Finished, Task, Work};
 
 use crate::dag::Dag;

@@ -15,6 +15,19 @@ pub enum Status {
     Cancelled,
 }
 
+impl Status {
+    /// As it is written in documents.
+    pub fn word(self) -> &'static str {
+        match self {
+            Status::Done => "done",
+            Status::UpToDate => "up_to_date",
+            Status::Failed => "failed",
+            Status::Skipped => "skipped",
+            Status::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// Why a run ended before its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -31,10 +31,19 @@ const VAULT: SqliteFile = SqliteFile {
 
 const GET: &str = "select token, sealed from secret where space = ?1 and id = ?2 and shredded = 0";
 const FIND: &str = "select token, sealed from secret where space = ?1 and token = ?2 and shredded = 0";
-const PUT: &str = "insert into secret (space, id, token, sealed) values (?1, ?2, ?3, ?4)";
+/// Whoever has a secret keeps it; a token that is somebody else's is a fault.
+const PUT: &str =
+    "insert into secret (space, id, token, sealed) values (?1, ?2, ?3, ?4) on conflict (space, id) do nothing";
 const IS_SHREDDED: &str =
     "select exists (select 1 from shredded where id = ?1 and substr(?2, 1, length(prefix)) = prefix)";
 const REMEMBER: &str = "insert or ignore into shredded (prefix, id) values (?1, ?2)";
+const ANY_SHREDDED: &str = "select exists (select 1 from shredded)";
+
+/// Made where it is missing, for older files have none.
+const IDENTITY: &str = "
+create table if not exists identity (only integer primary key check (only = 1), code text not null) strict;
+insert or ignore into identity (only, code) values (1, lower(hex(randomblob(16))))";
+
 const OVERWRITE: &str = "update secret set sealed = zeroblob(length(sealed)), shredded = 1
     where id = ?2 and substr(space, 1, length(?1)) = ?1 and shredded = 0";
 
@@ -72,7 +81,8 @@ impl SqliteVault {
     }
 
     fn any_shredded(&self, space: &str, ids: &[Id]) -> Result<bool> {
-        Ok(self.shredded(space, ids)?.contains(&true))
+        let any = self.act("read", |connection| connection.query_row(ANY_SHREDDED, [], |row| row.get::<_, bool>(0)))?;
+        Ok(any && self.shredded(space, ids)?.contains(&true))
     }
 }
 
@@ -93,14 +103,11 @@ impl Vault for SqliteVault {
         self.with(|connection| {
             let told = |error| VAULT.told("write", &self.path, error);
             let all = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(told)?;
-            let secrets = ids.iter().enumerate().map(|(at, id)| {
-                let asked =
-                    all.prepare_cached(GET).and_then(|mut get| get.query_row(params![space, id], secret).optional());
-                match asked.map_err(told)? {
-                    Some(secret) => Ok(secret),
-                    None if is_shredded(&all, space, id).map_err(told)? => Err(vault::refused(space)),
-                    None => put(&all, space, id, &mut || make(at), &told),
-                }
+            let any_shredded = all.query_row(ANY_SHREDDED, [], |row| row.get::<_, bool>(0)).map_err(told)?;
+            let secrets = known.into_iter().zip(ids).enumerate().map(|(at, (known, id))| match known {
+                Some(secret) => Ok(secret),
+                None if any_shredded && is_shredded(&all, space, id).map_err(told)? => Err(vault::refused(space)),
+                None => put(&all, space, id, &mut || make(at), &told),
             });
             let secrets = secrets.collect::<Result<_>>()?;
             all.commit().map_err(told)?;
@@ -123,6 +130,13 @@ impl Vault for SqliteVault {
             let look = connection.transaction()?;
             ids.iter().map(|id| is_shredded(&look, space, id)).collect()
         })
+    }
+
+    fn identity(&self) -> Result<Option<String>> {
+        if !self.path.exists() {
+            return Ok(None);
+        }
+        self.act("read", |connection| connection.query_row("select code from identity", [], |row| row.get(0)).map(Some))
     }
 
     fn shred(&self, prefix: &str, id: &Id) -> Result<u64> {
@@ -149,7 +163,8 @@ fn is_shredded(connection: &Connection, space: &str, id: &Id) -> rusqlite::Resul
     connection.prepare_cached(IS_SHREDDED)?.query_row(params![id, space], |row| row.get(0))
 }
 
-/// Makes a secret until its token is nobody else's.
+/// Makes a secret until its token is nobody else's; gives the one that is there when another process was first, or the
+/// same id came before.
 fn put(
     all: &Transaction<'_>,
     space: &str,
@@ -161,12 +176,17 @@ fn put(
         let secret = make()?;
         let put = all.prepare_cached(PUT);
         match put.and_then(|mut put| put.execute(params![space, id, secret.token, secret.sealed])) {
-            Ok(_) => return Ok(secret),
+            Ok(1) => return Ok(secret),
+            Ok(_) => return there(all, space, id).map_err(told),
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {}
             Err(error) => return Err(told(error)),
         }
     }
     Err(vault::crowded(space))
+}
+
+fn there(all: &Transaction<'_>, space: &str, id: &Id) -> rusqlite::Result<Secret> {
+    all.prepare_cached(GET)?.query_row(params![space, id], secret)
 }
 
 /// Somebody reads the pages as they were.
@@ -179,7 +199,7 @@ fn open(path: &Path) -> Result<Connection> {
     make_private(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = VAULT.connect(path, flags)?;
-    let set = connection.pragma_update(None, "secure_delete", "on");
+    let set = connection.pragma_update(None, "secure_delete", "on").and_then(|()| connection.execute_batch(IDENTITY));
     set.map_err(|error| VAULT.told("open", path, error))?;
     Ok(connection)
 }

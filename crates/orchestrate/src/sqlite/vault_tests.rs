@@ -48,6 +48,46 @@ fn it_obeys_the_laws_of_vaults() {
 }
 
 #[test]
+fn a_vault_that_was_made_anew_is_another_one() {
+    let (folder, vault) = vault();
+    let path = folder.path().join("secrets/vault.db");
+    assert_eq!(vault.identity().expect("no vault"), None);
+    assert!(!path.exists(), "to ask makes none");
+    put(&vault, 0, 1);
+    let one = vault.identity().expect("an identity");
+    assert!(one.is_some());
+    drop(vault);
+    let opened = SqliteVault::new(&path);
+    assert_eq!(opened.identity().expect("an identity"), one, "the same when it is opened again");
+    drop(opened);
+    std::fs::remove_dir_all(folder.path().join("secrets")).expect("a loss");
+    let anew = SqliteVault::new(&path);
+    put(&anew, 0, 1);
+    assert_ne!(anew.identity().expect("an identity"), one);
+}
+
+#[test]
+fn an_id_that_comes_twice_in_a_batch_has_one_secret() {
+    let (_folder, vault) = vault();
+    let twice = [id(1), id(2), id(1)];
+    let secrets = vault.get_or_put("token/person", &twice, &mut |at| Ok(telling(at as u64))).expect("secrets");
+    assert_eq!(secrets[0], secrets[2]);
+    assert_ne!(secrets[0], secrets[1]);
+}
+
+/// `cargo test -p orchestrate --release -- --ignored --nocapture new_ids`
+#[test]
+#[ignore = "a measurement"]
+fn new_ids_a_second() {
+    let (_folder, vault) = vault();
+    let start = std::time::Instant::now();
+    for batch in 0..20 {
+        put(&vault, batch * 8_192, 8_192);
+    }
+    println!("{:.0} new ids a second", 20.0 * 8_192.0 / start.elapsed().as_secs_f64());
+}
+
+#[test]
 fn there_is_no_file_before_it_is_needed_and_then_it_is_the_owners() {
     let (folder, vault) = vault();
     let path = folder.path().join("secrets/vault.db");

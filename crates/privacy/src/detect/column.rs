@@ -1,6 +1,7 @@
 //! What is gathered about one column, batch by batch. Values are looked at and forgotten; shapes and hashes stay.
 
 use super::column_name::ColumnName;
+use super::drift;
 use super::kinds::{Id, Set, kinds};
 use super::look::{Eye, Seen};
 use super::profile::{Profile, ProposedType};
@@ -170,6 +171,10 @@ impl Column {
             None => self.profile.proposed(is_code, self.said.is_of_a_date()),
         };
         let examples = verdict.and_then(|verdict| self.of_kind.get(&verdict.place));
+        let alarm = match verdict {
+            None => self.counts.most_telling(|place| drift::is_telling(eye, place)),
+            Some(_) => None,
+        };
         let (classification, mask) = verdict.map_or((None, None), |verdict| proposal(verdict, eye));
         ColumnFinding {
             column: self.name.clone(),
@@ -182,7 +187,8 @@ impl Column {
             examples: examples.unwrap_or(&self.first).clone(),
             classification,
             mask,
-            in_text: verdict.is_some_and(|verdict| verdict.in_text),
+            alarm: alarm.map(|place| eye.name(place).to_owned()),
+            in_text: verdict.is_some_and(|verdict| verdict.in_text) || alarm.is_some(),
             strays: if self.typed.is_none() { self.profile.strays(&proposed) } else { 0 },
             proposed,
             min_length: self.profile.max_length.min(self.profile.min_length),

@@ -54,7 +54,7 @@ pub(super) fn alarm(eye: &Eye, values: &ArrayRef, suspected: bool) -> Option<Ala
         let Some(value) = value.map(str::trim).filter(|value| value.len() >= LENGTH_MIN) else { continue };
         eye.each_form(value, &mut |place, sure, range| {
             let set = match sure {
-                Sure::Strong if SINGLE.has(place) || is_own_personal(eye, place) => &mut single,
+                Sure::Strong if is_telling(eye, place) => &mut single,
                 Sure::Strong if MOST.has(place) => &mut most,
                 Sure::Weak if BARE.has(place) => &mut bare,
                 Sure::Shaped | Sure::Written if BARE.has(place) => {
@@ -78,6 +78,11 @@ pub(super) fn alarm(eye: &Eye, values: &ArrayRef, suspected: bool) -> Option<Ala
     most.retain(|_, of| of.values.len() >= few && of.rows.len() * 2 >= there);
     bare.retain(|_, of| of.values.len() >= few && of.rows.len() > of.wrong);
     raised(eye, text.len(), [single, most, bare])
+}
+
+/// Whether one value of a kind is enough.
+pub(super) fn is_telling(eye: &Eye, place: usize) -> bool {
+    SINGLE.has(place) || is_own_personal(eye, place)
 }
 
 fn is_own_personal(eye: &Eye, place: usize) -> bool {

@@ -65,6 +65,8 @@ pub struct ColumnFinding {
     pub classification: Option<String>,
     /// As a contract writes it: `pseudonym(person)`.
     pub mask: Option<String>,
+    /// Where no kind is told: the kind of a value so telling that the gate would set its row aside, one such is enough.
+    pub alarm: Option<String>,
     /// Most values of the kind stand in longer text: it is free text, and `scrub` hides what is in it.
     pub in_text: bool,
     pub proposed: ProposedType,

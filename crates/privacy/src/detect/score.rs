@@ -70,6 +70,12 @@ impl Counts {
         likely.max_by(|a, b| worth(a).total_cmp(&worth(b)))
     }
 
+    /// Of the kinds whose strong values are so telling, the one that has most of them.
+    pub fn most_telling(&self, is_telling: impl Fn(usize) -> bool) -> Option<usize> {
+        let told = (0..self.of.len()).filter(|place| self.of[*place].strong > 0 && is_telling(*place));
+        told.max_by_key(|place| self.of[*place].strong)
+    }
+
     fn weigh(&self, place: usize, hints: Set, of_a_thing: bool) -> Verdict {
         let hinted = hints.has(place);
         if self.values == 0 {

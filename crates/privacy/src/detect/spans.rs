@@ -1,6 +1,6 @@
 //! Personal data inside a text: what it is, and from where to where.
 
-use super::kinds::{Id, Set, kinds};
+use super::kinds::{Id, Set};
 use super::look::{Eye, Sure};
 use super::own::OwnKind;
 use super::words;
@@ -46,7 +46,7 @@ impl Spotter {
         }
         for name in wanted {
             if !(0..eye.places()).any(|place| eye.name(place) == *name) {
-                let hint = kernel::suggest::hint(name, kinds().iter().map(|kind| kind.name));
+                let hint = kernel::suggest::hint(name, (0..eye.places()).map(|place| eye.name(place)));
                 let detail = format!("there is no such kind; {}", hint.unwrap_or_default());
                 return Err(Error::project(format!("kind `{name}`"), detail));
             }

@@ -1,7 +1,9 @@
 //! The functions of SQL over homomorphic ciphertexts.
 
 use super::key::{Mark, SecretKey};
-use super::total::{Form, Total, parts};
+use super::pack::Pack;
+use super::packed::{self, Sealed};
+use super::total::{Body, Form, Header, Total, parts, points};
 use super::{ROW_MAX, SCALE_MAX, TOTAL_MAX, log};
 use crate::keys::check_scope;
 use arrow::array::{ArrayRef, AsArray, BinaryArray, Decimal128Array, Int64Array};
@@ -13,11 +15,11 @@ use kernel::keys::KeyProvider;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// `he_sum`, `he_avg` and `he_count`, which need no key, and `he_open`, which does.
+/// `he_sum`, `he_avg` and `he_count`, which need no key, `he_open`, which does, and `he_pack`, which hides.
 pub fn functions(keys: Arc<dyn KeyProvider>) -> Functions {
     let of = |name, made| Arc::new(OfGroups { name, made }) as Arc<dyn AggregateFunction>;
     Functions {
-        scalar: vec![Arc::new(Open { keys })],
+        scalar: vec![Arc::new(Open { keys: keys.clone() }), Arc::new(Pack { keys })],
         aggregate: vec![
             of("he_sum", Made::Total(Form::Sum)),
             of("he_avg", Made::Total(Form::Average)),
@@ -186,7 +188,13 @@ impl ScalarFunction for Open {
 /// Opens totals one after the other; each key is derived once.
 struct Opener<'a> {
     keys: &'a dyn KeyProvider,
-    secrets: HashMap<(String, u32), SecretKey>,
+    secrets: HashMap<(String, u32), Secrets>,
+}
+
+/// The secrets of one version: the scalar, and the packed key once a packed total is met.
+struct Secrets {
+    one: SecretKey,
+    packed: Option<packed::SecretKey>,
 }
 
 impl Opener<'_> {
@@ -200,12 +208,13 @@ impl Opener<'_> {
             if first.is_none_or(|first| (first.scale, first.form) != (header.scale, header.form)) {
                 return Err(Error::data(OPEN, "the parts of a total don't fit each other: it was changed"));
             }
-            let secret = self.secret(scope, header.version, header.mark)?;
-            let (one, two) = part.points()?;
-            let most = i128::from(TOTAL_MAX).min(i128::from(header.rows) * i128::from(ROW_MAX));
-            let most = i64::try_from(most).unwrap_or(TOTAL_MAX);
-            let found = log::of(&(two - one * *secret.scalar), most).ok_or_else(too_large)?;
-            units += i128::from(found);
+            units += match part.body {
+                Body::Pair(pair) => self.open_pair(&header, pair, scope)?,
+                Body::Packed(count, sealed) => {
+                    let opened = self.packed(scope, &header)?.open(&Sealed::read(count, sealed)?);
+                    opened.into_iter().map(i128::from).sum()
+                }
+            };
             rows += i128::from(header.rows);
         }
         let header = first.filter(|first| first.scale <= SCALE_MAX);
@@ -218,13 +227,30 @@ impl Opener<'_> {
         }
     }
 
-    fn secret(&mut self, scope: &str, version: u32, mark: Mark) -> Result<&SecretKey> {
+    fn open_pair(&mut self, header: &Header, pair: &[u8], scope: &str) -> Result<i128> {
+        let secret = self.secret(scope, header.version, header.mark)?;
+        let (one, two) = points(pair)?;
+        let most = i128::from(TOTAL_MAX).min(i128::from(header.rows) * i128::from(ROW_MAX));
+        let most = i64::try_from(most).unwrap_or(TOTAL_MAX);
+        log::of(&(two - one * *secret.one.scalar), most).map(i128::from).ok_or_else(too_large)
+    }
+
+    fn packed(&mut self, scope: &str, header: &Header) -> Result<&packed::SecretKey> {
+        let key = self.keys.key(scope, Some(header.version))?;
+        let secret = self.secret(scope, header.version, header.mark)?;
+        match &mut secret.packed {
+            Some(known) => Ok(known),
+            none => Ok(none.insert(packed::SecretKey::new(&key)?.0)),
+        }
+    }
+
+    fn secret(&mut self, scope: &str, version: u32, mark: Mark) -> Result<&mut Secrets> {
         let place = (scope.to_owned(), version);
         if !self.secrets.contains_key(&place) {
-            let secret = SecretKey::new(scope, &self.keys.key(scope, Some(version))?)?;
-            self.secrets.insert(place.clone(), secret);
+            let one = SecretKey::new(scope, &self.keys.key(scope, Some(version))?)?;
+            self.secrets.insert(place.clone(), Secrets { one, packed: None });
         }
-        let secret = self.secrets.get(&place).filter(|secret| secret.mark == mark);
+        let secret = self.secrets.get_mut(&place).filter(|secret| secret.one.mark == mark);
         secret.ok_or_else(|| {
             Error::refused(OPEN, format!("this was not encrypted for scope `{scope}` with the keys at hand"))
         })

@@ -2,7 +2,7 @@
 
 use super::key::public_key;
 use super::total::{Form, Header, PART_BYTES};
-use super::{ROW_MAX, SCALE_MAX, log};
+use super::{ROW_MAX, SCALE_MAX, TOTAL_MAX, log};
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryBuilder};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type, Int64Type};
@@ -26,14 +26,19 @@ struct Homomorphic {
     /// Multiples of the public key, for a quick product.
     table: RistrettoBasepointTable,
     half: Scalar,
+    /// The largest value that comes, as the contract declares it.
+    max: Option<String>,
 }
 
-/// The mask of a scope. A published key is enough.
-pub(crate) fn mask(scope: &str, keys: &dyn KeyProvider) -> Result<Box<dyn Mask>> {
+/// So many of the largest rows must add up to a total that can be opened, where a largest value is declared.
+const ROWS_MIN: i64 = 1000;
+
+/// The mask of a scope. A published key is enough. `max` is the largest value that comes.
+pub(crate) fn mask(scope: &str, max: Option<&str>, keys: &dyn KeyProvider) -> Result<Box<dyn Mask>> {
     let key = public_key(scope, keys)?;
     let header = Header { form: Form::Sum, scale: 0, version: key.version, mark: key.mark, rows: 1 };
     let table = RistrettoBasepointTable::create(&key.point);
-    Ok(Box::new(Homomorphic { header, table, half: Scalar::from(2u8).invert() }))
+    Ok(Box::new(Homomorphic { header, table, half: Scalar::from(2u8).invert(), max: max.map(str::to_owned) }))
 }
 
 impl Homomorphic {
@@ -82,7 +87,7 @@ impl Mask for Homomorphic {
 
     fn output(&self, input: &DataType) -> Result<Option<DataType>> {
         match scale(input) {
-            Some(_) => Ok(Some(DataType::Binary)),
+            Some(scale) => declared(self.max.as_deref(), scale).map(|_| Some(DataType::Binary)),
             None => Err(Error::project(
                 "encrypt(scope, homomorphic)",
                 format!("it takes whole numbers and decimals of at most {SCALE_MAX} places, not {input}"),
@@ -96,10 +101,11 @@ impl Mask for Homomorphic {
             DataType::Decimal128(precision, _) => precision,
             _ => 0,
         };
-        if digits < 13 {
+        let declared = declared(self.max.as_deref(), scale(input)?).ok()?;
+        if digits < 13 && declared.is_none() {
             return None; // the type itself is narrower
         }
-        let text = bound(scale(input)?);
+        let text = bound(declared.unwrap_or(ROW_MAX), scale(input)?);
         let bound = |value| Some(Bound { value, exclusive: false });
         let min = (!plain(input).is_unsigned_integer()).then(|| format!("-{text}"));
         Some(Constraints { min: min.and_then(bound), max: bound(text), ..Constraints::default() })
@@ -108,7 +114,7 @@ impl Mask for Homomorphic {
     /// Each row is encrypted by itself, also of a dictionary: one ciphertext per distinct value would show who is equal.
     fn apply(&self, column: &ArrayRef) -> Result<ArrayRef> {
         let scale = scale(column.data_type()).ok_or_else(|| Error::internal("encrypt", "a type it does not take"))?;
-        let values = units(column)?;
+        let values = units_of(column)?;
         let mut out = BinaryBuilder::with_capacity(values.len(), values.len() * PART_BYTES);
         self.seal(&values, scale, &mut out)?;
         Ok(Arc::new(out.finish()))
@@ -124,7 +130,7 @@ fn plain(input: &DataType) -> DataType {
 }
 
 /// The decimals of a type that can be encrypted.
-fn scale(input: &DataType) -> Option<u8> {
+pub(super) fn scale(input: &DataType) -> Option<u8> {
     match plain(input) {
         DataType::Decimal128(_, scale) => u8::try_from(scale).ok().filter(|scale| *scale <= SCALE_MAX),
         whole if whole.is_integer() => Some(0),
@@ -132,15 +138,43 @@ fn scale(input: &DataType) -> Option<u8> {
     }
 }
 
-/// The largest value with that many decimals, as text.
-fn bound(scale: u8) -> String {
-    let digits = format!("{ROW_MAX:0width$}", width = usize::from(scale) + 1);
+/// The declared largest value in units of the last decimal. Refuses one that invites totals which nobody could open.
+fn declared(max: Option<&str>, scale: u8) -> Result<Option<i64>> {
+    let Some(text) = max else { return Ok(None) };
+    let what = || format!("`max: {text}`");
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+    let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !is_number(whole) || !is_number(decimals) {
+        return Err(Error::project(what(), "the largest value is a number above zero, as in `max: 100000.00`"));
+    }
+    if decimals.len() > usize::from(scale) {
+        return Err(Error::project(what(), format!("the column has {scale} decimals, and this has more")));
+    }
+    let units = format!("{whole}{decimals:0<width$}", width = usize::from(scale)).parse().unwrap_or(i64::MAX);
+    if units > TOTAL_MAX / ROWS_MIN {
+        let most = bound(TOTAL_MAX / ROWS_MIN, scale);
+        let detail = format!(
+            "{ROWS_MIN} rows of this add up to more than can be opened ({} in all): declare at most {most}, or give the \
+             column fewer decimals",
+            bound(TOTAL_MAX, scale)
+        );
+        return Err(Error::project(what(), detail));
+    }
+    match units {
+        0 => Err(Error::project(what(), "the largest value is above zero")),
+        units => Ok(Some(units)),
+    }
+}
+
+/// A number of units with that many decimals, as text.
+fn bound(units: i64, scale: u8) -> String {
+    let digits = format!("{units:0width$}", width = usize::from(scale) + 1);
     let (whole, rest) = digits.split_at(digits.len() - usize::from(scale));
     if rest.is_empty() { whole.to_owned() } else { format!("{whole}.{rest}") }
 }
 
 /// Values in units of their last decimal; those out of reach are absent.
-fn units(column: &ArrayRef) -> Result<Vec<Option<i64>>> {
+pub(super) fn units_of(column: &ArrayRef) -> Result<Vec<Option<i64>>> {
     let to = match plain(column.data_type()) {
         decimal @ DataType::Decimal128(..) => decimal,
         _ => DataType::Int64,

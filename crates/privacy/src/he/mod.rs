@@ -11,6 +11,8 @@ mod functions;
 mod key;
 mod log;
 mod mask;
+mod pack;
+mod packed;
 #[cfg(test)]
 mod tests;
 mod total;

@@ -1,7 +1,10 @@
 use super::*;
 use crate::keys::FixedKeys;
-use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Decimal128Array, Int64Array, StringArray, UInt64Array};
-use arrow::datatypes::{DataType, Decimal128Type, Int64Type};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, Decimal128Array, Int64Array, ListArray, StringArray, UInt64Array,
+};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{DataType, Decimal128Type, Field, Int64Type};
 use curve25519_dalek::constants::RISTRETTO_BASEPOINT_TABLE;
 use kernel::Kind;
 use kernel::error::Result;
@@ -18,7 +21,7 @@ fn keys() -> FixedKeys {
 }
 
 fn sealed(column: ArrayRef, keys: &dyn KeyProvider) -> ArrayRef {
-    mask(SCOPE, keys).unwrap().apply(&column).unwrap()
+    mask(SCOPE, None, keys).unwrap().apply(&column).unwrap()
 }
 
 fn whole(values: &[Option<i64>]) -> ArrayRef {
@@ -77,8 +80,8 @@ fn the_mask_obeys_the_laws() {
         decimals(&[Some(1_234_567), None, Some(-5), Some(1_234_567)], 2),
         Arc::new(UInt64Array::from(vec![1, u64::MAX])),
     ];
-    kernel::laws::mask::obeys(&|| mask(SCOPE, &keys()).unwrap(), &samples);
-    let built = mask(SCOPE, &keys()).unwrap();
+    kernel::laws::mask::obeys(&|| mask(SCOPE, None, &keys()).unwrap(), &samples);
+    let built = mask(SCOPE, None, &keys()).unwrap();
     for refused in [DataType::Utf8, DataType::Float64, DataType::Decimal128(38, 11), DataType::Decimal128(10, -1)] {
         assert!(built.output(&refused).is_err(), "{refused}");
     }
@@ -86,7 +89,7 @@ fn the_mask_obeys_the_laws() {
 
 #[test]
 fn what_is_too_large_is_out_of_the_limits_and_null() {
-    let built = mask(SCOPE, &keys()).unwrap();
+    let built = mask(SCOPE, None, &keys()).unwrap();
     let column = built.apply(&whole(&[Some(ROW_MAX), Some(ROW_MAX + 1), Some(-ROW_MAX - 1), Some(i64::MIN)])).unwrap();
     assert_eq!((0..4).map(|row| column.is_null(row)).collect::<Vec<_>>(), [false, true, true, true]);
     let max = |input: DataType| built.limits(&input).and_then(|limits| limits.max).map(|bound| bound.value);
@@ -114,7 +117,7 @@ fn a_published_key_is_enough_to_encrypt_and_opens_nothing() {
     let scopes: ArrayRef = Arc::new(StringArray::from(vec![SCOPE; 2]));
     assert!(functions(Arc::new(Published(text.clone(), None))).scalar[0].call(&[total, scopes]).is_err());
     // Beside other secret keys it is a mistake; beside newer ones of its own it is not.
-    let other = mask(SCOPE, &Published(text.clone(), Some(FixedKeys::new(&[9])))).err();
+    let other = mask(SCOPE, None, &Published(text.clone(), Some(FixedKeys::new(&[9])))).err();
     assert_eq!(other.map(|e| e.kind), Some(Kind::Refused));
     assert_eq!(public_key(SCOPE, &Published(text.clone(), Some(FixedKeys::new(&[7, 8])))).unwrap().version, 2);
     for broken in ["", "1", "x.AAAA", "1.AAAA", &format!("1.{}", "A".repeat(43)), &format!("{text}A")] {
@@ -213,4 +216,72 @@ proptest! {
         let own: Vec<Option<i128>> = values.iter().map(|value| value.map(|value| i128::from(value) * unit)).collect();
         prop_assert_eq!(each, own);
     }
+}
+
+#[test]
+fn a_declared_largest_value_is_a_limit_and_one_that_invites_overflow_is_refused() {
+    let of = |max: &str| mask(SCOPE, Some(max), &keys()).unwrap();
+    let column = DataType::Decimal128(18, 2);
+    let limits = of("100000").limits(&column).unwrap();
+    assert_eq!(limits.max.map(|max| max.value).as_deref(), Some("100000.00"));
+    assert_eq!(limits.min.map(|min| min.value).as_deref(), Some("-100000.00"));
+    assert!(of("0.5").limits(&DataType::Decimal128(9, 2)).is_some(), "also where the type is narrow");
+    for (max, why) in [
+        ("703687441.78", "at most 703687441.77"),
+        ("99999999999999999999", "at most 703687441.77"),
+        ("1.234", "2 decimals"),
+        ("0", "above zero"),
+        ("-5", "above zero"),
+        ("much", "above zero"),
+    ] {
+        let error = of(max).output(&column).unwrap_err();
+        assert!(error.detail.contains(why), "{max}: {error}");
+    }
+    assert!(of("703687441.77").output(&column).is_ok());
+}
+
+/// Numbers of a group, packed; `array_agg` makes such lists.
+fn packed(groups: &[Vec<Option<i128>>], scale: i8) -> Result<ArrayRef> {
+    let lengths = groups.iter().map(Vec::len);
+    let item = Arc::new(Field::new("item", DataType::Decimal128(18, scale), true));
+    let all = decimals(&groups.concat(), scale);
+    let lists: ArrayRef = Arc::new(ListArray::new(item, OffsetBuffer::from_lengths(lengths), all, None));
+    let scopes: ArrayRef = Arc::new(StringArray::from(vec![SCOPE; groups.len()]));
+    let all = functions(Arc::new(keys())).scalar;
+    let pack = all.iter().find(|function| function.name() == "he_pack").unwrap();
+    assert_eq!(pack.output(&[lists.data_type().clone(), DataType::Utf8])?, DataType::Binary);
+    pack.call(&[lists, scopes])
+}
+
+#[test]
+fn packed_totals_add_up_among_themselves_and_with_single_values() {
+    let rows: Vec<Option<i128>> = (0..20_000).map(|n| (n % 7 != 0).then_some(n * 31 - 250_000)).collect();
+    let groups = [rows.clone(), vec![Some(5), None], vec![None]];
+    let column = packed(&groups, 2).unwrap();
+    assert!(column.is_null(2) && !column.is_null(0), "a total of nothing is none");
+    let sum: i128 = rows.iter().flatten().sum::<i128>() + 5;
+    let there = rows.iter().flatten().count() as i128 + 1;
+    let single = sealed(decimals(&[Some(100)], 2), &keys());
+    let total = grouped("he_sum", &[column.clone(), single]).unwrap();
+    assert_eq!(opened(&total).unwrap(), Some((sum + 100) * UNIT / 100));
+    let count = grouped("he_count", &[column.clone()]).unwrap();
+    assert_eq!(i128::from(count.as_primitive::<Int64Type>().value(0)), there);
+    let average = grouped("he_avg", &[column.clone()]).unwrap();
+    let exact = sum * UNIT / 100;
+    assert!((opened(&average).unwrap().unwrap() * there - exact).abs() * 2 <= there);
+    assert!(opened_with(&column.slice(0, 1), "other", keys()).is_err_and(|e| e.kind == Kind::Refused));
+    let mut bytes = total.as_binary::<i32>().value(0).to_vec();
+    bytes.pop();
+    let cut: ArrayRef = Arc::new(BinaryArray::from_iter([Some(bytes)]));
+    assert!(grouped("he_sum", &[cut]).is_err_and(|e| e.kind == Kind::Data));
+}
+
+/// Beyond what a search could open: a packed total is read, whatever its size.
+#[test]
+fn a_packed_total_is_opened_however_large() {
+    let most = i128::from(ROW_MAX);
+    let column = packed(&[vec![Some(most); 100_000]], 0).unwrap();
+    assert!(100_000 * most > i128::from(TOTAL_MAX));
+    assert_eq!(opened(&column).unwrap(), Some(100_000 * most * UNIT));
+    assert!(packed(&[vec![Some(most + 1)]], 0).is_err_and(|e| e.kind == Kind::Data));
 }

@@ -1,15 +1,21 @@
-//! What stands in a column: parts of 82 bytes, one for each key that its rows were encrypted with.
+//! What stands in a column: one part for each key that its rows were encrypted with, of 82 bytes, or packed.
 //!
-//! part = kind (1 byte) · scale (1) · key version (4, big-endian) · mark of the key (4) · rows (8, big-endian) · two points
-//! of ristretto255 (32 each). The header is open to everybody, and nothing of it is secret.
+//! part = kind (1 byte) · scale (1) · key version (4, big-endian) · mark of the key (4) · rows (8, big-endian) · body. The body
+//! is two points of ristretto255 (32 bytes each), or, packed, how many ciphertexts were added up (8, big-endian) and their
+//! total (262,144). The header is open to everybody, and nothing of it is secret.
 
 use super::key::Mark;
+use super::packed::{self, Sealed};
 use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use kernel::error::{Error, Result};
 use std::collections::BTreeMap;
 
 pub(super) const PART_BYTES: usize = 82;
-const POINTS_AT: usize = 18;
+const BODY_AT: usize = 18;
+const COUNT_BYTES: usize = 8;
+const PACKED_BYTES: usize = BODY_AT + COUNT_BYTES + packed::BYTES;
+/// Packed parts have the kinds behind the others.
+const PACKED: u8 = 2;
 
 /// What is asked of a total when it is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +35,11 @@ pub(super) struct Header {
 
 impl Header {
     pub fn write(&self, out: &mut Vec<u8>) {
-        out.extend([self.form as u8, self.scale]);
+        self.write_as(0, out);
+    }
+
+    fn write_as(&self, kinds: u8, out: &mut Vec<u8>) {
+        out.extend([self.form as u8 + kinds, self.scale]);
         out.extend(self.version.to_be_bytes());
         out.extend(self.mark);
         out.extend(self.rows.to_be_bytes());
@@ -39,52 +49,73 @@ impl Header {
 /// A part as it lies in a column.
 pub(super) struct Part<'a> {
     pub header: Header,
-    points: &'a [u8],
+    pub body: Body<'a>,
 }
 
-impl Part<'_> {
-    pub fn points(&self) -> Result<(RistrettoPoint, RistrettoPoint)> {
-        let (one, two) = self.points.split_at(32);
-        let point = |bytes| CompressedRistretto::from_slice(bytes).ok().and_then(|point| point.decompress());
-        point(one).zip(point(two)).ok_or_else(strange)
-    }
+pub(super) enum Body<'a> {
+    Pair(&'a [u8]),
+    /// Ciphertexts in the total, and the total.
+    Packed(u64, &'a [u8]),
+}
+
+/// The points of a pair.
+pub(super) fn points(pair: &[u8]) -> Result<(RistrettoPoint, RistrettoPoint)> {
+    let (one, two) = pair.split_at_checked(32).ok_or_else(strange)?;
+    let point = |bytes| CompressedRistretto::from_slice(bytes).ok().and_then(|point| point.decompress());
+    point(one).zip(point(two)).ok_or_else(strange)
 }
 
 /// The parts of a value.
 pub(super) fn parts(bytes: &[u8]) -> Result<Vec<Part<'_>>> {
-    if bytes.is_empty() || !bytes.len().is_multiple_of(PART_BYTES) {
-        return Err(strange());
+    let (mut all, mut rest) = (Vec::new(), bytes);
+    while let Some(kind) = rest.first() {
+        let length = if *kind > PACKED { PACKED_BYTES } else { PART_BYTES };
+        let (one, more) = rest.split_at_checked(length).ok_or_else(strange)?;
+        all.push(part(one)?);
+        rest = more;
     }
-    bytes.chunks_exact(PART_BYTES).map(part).collect()
+    if all.is_empty() { Err(strange()) } else { Ok(all) }
 }
 
 fn part(bytes: &[u8]) -> Result<Part<'_>> {
-    let form = match bytes[0] {
-        1 => Form::Sum,
-        2 => Form::Average,
+    let (form, is_packed) = match bytes[0] {
+        1 => (Form::Sum, false),
+        2 => (Form::Average, false),
+        3 => (Form::Sum, true),
+        4 => (Form::Average, true),
         _ => return Err(strange()),
     };
     let field = |from: usize| bytes[from..].first_chunk::<4>().copied().ok_or_else(strange);
     let (version, mark) = (u32::from_be_bytes(field(2)?), field(6)?);
     let rows = bytes[10..].first_chunk().copied().map(u64::from_be_bytes).ok_or_else(strange)?;
     let header = Header { form, scale: bytes[1], version, mark, rows };
-    Ok(Part { header, points: &bytes[POINTS_AT..] })
+    let body = &bytes[BODY_AT..];
+    let body = match body.split_first_chunk::<COUNT_BYTES>() {
+        Some((count, total)) if is_packed => Body::Packed(u64::from_be_bytes(*count), total),
+        _ => Body::Pair(body),
+    };
+    Ok(Part { header, body })
 }
 
 fn strange() -> Error {
     Error::data("add ciphertexts", "a value was not made by `encrypt(scope, homomorphic)`, or was changed")
 }
 
-/// A sum that grows. It holds one pair of points a key, however many rows it takes.
+/// A sum that grows. It holds one pair of points, and one packed total, a key, however many rows it takes.
 #[derive(Default)]
 pub(super) struct Total {
     scale: Option<u8>,
     sums: BTreeMap<(u32, Mark), Sum>,
+    packed: BTreeMap<(u32, Mark), (u64, Sealed)>,
 }
 
 struct Sum {
     rows: u64,
     points: (RistrettoPoint, RistrettoPoint),
+}
+
+fn added(rows: u64, more: u64) -> Result<u64> {
+    rows.checked_add(more).ok_or_else(|| Error::data("add ciphertexts", "they are of more rows than can be"))
 }
 
 impl Total {
@@ -98,16 +129,28 @@ impl Total {
             if *self.scale.get_or_insert(scale) != scale {
                 return refuse("some have other decimals than others: they are of different columns");
             }
-            let (one, two) = part.points()?;
-            match self.sums.get_mut(&(version, mark)) {
-                None => drop(self.sums.insert((version, mark), Sum { rows, points: (one, two) })),
-                Some(sum) => {
-                    let rows = sum.rows.checked_add(rows);
-                    sum.rows =
-                        rows.ok_or_else(|| Error::data("add ciphertexts", "they are of more rows than can be"))?;
-                    sum.points.0 += one;
-                    sum.points.1 += two;
-                }
+            let key = (version, mark);
+            match part.body {
+                Body::Pair(pair) => self.add_pair(key, rows, points(pair)?)?,
+                Body::Packed(count, sealed) => match self.packed.get_mut(&key) {
+                    None => drop(self.packed.insert(key, (rows, Sealed::read(count, sealed)?))),
+                    Some((own, total)) => {
+                        *own = added(*own, rows)?;
+                        total.add_bytes(count, sealed)?;
+                    }
+                },
+            }
+        }
+        Ok(())
+    }
+
+    fn add_pair(&mut self, key: (u32, Mark), rows: u64, (one, two): (RistrettoPoint, RistrettoPoint)) -> Result<()> {
+        match self.sums.get_mut(&key) {
+            None => drop(self.sums.insert(key, Sum { rows, points: (one, two) })),
+            Some(sum) => {
+                sum.rows = added(sum.rows, rows)?;
+                sum.points.0 += one;
+                sum.points.1 += two;
             }
         }
         Ok(())
@@ -122,10 +165,22 @@ impl Total {
             out.extend(one.compress().as_bytes());
             out.extend(two.compress().as_bytes());
         }
+        for ((version, mark), (rows, sealed)) in &self.packed {
+            let scale = self.scale.unwrap_or_default();
+            write_packed(&Header { form, scale, version: *version, mark: *mark, rows: *rows }, sealed, &mut out);
+        }
         out
     }
 
     pub fn size(&self) -> usize {
-        size_of::<Self>() + self.sums.len() * 2 * size_of::<((u32, Mark), Sum)>()
+        let pairs = self.sums.len() * 2 * size_of::<((u32, Mark), Sum)>();
+        size_of::<Self>() + pairs + self.packed.len() * packed::BYTES
     }
+}
+
+/// Writes a packed part.
+pub(super) fn write_packed(header: &Header, sealed: &Sealed, out: &mut Vec<u8>) {
+    header.write_as(PACKED, out);
+    out.extend(sealed.parts().to_be_bytes());
+    sealed.write(out);
 }

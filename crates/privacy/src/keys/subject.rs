@@ -175,7 +175,7 @@ mod tests {
 
     fn subjects(what: &str, scope: &str, keys: &[u8]) -> Subjects {
         let vault: Arc<dyn Vault> = Arc::new(MemoryVault::default());
-        Subjects::new(what, scope, &Secrets { keys: Arc::new(FixedKeys::new(keys)), vault: Some(vault) }).unwrap()
+        Subjects::new(what, scope, &Secrets::new(Arc::new(FixedKeys::new(keys)), Some(vault))).unwrap()
     }
 
     #[test]

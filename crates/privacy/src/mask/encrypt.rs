@@ -14,7 +14,7 @@ use crate::multi::siv::Siv;
 use aes_gcm_siv::aead::{AeadInOut, KeyInit};
 use aes_gcm_siv::{Aes256GcmSiv, Nonce};
 use aes_siv::siv::Aes256Siv;
-use arrow::array::{Array, ArrayRef, AsArray, StringViewBuilder};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::DataType;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -23,7 +23,6 @@ use kernel::error::{Error, Result};
 use kernel::keys::Key;
 use kernel::mask::{Mask, Promise};
 use kernel::suggest;
-use std::sync::Arc;
 use zeroize::Zeroizing;
 
 pub(super) const SPEC: Spec = Spec {
@@ -32,7 +31,15 @@ pub(super) const SPEC: Spec = Spec {
               the mode is deterministic (AES-256-SIV), which can be joined on; numbers in homomorphic mode can be \
               added up without a key; with a subject, each person's values have a key of that person, and whoever removes \
               it has forgotten them",
-    args: &[SCOPE, Arg { name: "mode", about: "random (the default), deterministic or homomorphic" }, SUBJECT],
+    args: &[
+        SCOPE,
+        Arg { name: "mode", about: "random (the default), deterministic or homomorphic" },
+        SUBJECT,
+        Arg {
+            name: "max",
+            about: "homomorphic only: the largest value that comes, of either sign. A larger one is set aside, and one of which a thousand could not be added up is refused",
+        },
+    ],
     example: "encrypt(person)",
     promise: Promise { joinable: false, reversible: true, keeps_type: false, random: true },
     build: encrypt,
@@ -62,12 +69,16 @@ fn encrypt(spec: &MaskSpec, _: Option<&str>, secrets: &Secrets) -> Result<Box<dy
             let detail = "sums are of one key for everybody: a subject can't have a key of its own here";
             return Err(Error::project("`mode: homomorphic`", detail));
         }
-        Some("homomorphic") => return crate::he::mask(scope, &*secrets.keys),
+        Some("homomorphic") => return crate::he::mask(scope, spec.arg("max", 3), &*secrets.keys),
         Some(other) => {
             let hint = suggest::hint(other, ["random", "deterministic", "homomorphic"]).unwrap_or_default();
             return Err(Error::project(format!("`mode: {other}`"), hint));
         }
     };
+    if spec.arg("max", 3).is_some() {
+        let detail = "a largest value is for `homomorphic`, whose sums have a bound";
+        return Err(Error::project(format!("`{spec}`"), detail));
+    }
     if let Some(subject) = spec.arg("subject", 2) {
         return Ok(Box::new(PerSubject::new(scope, subject, deterministic, secrets)?));
     }
@@ -138,10 +149,10 @@ impl Mask for Encrypt {
 
     /// Every row is encrypted by itself, also of a dictionary: one ciphertext per distinct value would show who is equal.
     fn apply(&self, column: &ArrayRef) -> Result<ArrayRef> {
-        let text = text::canonical(column)?;
-        let text = text.as_string_view();
+        let values = text::canonical(column)?;
+        let text = values.as_string_view();
         let cipher = self.cipher()?;
-        let mut out = StringViewBuilder::with_capacity(text.len());
+        let mut out = text::Texts::with_capacity(text.len(), 0);
         let (mut sealed, mut token) = (Vec::new(), String::new());
         let mut nonces = [0u8; NONCE_BYTES * CHUNK_ROWS];
         for (row, value) in text.iter().enumerate() {
@@ -150,17 +161,16 @@ impl Mask for Encrypt {
                 let needed = (text.len() - row).min(CHUNK_ROWS) * NONCE_BYTES;
                 getrandom::fill(&mut nonces[..needed]).map_err(|e| Error::internal("draw a nonce", e))?;
             }
-            let Some(value) = value else {
-                out.append_null();
-                continue;
-            };
-            let mut nonce = [0; NONCE_BYTES];
-            nonce.copy_from_slice(&nonces[at..at + NONCE_BYTES]);
-            token.clear();
-            self.seal(&cipher, nonce, value, &mut sealed, &mut token)?;
-            out.try_append_value(&token).map_err(text::failed)?;
+            if let Some(value) = value {
+                let mut nonce = [0; NONCE_BYTES];
+                nonce.copy_from_slice(&nonces[at..at + NONCE_BYTES]);
+                token.clear();
+                self.seal(&cipher, nonce, value, &mut sealed, &mut token)?;
+                out.bytes().extend_from_slice(token.as_bytes());
+            }
+            out.end();
         }
-        Ok(Arc::new(out.finish()))
+        out.rows(text.nulls())
     }
 }
 
@@ -187,18 +197,13 @@ impl Deterministic {
     /// The ciphertexts of `values`, in their order.
     pub fn seal(&self, values: &[&str]) -> Result<text::Texts> {
         let values: Vec<&[u8]> = values.iter().map(|value| value.as_bytes()).collect();
-        let (mut all, mut ends, mut failed) = (Vec::new(), Vec::with_capacity(values.len()), None);
+        let mut texts = text::Texts::with_capacity(values.len(), 0);
         Siv::new(&self.key, self.scope.as_bytes()).seal(&values, |sealed| {
-            all.extend_from_slice(self.head.as_bytes());
-            let start = all.len();
-            all.resize(start + sealed.len().div_ceil(3) * 4, 0);
-            match URL_SAFE_NO_PAD.encode_slice(sealed, &mut all[start..]) {
-                Ok(length) => all.truncate(start + length),
-                Err(error) => failed = Some(Error::internal("encrypt a value", error)),
-            }
-            ends.push(all.len());
+            texts.bytes().extend_from_slice(self.head.as_bytes());
+            base64(sealed, texts.bytes());
+            texts.end();
         });
-        failed.map_or_else(|| text::Texts::new(all, ends), Err)
+        Ok(texts)
     }
 
     /// Appends the ciphertext of one value, by a cipher that is at hand.
@@ -239,6 +244,37 @@ impl Mask for Deterministic {
     }
 }
 
+/// base64url without padding (RFC 4648, section 5), twelve bits at a time.
+fn base64(bytes: &[u8], out: &mut Vec<u8>) {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    const PAIRS: [[u8; 2]; 4096] = {
+        let mut pairs = [[0; 2]; 4096];
+        let mut at = 0;
+        while at < 4096 {
+            pairs[at] = [LETTERS[at >> 6], LETTERS[at & 63]];
+            at += 1;
+        }
+        pairs
+    };
+    static TABLE: [[u8; 2]; 4096] = PAIRS;
+    let pair = |bits: u32| TABLE[(bits & 0xfff) as usize];
+    let (threes, rest) = bytes.as_chunks::<3>();
+    for [a, b, c] in threes {
+        let bits = u32::from(*a) << 16 | u32::from(*b) << 8 | u32::from(*c);
+        let ([w, x], [y, z]) = (pair(bits >> 12), pair(bits));
+        out.extend_from_slice(&[w, x, y, z]);
+    }
+    match rest {
+        [a] => out.extend_from_slice(&pair(u32::from(*a) << 4)),
+        [a, b] => {
+            let bits = u32::from(*a) << 10 | u32::from(*b) << 2;
+            out.extend_from_slice(&pair(bits >> 6));
+            out.push(pair(bits << 6)[0]);
+        }
+        _ => {}
+    }
+}
+
 pub(super) fn output(input: &DataType) -> Result<Option<DataType>> {
     let plain = text::plain_type(input);
     let fits = text::has_canonical_text(&plain) || plain.is_floating() || plain == DataType::Boolean;
@@ -255,10 +291,10 @@ mod tests {
     use arrow::array::{BooleanArray, Float64Array};
     use kernel::Kind;
     use kernel::laws::mask::{obeys, text_sample};
+    use std::sync::Arc;
 
     fn open(token: &str, scope: &str, keys: FixedKeys) -> Result<String> {
-        decrypt(token, scope, &Secrets { keys: Arc::new(keys), vault: None })
-            .map(|opened| opened.expect("nobody was forgotten"))
+        decrypt(token, scope, &Secrets::new(Arc::new(keys), None)).map(|opened| opened.expect("nobody was forgotten"))
     }
 
     #[test]

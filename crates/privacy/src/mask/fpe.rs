@@ -11,15 +11,13 @@ use super::{Arg, SCOPE, Secrets, Spec, takes, text};
 use crate::detect::{cnpj_check, cpf_check};
 use crate::ff1::{Ff1, Halves};
 use crate::keys::{check_scope, subkey};
-use arrow::array::{Array, ArrayRef, AsArray, StringViewArray, StringViewBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, StringViewArray};
 use arrow::datatypes::DataType;
 use kernel::contract::MaskSpec;
 use kernel::error::{Error, Kind, Result};
 use kernel::keys::Key;
 use kernel::mask::{Mask, Promise};
 use kernel::suggest;
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use zeroize::Zeroizing;
 
 pub(super) const SPEC: Spec = Spec {
@@ -123,11 +121,12 @@ impl Characters {
 
 /// Values of one length, and what FF1 makes of them.
 struct Batch {
+    length: usize,
     ff1: Option<Ff1>,
     texts: Vec<Halves>,
 }
 
-/// A value's length and its place among those of this length; `None` for what FF1 doesn't take.
+/// A value's batch and its place in it; `None` for what FF1 doesn't take.
 type Place = Option<(usize, usize)>;
 
 struct Fpe {
@@ -156,6 +155,12 @@ impl Fpe {
     /// The characters to be exchanged; `None` when others than marks stand between them, or when they are too many.
     fn characters(&self, value: &str) -> Option<Characters> {
         let mut characters = Characters { bytes: [0; CHARACTERS_MAX], length: 0 };
+        // Most have no marks.
+        if value.len() <= CHARACTERS_MAX && value.bytes().all(|byte| self.is_of_alphabet(byte)) {
+            characters.bytes[..value.len()].copy_from_slice(value.as_bytes());
+            characters.length = value.len();
+            return Some(characters);
+        }
         for byte in value.bytes() {
             match byte {
                 byte if self.is_of_alphabet(byte) => characters.push(byte).then_some(())?,
@@ -225,6 +230,9 @@ impl Fpe {
             characters.push(b'0' + digits / 10);
             characters.push(b'0' + digits % 10);
         }
+        if characters.length == value.len() {
+            return out.extend_from_slice(characters.all());
+        }
         let mut next = characters.all().iter();
         out.extend(value.bytes().map(|byte| match self.is_of_alphabet(byte) {
             true => *next.next().unwrap_or(&b'0'),
@@ -238,39 +246,36 @@ impl Fpe {
             values.iter().zip(&places).filter(|(_, at)| at.is_none()).flat_map(|(value, _)| value).collect();
         let others = self.other.seal(&others)?;
         let mut others = others.iter();
-        let mut token = Vec::new();
-        let mut out = StringViewBuilder::with_capacity(values.len());
+        let mut out = text::Texts::with_capacity(values.len(), values.total_buffer_bytes_used());
         for (value, place) in values.iter().zip(places) {
-            let Some(value) = value else {
-                out.append_null();
-                continue;
-            };
-            let batch = place.and_then(|(length, at)| Some((length, batches.get(&length)?, at)));
-            let text = match batch {
-                Some((length, Batch { ff1: Some(ff1), texts }, at)) => {
-                    token.clear();
-                    self.spell(value, ff1, length, texts[at], WRONG_BY, &mut token);
-                    str::from_utf8(&token).map_err(|e| Error::internal("mask a column", e))?
+            match (value, place.and_then(|(batch, at)| Some((batches.get(batch)?, at)))) {
+                (None, _) => {}
+                (Some(value), Some((Batch { length, ff1: Some(ff1), texts }, at))) => {
+                    self.spell(value, ff1, *length, texts[at], WRONG_BY, out.bytes());
                 }
-                _ => others.next().ok_or_else(text::lost)?,
-            };
-            out.try_append_value(text).map_err(text::failed)?;
+                (Some(_), _) => out.bytes().extend_from_slice(others.next().ok_or_else(text::lost)?),
+            }
+            out.end();
         }
-        Ok(Arc::new(out.finish()))
+        out.rows(values.nulls())
     }
 
     /// The values that have the form, encrypted, by their length; and where each row's is among them.
-    fn batches(&self, values: &StringViewArray) -> (BTreeMap<usize, Batch>, Vec<Place>) {
-        let mut batches = BTreeMap::new();
+    fn batches(&self, values: &StringViewArray) -> (Vec<Batch>, Vec<Place>) {
+        let mut batches: Vec<Batch> = Vec::new();
+        let mut of_length = [None; CHARACTERS_MAX + 1];
         let mut place = |value: &str| {
             let base = self.base(value)?;
-            let new = || Batch { ff1: self.ff1(base.length), texts: Vec::new() };
-            let Batch { ff1, texts } = batches.entry(base.length).or_insert_with(new);
+            let at = *of_length[base.length].get_or_insert_with(|| {
+                batches.push(Batch { length: base.length, ff1: self.ff1(base.length), texts: Vec::new() });
+                batches.len() - 1
+            });
+            let Batch { ff1, texts, .. } = &mut batches[at];
             texts.push(self.halves(base.all(), ff1.as_ref()?));
-            Some((base.length, texts.len() - 1))
+            Some((at, texts.len() - 1))
         };
         let places = values.iter().map(|value| place(value?)).collect();
-        for Batch { ff1, texts } in batches.values_mut() {
+        for Batch { ff1, texts, .. } in &mut batches {
             ff1.iter().for_each(|ff1| ff1.encrypt(texts));
         }
         (batches, places)
@@ -313,6 +318,7 @@ mod tests {
     use crate::detect::{is_cnpj, is_cpf};
     use arrow::array::{Int64Array, StringArray};
     use kernel::laws::mask::{obeys, text_sample};
+    use std::sync::Arc;
 
     fn cpf(n: u64) -> String {
         let base = format!("{:09}", n * 7_919 + 100_000_007);

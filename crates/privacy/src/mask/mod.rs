@@ -33,6 +33,7 @@ pub(crate) use text::canonical as canonical_text;
 pub use token::detokenize;
 pub(crate) use token::detokenize_all;
 
+use crate::detect::OwnKind;
 use arrow::datatypes::DataType;
 use kernel::Classification;
 use kernel::contract::MaskSpec;
@@ -53,6 +54,14 @@ pub struct Secrets {
     pub keys: Arc<dyn KeyProvider>,
     /// Where there is none, masks that need one can be built, to look at their types, and mask nothing.
     pub vault: Option<Arc<dyn Vault>>,
+    /// The project's own kinds of personal data, for masks that look for them.
+    pub kinds: Arc<[OwnKind]>,
+}
+
+impl Secrets {
+    pub fn new(keys: Arc<dyn KeyProvider>, vault: Option<Arc<dyn Vault>>) -> Self {
+        Self { keys, vault, kinds: Arc::new([]) }
+    }
 }
 
 /// A mask as the list knows it: enough to check a contract, to write the reference page and to build it.
@@ -106,13 +115,20 @@ pub struct Masks {
 
 impl Masks {
     pub fn new(keys: Arc<dyn KeyProvider>) -> Self {
-        Self { secrets: Secrets { keys, vault: None } }
+        Self { secrets: Secrets::new(keys, None) }
     }
 
     /// The vault of masks that need one. It is asked for nothing before the first row.
     #[must_use]
     pub fn with_vault(mut self, vault: Arc<dyn Vault>) -> Self {
         self.secrets.vault = Some(vault);
+        self
+    }
+
+    /// Masks that look for the project's own kinds of personal data find them.
+    #[must_use]
+    pub fn with_kinds(mut self, kinds: Arc<[OwnKind]>) -> Self {
+        self.secrets.kinds = kinds;
         self
     }
 
@@ -143,6 +159,11 @@ fn find(spec: &MaskSpec) -> Result<Spec> {
             Err(Error::project(what(), format!("there is no mask of this name; {}", hint.unwrap_or_default())))
         }
     }
+}
+
+/// Whether what a mask makes can only be read again with the vault of today.
+pub fn needs_vault(spec: &MaskSpec) -> bool {
+    spec.name == "token" || (spec.name == "encrypt" && spec.arg("subject", 2).is_some())
 }
 
 /// No argument may be passed over: a typing error in one would mask otherwise than was meant.

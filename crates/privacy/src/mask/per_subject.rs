@@ -235,7 +235,7 @@ mod tests {
     /// A person's key is sealed by the scope's key of its day, and opens after a rotation.
     #[test]
     fn a_rotation_loses_nobody() {
-        let secrets = |keys: &[u8]| Secrets { keys: Arc::new(FixedKeys::new(keys)), vault: Some(vault()) };
+        let secrets = |keys: &[u8]| Secrets::new(Arc::new(FixedKeys::new(keys)), Some(vault()));
         let sealed = |keys: &[u8]| {
             let mask = PerSubject::new("rotated", "who", false, &secrets(keys)).unwrap();
             let one = texts(&[Some("ana@example.com")]);

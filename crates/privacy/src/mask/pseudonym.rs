@@ -144,7 +144,7 @@ impl Pseudonym {
         }
         let (distinct, places) = places(values);
         let tokens = self.spelled(hmacs.ids(distinct.into_iter().map(|value| self.normalize.apply(value))))?;
-        let tokens = StringViewArray::from_iter_values(tokens.iter());
+        let tokens = tokens.rows(None)?;
         take(&tokens, &places, None).map_err(text::failed)
     }
 
@@ -153,14 +153,13 @@ impl Pseudonym {
         let mut blocks: Vec<Block> = ids.into_iter().map(Block::from).collect();
         self.outer.close(&mut blocks);
         let marker = self.outer.marker.as_bytes();
-        let mut all = Vec::with_capacity(blocks.len() * (marker.len() + DIGITS));
-        let mut ends = Vec::with_capacity(blocks.len());
+        let mut texts = Texts::with_capacity(blocks.len(), blocks.len() * (marker.len() + DIGITS));
         for block in &blocks {
-            all.extend_from_slice(marker);
-            all.extend_from_slice(&base32(&block.0));
-            ends.push(all.len());
+            texts.bytes().extend_from_slice(marker);
+            texts.bytes().extend_from_slice(&base32(&block.0));
+            texts.end();
         }
-        Texts::new(all, ends)
+        Ok(texts)
     }
 }
 

@@ -7,7 +7,7 @@ use super::encrypt::{Deterministic, Encrypt};
 use super::pseudonym::{Block, Outer, read};
 use super::{Secrets, decrypt, text};
 use arrow::array::{Array, ArrayRef, AsArray, StringViewArray, StringViewBuilder};
-use kernel::error::Result;
+use kernel::error::{Error, Result};
 use kernel::keys::KeyProvider;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -108,14 +108,16 @@ impl<'a> Retoken<'a> {
             _ => return Ok(Cow::Borrowed(value)),
         }
         // A person's own ciphertexts have no such version, so that no vault is asked.
-        let secrets = Secrets { keys: self.keys.clone(), vault: None };
+        let secrets = Secrets::new(self.keys.clone(), None);
         let Some(plain) = decrypt(value, self.scope, &secrets)?.map(Zeroizing::new) else {
             return Ok(Cow::Borrowed(value));
         };
         let key = self.keys.key(self.scope, Some(self.to))?;
         let mut sealed = String::new();
         if value.contains(".siv.") {
-            sealed.extend(Deterministic::new(self.scope, &key, "")?.seal(&[&plain])?.iter());
+            for text in Deterministic::new(self.scope, &key, "")?.seal(&[&plain])?.iter() {
+                sealed.push_str(str::from_utf8(text).map_err(|e| Error::internal("bring a value on", e))?);
+            }
         } else {
             Encrypt::new(self.scope, &key, "")?.seal_one(&plain, &mut sealed)?;
         }
@@ -192,7 +194,7 @@ mod tests {
         let (old, brought) = (old.as_string_view(), brought.as_string_view());
         for (old, brought) in old.iter().zip(brought).filter_map(|(old, brought)| Some((old?, brought?))) {
             assert_eq!((version_of(old), version_of(brought)), (Some(1), Some(2)));
-            let secrets = Secrets { keys: keys.clone(), vault: None };
+            let secrets = Secrets::new(keys.clone(), None);
             let opened = |token: &str| decrypt(token, "person", &secrets).unwrap();
             assert_eq!(opened(old), opened(brought));
         }

@@ -7,14 +7,13 @@ use arrow::datatypes::DataType;
 use kernel::contract::MaskSpec;
 use kernel::error::{Error, Result};
 use kernel::mask::{Mask, Promise};
-use std::sync::Arc;
 
 pub(super) const SPEC: Spec = Spec {
     name: "scrub",
     summary: "in free text each piece of personal data that is found becomes a marker such as `<cpf>`, and the other words stay; what the detector does not know (a nickname, a number without check digits) stays with them",
     args: &[Arg {
         name: "kinds",
-        about: "the kinds to look for, with a blank between them: `kinds: cpf email`; all by default",
+        about: "the kinds to look for, with a blank between them: `kinds: cpf email`; by default all, with those of the project's `privacy.yaml`",
     }],
     example: "scrub",
     promise: Promise { joinable: false, reversible: false, keeps_type: true, random: false },
@@ -25,7 +24,7 @@ struct Scrub {
     spotter: Spotter,
 }
 
-fn scrub(spec: &MaskSpec, _: Option<&str>, _: &Secrets) -> Result<Box<dyn Mask>> {
+fn scrub(spec: &MaskSpec, _: Option<&str>, secrets: &Secrets) -> Result<Box<dyn Mask>> {
     let wanted: Vec<&str> = spec.arg("kinds", 0).unwrap_or_default().split_whitespace().collect();
     if wanted.is_empty() && !spec.args.is_empty() {
         return Err(Error::project(
@@ -33,7 +32,7 @@ fn scrub(spec: &MaskSpec, _: Option<&str>, _: &Secrets) -> Result<Box<dyn Mask>>
             "it names no kind: write `scrub`, or `scrub(kinds: cpf email)`",
         ));
     }
-    Ok(Box::new(Scrub { spotter: Spotter::new(Arc::new([]), &wanted)? }))
+    Ok(Box::new(Scrub { spotter: Spotter::new(secrets.kinds.clone(), &wanted)? }))
 }
 
 impl Mask for Scrub {
@@ -67,9 +66,15 @@ impl Mask for Scrub {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Masks;
     use super::super::tests::{build, mask, one};
-    use kernel::Kind;
+    use crate::detect::{OwnKind, Pattern, Rule};
+    use crate::keys::FixedKeys;
+    use kernel::contract::MaskSpec;
     use kernel::laws::mask::{obeys, text_sample};
+    use kernel::mask::MaskFactory;
+    use kernel::{Classification, Kind};
+    use std::sync::Arc;
 
     #[test]
     fn it_obeys_the_laws() {
@@ -103,6 +108,23 @@ mod tests {
             refused("scrub(kinds: cpff)").is_some_and(|(kind, why)| kind == Kind::Project && why.contains("`cpf`"))
         );
         assert!(refused("scrub(kinds:)").is_some(), "no kind");
+    }
+
+    #[test]
+    fn the_projects_own_kinds_go_too() {
+        let kind = OwnKind {
+            name: "employee_id".into(),
+            names: Vec::new(),
+            classification: Classification::new("personal.employee_id"),
+            mask: MaskSpec::parse("redact").unwrap(),
+            rule: Rule::Pattern(Pattern::new("E[0-9]{6}", None).unwrap()),
+        };
+        let masks = Masks::new(Arc::new(FixedKeys::new(&[7]))).with_kinds(Arc::new([kind]));
+        let build = |text: &str| masks.build(&MaskSpec::parse(text).unwrap(), None).unwrap();
+        let text = "E123456 ligou de (11) 98765-4321";
+        assert_eq!(one(&*build("scrub"), text), "<employee_id> ligou de <phone>");
+        assert_eq!(one(&*build("scrub(kinds: employee_id)"), text), "<employee_id> ligou de (11) 98765-4321");
+        assert_eq!(one(&*mask("scrub"), text), "E123456 ligou de <phone>");
     }
 
     /// A text that was scrubbed has nothing more to scrub.

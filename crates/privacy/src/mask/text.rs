@@ -3,7 +3,8 @@
 //! A mask's output never depends on how a batch is encoded: dictionaries, large offsets and views all come out as
 //! `Utf8View`, which is what the gate keeps text in and what `parquet` writes without a copy in between.
 
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, StringViewArray, StringViewBuilder};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, LargeStringArray, StringViewArray};
+use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::{cast, take};
 use arrow::datatypes::{
     DataType, Date32Type, Date64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
@@ -43,56 +44,76 @@ fn is_moment(plain: &DataType) -> bool {
     matches!(plain, DataType::Date32 | DataType::Date64 | DataType::Timestamp(..))
 }
 
-/// Makes the masked text of each value with `write`, which appends to an empty buffer. Equal values of a dictionary
-/// are masked once.
+/// Makes the masked text of each value with `write`, which appends to what it gets. Equal values of a dictionary are
+/// masked once.
 pub(super) fn map(column: &ArrayRef, mut write: impl FnMut(&str, &mut String)) -> Result<ArrayRef> {
     per_distinct(column, |values| {
         let text = canonical(values)?;
-        let mut out = StringViewBuilder::with_capacity(text.len());
-        let mut buffer = String::new();
-        for value in text.as_string_view().iter() {
-            match value {
-                None => out.append_null(),
-                Some(value) => {
-                    buffer.clear();
-                    write(value, &mut buffer);
-                    out.try_append_value(&buffer).map_err(failed)?;
-                }
+        let text = text.as_string_view();
+        let (mut all, mut out) = (String::new(), Texts::with_capacity(text.len(), 0));
+        for value in text.iter() {
+            if let Some(value) = value {
+                write(value, &mut all);
             }
+            out.ends.push(all.len() as i64);
         }
-        Ok(Arc::new(out.finish()))
+        out.all = all.into_bytes();
+        out.rows(text.nulls())
     })
 }
 
-/// Texts one behind the other, of values that were masked together.
+/// Texts one behind the other, of values that were masked together. They become a column in one piece: its views look
+/// into the bytes as they lie here.
 pub(super) struct Texts {
-    all: String,
-    ends: Vec<usize>,
+    all: Vec<u8>,
+    /// Where each begins, and the end of the last.
+    ends: Vec<i64>,
 }
 
 impl Texts {
-    /// `ends` says where in `all` each text ends.
-    pub fn new(all: Vec<u8>, ends: Vec<usize>) -> Result<Self> {
-        let all = String::from_utf8(all).map_err(|_| Error::internal("mask a column", "a masked value is not text"))?;
-        Ok(Self { all, ends })
+    pub fn with_capacity(texts: usize, bytes: usize) -> Self {
+        let mut ends = Vec::with_capacity(texts + 1);
+        ends.push(0);
+        Self { all: Vec::with_capacity(bytes), ends }
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
-        let starts = std::iter::once(&0).chain(&self.ends);
-        starts.zip(&self.ends).map(|(start, end)| &self.all[*start..*end])
+    /// What the next text is appended to.
+    pub fn bytes(&mut self) -> &mut Vec<u8> {
+        &mut self.all
+    }
+
+    /// The text ends here.
+    pub fn end(&mut self) {
+        self.ends.push(self.all.len() as i64);
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.ends.windows(2).map(|pair| &self.all[pair[0] as usize..pair[1] as usize])
+    }
+
+    /// A column with a text for each row; those of nulls are left out.
+    pub fn rows(self, nulls: Option<&NullBuffer>) -> Result<ArrayRef> {
+        let ends = OffsetBuffer::new(ScalarBuffer::from(self.ends));
+        let texts = LargeStringArray::try_new(ends, Buffer::from_vec(self.all), nulls.cloned());
+        Ok(Arc::new(StringViewArray::from(&texts.map_err(failed)?)))
     }
 
     /// A column with these texts where `values` has values, and its nulls.
-    pub fn column(&self, values: &StringViewArray) -> Result<ArrayRef> {
-        let mut out = StringViewBuilder::with_capacity(values.len());
-        let mut texts = self.iter();
-        for row in 0..values.len() {
-            match values.is_valid(row) {
-                true => out.try_append_value(texts.next().ok_or_else(lost)?).map_err(failed)?,
-                false => out.append_null(),
-            }
+    pub fn column(mut self, values: &StringViewArray) -> Result<ArrayRef> {
+        if self.ends.len() != values.len() - values.null_count() + 1 {
+            return Err(lost());
         }
-        Ok(Arc::new(out.finish()))
+        if let Some(nulls) = values.nulls() {
+            let mut ends = Vec::with_capacity(values.len() + 1);
+            let mut at = 0;
+            ends.push(0);
+            for is_valid in nulls {
+                at += usize::from(is_valid);
+                ends.push(self.ends[at]);
+            }
+            self.ends = ends;
+        }
+        self.rows(values.nulls())
     }
 }
 

@@ -232,7 +232,7 @@ mod tests {
     /// Tokens of a vault of this test alone.
     fn alone(text: &str, class: &str) -> Box<dyn Mask> {
         let vault: Arc<dyn kernel::vault::Vault> = Arc::new(MemoryVault::default());
-        let secrets = Secrets { keys: Arc::new(keys()), vault: Some(vault) };
+        let secrets = Secrets::new(Arc::new(keys()), Some(vault));
         token(&MaskSpec::parse(text).unwrap(), class.split('.').nth(1), &secrets).unwrap()
     }
 
@@ -253,7 +253,7 @@ mod tests {
         assert_ne!(token, one(&*mask("token(other)"), "52998224725"), "scopes are apart");
         let elsewhere = alone("token(tables)", "personal.cpf");
         assert_ne!(token, one(&*elsewhere, "529.982.247-25"), "it is drawn, not computed");
-        let secrets = Secrets { keys: Arc::new(keys()), vault: Some(vault()) };
+        let secrets = Secrets::new(Arc::new(keys()), Some(vault()));
         assert_eq!(detokenize(&token, "tables", &secrets).unwrap().as_deref(), Some("52998224725"));
         assert_eq!(detokenize(&token, "other", &secrets).unwrap(), None);
     }
@@ -295,8 +295,7 @@ mod tests {
         assert_eq!(kind("token(x, format: keep, check_digits: valid)"), Some(Kind::Refused));
         assert_eq!(kind("token(x, format: kept)"), Some(Kind::Project));
         assert_eq!(kind("token(x, check_digits: right)"), Some(Kind::Project));
-        let without =
-            token(&MaskSpec::parse("token(x)").unwrap(), None, &Secrets { keys: Arc::new(keys()), vault: None });
+        let without = token(&MaskSpec::parse("token(x)").unwrap(), None, &Secrets::new(Arc::new(keys()), None));
         assert!(without.unwrap().apply(&text_sample()).is_err(), "never a token that nobody can find again");
     }
 }

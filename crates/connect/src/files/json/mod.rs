@@ -1,25 +1,31 @@
 //! JSON files: one object per line, an array of objects, or objects one after another. Fields come out as text as it
 //! is written; those that the contract says are nested come out as lists and structs with text in them.
 
+mod envelope;
 mod nested;
-mod parse;
+pub(crate) mod parse;
+mod records;
 mod split;
 mod table;
 
 #[cfg(test)]
 mod tests;
 
+use super::options::{Changes, Envelope};
 use super::rows::{Job, Piece, Rows};
-use super::text::{Blocks, Region};
+use super::text::{Blocks, PAD, Region, is_clean};
 use super::views::{Span, Texts, Views};
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatchOptions};
 use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
+pub use envelope::{AT, OP};
 use kernel::gate::Malformed;
-use kernel::{Error, Result};
+use kernel::{Entity, Error, Result};
+pub use records::JsonRecords;
 pub use split::Layout;
 use split::{Limits, Split};
+use std::ops::Range;
 use std::sync::Arc;
 use table::{Cells, Table};
 
@@ -40,7 +46,11 @@ impl JsonRows {
     pub fn new(job: Job, layout: Layout) -> Result<Self> {
         let (input, hold) = job.text()?;
         let blocks = Blocks::new(input, job.options.encoding, (job.bytes_max / 2).clamp(64 << 10, 64 << 20));
-        let table = Table::new(&job.entity, nested::is_nested);
+        let table = Table::new(
+            &job.entity,
+            nested::is_nested,
+            job.options.changes == Some(Changes::Envelope(Envelope::Debezium)),
+        );
         let limits = Limits {
             behind: i64::try_from(job.behind).unwrap_or(i64::MAX),
             record_bytes_max: job.options.line_bytes_max,
@@ -71,31 +81,9 @@ impl JsonRows {
 
     /// What was split so far as a batch.
     fn piece(&mut self, last: bool) -> Result<Piece> {
-        let table = &mut self.split.table;
-        let rows = table.rows;
-        let texts = Texts::new(self.text.clone(), std::mem::take(&mut table.side));
-        let mut out = Columns::new(rows);
-        for (place, column) in table.columns.iter_mut().enumerate() {
-            let property = self.job.entity.properties.get(place);
-            if column.cells.len() == 0 && property.is_none() {
-                continue;
-            }
-            column.cells.resize(rows);
-            match (&mut column.cells, property) {
-                (Cells::Text(views), _) => {
-                    // The next batch will be about as long.
-                    let made = std::mem::replace(views, Views::with_room(rows));
-                    out.add(&column.name, texts.column(made));
-                }
-                (Cells::Nested(spans), Some(property)) => out.nested(&column.name, &property.data_type, spans, &texts),
-                (Cells::Nested(_), None) => {}
-            }
-        }
-        let lines = std::mem::take(&mut self.split.lines);
-        let malformed = std::mem::take(&mut self.split.malformed);
-        let upto = self.split.upto();
-        let piece = out.finish(lines, malformed).map_err(|e| Error::internal(&self.job.opened.partition, e))?;
-        Ok(Piece { upto, last, held: self.split.has_held(), mark: self.split.mark(), ..piece })
+        let piece = gather(&mut self.split, &self.text, &self.job.entity);
+        let piece = piece.map_err(|e| Error::internal(&self.job.opened.partition, e))?;
+        Ok(Piece { last, held: self.split.has_held(), mark: self.split.mark(), ..piece })
     }
 }
 
@@ -115,6 +103,39 @@ impl Rows for JsonRows {
     }
 }
 
+/// All rows of JSON that is in memory: of the array, or the lines, that `within` has. They are numbered from `first` on.
+/// What comes back in place of a batch says why no next record can be found.
+pub fn in_memory(
+    mut text: Vec<u8>,
+    within: Range<usize>,
+    layout: Layout,
+    first: i64,
+    entity: &Entity,
+) -> Result<Piece, String> {
+    let clean = is_clean(&text[within.clone()], true);
+    text.resize(text.len() + PAD, 0);
+    let text = Buffer::from_vec(text);
+    let all = usize::MAX;
+    let limits = Limits { behind: 0, record_bytes_max: all, rows_max: all, cells_max: all, hold: false };
+    let mut split = Split::new(layout, Table::new(entity, nested::is_nested, false), limits);
+    split.number = first;
+    let (at, used) = (within.start, within.end);
+    let at = if layout == Layout::Array { at + 1 } else { at };
+    split.split(Region { text: &text, used, last: true, clean }, at)?;
+    let piece = gather(&mut split, &text, entity).map_err(|e| e.to_string())?;
+    Ok(Piece { last: true, ..piece })
+}
+
+/// What was split so far as a batch.
+fn gather(split: &mut Split, text: &Buffer, entity: &Entity) -> Result<Piece, arrow::error::ArrowError> {
+    let texts = Texts::new(text.clone(), std::mem::take(&mut split.table.side));
+    let out = Columns::take(&mut split.table, entity, &texts);
+    let lines = std::mem::take(&mut split.lines);
+    let malformed = std::mem::take(&mut split.malformed);
+    let upto = split.upto();
+    Ok(Piece { upto, ..out.finish(lines, malformed)? })
+}
+
 /// The arrays of a batch, and which of its rows are no rows after all.
 struct Columns {
     rows: usize,
@@ -127,6 +148,29 @@ struct Columns {
 impl Columns {
     fn new(rows: usize) -> Self {
         Self { rows, fields: Vec::new(), arrays: Vec::new(), bad: Vec::new() }
+    }
+
+    /// The columns of all rows so far.
+    fn take(table: &mut Table, entity: &Entity, texts: &Texts) -> Self {
+        let rows = table.rows;
+        let mut out = Self::new(rows);
+        for (place, column) in table.columns.iter_mut().enumerate() {
+            let property = entity.properties.get(place);
+            if column.cells.len() == 0 && property.is_none() {
+                continue;
+            }
+            column.cells.resize(rows);
+            match (&mut column.cells, property) {
+                (Cells::Text(views), _) => {
+                    // The next batch will be about as long.
+                    let made = std::mem::replace(views, Views::with_room(rows));
+                    out.add(&column.name, texts.column(made));
+                }
+                (Cells::Nested(spans), Some(property)) => out.nested(&column.name, &property.data_type, spans, texts),
+                (Cells::Nested(_), None) => {}
+            }
+        }
+        out
     }
 
     fn add(&mut self, name: &str, array: ArrayRef) {

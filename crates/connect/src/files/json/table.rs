@@ -1,5 +1,6 @@
 //! Gathers the fields of objects into columns.
 
+use super::envelope::{AT, Envelope, OP};
 use super::parse::{self, Bad, Fields, Kind, Value};
 use crate::files::views::{Span, Views};
 use kernel::Entity;
@@ -16,6 +17,8 @@ pub struct Table {
     pub rows: usize,
     /// Text that is not in the block as it is.
     pub side: Vec<u8>,
+    /// Whether each object is Debezium's envelope around a row.
+    is_enveloped: bool,
 }
 
 pub struct Column {
@@ -74,8 +77,8 @@ impl Lead {
 }
 
 impl Table {
-    pub fn new(entity: &Entity, is_nested: impl Fn(&arrow::datatypes::DataType) -> bool) -> Self {
-        let mut table = Self { columns: Vec::new(), index: HashMap::new(), rows: 0, side: Vec::new() };
+    pub fn new(entity: &Entity, is_nested: impl Fn(&arrow::datatypes::DataType) -> bool, is_enveloped: bool) -> Self {
+        let mut table = Self { columns: Vec::new(), index: HashMap::new(), rows: 0, side: Vec::new(), is_enveloped };
         for property in &entity.properties {
             table.add(property.name.clone(), is_nested(&property.data_type));
         }
@@ -101,7 +104,10 @@ impl Table {
     /// Reads the object at `at` as a row and returns where it ends. After an error nothing of it is left.
     pub fn read(&mut self, text: &[u8], at: usize, end: usize) -> Result<usize, Bad> {
         let side = self.side.len();
-        let read = parse::object(text, at, end, &mut Row { table: self, previous: None, guess: 0 });
+        let read = match self.is_enveloped {
+            true => self.read_enveloped(text, at, end),
+            false => self.read_row(text, at, end),
+        };
         match read {
             Ok(_) => self.rows += 1,
             Err(_) => {
@@ -110,6 +116,24 @@ impl Table {
             }
         }
         read
+    }
+
+    fn read_row(&mut self, text: &[u8], at: usize, end: usize) -> Result<usize, Bad> {
+        parse::object(text, at, end, &mut Row { table: self, previous: None, guess: 0 })
+    }
+
+    /// The row inside, and beside it what happened to it.
+    fn read_enveloped(&mut self, text: &[u8], at: usize, end: usize) -> Result<usize, Bad> {
+        let envelope = Envelope::read(text, at, end)?;
+        if let Some(row) = &envelope.row {
+            self.read_row(text, row.start, row.end)?;
+        }
+        for (name, value) in [(OP, Some(envelope.op)), (AT, envelope.at)] {
+            let Some(value) = value else { continue };
+            let place = self.look_up(name.as_bytes(), Kind::Text { escaped: false })?;
+            self.put(text, place, &value)?;
+        }
+        Ok(envelope.end)
     }
 
     /// Takes back all rows from the given one on.

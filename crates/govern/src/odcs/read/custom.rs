@@ -3,7 +3,9 @@
 use super::notes::Notes;
 use super::words;
 use crate::odcs::model::CustomProperty;
-use crate::odcs::{DECIMAL_SEPARATOR, HOLDS_PERSONAL_DATA, MASK, ON_PERSONAL_DATA, ON_VIOLATION, OWNER, SCHEMA_CHANGE};
+use crate::odcs::{
+    DECIMAL_SEPARATOR, ENCRYPT, HOLDS_PERSONAL_DATA, MASK, ON_PERSONAL_DATA, ON_VIOLATION, OWNER, SCHEMA_CHANGE,
+};
 use kernel::contract::{MaskSpec, OnPersonalData, OnViolation, SchemaChange};
 use kernel::suggest;
 
@@ -30,8 +32,9 @@ pub(super) enum Level {
     Column,
 }
 
-const PLACES: [(&str, &[Level], &str); 7] = [
+const PLACES: [(&str, &[Level], &str); 8] = [
     (MASK, &[Level::Column], "a column"),
+    (ENCRYPT, &[Level::Column], "a column"),
     (DECIMAL_SEPARATOR, &[Level::Column], "a column"),
     (HOLDS_PERSONAL_DATA, &[Level::Column], "a column"),
     (ON_PERSONAL_DATA, &[Level::Table, Level::Contract], "a table or the contract"),
@@ -117,7 +120,15 @@ pub(super) fn column(customs: Option<&[CustomProperty]>, path: &str, notes: &mut
     for (place, custom) in customs.into_iter().flatten().enumerate() {
         let here = format!("{path}[{place}].value");
         match custom.property.as_str() {
+            MASK | ENCRYPT if own.mask.is_some() => {
+                // One that is written twice is told elsewhere.
+                let mut before = customs.into_iter().flatten().take(place);
+                if before.all(|other| other.property != custom.property) {
+                    notes.error(&here, "a column has one mask: `mask` or `encrypt`, not both");
+                }
+            }
             MASK => own.mask = mask(&here, notes),
+            ENCRYPT => own.mask = encrypt(&here, notes),
             DECIMAL_SEPARATOR => match notes.text(&here) {
                 Some(",") => own.decimal_comma = true,
                 Some(".") => {}
@@ -135,6 +146,33 @@ pub(super) fn column(customs: Option<&[CustomProperty]>, path: &str, notes: &mut
         }
     }
     own
+}
+
+/// The scope of columns that name none.
+const SUMS: &str = "sums";
+
+const HOW: &str = "write it as `homomorphic`, or as `{ mode: homomorphic, scope: amounts, max: 100000.00 }`";
+
+/// `encrypt: homomorphic`, which is `mask: encrypt(sums, homomorphic)`; or with a scope and the largest value.
+fn encrypt(path: &str, notes: &mut Notes) -> Option<MaskSpec> {
+    let of = |key: &str, notes: &Notes| notes.text(&format!("{path}.{key}")).map(str::to_owned);
+    let word = notes.text(path).map(str::to_owned);
+    let keys = ["mode", "scope", "max"].map(|key| of(key, notes));
+    let known = keys.iter().flatten().count();
+    let [mode, scope, max] = keys;
+    let Some(mode) = word.or(mode).filter(|_| notes.keys(path) == known) else {
+        notes.error_help(path, "this is no way to encrypt a column", HOW);
+        return None;
+    };
+    let max = max.map(|max| format!(", max: {max}")).unwrap_or_default();
+    let scope = scope.unwrap_or_else(|| SUMS.to_owned());
+    match MaskSpec::parse(&format!("encrypt({scope}, {mode}{max})")) {
+        Ok(mask) => Some(mask),
+        Err(_) => {
+            notes.error_help(path, "this is no way to encrypt a column", HOW);
+            None
+        }
+    }
 }
 
 /// A mask that can't be read is an error whatever the reason: what is not masked is stored raw.

@@ -2,7 +2,7 @@
 
 use crate::odcs::Odcs;
 use kernel::diagnostic::{Diagnostic, Severity};
-use kernel::draft::{Draft, Node};
+use kernel::draft::{Content, Draft, Node};
 use kernel::suggest;
 
 pub(super) struct Notes<'a> {
@@ -37,6 +37,14 @@ impl<'a> Notes<'a> {
     pub fn text(&self, path: &str) -> Option<&'a str> {
         let node = self.draft.at(path).filter(|node| !node.is_nothing())?;
         node.scalar().map(|scalar| scalar.text())
+    }
+
+    /// How many keys the object at `path` has; none where it is none.
+    pub fn keys(&self, path: &str) -> usize {
+        match self.draft.at(path).map(|node| &node.content) {
+            Some(Content::Map(fields)) => fields.len(),
+            _ => 0,
+        }
     }
 
     /// The scalar at `path` for a message: a variable is shown as such.

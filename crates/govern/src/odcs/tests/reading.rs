@@ -4,6 +4,30 @@ use arrow::datatypes::{DataType, Field};
 use kernel::contract::{Bound, Must, OnViolation, SchemaChange};
 
 #[test]
+fn a_column_is_encrypted_in_either_spelling() {
+    let of = |value: &str| {
+        let text = format!("{{ name: a, logicalType: number, customProperties: [{value}] }}");
+        column(&text).mask.map(|mask| mask.to_string())
+    };
+    let same = of("{ property: mask, value: 'encrypt(sums, homomorphic)' }");
+    assert_eq!(of("{ property: encrypt, value: homomorphic }"), same);
+    assert_eq!(
+        of("{ property: encrypt, value: { mode: homomorphic, scope: amounts, max: 100000.00 } }").as_deref(),
+        Some("encrypt(amounts, homomorphic, max: 100000.00)")
+    );
+    for wrong in [
+        "{ property: encrypt, value: [homomorphic] }",
+        "{ property: encrypt, value: { scope: amounts } }",
+        "{ property: encrypt, value: { mode: homomorphic, most: 5 } }",
+    ] {
+        let text = table(&[&format!("{{ name: a, logicalType: number, customProperties: [{wrong}] }}")], "");
+        assert!(faults(&text).iter().any(|fault| fault.contains("no way to encrypt")), "{wrong}");
+    }
+    let both = "{ name: a, logicalType: number, customProperties: [{ property: mask, value: redact }, { property: encrypt, value: homomorphic }] }";
+    assert!(faults(&table(&[both], "")).iter().any(|fault| fault.contains("not both")));
+}
+
+#[test]
 fn the_example_of_the_design_is_read() {
     let text = r#"
 apiVersion: v3.1.0

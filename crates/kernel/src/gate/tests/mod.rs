@@ -1,5 +1,6 @@
 //! The gate, with toy masks.
 
+mod changes;
 mod drift;
 mod parse;
 mod privacy;

@@ -66,3 +66,22 @@ fn keys_that_the_mask_scatters_or_removes_are_unique_within_the_run() {
         assert_eq!(doubles(&mut gate, vec![("cpf", words(&["2", "3"]))]), ["cpf: unique @ 1"], "{mask}");
     }
 }
+
+#[test]
+fn a_source_that_gives_rows_again_has_them_let_go_by_the_primary_key() {
+    let id = with("id", DataType::Int64, |p| p.primary_key = Some(1));
+    let mail = with("mail", DataType::Utf8, |p| p.unique = true);
+    let mut gate = gate(entity(vec![id.clone(), mail]));
+    let give = |gate: &mut Gate, ids: &[&str], mails: &[&str]| {
+        gate.pass(raw(vec![("id", words(ids)), ("mail", words(mails))]).may_repeat(), NOW).expect("rows pass")
+    };
+    give(&mut gate, &["1", "2"], &["a", "b"]);
+    let passed = give(&mut gate, &["2", "3", "3", "x", "4"], &["b", "c", "c", "d", "a"]);
+    assert_eq!(causes(&passed), ["id: type @ 4", "mail: unique @ 5"]);
+    let tally = &passed.tally;
+    assert_eq!((tally.rows_read, tally.rows_passed, tally.rows_quarantined, tally.rows_repeated), (5, 1, 2, 2));
+
+    let hidden = Property { primary_key: Some(1), ..masked("id", DataType::Utf8, "random") };
+    let refused = super::gate(entity(vec![hidden])).pass(raw(vec![("id", words(&["1"]))]).may_repeat(), NOW);
+    assert!(refused.err().is_some_and(|e| e.detail.contains("can be joined on")));
+}

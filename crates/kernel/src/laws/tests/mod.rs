@@ -1,6 +1,8 @@
 //! The laws, tried on toys that keep them and on toys that each break one.
 
+mod broker;
 mod clock;
+mod engine;
 mod ledger;
 mod sink;
 mod source;

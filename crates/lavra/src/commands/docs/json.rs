@@ -35,8 +35,14 @@ pub fn document(command: &str) -> Option<Document> {
         ),
         "plan" => ("An array with an object for each table.", PLAN),
         "run" => ("One object. Events go to stderr meanwhile, one JSON object a line, named by `event`.", RUN),
+        "maintain" => ("One object, as that of `run`; with `--dry-run`, what would be done.", RUN),
+        "up" | "worker" => {
+            ("One object, when it has ended. Events go to stderr meanwhile, as those of `run`.", PROCESS)
+        }
+        "status" => ("One object: `processes`, an array with an object for each that is at work.", PROCESS),
+        "doctor" => ("One object: `exit`, and `findings`, an array with an object for each.", DOCTOR),
         "query" | "shell" => ("An array with an object for each row; nulls are written.", &[]),
-        "scan" => ("An array with an object for each column.", SCAN),
+        "scan" | "discover" => ("An array with an object for each column.", SCAN),
         "history" => ("An array with an object for each version, the newest first.", HISTORY),
         "lineage" => (
             "An array with an object for each pair of columns.",
@@ -52,6 +58,16 @@ pub fn document(command: &str) -> Option<Document> {
                 ("table, source, column, rule, reason, rows", "`list`: how many rows a rule set aside"),
                 ("partition, offset, column, rule, reason, row", "`list TABLE`: a row, masked, and where it came from"),
                 ("table, rows_read, rows_passed, rows_staying", "`replay`: what became of the rows"),
+            ],
+        ),
+        "registry" => (
+            "`list` and `check` print an array of objects, `show` and `level` one object; `serve` prints none.",
+            &[
+                ("subject, version, id, versions", "`list`: the last version of each, and how many there are"),
+                ("subject, version, id, type, schema, references, level", "`show`: one schema, as a text of its type"),
+                ("table, subject, change", "`check`: `new`, `same`, `changed` or `incompatible`"),
+                ("version, id, level, why", "`check`: of the version that it was held against"),
+                ("subject, level", "`level`: which changes it allows"),
             ],
         ),
         "subject" => ("One object; `purge` prints an array of certificates.", SUBJECT),
@@ -84,6 +100,36 @@ pub fn document(command: &str) -> Option<Document> {
     Some(Document { shape, keys })
 }
 
+const DOCTOR: &[(&str, &str)] = &[
+    ("about", "`project`, or a source"),
+    ("subject", "what was looked at"),
+    ("grade", "`good`, `warning` or `bad`"),
+    ("found", "what was found"),
+    ("remedy", "what to do about it; null when all is well"),
+];
+
+const PROCESS: &[(&str, &str)] = &[
+    ("project, environment, id, pid, since, command", "which process it is"),
+    ("state", "`running`, `draining`, `paused`, `stopped`, or `dead` for one that ended without a word"),
+    ("updated_at", "when this was written; times are microseconds since 1970"),
+    ("address", "where it is served"),
+    ("sources", "one object for each source, with these keys"),
+    ("source, schedule, system", "its name, when it is taken in, and the outside system whose breaker it shares"),
+    ("state", "`starting`, `running`, `idle`, `waiting`, `retrying`, `failed`, `elsewhere` or `stopped`"),
+    ("lag, lag_at", "`partitions` and `bytes` that wait to be read, and when that was counted"),
+    ("rows_per_second", "over the last ten seconds"),
+    ("rows_read, bytes_read, rows_committed, rows_quarantined, commits, failures", "since the process started"),
+    ("version, committed_at", "of the bronze table"),
+    ("last_failure", "`at`, `error`, `kind` and `remedy`"),
+    ("next_at", "when it is opened next; null while it is open"),
+    ("holder", "who has it when it is elsewhere"),
+    (
+        "breakers",
+        "by outside system: `state`, `failure_rate`, `slow_call_rate`, `buffered_calls`, `failed_calls`, `slow_calls`, `not_permitted_calls`, `retry_at`",
+    ),
+    ("models", "`model`, `status`, `version`, `made_at`, `looked_at`, `elapsed_ms`, `last_failure`"),
+];
+
 const PLAN: &[(&str, &str)] = &[
     ("table", "`layer.table`"),
     ("change", "`new`, `changed`, `same` or `removed`"),
@@ -111,6 +157,7 @@ const RUN: &[(&str, &str)] = &[
     ("report.rows_read", "of a source its rows, good and bad; of a model the rows that its inputs hold"),
     ("report.rows_written, rows_quarantined, values_dropped", "what became of them"),
     ("report.rows_forgotten", "rows of people who asked to be forgotten: they were let go"),
+    ("report.rows_repeated", "rows that came before, of a source that may give a row again: they were let go"),
     ("report.values_masked", "masked values by kind of personal data"),
     ("report.quarantined_because", "quarantined rows by `column: rule`"),
     ("report.bytes_written, files_removed, checks_passed", "numbers"),

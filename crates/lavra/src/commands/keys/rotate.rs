@@ -72,7 +72,7 @@ async fn bring_all(
     }
     keys::begin(store, version, wiring.clock.now()).await?;
     let run_id = uuid::Uuid::now_v7().to_string();
-    let how = Rewriting { run_id, note: format!("keys {version}"), is_forced: false };
+    let how = Rewriting { run_id, note: format!("keys {version}"), is_forced: false, told_by: None };
     for (table, carriers) in &older {
         let bring = Bring { carriers, to: version, keys };
         lake::rewrite(&wiring.store, table, &|batch| bring.batch(batch), &how, wiring.clock.as_ref()).await?;

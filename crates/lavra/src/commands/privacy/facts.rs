@@ -1,6 +1,6 @@
 //! What the project says of its personal data, without a word of our own: what it does not say is listed as missing.
 
-use crate::project::{Carried, Compiled, Nearness, Source, Upkeep, Verdict, nearest, verdicts};
+use crate::project::{Carried, Compiled, LegalHold, Nearness, Source, Upkeep, Verdict, nearest, verdicts};
 use crate::wiring::{KEY_FILE, Wiring};
 use arrow::array::AsArray;
 use arrow::datatypes::TimestampMicrosecondType;
@@ -33,6 +33,8 @@ pub struct Facts {
     /// Tables made from others that carry personal data.
     pub flows: Vec<Flow>,
     pub retention: Vec<Kept>,
+    /// What the law keeps today, by table, and by person.
+    pub holds: BTreeMap<String, LegalHold>,
     pub missing: Vec<Missing>,
     /// What the project's own check refuses.
     pub refused: Vec<Diagnostic>,
@@ -131,9 +133,15 @@ pub async fn gather(wiring: &Wiring) -> Result<Facts> {
         activities,
         flows: flows(project),
         retention,
+        holds: holds(wiring),
         refused: project.refused.clone(),
         complies,
     })
+}
+
+fn holds(wiring: &Wiring) -> BTreeMap<String, LegalHold> {
+    let held = wiring.held();
+    held.tables.into_iter().map(|(table, hold)| (table.to_string(), hold)).chain(held.people).collect()
 }
 
 fn activities(project: &Compiled) -> Vec<Activity> {
@@ -277,6 +285,7 @@ async fn against_data(wiring: &Wiring, verdict: Verdict) -> Result<Kept> {
     }
     let age = oldest.map(|at| wiring.clock.now().0.saturating_sub(at).max(0) / DAY_MICROS);
     let oldest_days = age.map(|days| u32::try_from(days).unwrap_or(u32::MAX));
-    let overdue = oldest_days.zip(verdict.retention_days).is_some_and(|(age, most)| age > most);
+    let is_held = source.is_some_and(|source| holds(wiring).contains_key(&source.table.to_string()));
+    let overdue = !is_held && oldest_days.zip(verdict.retention_days).is_some_and(|(age, most)| age > most);
     Ok(Kept { rows: table.num_rows(), oldest_days, overdue, verdict })
 }

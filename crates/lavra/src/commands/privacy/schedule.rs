@@ -19,6 +19,7 @@ pub fn page(facts: &Facts, lang: Lang) -> Page {
     settings(&mut page, facts, lang);
     last_bytes(&mut page, facts, lang);
     ages(&mut page, facts, lang);
+    holds(&mut page, facts, lang);
     if facts.retention.is_empty() {
         page.say(text(lang.of("No table carries personal data.", "Nenhuma tabela carrega dados pessoais.")));
     }
@@ -66,10 +67,10 @@ fn last_bytes(page: &mut Page, facts: &Facts, lang: Lang) {
     page.say(text(lang.of(
         "Counted from the moment at which somebody is forgotten and the table is written anew without them. Old versions and \
          their files go first; a row in quarantine may be broken in the very column that names its person, so only its age \
-         surely removes it. The numbers hold if upkeep is run as set above.",
+         surely removes it. The numbers hold if `lavra run` comes at least as often as old versions are to be removed.",
         "Contado do momento em que a pessoa é esquecida e a tabela é reescrita sem ela. As versões antigas e seus arquivos \
          saem primeiro; uma linha em quarentena pode estar errada justamente na coluna que identifica a pessoa, e só a idade \
-         a remove com certeza. Os números valem se a manutenção for feita como configurada acima.",
+         a remove com certeza. Os números valem se o `lavra run` roda ao menos com a frequência em que versões antigas devem sair.",
     )));
     let head = [
         lang.of("Table", "Tabela"),
@@ -85,10 +86,10 @@ fn last_bytes(page: &mut Page, facts: &Facts, lang: Lang) {
 fn ages(page: &mut Page, facts: &Facts, lang: Lang) {
     page.heading(lang.of("How long rows are kept", "Por quanto tempo as linhas são guardadas"));
     page.say(text(lang.of(
-        "Contracts say for how long; a table made from several keeps to the strictest. Nothing removes rows by their age yet: \
-         a table that is overdue has to be cleared by its owner. Age is counted from the day at which a row was taken in.",
-        "Os contratos dizem por quanto tempo; uma tabela feita de vários segue o mais rigoroso. Nada remove linhas pela idade \
-         ainda: uma tabela vencida precisa ser limpa pelo seu dono. A idade conta do dia em que a linha entrou.",
+        "Contracts say for how long; a table made from several keeps to the strictest. Each `lavra run` deletes rows \
+         that are older; what is overdue was not run since, or is held. Age is counted from the day at which a row was taken in.",
+        "Os contratos dizem por quanto tempo; uma tabela feita de vários segue o mais rigoroso. Cada `lavra run` apaga as \
+         linhas mais antigas; uma tabela vencida não rodou desde então. A idade conta do dia em que a linha entrou.",
     )));
     let head = [
         lang.of("Table", "Tabela"),
@@ -98,6 +99,24 @@ fn ages(page: &mut Page, facts: &Facts, lang: Lang) {
         lang.of("Verdict", "Veredito"),
     ];
     page.table(&head, facts.retention.iter().map(|kept| keeping(kept, lang)).collect());
+}
+
+/// What nobody may erase for now.
+fn holds(page: &mut Page, facts: &Facts, lang: Lang) {
+    if facts.holds.is_empty() {
+        return;
+    }
+    page.heading(lang.of("Kept by law", "Guarda legal"));
+    let head = [
+        lang.of("Table or person", "Tabela ou titular"),
+        lang.of("Until", "Até"),
+        lang.of("Why", "Motivo"),
+        lang.of("Ordered by", "Ordem de"),
+    ];
+    let row = |(what, hold): (&String, &crate::project::LegalHold)| {
+        vec![code(what), text(&hold.until), text(&hold.reason), text(hold.by.as_deref().unwrap_or("–"))]
+    };
+    page.table(&head, facts.holds.iter().map(row).collect());
 }
 
 fn erasure(kept: &Kept, lang: Lang) -> Vec<Cell> {

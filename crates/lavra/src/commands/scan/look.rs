@@ -3,6 +3,7 @@
 use super::group::{Files, Group};
 use super::name::snake;
 use super::watch::{Seen, Watch};
+use arrow::array::new_empty_array;
 use connect::{Opening, Spec};
 use futures::StreamExt;
 use kernel::engine::{Engine, Session};
@@ -64,6 +65,16 @@ pub async fn source(spec: &Spec, opening: Opening, rows_max: u64, own: &Arc<[Own
     pull(spec, opening, rows_max, &mut watch, &mut count).await?;
     let read = if count.is_whole { partitions } else { count.partitions.len() };
     Ok(count.looked(&table, partitions, read, watch.finish(), false))
+}
+
+/// Looks at a table that a connection has: what its system says of its columns is known, also when it has no row.
+pub async fn listed(spec: &Spec, opening: Opening, rows_max: u64, own: &Arc<[OwnKind]>) -> Result<Looked> {
+    let (table, columns) = (opening.source.clone(), opening.entity.properties.clone());
+    let mut watch = watch(&table, own)?;
+    let mut count = Count { is_whole: true, ..Count::default() };
+    pull(spec, opening, rows_max, &mut watch, &mut count).await?;
+    columns.iter().for_each(|known| watch.column(&known.name, &new_empty_array(&known.data_type)));
+    Ok(count.looked(&table, 0, 0, watch.finish(), false))
 }
 
 /// Looks at a table of the lake.

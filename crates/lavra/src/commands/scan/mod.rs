@@ -1,15 +1,15 @@
 //! `lavra scan`: what is in files, whose data it is, and what a project should make of it.
 
 mod column_type;
-mod group;
-mod look;
-mod name;
+pub(super) mod group;
+pub(super) mod look;
+pub(super) mod name;
 mod nested;
-mod print;
-mod propose;
-mod target;
+pub(super) mod print;
+pub(super) mod propose;
+pub(super) mod target;
 mod watch;
-mod write;
+pub(super) mod write;
 
 use super::Outcome;
 use crate::cli::Context;
@@ -230,7 +230,7 @@ async fn write_all(
     Ok(())
 }
 
-fn told(file: &str, written: Written) -> String {
+pub(super) fn told(file: &str, written: Written) -> String {
     match written {
         Written::New => format!("wrote {file}"),
         Written::Replaced => format!("replaced {file}"),

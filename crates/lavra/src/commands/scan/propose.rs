@@ -131,6 +131,33 @@ impl Proposer {
             .find(fits)
     }
 
+    /// Puts what was found in the values of a table to what its system says of its columns: types, keys and what is
+    /// required are the system's, classes and masks are the detector's.
+    pub fn over(&self, known: &Entity, mut proposal: Proposal) -> Proposal {
+        if known.properties.is_empty() {
+            return proposal;
+        }
+        let mut entity = Entity { name: proposal.entity.name.clone(), ..known.clone() };
+        for property in &mut entity.properties {
+            let found = proposal.entity.properties.iter().find(|found| found.name == property.name);
+            property.classification = property.classification.take().or(found.and_then(|f| f.classification.clone()));
+            property.mask = property.mask.take().or(found.and_then(|found| found.mask.clone()));
+            let class = property.classification.as_ref();
+            let fits = |mask: &MaskSpec| {
+                self.masks.build(mask, class).is_ok_and(|mask| mask.output(&property.data_type).is_ok())
+            };
+            if property.mask.as_ref().is_some_and(|mask| !fits(mask)) {
+                property.mask = Some(MaskSpec { name: "redact".to_owned(), args: Vec::new() });
+            }
+            for record in proposal.records.iter_mut().filter(|record| record.column == property.name) {
+                record.data_type = shown(property);
+                record.classification = property.classification.as_ref().map(|class| class.as_str().to_owned());
+                record.mask = property.mask.as_ref().map(ToString::to_string);
+            }
+        }
+        Proposal { entity, ..proposal }
+    }
+
     /// The contract of an entity, and proof that it reads as what it was written from.
     pub fn contract(&self, entity: &Entity) -> Result<String, String> {
         let contract = Contract {
@@ -197,6 +224,8 @@ impl<'a> Findings<'a> {
     fn classification(&self) -> Option<Classification> {
         let classes: BTreeSet<&str> = self.all().filter_map(|finding| finding.classification.as_deref()).collect();
         match classes.len() {
+            // The gate would set rows aside for one value that is somebody's; what is called personal it hides instead.
+            0 if self.all().any(|finding| finding.alarm.is_some()) => Some(Classification::new("personal")),
             0 => None,
             1 => classes.first().map(|class| Classification::new(*class)),
             _ => Some(Classification::new("personal")),
@@ -273,11 +302,14 @@ impl<'a> Findings<'a> {
         let record = |finding: &ColumnFinding| Record {
             table: table.to_owned(),
             column: finding.column.clone(),
-            kind: finding.kind.clone(),
+            kind: finding.kind.clone().or_else(|| finding.alarm.clone()),
             confidence: finding.confidence,
             share: finding.share,
             examples: finding.examples.clone(),
-            classification: finding.classification.clone(),
+            classification: finding
+                .classification
+                .clone()
+                .or_else(|| finding.alarm.as_ref().and(property.classification.as_ref()).map(ToString::to_string)),
             mask: mask.clone(),
             data_type: match finding.column == property.name {
                 true => shown(property),

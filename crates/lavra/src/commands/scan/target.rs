@@ -61,12 +61,12 @@ impl Project {
         }
     }
 
-    fn environment(&self) -> Environment {
+    pub fn environment(&self) -> Environment {
         let (Some(ask), Some(config)) = (&self.ask, &self.config) else { return Environment::default() };
         config.environments.get(&ask.environment).cloned().unwrap_or_default()
     }
 
-    fn base(&self) -> &Path {
+    pub fn base(&self) -> &Path {
         self.ask.as_ref().map_or(&self.here, |ask| &ask.folder)
     }
 
@@ -93,7 +93,7 @@ impl Project {
         })
     }
 
-    fn sources(&self) -> Vec<String> {
+    pub fn sources(&self) -> Vec<String> {
         let entries = self.ask.as_ref().and_then(|ask| std::fs::read_dir(ask.folder.join("sources")).ok());
         let name = |entry: std::io::Result<std::fs::DirEntry>| {
             entry.ok()?.file_name().to_str()?.strip_suffix(".yaml").map(str::to_owned)
@@ -103,7 +103,7 @@ impl Project {
 }
 
 /// Reads a file of the project.
-fn read<T: DeserializeOwned + JsonSchema>(folder: &Path, file: &str) -> Result<Draft<T>, Failure> {
+pub fn read<T: DeserializeOwned + JsonSchema>(folder: &Path, file: &str) -> Result<Draft<T>, Failure> {
     let text = std::fs::read_to_string(folder.join(file)).map_err(|e| io(format!("read {file}"), e))?;
     draft::read(file, &text, &|name| std::env::var(name).ok()).map_err(|faults| failed(folder, file, text, faults))
 }

@@ -42,11 +42,16 @@ pub fn source(paths: &[String], options: &Map<String, Value>) -> String {
             many.iter().for_each(|path| text += &format!("  - {}\n", scalar(path)));
         }
     }
-    for (name, value) in options {
+    text + &lines(options)
+}
+
+/// Options, a line each.
+pub fn lines(options: &Map<String, Value>) -> String {
+    let line = |(name, value): (&String, &Value)| {
         let value = value.as_str().map_or_else(|| value.to_string(), scalar);
-        text += &format!("{name}: {value}\n");
-    }
-    text
+        format!("{name}: {value}\n")
+    };
+    options.iter().map(line).collect()
 }
 
 /// Text that is YAML as it is, else in quotes; a variable is none.

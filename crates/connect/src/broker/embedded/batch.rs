@@ -1,0 +1,104 @@
+//! A batch as the log stores it: its key tells all that is asked without reading it, its value is an Arrow stream behind a
+//! check sum.
+
+use arrow::buffer::Buffer;
+use arrow::ipc::reader::StreamDecoder;
+use arrow::ipc::writer::StreamWriter;
+use arrow::record_batch::RecordBatch;
+use kernel::{Error, Result};
+
+/// A key: the offset of the first row, how many rows there are, the bytes of the value, and when they were appended in
+/// microseconds since 1970; all big-endian, so that keys sort by offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    pub offset: u64,
+    pub rows: u32,
+    pub bytes: u32,
+    pub at: i64,
+}
+
+impl Key {
+    pub fn to_bytes(self) -> [u8; 24] {
+        let mut bytes = [0; 24];
+        bytes[..8].copy_from_slice(&self.offset.to_be_bytes());
+        bytes[8..12].copy_from_slice(&self.rows.to_be_bytes());
+        bytes[12..16].copy_from_slice(&self.bytes.to_be_bytes());
+        bytes[16..].copy_from_slice(&self.at.to_be_bytes());
+        bytes
+    }
+
+    pub fn read(bytes: &[u8]) -> Result<Self> {
+        let broken = || Error::data("read the log", "a key of it is broken");
+        let bytes: &[u8; 24] = bytes.try_into().map_err(|_| broken())?;
+        let (offset, rest) = bytes.split_first_chunk::<8>().ok_or_else(broken)?;
+        let (rows, rest) = rest.split_first_chunk::<4>().ok_or_else(broken)?;
+        let (size, at) = rest.split_first_chunk::<4>().ok_or_else(broken)?;
+        let at = at.first_chunk::<8>().ok_or_else(broken)?;
+        Ok(Self {
+            offset: u64::from_be_bytes(*offset),
+            rows: u32::from_be_bytes(*rows),
+            bytes: u32::from_be_bytes(*size),
+            at: i64::from_be_bytes(*at),
+        })
+    }
+
+    /// The offset behind its last row.
+    pub fn next(self) -> u64 {
+        self.offset + u64::from(self.rows)
+    }
+}
+
+/// A batch ready to be stored.
+pub struct Encoded {
+    pub rows: u32,
+    pub value: Vec<u8>,
+}
+
+const SUM_BYTES: usize = 4;
+
+pub fn encode(batch: &RecordBatch) -> Result<Encoded> {
+    let fault = |e| Error::internal("write rows for the log", e);
+    let room = batch.get_array_memory_size() + (4 << 10);
+    let mut value = Vec::with_capacity(room);
+    value.extend_from_slice(&[0; SUM_BYTES]);
+    let mut stream = StreamWriter::try_new(value, &batch.schema()).map_err(fault)?;
+    stream.write(batch).and_then(|()| stream.finish()).map_err(fault)?;
+    let mut value = stream.into_inner().map_err(fault)?;
+    let sum = crc32fast::hash(&value[SUM_BYTES..]);
+    value[..SUM_BYTES].copy_from_slice(&sum.to_le_bytes());
+    let rows = u32::try_from(batch.num_rows()).map_err(|e| Error::internal("write rows for the log", e))?;
+    Ok(Encoded { rows, value })
+}
+
+/// `name` is of the log, for messages.
+pub fn decode(name: &str, key: Key, value: &[u8]) -> Result<RecordBatch> {
+    let broken = |why: &str| {
+        let what = format!("read {name} at offset {}", key.offset);
+        Error::data(what, format!("{why}: the disk gives other bytes than were written to it"))
+    };
+    let (sum, body) = value.split_first_chunk::<SUM_BYTES>().ok_or_else(|| broken("the batch is cut off"))?;
+    if crc32fast::hash(body) != u32::from_le_bytes(*sum) {
+        return Err(broken("the check sum does not fit"));
+    }
+    let mut rest = Buffer::from_vec(body.to_vec());
+    let mut decoder = StreamDecoder::new();
+    let batch = decoder.decode(&mut rest).map_err(|e| broken("it is no Arrow stream").because(e))?;
+    let batch = batch.ok_or_else(|| broken("it holds no batch"))?;
+    match batch.num_rows() == key.rows as usize {
+        true => Ok(batch),
+        false => Err(broken("it has another number of rows than its key")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_sort_by_offset_and_read_as_written() {
+        let key = |offset| Key { offset, rows: 7, bytes: 900, at: 1_700_000_000_000_000 };
+        assert_eq!(Key::read(&key(300).to_bytes()).expect("a key"), key(300));
+        assert!(key(255).to_bytes() < key(256).to_bytes());
+        assert!(Key::read(&[0; 23]).is_err());
+    }
+}

@@ -1,0 +1,226 @@
+//! Appends in transactions: rows and the writer's positions become visible together. The positions are in a topic of the
+//! writer's own, for who reads what is committed waits for all open transactions of a topic, also of others.
+
+use crate::broker::rows;
+use crate::kafka::client::{Access, Told};
+use async_trait::async_trait;
+use kernel::broker::{Appended, Appender, Topic};
+use kernel::gate::Safe;
+use kernel::{Error, Kind, Point, Positions, Result};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaErrorCode as Code;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub struct KafkaAppender {
+    inner: Arc<Inner>,
+    positions: Positions,
+}
+
+struct Inner {
+    access: Arc<Access>,
+    producer: BaseProducer<Told>,
+    topic: Topic,
+    positions_topic: String,
+}
+
+const POLL: Duration = Duration::from_millis(50);
+
+/// Where a writer's positions are.
+pub fn positions_topic(topic: &str, writer: &str) -> Result<String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || ['.', '_', '-'].contains(&c);
+    match !writer.is_empty() && writer.chars().all(fits) {
+        true => Ok(format!("{topic}.positions.{writer}")),
+        false => {
+            Err(Error::project(format!("writer `{writer}`"), "its name holds only letters, digits, `.`, `_` and `-`"))
+        }
+    }
+}
+
+impl KafkaAppender {
+    /// Blocks.
+    pub fn open(access: Arc<Access>, topic: Topic, writer: &str, positions_topic: String) -> Result<Self> {
+        let mut config = access.config();
+        config
+            .set("transactional.id", format!("{}.{writer}", topic.name))
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("compression.type", "lz4")
+            .set("linger.ms", "5")
+            .set("batch.size", "1000000")
+            .set("queue.buffering.max.messages", "500000")
+            .set("queue.buffering.max.kbytes", "262144");
+        let what = format!("open an appender of {}", topic.name);
+        let producer: BaseProducer<Told> =
+            config.create_with_context(Told::default()).map_err(|e| access.error(&what, &e, &Told::default()))?;
+        // Whoever had this name can commit no more, and what they had begun is taken back.
+        producer.init_transactions(access.timeout).map_err(|e| access.error(&what, &e, producer.client().context()))?;
+        let positions = read(&access, &positions_topic)?;
+        Ok(Self { inner: Arc::new(Inner { access, producer, topic, positions_topic }), positions })
+    }
+}
+
+#[async_trait]
+impl Appender for KafkaAppender {
+    fn positions(&self) -> &Positions {
+        &self.positions
+    }
+
+    async fn append(&mut self, rows: &[Safe], upto: &Positions) -> Result<Appended> {
+        if self.positions.reaches(upto) {
+            return Ok(Appended::AlreadyDone);
+        }
+        let batches: Vec<_> = rows.iter().map(|rows| rows.batch().clone()).collect();
+        let (inner, moved) = (self.inner.clone(), upto.clone());
+        let appended = super::blocking(move || inner.append(&batches, &moved)).await?;
+        if appended == Appended::Done {
+            self.positions.advance(upto);
+        }
+        Ok(appended)
+    }
+}
+
+impl Inner {
+    fn append(&self, batches: &[arrow::record_batch::RecordBatch], upto: &Positions) -> Result<Appended> {
+        match self.transaction(batches, upto) {
+            Ok(()) => Ok(Appended::Done),
+            Err(error) if self.is_fenced(&error) => {
+                Ok(Appended::Conflict(format!("another appender was opened for {} since", self.topic.name)))
+            }
+            Err(error) => {
+                let fault = self.fault(&error);
+                // Best done now; else it is by who comes next, or by time.
+                if let Err(error) = self.producer.abort_transaction(self.access.timeout) {
+                    tracing::debug!(topic = self.topic.name, "abort: {error}");
+                }
+                Err(fault)
+            }
+        }
+    }
+
+    fn transaction(&self, batches: &[arrow::record_batch::RecordBatch], upto: &Positions) -> Result<(), Failed> {
+        self.producer.begin_transaction()?;
+        for batch in batches {
+            self.send_rows(batch)?;
+        }
+        for (partition, point) in upto.iter() {
+            let text = serde_json::to_vec(point).unwrap_or_default();
+            self.send(&self.positions_topic, 0, Some(partition), &text)?;
+        }
+        loop {
+            // It may be asked again as often as it says so: what was decided stays.
+            match self.producer.commit_transaction(self.access.timeout) {
+                Err(KafkaError::Transaction(error)) if error.is_retriable() => continue,
+                done => return Ok(done?),
+            }
+        }
+    }
+
+    fn send_rows(&self, batch: &arrow::record_batch::RecordBatch) -> Result<(), Failed> {
+        let keys = self.topic.keys(batch)?;
+        let partitions = self.topic.partitions_of(batch, &keys);
+        let lines = rows::encode(batch)?;
+        let mut lines = lines.split(|byte| *byte == b'\n');
+        for (key, partition) in keys.iter().zip(partitions) {
+            let missing = || Failed::Own(Error::internal("write rows as JSON", "there are fewer lines than rows"));
+            let value = lines.next().filter(|line| !line.is_empty()).ok_or_else(missing)?;
+            self.send(&self.topic.name, partition as i32, key, value)?;
+        }
+        Ok(())
+    }
+
+    fn send(&self, topic: &str, partition: i32, key: Option<&str>, value: &[u8]) -> Result<(), Failed> {
+        let mut record = BaseRecord::<str, [u8], ()>::to(topic).partition(partition).payload(value);
+        record.key = key;
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(Code::QueueFull), back)) => {
+                    record = back;
+                    self.producer.poll(POLL / 10);
+                }
+                Err((error, _)) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn is_fenced(&self, error: &Failed) -> bool {
+        let Failed::Kafka(error) = error else { return false };
+        let code = error.rdkafka_error_code();
+        let fatal = self.producer.client().fatal_error().map(|(code, _)| code);
+        [code, fatal].into_iter().flatten().any(|code| matches!(code, Code::Fenced | Code::InvalidProducerEpoch))
+    }
+
+    fn fault(&self, error: &Failed) -> Error {
+        match error {
+            Failed::Own(error) => Error::new(error.kind, error.what.clone(), &error.detail),
+            Failed::Kafka(error) => {
+                let told = self.producer.client().context();
+                self.access.error(&format!("append to {}", self.topic.name), error, told)
+            }
+        }
+    }
+}
+
+enum Failed {
+    Own(Error),
+    Kafka(KafkaError),
+}
+
+impl From<KafkaError> for Failed {
+    fn from(error: KafkaError) -> Self {
+        Self::Kafka(error)
+    }
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Own(error)
+    }
+}
+
+/// A writer's positions, by what is committed.
+fn read(access: &Access, topic: &str) -> Result<Positions> {
+    let consumer: BaseConsumer<Told> = access.consumer(super::LOOKER)?;
+    let fault = |e: KafkaError| access.error(&format!("read positions from {topic}"), &e, consumer.client().context());
+    let ends = super::ends(access, &consumer, topic, 0)?;
+    let (mut at, end) = (i64::try_from(ends.first).unwrap_or(i64::MAX), i64::try_from(ends.next).unwrap_or(i64::MAX));
+    let mut place = TopicPartitionList::new();
+    place.add_partition_offset(topic, 0, Offset::Offset(at)).map_err(fault)?;
+    consumer.assign(&place).map_err(fault)?;
+    let (mut found, mut waited) = (Positions::new(), Duration::ZERO);
+    while at < end {
+        match consumer.poll(POLL) {
+            Some(Ok(message)) => {
+                at = message.offset() + 1;
+                waited = Duration::ZERO;
+                let broken = || Error::data(format!("read positions from {topic}"), "one of them can't be read");
+                let key = message.key().and_then(|key| std::str::from_utf8(key).ok()).ok_or_else(broken)?;
+                let point: Point =
+                    serde_json::from_slice(message.payload().unwrap_or_default()).map_err(|_| broken())?;
+                found.set(key, point);
+            }
+            Some(Err(error)) => {
+                let fault = fault(error);
+                if fault.kind != Kind::Unreachable {
+                    return Err(fault);
+                }
+            }
+            None => {
+                let places = consumer.position().map_err(fault)?;
+                if let Some(Offset::Offset(position)) = places.find_partition(topic, 0).map(|place| place.offset()) {
+                    at = at.max(position);
+                }
+                waited += POLL;
+                if waited > access.timeout {
+                    return Err(fault(KafkaError::MessageConsumption(Code::OperationTimedOut)));
+                }
+            }
+        }
+    }
+    Ok(found)
+}

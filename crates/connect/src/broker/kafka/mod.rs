@@ -1,0 +1,253 @@
+//! Kafka as a home of logs: a record a row, appended in transactions. Others read them as they read any topic.
+
+mod appender;
+mod cursor;
+
+use crate::kafka::client::{Access, Told};
+use crate::kafka::options::Options;
+use appender::KafkaAppender;
+use async_trait::async_trait;
+use cursor::Cursor;
+use kernel::broker::{Appender, Broker, Capabilities, Ends, Fetched, Retention, Topic};
+use kernel::{Error, Kind, Point, Positions, Result};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication,
+};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaErrorCode as Code;
+use serde_json::{Map, Value, json};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+pub struct KafkaBroker {
+    access: Arc<Access>,
+    /// Copies that the cluster keeps of what is made here.
+    replication: i32,
+    /// Who reads a partition goes on where they were.
+    cursors: Mutex<HashMap<(String, u32), Arc<Mutex<Cursor>>>>,
+}
+
+impl KafkaBroker {
+    /// Of `kafka://host:9092,host2:9092?security=sasl_tls&…`: the settings are the options of a `kafka` source, and
+    /// `replication`, by default the cluster's own. Opens no connection.
+    pub fn open(url: &str, base: &Path) -> Result<Self> {
+        let (connection, query) = url.split_once('?').unwrap_or((url, ""));
+        let mut options =
+            Map::from_iter([("connection".to_owned(), json!(connection)), ("topic".to_owned(), json!("all"))]);
+        let mut replication = -1;
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            match (&*name, value.parse::<i32>()) {
+                ("replication", Ok(copies)) => replication = copies,
+                ("timeout_ms", Ok(ms)) => drop(options.insert(name.into(), json!(ms))),
+                _ => drop(options.insert(name.into(), json!(value))),
+            }
+        }
+        let options = Options::read("broker", &Value::Object(options))?;
+        Ok(Self { access: Arc::new(Access::new(&options, base)?), replication, cursors: Mutex::default() })
+    }
+
+    async fn make(&self, topic: &Topic) -> Result<()> {
+        let what = format!("make topic {}", topic.name);
+        let admin: AdminClient<Told> = self
+            .access
+            .config()
+            .create_with_context(Told::default())
+            .map_err(|e| self.access.error(&what, &e, &Told::default()))?;
+        let fault = |e: KafkaError| self.access.error(&what, &e, admin.inner().context());
+        let options =
+            AdminOptions::new().request_timeout(Some(self.access.timeout)).operation_timeout(Some(self.access.timeout));
+        let settings = settings(topic.retention);
+        let count = i32::try_from(topic.partitions).map_err(|e| Error::project(&what, e))?;
+        let mut new = NewTopic::new(&topic.name, count, TopicReplication::Fixed(self.replication));
+        for (key, value) in &settings {
+            new = new.set(key, value);
+        }
+        let made = admin.create_topics([&new], &options).await.map_err(fault)?;
+        match made.into_iter().next() {
+            Some(Err((_, Code::TopicAlreadyExists))) => {}
+            Some(Err((_, code))) => return Err(fault(KafkaError::MetadataFetch(code))),
+            _ => return Ok(()),
+        }
+        // What else was set by whoever runs the cluster stays as it is.
+        let resource = ResourceSpecifier::Topic(&topic.name);
+        let known = admin.describe_configs([&resource], &options).await.map_err(fault)?;
+        let known = known.into_iter().next().and_then(Result::ok).map(|resource| resource.entries).unwrap_or_default();
+        let own = known.iter().filter(|entry| entry.source == ConfigSource::DynamicTopic);
+        let mut all: HashMap<&str, &str> =
+            own.filter_map(|entry| Some((&*entry.name, entry.value.as_deref()?))).collect();
+        let before = all.clone();
+        all.retain(|key, _| !RETENTION.contains(key));
+        all.extend(settings.iter().map(|(key, value)| (*key, value.as_str())));
+        if all == before {
+            return Ok(());
+        }
+        let change = all.iter().fold(AlterConfig::new(ResourceSpecifier::Topic(&topic.name)), |c, (k, v)| c.set(k, v));
+        let changed = admin.alter_configs([&change], &options).await.map_err(fault)?;
+        match changed.into_iter().next() {
+            Some(Err((_, code))) => Err(fault(KafkaError::MetadataFetch(code))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Blocks until the topic can be written to.
+    fn settle(access: &Access, topic: &str, partitions: usize) -> Result<()> {
+        let consumer = access.consumer(LOOKER)?;
+        let mut waited = Duration::ZERO;
+        loop {
+            let found = crate::kafka::reader::partitions(access, &consumer, topic);
+            match found {
+                Ok(found) if found.len() == partitions => return Ok(()),
+                Ok(found) if found.len() > partitions || waited > access.timeout => {
+                    let detail = format!("it has {} partitions, not {partitions}: keys would move", found.len());
+                    return Err(Error::new(Kind::Conflict, format!("make topic {topic}"), detail));
+                }
+                Err(error) if waited > access.timeout => return Err(error),
+                _ => std::thread::sleep(STEP),
+            }
+            waited += STEP;
+        }
+    }
+}
+
+/// The name under which this program asks for what no group keeps.
+const LOOKER: &str = "lavra-broker";
+const STEP: Duration = Duration::from_millis(50);
+const RETENTION: [&str; 2] = ["retention.ms", "retention.bytes"];
+
+fn settings(retention: Retention) -> Vec<(&'static str, String)> {
+    let time = retention.time.map_or("-1".to_owned(), |time| time.as_millis().to_string());
+    let bytes = retention.bytes.map_or("-1".to_owned(), |bytes| bytes.to_string());
+    vec![("cleanup.policy", "delete".to_owned()), (RETENTION[0], time), (RETENTION[1], bytes)]
+}
+
+/// Runs what blocks.
+async fn blocking<T: Send + 'static>(act: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(act).await.map_err(|e| Error::internal("ask Kafka", e))?
+}
+
+#[async_trait]
+impl Broker for KafkaBroker {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { transactions: true, fences: true }
+    }
+
+    async fn create(&self, topic: &Topic) -> Result<()> {
+        self.make(topic).await?;
+        let (access, name, partitions) = (self.access.clone(), topic.name.clone(), topic.partitions as usize);
+        blocking(move || Self::settle(&access, &name, partitions)).await
+    }
+
+    async fn appender(&self, topic: &Topic, writer: &str) -> Result<Box<dyn Appender>> {
+        let name = appender::positions_topic(&topic.name, writer)?;
+        let schema = topic.schema.clone();
+        let positions = Topic { name, partitions: 1, key: Vec::new(), schema, retention: Retention::default() };
+        self.make_compacted(&positions).await?;
+        let (access, topic, writer) = (self.access.clone(), topic.clone(), writer.to_owned());
+        let appender = blocking(move || KafkaAppender::open(access, topic, &writer, positions.name)).await?;
+        Ok(Box::new(appender))
+    }
+
+    async fn fetch(&self, topic: &Topic, partition: u32, from: u64, bytes_max: usize) -> Result<Fetched> {
+        let key = (topic.name.clone(), partition);
+        let fault = || Error::internal("fetch from Kafka", "a thread died");
+        let cursor = {
+            let mut cursors = self.cursors.lock().map_err(|_| fault())?;
+            let open =
+                || Cursor::open(self.access.clone(), &topic.name, partition).map(|new| Arc::new(Mutex::new(new)));
+            match cursors.get(&key) {
+                Some(cursor) => cursor.clone(),
+                None => cursors.entry(key).or_insert(open()?).clone(),
+            }
+        };
+        let schema = topic.schema.clone();
+        blocking(move || cursor.lock().map_err(|_| fault())?.fetch(&schema, from, bytes_max)).await
+    }
+
+    async fn ends(&self, topic: &str) -> Result<Vec<Ends>> {
+        let (access, topic) = (self.access.clone(), topic.to_owned());
+        blocking(move || {
+            let consumer = access.consumer(LOOKER)?;
+            let mut all = crate::kafka::reader::partitions(&access, &consumer, &topic)?;
+            all.sort_unstable();
+            all.into_iter().map(|partition| ends(&access, &consumer, &topic, partition)).collect()
+        })
+        .await
+    }
+
+    async fn consumed(&self, topic: &str, group: &str) -> Result<Positions> {
+        let (access, topic, group) = (self.access.clone(), topic.to_owned(), group.to_owned());
+        blocking(move || {
+            let consumer = access.consumer(&group)?;
+            let fault = |e| access.error(&format!("ask how far group {group} is"), &e, consumer.client().context());
+            let mut asked = TopicPartitionList::new();
+            for partition in crate::kafka::reader::partitions(&access, &consumer, &topic)? {
+                asked.add_partition(&topic, partition);
+            }
+            let known = consumer.committed_offsets(asked, access.timeout).map_err(fault)?;
+            let mut found = Positions::new();
+            for place in known.elements() {
+                if let Offset::Offset(offset) = place.offset() {
+                    found.set(place.partition().to_string(), Point::Offset(u64::try_from(offset).unwrap_or_default()));
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn consume(&self, topic: &str, group: &str, upto: &Positions) -> Result<()> {
+        let (access, topic, group, upto) = (self.access.clone(), topic.to_owned(), group.to_owned(), upto.clone());
+        blocking(move || {
+            let consumer = access.consumer(&group)?;
+            let fault = |e| access.error(&format!("tell how far group {group} is"), &e, consumer.client().context());
+            let mut told = TopicPartitionList::new();
+            for (partition, point) in upto.iter() {
+                let (Ok(partition), Point::Offset(offset)) = (partition.parse(), point) else {
+                    return Err(Error::internal("tell how far a group is", "a position of a topic is an offset"));
+                };
+                let offset = Offset::Offset(i64::try_from(*offset).unwrap_or(i64::MAX));
+                told.add_partition_offset(&topic, partition, offset).map_err(fault)?;
+            }
+            consumer.commit(&told, CommitMode::Sync).map_err(fault)
+        })
+        .await
+    }
+}
+
+impl KafkaBroker {
+    /// The topic that keeps one writer's positions: the last of each key is all that counts.
+    async fn make_compacted(&self, topic: &Topic) -> Result<()> {
+        let what = format!("make topic {}", topic.name);
+        let admin: AdminClient<Told> = self
+            .access
+            .config()
+            .create_with_context(Told::default())
+            .map_err(|e| self.access.error(&what, &e, &Told::default()))?;
+        let fault = |e: KafkaError| self.access.error(&what, &e, admin.inner().context());
+        let options =
+            AdminOptions::new().request_timeout(Some(self.access.timeout)).operation_timeout(Some(self.access.timeout));
+        let new =
+            NewTopic::new(&topic.name, 1, TopicReplication::Fixed(self.replication)).set("cleanup.policy", "compact");
+        let made = admin.create_topics([&new], &options).await.map_err(fault)?;
+        match made.into_iter().next() {
+            Some(Err((_, code))) if code != Code::TopicAlreadyExists => Err(fault(KafkaError::MetadataFetch(code))),
+            _ => {
+                let (access, name) = (self.access.clone(), topic.name.clone());
+                blocking(move || Self::settle(&access, &name, 1)).await
+            }
+        }
+    }
+}
+
+/// What of a partition can be read by who reads what is committed.
+fn ends(access: &Access, consumer: &BaseConsumer<Told>, topic: &str, partition: i32) -> Result<Ends> {
+    let marks = consumer.fetch_watermarks(topic, partition, access.timeout);
+    let what = || format!("look for the end of {topic}/{partition}");
+    let (first, next) = marks.map_err(|e| access.error(&what(), &e, consumer.client().context()))?;
+    let offset = |at: i64| u64::try_from(at).unwrap_or_default();
+    Ok(Ends { first: offset(first), next: offset(next) })
+}

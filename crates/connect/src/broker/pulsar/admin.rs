@@ -1,0 +1,151 @@
+//! Pulsar's administration over HTTP: topics, how long they keep what, and where they end.
+
+use kernel::broker::{Ends, Retention};
+use kernel::error::redacted;
+use kernel::{Error, Kind, Result};
+use serde_json::{Value, json};
+use std::time::Duration;
+use url::Url;
+
+pub struct Admin {
+    url: Url,
+    namespace: String,
+    token: Option<String>,
+    client: reqwest::Client,
+}
+
+/// An offset is a ledger and a place in it. Ledgers of a cluster are numbered up from 0; one of them has 50,000 entries by
+/// default, and 2 GB at most.
+const ENTRY_BITS: u32 = 28;
+
+pub fn offset(ledger: u64, entry: u64) -> u64 {
+    ledger << ENTRY_BITS | entry
+}
+
+/// The ledger and the entry.
+pub fn place(offset: u64) -> (u64, u64) {
+    (offset >> ENTRY_BITS, offset & ((1 << ENTRY_BITS) - 1))
+}
+
+impl Admin {
+    pub fn new(url: &str, namespace: &str, token: Option<&str>, timeout: Duration) -> Result<Self> {
+        let wrong =
+            || Error::project(format!("administration {}", redacted(url)), "write `admin` as `http://host:8080`");
+        let parsed = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https")).ok_or_else(wrong)?;
+        let client = reqwest::Client::builder().timeout(timeout).build();
+        let client = client.map_err(|e| Error::internal("make a client for Pulsar", e.without_url()))?;
+        Ok(Self { url: parsed, namespace: namespace.to_owned(), token: token.map(str::to_owned), client })
+    }
+
+    /// The status and the answer of a call below `/admin/v2/persistent/NAMESPACE/`.
+    async fn call(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> Result<(u16, Value)> {
+        let what = || format!("ask Pulsar's administration at {}", redacted(self.url.as_str()));
+        let unreachable = |e: reqwest::Error| Error::new(Kind::Unreachable, what(), e.without_url());
+        let mut url = self.url.clone();
+        url.set_path(&format!("admin/v2/persistent/{}/{path}", self.namespace));
+        let mut request = self.client.request(method, url);
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        let answer = request.send().await.map_err(unreachable)?;
+        let status = answer.status().as_u16();
+        let bytes = answer.bytes().await.map_err(unreachable)?;
+        match status {
+            401 | 403 => Err(Error::project(what(), "it does not let this user in")),
+            500.. => Err(Error::new(Kind::Unreachable, what(), format!("it answers {status}"))),
+            _ => Ok((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))),
+        }
+    }
+
+    /// Makes a topic of so many partitions, which keeps all, or what the retention says. Without a subscription Pulsar by
+    /// itself keeps nothing.
+    pub async fn make(&self, topic: &str, partitions: u32, retention: Option<Retention>) -> Result<()> {
+        let what = || format!("make topic {topic}");
+        let path = format!("{topic}/partitions");
+        let (status, _) = self.call(reqwest::Method::PUT, &path, Some(json!(partitions))).await?;
+        if !matches!(status, 200..300 | 409) {
+            return Err(Error::project(what(), format!("Pulsar answers {status}")));
+        }
+        let known = self.partitions(topic).await?;
+        if known != partitions {
+            let detail = format!("it has {known} partitions, not {partitions}: keys would move");
+            return Err(Error::new(Kind::Conflict, what(), detail));
+        }
+        let Retention { time, bytes } = retention.unwrap_or_default();
+        let minutes = time.map_or(-1, |time| i64::try_from(time.as_secs().div_ceil(60)).unwrap_or(-1));
+        let megabytes = bytes.map_or(-1, |bytes| i64::try_from(bytes.div_ceil(1 << 20)).unwrap_or(-1));
+        let kept = json!({ "retentionTimeInMinutes": minutes, "retentionSizeInMB": megabytes });
+        self.set(topic, "retention", kept).await?;
+        // What the client sends again after a broken connection is there once.
+        self.set(topic, "deduplicationEnabled", json!(true)).await
+    }
+
+    async fn set(&self, topic: &str, policy: &str, value: Value) -> Result<()> {
+        match self.call(reqwest::Method::POST, &format!("{topic}/{policy}"), Some(value)).await? {
+            (200..300, _) => Ok(()),
+            (status, _) => {
+                let detail =
+                    format!("Pulsar answers {status}: are topic level policies enabled (topicLevelPoliciesEnabled)?");
+                Err(Error::project(format!("set {policy} of topic {topic}"), detail))
+            }
+        }
+    }
+
+    pub async fn partitions(&self, topic: &str) -> Result<u32> {
+        let (_, answer) = self.call(reqwest::Method::GET, &format!("{topic}/partitions"), None).await?;
+        match answer["partitions"].as_u64().and_then(|count| u32::try_from(count).ok()) {
+            Some(count @ 1..) => Ok(count),
+            _ => {
+                Err(Error::project(format!("topic {topic}"), "there is no such topic in this namespace; make it first"))
+            }
+        }
+    }
+
+    /// Of one partition's own topic; nothing is there before the first message.
+    pub async fn ends(&self, partition: &str) -> Result<Ends> {
+        let (status, stats) = self.call(reqwest::Method::GET, &format!("{partition}/internalStats"), None).await?;
+        if status == 404 {
+            return Ok(Ends { first: 0, next: 0 });
+        }
+        let broken = || {
+            Error::internal(format!("look for the end of {partition}"), "Pulsar tells it in a way that is not known")
+        };
+        let ledgers = stats["ledgers"].as_array().ok_or_else(broken)?;
+        let first = ledgers.first().and_then(|ledger| ledger["ledgerId"].as_u64()).ok_or_else(broken)?;
+        let (ledger, entry) =
+            stats["lastConfirmedEntry"].as_str().and_then(|last| last.split_once(':')).ok_or_else(broken)?;
+        let next = match (ledger.parse::<u64>(), entry.parse::<u64>()) {
+            (Ok(ledger), Ok(entry)) => offset(ledger, entry + 1),
+            // The last ledger is empty still: what there is ends in one before.
+            _ => {
+                let counts =
+                    ledgers.iter().rev().map(|ledger| (ledger["ledgerId"].as_u64(), ledger["entries"].as_u64()));
+                let last = counts.flat_map(|(id, entries)| Some((id?, entries?))).find(|(_, entries)| *entries > 0);
+                last.map_or(offset(first, 0), |(ledger, entries)| offset(ledger, entries))
+            }
+        };
+        let first = offset(first, 0);
+        Ok(Ends { first, next: next.max(first) })
+    }
+
+    /// Those that are connected to append to one partition.
+    pub async fn publishers(&self, partition: &str) -> Result<Vec<String>> {
+        let (_, stats) = self.call(reqwest::Method::GET, &format!("{partition}/stats"), None).await?;
+        let all = stats["publishers"].as_array().into_iter().flatten();
+        Ok(all.filter_map(|one| one["producerName"].as_str().map(str::to_owned)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offset_is_a_place_in_a_ledger() {
+        assert_eq!(place(offset(123, 49_999)), (123, 49_999));
+        assert!(offset(123, 49_999) < offset(124, 0));
+    }
+}

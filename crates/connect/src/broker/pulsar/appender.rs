@@ -1,0 +1,197 @@
+//! Appends rows one by one, and then the writer's positions. What broke off in between is found again by reading on from
+//! where the positions stand: rows that are there are passed over when they come again.
+
+use super::admin::offset;
+use super::cursor::Cursor;
+use super::kept::{self, Kept};
+use super::{Home, partition_name};
+use crate::broker::rows;
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::Int64Type;
+use arrow::record_batch::RecordBatch;
+use async_trait::async_trait;
+use kernel::broker::{Appended, Appender, Topic};
+use kernel::gate::Safe;
+use kernel::{Error, Kind, Positions, Result};
+use pulsar::compression::{Compression, CompressionLz4};
+use pulsar::producer::{Message, SendFuture};
+use pulsar::{Producer, ProducerOptions, TokioExecutor};
+use serde_json::Value;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub struct PulsarAppender {
+    home: Arc<Home>,
+    topic: Topic,
+    writer: String,
+    producers: Vec<Producer<TokioExecutor>>,
+    positions: kept::Writer,
+    kept: Kept,
+    /// Rows that an append had brought which did not come to its end: the source's partition and the offset.
+    there: HashSet<(String, i64)>,
+}
+
+/// A message's property that names who appended it.
+const WRITER: &str = "lavra-writer";
+const STEP: Duration = Duration::from_millis(50);
+
+impl PulsarAppender {
+    pub async fn open(home: Arc<Home>, topic: Topic, writer: &str) -> Result<Self> {
+        let kept_in = kept::topic(&topic.name, "writer", writer)?;
+        let positions = kept::Writer::open(&home, &kept_in).await?;
+        let kept = kept::read(&home, &kept_in).await?;
+        wait_alone(&home, &topic, writer).await?;
+        let there = unfinished(&home, &topic, writer, &kept).await?;
+        let mut producers = Vec::new();
+        for partition in 0..topic.partitions {
+            producers.push(producer(&home, &partition_name(&topic.name, partition), writer).await?);
+        }
+        Ok(Self { home, topic, writer: writer.to_owned(), producers, positions, kept, there })
+    }
+
+    fn fault(&self, error: impl std::fmt::Display) -> Error {
+        self.home.error(&format!("append to {}", self.topic.name), error)
+    }
+
+    async fn send(&mut self, batch: &RecordBatch) -> Result<Vec<(usize, SendFuture)>> {
+        let keys = self.topic.keys(batch)?;
+        let partitions = self.topic.partitions_of(batch, &keys);
+        let sources = places(batch)?;
+        let text = rows::encode(batch)?;
+        let lines = text.split(|byte| *byte == b'\n');
+        let mut sent = Vec::with_capacity(batch.num_rows());
+        for (row, (line, partition)) in lines.zip(partitions).enumerate() {
+            if self.there.contains(&sources[row]) {
+                continue;
+            }
+            let message = Message {
+                payload: line.to_vec(),
+                properties: HashMap::from([(WRITER.to_owned(), self.writer.clone())]),
+                partition_key: keys.is_valid(row).then(|| keys.value(row).to_owned()),
+                ..Message::default()
+            };
+            let partition = partition as usize;
+            let future = self.producers[partition].send_non_blocking(message).await.map_err(|e| self.fault(e))?;
+            sent.push((partition, future));
+        }
+        Ok(sent)
+    }
+}
+
+#[async_trait]
+impl Appender for PulsarAppender {
+    fn positions(&self) -> &Positions {
+        &self.kept.positions
+    }
+
+    async fn append(&mut self, rows: &[Safe], upto: &Positions) -> Result<Appended> {
+        if self.kept.positions.reaches(upto) {
+            return Ok(Appended::AlreadyDone);
+        }
+        let mut sent = Vec::new();
+        for rows in rows {
+            sent.extend(self.send(rows.batch()).await?);
+        }
+        for place in 0..self.producers.len() {
+            if sent.iter().any(|(partition, _)| *partition == place) {
+                self.producers[place].send_batch().await.map_err(|e| self.fault(e))?;
+            }
+        }
+        let mut kept = self.kept.clone();
+        kept.ends.resize(self.producers.len(), 0);
+        for (partition, future) in sent {
+            let receipt = future.await.map_err(|e| self.fault(e))?;
+            if let Some(id) = receipt.message_id {
+                kept.ends[partition] = kept.ends[partition].max(offset(id.ledger_id, id.entry_id) + 1);
+            }
+        }
+        kept.positions.advance(upto);
+        self.positions.write(&kept).await?;
+        self.kept = kept;
+        self.there.clear();
+        Ok(Appended::Done)
+    }
+}
+
+/// The source's partition and offset of each row, by the gate's stamp.
+fn places(batch: &RecordBatch) -> Result<Vec<(String, i64)>> {
+    let missing = || Error::internal("append rows", "they have no positions");
+    let position = batch.column_by_name("_position").and_then(|column| column.as_struct_opt()).ok_or_else(missing)?;
+    let partitions = position.column(0).as_string_view_opt().ok_or_else(missing)?;
+    let offsets = position.column(1).as_primitive_opt::<Int64Type>().ok_or_else(missing)?;
+    Ok((0..batch.num_rows()).map(|row| (partitions.value(row).to_owned(), offsets.value(row))).collect())
+}
+
+/// A producer of its own name: what it sends again after a broken connection, Pulsar knows by that name.
+async fn producer(home: &Home, name: &str, writer: &str) -> Result<Producer<TokioExecutor>> {
+    let options = ProducerOptions {
+        batch_size: Some(1_000),
+        batch_byte_size: Some(256 << 10),
+        batch_timeout: Some(Duration::from_millis(5)),
+        compression: Some(Compression::Lz4(CompressionLz4::default())),
+        block_queue_if_full: true,
+        ..ProducerOptions::default()
+    };
+    let own = format!("{writer}@{:016x}", unlike_any());
+    let producer = home.client().await?.producer().with_topic(home.whole(name)).with_name(own).with_options(options);
+    producer.build().await.map_err(|e| home.error(&format!("append to {name}"), e))
+}
+
+/// A number that no other process draws: of the hasher's random keys.
+fn unlike_any() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0)
+}
+
+/// Waits until no other appender of this writer is connected: what it had sent is there then, or never will be.
+async fn wait_alone(home: &Home, topic: &Topic, writer: &str) -> Result<()> {
+    let own = format!("{writer}@");
+    let mut waited = Duration::ZERO;
+    for partition in 0..topic.partitions {
+        let name = partition_name(&topic.name, partition);
+        let mut before = None;
+        loop {
+            let others = home.admin.publishers(&name).await?.iter().any(|producer| producer.starts_with(&own));
+            let ends = Some(home.admin.ends(&name).await?);
+            // What was in flight when the connection broke is counted in.
+            if !others && before == ends {
+                break;
+            }
+            before = ends;
+            if waited > home.timeout {
+                let detail = format!("another process appends as `{writer}`: stop it first");
+                return Err(Error::new(Kind::Conflict, format!("open an appender of {}", topic.name), detail));
+            }
+            tokio::time::sleep(STEP).await;
+            waited += STEP;
+        }
+    }
+    Ok(())
+}
+
+/// The rows of this writer behind its positions.
+async fn unfinished(home: &Arc<Home>, topic: &Topic, writer: &str, kept: &Kept) -> Result<HashSet<(String, i64)>> {
+    let mut there = HashSet::new();
+    for partition in 0..topic.partitions {
+        let name = partition_name(&topic.name, partition);
+        let ends = home.admin.ends(&name).await?;
+        let from = kept.ends.get(partition as usize).copied().unwrap_or_default();
+        let (mut at, mut cursor) = (from.max(ends.first), Cursor::new(home.clone(), name));
+        while at < ends.next {
+            let (found, next) = cursor.values(at, ends.next, 8 << 20).await?;
+            at = next;
+            for payload in found.into_iter().map(|found| found.payload) {
+                let is_own = payload.metadata.properties.iter().any(|pair| pair.key == WRITER && pair.value == writer);
+                let row = serde_json::from_slice::<Value>(&payload.data).ok().filter(|_| is_own);
+                let position = row.and_then(|mut row| row.get_mut("_position").map(Value::take));
+                if let Some((Some(source), Some(offset))) =
+                    position.as_ref().map(|at| (at["partition"].as_str(), at["offset"].as_i64()))
+                {
+                    there.insert((source.to_owned(), offset));
+                }
+            }
+        }
+    }
+    Ok(there)
+}

@@ -1,0 +1,115 @@
+//! Reads one partition, and remembers where it is.
+
+use super::Home;
+use super::admin::{offset, place};
+use crate::broker::rows;
+use arrow::datatypes::SchemaRef;
+use futures::StreamExt;
+use kernel::broker::Fetched;
+use kernel::{Error, Result};
+use pulsar::consumer::{ConsumerOptions, InitialPosition};
+use pulsar::message::proto::MessageIdData;
+use pulsar::reader::Reader;
+use pulsar::{Payload, TokioExecutor};
+use std::sync::Arc;
+
+/// A message with where it is.
+pub struct Found {
+    pub offset: u64,
+    /// Whether it is the last one of its entry.
+    pub is_last: bool,
+    pub payload: Payload,
+}
+
+pub struct Cursor {
+    home: Arc<Home>,
+    name: String,
+    reader: Option<(u64, Reader<Vec<u8>, TokioExecutor>)>,
+}
+
+impl Cursor {
+    pub fn new(home: Arc<Home>, name: String) -> Self {
+        Self { home, name, reader: None }
+    }
+
+    pub async fn fetch(&mut self, schema: &SchemaRef, from: u64, bytes_max: usize) -> Result<Fetched> {
+        let ends = self.home.admin.ends(&self.name).await?;
+        if from < ends.first || from > ends.next {
+            let detail = match from < ends.first {
+                true => "retention has removed messages from there on",
+                false => "it ends before that: was the topic made anew?",
+            };
+            return Err(Error::data(format!("fetch from offset {from} of {}", self.name), detail));
+        }
+        let (values, next) = self.values(from, ends.next, bytes_max).await?;
+        let rows = match values.is_empty() {
+            true => Vec::new(),
+            false => vec![rows::decode(&self.name, schema, values.iter().map(|found| found.payload.data.as_slice()))?],
+        };
+        Ok(Fetched { rows, next })
+    }
+
+    /// Messages of whole entries, from one on up to `end`, of about so many bytes, and where the next entry is.
+    pub async fn values(&mut self, from: u64, end: u64, bytes_max: usize) -> Result<(Vec<Found>, u64)> {
+        let (mut values, mut bytes, mut next) = (Vec::new(), 0, from);
+        if from >= end {
+            return Ok((values, next));
+        }
+        let mut reader = match self.reader.take() {
+            Some((at, reader)) if at == from => reader,
+            _ => self.open(from).await?,
+        };
+        while next < end && (values.is_empty() || bytes < bytes_max) {
+            let found = self.message(&mut reader).await?;
+            if found.offset < from {
+                continue;
+            }
+            bytes += found.payload.data.len();
+            if found.is_last {
+                next = found.offset + 1;
+            }
+            values.push(found);
+        }
+        // In the middle of an entry it would be read to its end first.
+        while values.last().is_some_and(|found| !found.is_last) {
+            let found = self.message(&mut reader).await?;
+            next = found.offset + 1;
+            values.push(found);
+        }
+        self.reader = Some((next, reader));
+        Ok((values, next))
+    }
+
+    async fn message(&self, reader: &mut Reader<Vec<u8>, TokioExecutor>) -> Result<Found> {
+        let what = format!("read {}", self.name);
+        let message = tokio::time::timeout(self.home.timeout, reader.next()).await;
+        let message = message.map_err(|_| self.home.unreachable(&what))?;
+        let message = message.ok_or_else(|| self.home.error(&what, "the connection is closed"))?;
+        let message = message.map_err(|e| self.home.error(&what, e))?;
+        let id = message.message_id();
+        let (index, size) = (id.batch_index.unwrap_or(-1), message.metadata().num_messages_in_batch.unwrap_or(1));
+        let is_last = index < 0 || index + 1 >= size;
+        Ok(Found { offset: offset(id.ledger_id, id.entry_id), is_last, payload: message.payload })
+    }
+
+    async fn open(&self, from: u64) -> Result<Reader<Vec<u8>, TokioExecutor>> {
+        let (ledger_id, entry) = place(from);
+        // A reader begins behind the message that it is given.
+        let start = MessageIdData { ledger_id, entry_id: entry.wrapping_sub(1), ..MessageIdData::default() };
+        let options = match from {
+            0 => ConsumerOptions::default().with_initial_position(InitialPosition::Earliest),
+            _ => ConsumerOptions::default().starting_on_message(start),
+        };
+        let name = self.home.whole(&self.name);
+        let reader = self
+            .home
+            .client()
+            .await?
+            .reader()
+            .with_topic(name)
+            .with_options(options.durable(false))
+            .into_reader()
+            .await;
+        reader.map_err(|e| self.home.error(&format!("read {}", self.name), e))
+    }
+}

@@ -1,0 +1,86 @@
+//! Positions of a writer or of a group: in a topic of their own, whose last message is all of them.
+
+use super::admin::{offset, place};
+use super::cursor::Cursor;
+use super::{Home, partition_name};
+use kernel::{Error, Kind, Positions, Result};
+use pulsar::{Producer, ProducerOptions, TokioExecutor};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// One state.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Kept {
+    pub positions: Positions,
+    /// Of a writer: by partition, an offset behind which all is that was appended later.
+    #[serde(default)]
+    pub ends: Vec<u64>,
+}
+
+/// Only one process at a time writes it: who opens it takes it from who had it.
+const EXCLUSIVE_WITH_FENCING: i32 = 3;
+
+/// Where the positions of a writer or group are kept.
+pub fn topic(topic: &str, of: &str, name: &str) -> Result<String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || ['.', '_', '-'].contains(&c);
+    match !name.is_empty() && name.chars().all(fits) {
+        true => Ok(format!("{topic}.{of}.{name}")),
+        false => Err(Error::project(format!("{of} `{name}`"), "its name holds only letters, digits, `.`, `_` and `-`")),
+    }
+}
+
+pub async fn read(home: &Arc<Home>, topic: &str) -> Result<Kept> {
+    match home.admin.partitions(topic).await {
+        Ok(_) => {}
+        Err(error) if error.kind == Kind::Project => return Ok(Kept::default()),
+        Err(error) => return Err(error),
+    }
+    let name = partition_name(topic, 0);
+    let ends = home.admin.ends(&name).await?;
+    if ends.first == ends.next {
+        return Ok(Kept::default());
+    }
+    // The last message; before it may be an empty ledger, so that all of what can be the last is read.
+    let mut cursor = Cursor::new(home.clone(), name);
+    let (ledger, entry) = place(ends.next);
+    let mut at = if entry == 0 { ends.first } else { offset(ledger, entry - 1).max(ends.first) };
+    let mut last = None;
+    while at < ends.next {
+        let (found, next) = cursor.values(at, ends.next, 1 << 20).await?;
+        last = found.into_iter().next_back().or(last);
+        at = next;
+    }
+    let Some(last) = last else { return Ok(Kept::default()) };
+    let broken = |_| Error::data(format!("read positions from {topic}"), "the last of them can't be read");
+    serde_json::from_slice(&last.payload.data).map_err(broken)
+}
+
+pub struct Writer {
+    home: Arc<Home>,
+    topic: String,
+    producer: Producer<TokioExecutor>,
+}
+
+impl Writer {
+    pub async fn open(home: &Arc<Home>, topic: &str) -> Result<Self> {
+        home.admin.make(topic, 1, None).await?;
+        let options = ProducerOptions { access_mode: Some(EXCLUSIVE_WITH_FENCING), ..ProducerOptions::default() };
+        let name = home.whole(&partition_name(topic, 0));
+        let producer = home.client().await?.producer().with_topic(name).with_options(options).build().await;
+        let producer = producer.map_err(|e| home.error(&format!("open {topic}"), e))?;
+        Ok(Self { home: home.clone(), topic: topic.to_owned(), producer })
+    }
+
+    /// Durable on return.
+    pub async fn write(&mut self, kept: &Kept) -> Result<()> {
+        let text = serde_json::to_vec(kept).map_err(|e| Error::internal("write positions", e))?;
+        let what = format!("write positions to {}", self.topic);
+        let sent = self.producer.send_non_blocking(text).await.map_err(|e| self.home.error(&what, e))?;
+        sent.await.map_err(|e| self.home.error(&what, e))?;
+        Ok(())
+    }
+
+    pub async fn close(mut self) -> Result<()> {
+        self.producer.close().await.map_err(|e| self.home.error(&format!("close {}", self.topic), e))
+    }
+}

@@ -1,0 +1,204 @@
+//! Clients of a cluster: their settings, and what their errors mean.
+
+use super::address::Address;
+use super::options::{Mechanism, Options, Security};
+use kernel::{Error, Kind, Result};
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
+use rdkafka::producer::{DeliveryResult, ProducerContext};
+use rdkafka::topic_partition_list::TopicPartitionList;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// How to reach a cluster, for sources and brokers alike.
+#[derive(Clone)]
+pub struct Access {
+    address: Address,
+    security: Security,
+    mechanism: Mechanism,
+    ca_file: Option<String>,
+    certificate_file: Option<String>,
+    pub timeout: Duration,
+}
+
+impl Access {
+    pub fn new(options: &Options, base: &Path) -> Result<Self> {
+        let address = Address::parse(&options.connection).map_err(|why| Error::project("option `connection`", why))?;
+        let file = |path: &Option<String>| path.as_ref().map(|path| base.join(path).to_string_lossy().into_owned());
+        Ok(Self {
+            address,
+            security: options.security,
+            mechanism: options.mechanism,
+            ca_file: file(&options.ca_file),
+            certificate_file: file(&options.certificate_file),
+            timeout: Duration::from_millis(options.timeout_ms),
+        })
+    }
+
+    /// The brokers, as a message shows them.
+    pub fn shown(&self) -> &str {
+        &self.address.brokers
+    }
+
+    /// What all clients have in common.
+    pub fn config(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        let protocol = match self.security {
+            Security::Plaintext => "plaintext",
+            Security::Tls => "ssl",
+            Security::Sasl => "sasl_plaintext",
+            Security::SaslTls => "sasl_ssl",
+        };
+        config
+            .set("bootstrap.servers", &self.address.brokers)
+            .set("client.id", "lavra")
+            .set("security.protocol", protocol)
+            .set("socket.keepalive.enable", "true")
+            .set("reconnect.backoff.max.ms", "2000")
+            .set_log_level(RDKafkaLogLevel::Warning);
+        if let Some(user) = &self.address.user {
+            let mechanism = match self.mechanism {
+                Mechanism::ScramSha256 => "SCRAM-SHA-256",
+                Mechanism::ScramSha512 => "SCRAM-SHA-512",
+                Mechanism::Plain => "PLAIN",
+            };
+            config
+                .set("sasl.mechanism", mechanism)
+                .set("sasl.username", user)
+                .set("sasl.password", &self.address.password);
+        }
+        if let Some(file) = &self.ca_file {
+            config.set("ssl.ca.location", file);
+        }
+        if let Some(file) = &self.certificate_file {
+            config.set("ssl.certificate.location", file).set("ssl.key.location", file);
+        }
+        config
+    }
+
+    /// A client that reads what is committed, from where it is told to and nowhere else.
+    pub fn consumer(&self, group: &str) -> Result<BaseConsumer<Told>> {
+        let mut config = self.config();
+        config
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "error")
+            .set("allow.auto.create.topics", "false")
+            .set("isolation.level", "read_committed")
+            .set("fetch.wait.max.ms", "50")
+            .set("fetch.error.backoff.ms", "50")
+            .set("queued.max.messages.kbytes", "65536")
+            // A partition's messages are told apart by this program: the library's own check is of no use twice.
+            .set("check.crcs", "true");
+        config.create_with_context(Told::default()).map_err(|e| self.wrong("make a client", &e))
+    }
+
+    /// What a failed call means. Nothing of it is of a record.
+    pub fn error(&self, what: &str, error: &KafkaError, told: &Told) -> Error {
+        let what = format!("{what} on {}", self.shown());
+        if let Some((kind, why)) = told.reason() {
+            return Error::new(kind, what, why);
+        }
+        let Some(code) = error.rdkafka_error_code() else { return self.wrong(&what, error) };
+        let kind = kind_of(code);
+        let detail = match code {
+            Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
+                "there is no such topic; `lavra discover` lists those that are there".to_owned()
+            }
+            Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve => {
+                format!("no broker answers within {} ms", self.timeout.as_millis())
+            }
+            Code::OperationTimedOut | Code::RequestTimedOut => {
+                format!("no answer within {} ms (`timeout_ms`)", self.timeout.as_millis())
+            }
+            code => format!("{code}"),
+        };
+        Error::new(kind, what, detail)
+    }
+
+    /// Settings that the library refuses. The value is not told: it may be a password.
+    fn wrong(&self, what: &str, error: &KafkaError) -> Error {
+        let detail = match error {
+            KafkaError::ClientConfig(_, why, key, _) => format!("setting `{key}`: {why}"),
+            KafkaError::ClientCreation(why) => why.clone(),
+            other => other.to_string(),
+        };
+        Error::project(format!("{what} for {}", self.shown()), detail)
+    }
+}
+
+fn kind_of(code: Code) -> Kind {
+    match code {
+        Code::UnknownTopic
+        | Code::UnknownTopicOrPartition
+        | Code::UnknownPartition
+        | Code::InvalidTopic
+        | Code::Authentication
+        | Code::SaslAuthenticationFailed
+        | Code::UnsupportedSASLMechanism
+        | Code::TopicAuthorizationFailed
+        | Code::GroupAuthorizationFailed
+        | Code::ClusterAuthorizationFailed
+        | Code::TransactionalIdAuthorizationFailed
+        | Code::SSL
+        | Code::InvalidConfig
+        | Code::InvalidReplicationFactor
+        | Code::InvalidPartitions => Kind::Project,
+        Code::OffsetOutOfRange | Code::AutoOffsetReset | Code::BadMessage | Code::BadCompression => Kind::Data,
+        Code::Fenced | Code::InvalidProducerEpoch => Kind::Conflict,
+        _ => Kind::Unreachable,
+    }
+}
+
+/// What the library tells beside the answers of calls: why nobody answers is told here only.
+#[derive(Default)]
+pub struct Told {
+    last: Mutex<Option<(Kind, String)>>,
+}
+
+impl Told {
+    fn reason(&self) -> Option<(Kind, String)> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// It answers: what was told before is mended.
+    pub fn forget(&self) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl ClientContext for Told {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(facility, "{message}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!("{error}: {reason}");
+        let told = match error.rdkafka_error_code() {
+            Some(Code::Authentication | Code::SaslAuthenticationFailed) => {
+                "the cluster does not let this user in: look at the user, the password and `mechanism` in `connection`"
+            }
+            Some(Code::SSL) => "TLS fails: look at `ca_file`, the host's name and `security`",
+            _ => return,
+        };
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((Kind::Project, told.into()));
+    }
+}
+
+impl ConsumerContext for Told {
+    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+        if let Err(error) = result {
+            tracing::warn!("the group's offsets were not told to the cluster, the lake's positions stand: {error}");
+        }
+    }
+}
+
+impl ProducerContext for Told {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+}

@@ -1,0 +1,324 @@
+//! The thread that polls: all partitions of a topic, from positions that it is given, round by round. A round ends where the
+//! partitions ended when it began, so that a run over a busy topic has an end.
+
+use super::client::{Access, Told};
+use super::options::{OnLost, Options, StartFrom};
+use super::part::Part;
+use crate::records::Decode;
+use kernel::gate::Raw;
+use kernel::source::Pulled;
+use kernel::{Entity, Error, Point, Positions, Result};
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::Message;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a partition that has records may keep others waiting, and how often its end is looked at.
+const POLL: Duration = Duration::from_millis(50);
+
+pub struct Reader {
+    pub access: Access,
+    pub consumer: Arc<BaseConsumer<Told>>,
+    pub options: Arc<Options>,
+    pub entity: Arc<Entity>,
+    pub decoder: Box<dyn Decode>,
+    /// What was committed when the source was opened.
+    pub from: Positions,
+    parts: BTreeMap<i32, Part>,
+    ready: VecDeque<Pulled>,
+    /// Bytes that wait in the partitions.
+    bytes: usize,
+    rows: usize,
+    in_round: bool,
+}
+
+impl Reader {
+    pub fn new(
+        access: Access,
+        consumer: Arc<BaseConsumer<Told>>,
+        options: Arc<Options>,
+        entity: Arc<Entity>,
+        decoder: Box<dyn Decode>,
+        from: Positions,
+    ) -> Self {
+        let (parts, ready) = (BTreeMap::new(), VecDeque::new());
+        Self { access, consumer, options, entity, decoder, from, parts, ready, bytes: 0, rows: 0, in_round: false }
+    }
+
+    /// The next batch, or `None` at the end of a round. After an error it goes on where the last batch ended.
+    pub fn next(&mut self, bytes_max: usize) -> Result<Option<Pulled>> {
+        self.step(bytes_max).inspect_err(|_| self.rewind())
+    }
+
+    /// Back to what was handed on; the next round fetches the rest again.
+    fn rewind(&mut self) {
+        for part in self.parts.values() {
+            self.from.advance(&part.upto());
+        }
+        self.parts.clear();
+        (self.bytes, self.rows, self.in_round) = (0, 0, false);
+        if let Err(error) = self.consumer.unassign() {
+            tracing::debug!("{error}");
+        }
+    }
+
+    fn step(&mut self, bytes_max: usize) -> Result<Option<Pulled>> {
+        loop {
+            if let Some(pulled) = self.ready.pop_front() {
+                return Ok(Some(pulled));
+            }
+            if !std::mem::replace(&mut self.in_round, true) {
+                self.begin()?;
+            }
+            if self.ready.is_empty() && !self.fill(bytes_max)? {
+                self.in_round = false;
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Looks where the partitions end, and takes in those that are new.
+    fn begin(&mut self) -> Result<()> {
+        let topic = &self.options.topic;
+        let partitions = partitions(&self.access, &self.consumer, topic)?;
+        let is_first = self.parts.is_empty() && self.from.is_empty();
+        let mut new = Vec::new();
+        for partition in partitions {
+            let (low, high) = self.watermarks(partition)?;
+            match self.parts.get_mut(&partition) {
+                Some(part) => part.end = high,
+                None => new.push((partition, low, high)),
+            }
+        }
+        if new.is_empty() {
+            return Ok(());
+        }
+        let starts = if is_first { self.starts(&new)? } else { BTreeMap::new() };
+        let mut assigned = TopicPartitionList::new();
+        for (partition, low, high) in new {
+            let name = format!("{topic}/{partition}");
+            let from = match self.from.get(&name) {
+                Some(Point::Offset(offset)) => {
+                    self.is_there(&name, i64::try_from(*offset).unwrap_or(i64::MAX), low, high)?
+                }
+                Some(_) => return Err(Error::internal(name, "a position of a topic is an offset")),
+                None => starts.get(&partition).copied().unwrap_or(low),
+            };
+            let mut part = Part::new(topic, partition, from, &self.entity);
+            part.end = high;
+            let at = self.consumer.client();
+            add(&mut assigned, topic, partition, from).map_err(|e| self.access.error("assign", &e, at.context()))?;
+            self.parts.insert(partition, part);
+        }
+        let assigned = self.consumer.incremental_assign(&assigned);
+        assigned.map_err(|e| self.access.error("assign", &e, self.consumer.client().context()))?;
+        // Where a topic is started at its end, that place counts from now on, whether or not there are records.
+        if is_first && self.options.start_from != StartFrom::Earliest {
+            let upto = self.parts.values().fold(Positions::new(), |mut all, part| {
+                all.advance(&part.upto());
+                all
+            });
+            let moved = self.moved(upto)?;
+            self.ready.push_back(moved);
+        }
+        Ok(())
+    }
+
+    fn watermarks(&self, partition: i32) -> Result<(i64, i64)> {
+        let (topic, client) = (&self.options.topic, self.consumer.client());
+        let marks = client.fetch_watermarks(topic, partition, self.access.timeout);
+        marks.map_err(|e| self.access.error(&format!("look for the end of {topic}/{partition}"), &e, client.context()))
+    }
+
+    /// By partition, where a source starts that has taken nothing.
+    fn starts(&self, new: &[(i32, i64, i64)]) -> Result<BTreeMap<i32, i64>> {
+        let millis = match self.options.start_from {
+            StartFrom::Earliest => return Ok(BTreeMap::new()),
+            StartFrom::Latest => return Ok(new.iter().map(|(partition, _, high)| (*partition, *high)).collect()),
+            StartFrom::Time(millis) => millis,
+        };
+        let (topic, told) = (&self.options.topic, self.consumer.client().context());
+        let fault = |e| self.access.error(&format!("look for a time in {topic}"), &e, told);
+        let mut times = TopicPartitionList::new();
+        for (partition, ..) in new {
+            add(&mut times, topic, *partition, millis).map_err(fault)?;
+        }
+        let found = self.consumer.offsets_for_times(times, self.access.timeout).map_err(fault)?;
+        let start = |(partition, _, high): &(i32, i64, i64)| {
+            let offset = found.find_partition(topic, *partition).map(|found| found.offset());
+            // Nothing is as young: it starts at the end.
+            (*partition, if let Some(Offset::Offset(offset)) = offset { offset } else { *high })
+        };
+        Ok(new.iter().map(start).collect())
+    }
+
+    /// Whether a partition still has what comes next.
+    fn is_there(&self, name: &str, offset: i64, low: i64, high: i64) -> Result<i64> {
+        if offset > high {
+            let detail = format!(
+                "offset {offset} was taken, and it ends at {high}: the topic was made anew or cut; give the source another \
+                 name to take it from its start"
+            );
+            return Err(Error::data(format!("go on in {name}"), detail));
+        }
+        if offset >= low {
+            return Ok(offset);
+        }
+        let lost = low - offset;
+        match self.options.on_lost {
+            OnLost::Skip => {
+                tracing::warn!(
+                    partition = name,
+                    "{lost} offsets were removed before they were taken; it goes on behind them"
+                );
+                Ok(low)
+            }
+            OnLost::Error => {
+                let detail = format!(
+                    "{lost} offsets (from {offset} on) were removed by the topic's retention before they were taken; `on_lost: \
+                     skip` goes on without them"
+                );
+                Err(Error::data(format!("go on in {name}"), detail))
+            }
+        }
+    }
+
+    /// Polls until there is a batch in `ready`; false when the round is at its end.
+    fn fill(&mut self, bytes_max: usize) -> Result<bool> {
+        let mut waited = Duration::ZERO;
+        let mut behind = self.parts.values().filter(|part| part.is_behind()).count();
+        while behind > 0 && self.bytes < bytes_max.max(1) && self.rows < self.options.batch_rows_max {
+            match self.consumer.poll(POLL) {
+                Some(Ok(message)) => {
+                    waited = Duration::ZERO;
+                    let Some(part) = self.parts.get_mut(&message.partition()) else { continue };
+                    // What is fetched again after a broken connection was taken already.
+                    if message.offset() < part.next {
+                        continue;
+                    }
+                    let was_behind = part.is_behind();
+                    self.bytes += part.take(&message, &self.options, &self.entity);
+                    self.rows += 1;
+                    behind -= usize::from(was_behind && !part.is_behind());
+                }
+                Some(Err(error)) => self.forgive(&error)?,
+                None => {
+                    behind = self.follow()?;
+                    waited += POLL;
+                    if self.bytes > 0 && waited >= POLL {
+                        break;
+                    }
+                    if behind > 0 && waited > self.access.timeout {
+                        return Err(self.silent());
+                    }
+                }
+            }
+        }
+        self.give()?;
+        Ok(!self.ready.is_empty())
+    }
+
+    /// What the client tells while it goes on by itself is no error yet; the time-out makes one of it.
+    fn forgive(&self, error: &rdkafka::error::KafkaError) -> Result<()> {
+        let fault = self.access.error(&format!("read {}", self.options.topic), error, self.consumer.client().context());
+        match fault.kind {
+            kernel::Kind::Unreachable => Ok(()),
+            _ => Err(fault),
+        }
+    }
+
+    fn silent(&self) -> Error {
+        let error = rdkafka::error::KafkaError::MessageConsumption(rdkafka::types::RDKafkaErrorCode::OperationTimedOut);
+        self.access.error(&format!("read {}", self.options.topic), &error, self.consumer.client().context())
+    }
+
+    /// Ends of transactions and what they took back are offsets without records: the client goes over them by itself. Gives
+    /// the number of partitions that have more.
+    fn follow(&mut self) -> Result<usize> {
+        let told = self.consumer.client().context();
+        let places = self.consumer.position().map_err(|e| self.access.error("ask for positions", &e, told))?;
+        for place in places.elements() {
+            if let (Some(part), Offset::Offset(at)) = (self.parts.get_mut(&place.partition()), place.offset()) {
+                part.next = part.next.max(at);
+            }
+        }
+        Ok(self.parts.values().filter(|part| part.is_behind()).count())
+    }
+
+    /// Turns what waits into batches.
+    fn give(&mut self) -> Result<()> {
+        (self.bytes, self.rows) = (0, 0);
+        let mut silent = Positions::new();
+        for part in self.parts.values_mut() {
+            if part.has_any() {
+                self.ready.extend(part.give(self.decoder.as_mut(), &self.options)?);
+            } else if part.moved_silently() {
+                silent.advance(&part.upto());
+            }
+        }
+        if !silent.is_empty() {
+            match self.ready.back_mut() {
+                Some(last) => last.upto.advance(&silent),
+                None => {
+                    let moved = self.moved(silent)?;
+                    self.ready.push_back(moved);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Positions that move without rows.
+    fn moved(&mut self, upto: Positions) -> Result<Pulled> {
+        let rows = self.decoder.decode(Default::default())?.into_iter().next();
+        let rows = rows.ok_or_else(|| Error::internal("read records", "a reader gives a batch, if an empty one"))?;
+        let name = self.options.topic.clone();
+        let raw = Raw::new(rows.batch, name, rows.offsets)?;
+        let raw =
+            if self.options.mode == super::options::Mode::Upsert { raw.with_changes(Default::default())? } else { raw };
+        Ok(Pulled { rows: raw, upto, whole: true })
+    }
+}
+
+fn add(list: &mut TopicPartitionList, topic: &str, partition: i32, offset: i64) -> rdkafka::error::KafkaResult<()> {
+    list.add_partition_offset(topic, partition, Offset::Offset(offset))
+}
+
+/// Why nobody answers is among the events that wait to be polled.
+pub fn listen(consumer: &BaseConsumer<Told>) {
+    for _ in 0..EVENTS_MAX {
+        match consumer.poll(POLL) {
+            Some(Err(error)) => consumer.client().context().error(error, ""),
+            Some(Ok(_)) => {}
+            None => return,
+        }
+    }
+}
+
+/// A client that can't connect tells the same again and again.
+const EVENTS_MAX: usize = 50;
+
+/// The partitions that a topic has now.
+pub fn partitions(access: &Access, consumer: &BaseConsumer<Told>, topic: &str) -> Result<Vec<i32>> {
+    let (client, what) = (consumer.client(), format!("look for topic {topic}"));
+    let metadata = client.fetch_metadata(Some(topic), access.timeout);
+    if metadata.is_err() {
+        listen(consumer);
+    }
+    let metadata = metadata.map_err(|e| access.error(&what, &e, client.context()))?;
+    client.context().forget();
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    let error = found.and_then(|found| found.error()).map(rdkafka::types::RDKafkaErrorCode::from);
+    match found {
+        Some(found) if error.is_none() && !found.partitions().is_empty() => {
+            Ok(found.partitions().iter().map(|partition| partition.id()).collect())
+        }
+        _ => {
+            let code = error.unwrap_or(rdkafka::types::RDKafkaErrorCode::UnknownTopic);
+            Err(access.error(&what, &rdkafka::error::KafkaError::MetadataFetch(code), client.context()))
+        }
+    }
+}

@@ -1,0 +1,386 @@
+//! Following the log: its events, one after another, into changes of the table.
+
+use super::Cdc;
+use crate::cells::Cell;
+use crate::marks::Batch;
+use crate::mysql::gtid::{Gtid, Gtids};
+use crate::mysql::health;
+use crate::mysql::layout::{Charsets, Image, Known, Layout};
+use crate::mysql::log::{Log, Meaning, end, unread};
+use crate::mysql::login::{connect, fault};
+use crate::mysql::plan::Plan;
+use crate::mysql::statement::{Does, does};
+use crate::mysql::table::Table;
+use kernel::gate::Op;
+use kernel::source::Pulled;
+use kernel::{Error, Result};
+use mysql_async::Conn;
+use mysql_async::binlog::events::{Event, EventData};
+use mysql_async::prelude::Queryable;
+use std::collections::HashMap;
+use std::hash::Hasher;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// So much of the log may pass without a row of the table before the position moves on without one.
+const PASSED_MAX: u64 = 4 << 20;
+
+pub(super) struct Transaction {
+    pub(super) gtid: Gtid,
+    pub(super) at: Option<i64>,
+    pub(super) single: bool,
+    pub(super) is_xa: bool,
+    /// Rows of the table, also those that were taken before.
+    pub(super) rows: u64,
+    /// Rows that were taken before.
+    pub(super) skip: u64,
+}
+
+/// What following the log takes.
+pub(super) struct Following {
+    pub(super) log: Log,
+    /// For questions beside the log.
+    pub(super) conn: Option<Conn>,
+    pub(super) table: Table,
+    /// The table was altered since it was looked at.
+    pub(super) stale: bool,
+    pub(super) charsets: Charsets,
+    pub(super) layouts: HashMap<u64, Arc<Layout>>,
+    pub(super) plan: Plan,
+    pub(super) gtids: Gtids,
+    pub(super) open: Option<Transaction>,
+    /// The transaction that was open where the position is, and how many of its rows are taken.
+    pub(super) resume: Option<(String, u64)>,
+    /// The event that is looked at: what takes long does not lose it.
+    pub(super) event: Option<Event>,
+    /// Transactions passed since the last position.
+    pub(super) moved: bool,
+}
+
+impl Cdc {
+    async fn start_following(&mut self) -> Result<Following> {
+        let mut conn = connect(&self.opening, &self.options).await?;
+        let table = Table::read(&mut conn, &self.opening.source, &self.options).await?;
+        let is_mariadb = health::good_server(&mut conn, &self.opening.source, &table).await?.is_mariadb;
+        if is_mariadb != self.token.is_mariadb {
+            return Err(self
+                .error("the position is of another kind of server; take the table anew by `refresh: <any new text>`"));
+        }
+        let gtids = Gtids::parse(self.token.gtid.as_deref().unwrap_or_default(), is_mariadb)?;
+        let rows: Vec<(u16, String)> = conn
+            .query("SELECT ID, CHARACTER_SET_NAME FROM information_schema.COLLATIONS WHERE ID IS NOT NULL AND CHARACTER_SET_NAME IS NOT NULL AND ID < 65536")
+            .await
+            .map_err(|e| fault("ask for character sets", e))?;
+        let charsets: Charsets = rows.into_iter().collect();
+        let columns = table.chosen(&self.options)?;
+        let plan = Plan::new(table.clone(), columns, &self.opening.entity, &self.options, is_mariadb)?;
+        let server_id = self.options.server_id.unwrap_or_else(|| self.server_id());
+        let replica = connect(&self.opening, &self.options).await?;
+        let log = Log::start(replica, &gtids, server_id, Duration::from_millis(self.options.timeout_ms)).await?;
+        Ok(Following {
+            log,
+            conn: Some(conn),
+            table,
+            stale: false,
+            charsets,
+            layouts: HashMap::new(),
+            plan,
+            gtids,
+            open: None,
+            resume: self.token.open.clone(),
+            event: None,
+            moved: false,
+        })
+    }
+
+    /// The same in each run, and hardly that of anybody else.
+    fn server_id(&self) -> u32 {
+        let mut hasher = twox_hash::XxHash64::with_seed(0);
+        for part in [
+            self.opening.source.as_str(),
+            &self.batch.partition,
+            &self.opening.base.to_string_lossy(),
+            &self.options.connection,
+        ] {
+            hasher.write(part.as_bytes());
+            hasher.write_u8(0);
+        }
+        1_000_000_000 + (hasher.finish() % 3_000_000_000) as u32
+    }
+
+    pub(super) async fn follow(&mut self, bytes_max: usize) -> Result<Option<Pulled>> {
+        if self.following.is_none() {
+            let following = self.start_following().await?;
+            following.plan.begin(&mut self.batch);
+            self.following = Some(following);
+        }
+        let Some(following) = &mut self.following else { return Ok(None) };
+        let until = match &self.until {
+            Some(until) => until.clone(),
+            None => {
+                let mut conn = match following.conn.take() {
+                    Some(conn) => conn,
+                    None => connect(&self.opening, &self.options).await?,
+                };
+                // A connection that was idle for hours may be closed.
+                let until = match end(&mut conn).await {
+                    Ok(until) => until,
+                    Err(_) => {
+                        conn = connect(&self.opening, &self.options).await?;
+                        end(&mut conn).await?
+                    }
+                };
+                following.conn = Some(conn);
+                self.until.insert(until).clone()
+            }
+        };
+        loop {
+            let Some(following) = &mut self.following else { return Ok(None) };
+            let inside = following.open.as_ref().is_some_and(|open| open.rows > 0);
+            if self.batch.is_full(bytes_max, self.options.batch_rows_max) {
+                return self.hand_out(!inside).map(Some);
+            }
+            if following.event.is_none() && !inside && following.log.place.reaches(&until) {
+                self.until = None;
+                let idle = following.moved && following.log.passed >= PASSED_MAX;
+                if self.batch.cells.rows() > 0 || idle {
+                    self.ended = true;
+                    return self.hand_out(true).map(Some);
+                }
+                return Ok(None);
+            }
+            if following.event.is_none() {
+                following.event = Some(following.log.next().await?);
+            }
+            if let Some(pulled) = self.look().await? {
+                return Ok(Some(pulled));
+            }
+        }
+    }
+
+    /// Looks at the event. It is let go when all of it is in the batch; a batch that has to go out before is given.
+    pub(super) async fn look(&mut self) -> Result<Option<Pulled>> {
+        let Some(following) = &mut self.following else { return Ok(None) };
+        let Some(event) = following.event.take() else { return Ok(None) };
+        match following.log.meaning(&event)? {
+            Meaning::Nothing => {}
+            Meaning::Begin { gtid, at, single, is_xa } => {
+                let skip = following.resume.take_if(|(open, _)| *open == gtid.to_string()).map_or(0, |(_, rows)| rows);
+                following.open = Some(Transaction { gtid, at, single, is_xa, rows: 0, skip });
+            }
+            Meaning::Commit => following.commit(),
+            Meaning::Statement { sql, database } => self.statement(&sql, &database)?,
+            Meaning::Table { id, database, name } => {
+                let ours = database.eq_ignore_ascii_case(&following.table.database)
+                    && name.eq_ignore_ascii_case(&following.table.name);
+                if ours && !following.layouts.contains_key(&id) {
+                    following.event = Some(event);
+                    self.map(id).await?;
+                    if let Some(following) = &mut self.following {
+                        following.event = None;
+                    }
+                }
+            }
+            Meaning::Rows => return self.rows(event),
+        }
+        Ok(None)
+    }
+
+    /// Reads what the log says of the table's columns.
+    async fn map(&mut self, id: u64) -> Result<()> {
+        let Some(following) = &mut self.following else { return Ok(()) };
+        if following.stale {
+            let mut conn = match following.conn.take() {
+                Some(conn) => conn,
+                None => connect(&self.opening, &self.options).await?,
+            };
+            following.table = Table::read(&mut conn, &self.opening.source, &self.options).await?;
+            (following.conn, following.stale) = (Some(conn), false);
+        }
+        let known = Known {
+            table: &following.table,
+            charsets: &following.charsets,
+            entity: &self.opening.entity,
+            options: &self.options,
+            is_mariadb: self.token.is_mariadb,
+        };
+        let map = following
+            .log
+            .table_map(id)
+            .ok_or_else(|| Error::internal("follow the binary log", "a map is not remembered"))?;
+        let layout = Layout::new(map, &known)?;
+        following.layouts.insert(id, Arc::new(layout));
+        Ok(())
+    }
+
+    fn rows(&mut self, event: Event) -> Result<Option<Pulled>> {
+        let Some(following) = &mut self.following else { return Ok(None) };
+        let data = event.read_data().map_err(unread)?;
+        let Some(EventData::RowsEvent(rows)) = data else { return Ok(None) };
+        let Some(layout) = following.layouts.get(&rows.table_id()).cloned() else { return Ok(None) };
+        let Some(open) = &mut following.open else {
+            return Err(self.error("rows came outside of a transaction"));
+        };
+        if open.is_xa {
+            return Err(xa(&self.batch.partition));
+        }
+        if !layout.plan.is_like(&following.plan) {
+            if self.batch.cells.rows() > 0 {
+                let whole = open.rows == 0;
+                drop(rows);
+                following.event = Some(event);
+                return self.hand_out(whole).map(Some);
+            }
+            following.plan = layout.plan.clone();
+            layout.plan.begin(&mut self.batch);
+        }
+        let before_bits: Option<Vec<bool>> = rows.columns_before_image().map(|bits| bits.iter().by_vals().collect());
+        let after_bits: Option<Vec<bool>> = rows.columns_after_image().map(|bits| bits.iter().by_vals().collect());
+        let map = following
+            .log
+            .table_map(rows.table_id())
+            .ok_or_else(|| Error::internal("follow the binary log", "a map is not remembered"))?;
+        for pair in rows.rows(map) {
+            let (before, after) = pair.map_err(unread)?;
+            let states =
+                (Image::of(before.as_ref(), before_bits.as_deref()), Image::of(after.as_ref(), after_bits.as_deref()));
+            change(&mut self.batch, &layout, open, states)?;
+        }
+        Ok(None)
+    }
+
+    fn statement(&mut self, sql: &str, database: &str) -> Result<()> {
+        let Some(following) = &mut self.following else { return Ok(()) };
+        let table = (following.table.database.as_str(), following.table.name.as_str());
+        let does = does(sql, database, table);
+        let has_rows = following.open.as_ref().is_some_and(|open| open.rows > 0);
+        match does {
+            Does::Begin => {
+                if let Some(open) = &mut following.open {
+                    open.single = false;
+                }
+                return Ok(());
+            }
+            Does::Commit => {
+                following.commit();
+                return Ok(());
+            }
+            Does::Rollback if has_rows => return Err(self.error("a transaction with rows of this table was rolled back in the log; take the table anew by `refresh: <any new text>`")),
+            Does::Rollback => {
+                following.commit();
+                return Ok(());
+            }
+            Does::Xa if has_rows => return Err(xa(&self.batch.partition)),
+            Does::LoseSome => {
+                return Err(self.error("a partition of the table was dropped, emptied or exchanged, and the log does not say which rows it had; take the table anew by `refresh: <any new text>`"));
+            }
+            Does::Write => {
+                return Err(self.error("rows were changed by a statement that is in the log as a statement: set `binlog_format = ROW` for all sessions, and take the table anew by `refresh: <any new text>`"));
+            }
+            Does::Empty => {
+                let open = following.open.as_mut();
+                let (skipped, at) = open.map_or((false, None), |open| {
+                    let skipped = open.skip > 0;
+                    open.skip = open.skip.saturating_sub(1);
+                    open.rows += 1;
+                    (skipped, open.at)
+                });
+                if !skipped {
+                    empty(&mut self.batch, &following.plan, at)?;
+                }
+                following.stale = true;
+            }
+            Does::Alter => {
+                following.stale = true;
+                if sql.trim_start().get(..5).is_some_and(|word| word.eq_ignore_ascii_case("alter")) {
+                    tracing::warn!(
+                        table = &*self.batch.partition,
+                        "the table was altered: values that this gave to rows that were there are not in the log; `refresh` takes them"
+                    );
+                }
+            }
+            Does::AlterOther | Does::Nothing | Does::Xa => {}
+        }
+        if following.open.as_ref().is_some_and(|open| open.single) {
+            following.commit();
+        }
+        Ok(())
+    }
+
+    pub(super) fn hand_out(&mut self, whole: bool) -> Result<Pulled> {
+        if let Some(following) = &mut self.following {
+            let open = following.open.as_ref().filter(|open| open.rows > 0);
+            self.token.open = open.map(|open| (open.gtid.to_string(), open.rows));
+            self.token.gtid = Some(following.gtids.to_string());
+            (following.moved, following.log.passed) = (false, 0);
+        }
+        self.finish(whole)
+    }
+}
+
+impl Following {
+    fn commit(&mut self) {
+        if let Some(open) = self.open.take() {
+            self.gtids.add(open.gtid);
+            self.moved = true;
+        }
+    }
+}
+
+/// Puts one change of a row into the batch: as two when it moves the row to another key.
+fn change(
+    batch: &mut Batch,
+    layout: &Layout,
+    open: &mut Transaction,
+    states: (Option<Image<'_>>, Option<Image<'_>>),
+) -> Result<()> {
+    let at = open.at;
+    let mut put = |op: Op, image: &Image<'_>, before: Option<&Image<'_>>| -> Result<()> {
+        open.rows += 1;
+        if open.skip > 0 {
+            open.skip -= 1;
+            return Ok(());
+        }
+        let absent = layout.put(batch, image, before)?;
+        if op == Op::Create && absent.iter().any(|name| !layout.is_virtual(name)) {
+            return Err(Error::data(
+                format!("follow {}", batch.partition),
+                "a new row came without all of its columns: set `binlog_row_image = FULL` for all sessions, and take the table anew by `refresh`",
+            ));
+        }
+        if let Some(changes) = &mut batch.changes {
+            changes.push(op, at, if op == Op::Update { absent } else { Vec::new() });
+        }
+        Ok(())
+    };
+    match &states {
+        (None, Some(after)) => put(Op::Create, after, None),
+        (Some(before), None) => put(Op::Delete, before, None),
+        (Some(before), Some(after)) if layout.moves(before, after) => {
+            put(Op::Delete, before, None)?;
+            put(Op::Create, after, Some(before))
+        }
+        (Some(before), Some(after)) => put(Op::Update, after, Some(before)),
+        (None, None) => Ok(()),
+    }
+}
+
+/// The change that empties the table.
+pub(super) fn empty(batch: &mut Batch, plan: &Plan, at: Option<i64>) -> Result<()> {
+    for (at, column) in plan.columns.iter().enumerate() {
+        batch.push(&column.name, at, Ok(Cell::Null))?;
+    }
+    batch.cells.end_row();
+    if let Some(changes) = &mut batch.changes {
+        changes.push(Op::Truncate, at, Vec::new());
+    }
+    Ok(())
+}
+
+fn xa(partition: &str) -> Error {
+    Error::refused(
+        format!("follow {partition}"),
+        "rows came in a transaction of two phases (XA), of which it is not yet sure that it is kept; that is not followed: take the table anew by \
+         `refresh: <any new text>` when it has ended",
+    )
+}

@@ -1,0 +1,302 @@
+//! A table as the log's own map of it says: columns by name where the server sends names, else by their place.
+
+use super::log::unread;
+use super::options::Options;
+use super::plan::Plan;
+use super::table::{Column, Kind, Table};
+use crate::cells::Cell;
+use crate::marks::Batch;
+use kernel::{Entity, Error, Result};
+use mysql_async::binlog::events::{OptionalMetaExtractor, OptionalMetadataField, TableMapEvent};
+use mysql_async::binlog::row::BinlogRow;
+use mysql_async::consts::ColumnType;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Character sets by the numbers of their collations.
+pub type Charsets = HashMap<u16, String>;
+
+/// How rows of one map are read.
+pub struct Layout {
+    pub plan: Plan,
+    /// For each column of the log its place in the plan.
+    to: Vec<Option<usize>>,
+    /// Places of the key's columns in the log.
+    keys: Vec<usize>,
+    names: Vec<Arc<str>>,
+}
+
+/// One state of a row: its values, and which columns are there.
+pub struct Image<'r> {
+    pub row: &'r BinlogRow,
+    pub present: &'r [bool],
+}
+
+impl<'r> Image<'r> {
+    pub fn of(row: Option<&'r BinlogRow>, present: Option<&'r [bool]>) -> Option<Self> {
+        Some(Self { row: row?, present: present? })
+    }
+
+    fn value(&self, column: usize) -> Option<&mysql_async::binlog::value::BinlogValue<'_>> {
+        if !self.present.get(column).copied().unwrap_or(false) {
+            return None;
+        }
+        let at = self.present[..column].iter().filter(|present| **present).count();
+        self.row.as_ref(at)
+    }
+}
+
+pub struct Known<'k> {
+    pub table: &'k Table,
+    pub charsets: &'k Charsets,
+    pub entity: &'k Entity,
+    pub options: &'k Options,
+    pub is_mariadb: bool,
+}
+
+impl Layout {
+    pub fn new(map: &TableMapEvent<'_>, known: &Known<'_>) -> Result<Self> {
+        let all = columns(map, known)?;
+        let chosen = |column: &Column| known.options.columns.as_ref().is_none_or(|names| names.contains(&column.name));
+        let mut to = Vec::new();
+        let mut columns = Vec::new();
+        for column in &all {
+            to.push(chosen(column).then_some(columns.len()));
+            if chosen(column) {
+                columns.push(column.clone());
+            }
+        }
+        let own = known.entity.key();
+        let key: Vec<&str> = if own.is_empty() { known.table.key.iter().map(String::as_str).collect() } else { own };
+        let keys = all
+            .iter()
+            .enumerate()
+            .filter(|(_, column)| key.contains(&column.name.as_str()))
+            .map(|(at, _)| at)
+            .collect();
+        let names = all.iter().map(|column| column.name.as_str().into()).collect();
+        let plan = Plan::new(known.table.clone(), columns, known.entity, known.options, known.is_mariadb)?;
+        Ok(Self { plan, to, keys, names })
+    }
+
+    /// Whether the server computes the column, so that a row may lack it.
+    pub fn is_virtual(&self, name: &str) -> bool {
+        self.plan.columns.iter().any(|column| column.name == name && column.is_virtual)
+    }
+
+    /// Whether the two states are of different keys.
+    pub fn moves(&self, before: &Image<'_>, after: &Image<'_>) -> bool {
+        self.keys.iter().any(|at| match (before.value(*at), after.value(*at)) {
+            (Some(before), Some(after)) => before != after,
+            _ => false,
+        })
+    }
+
+    /// Puts a row into the batch; gives the columns that are not in it. What did not change may stand in the state before.
+    pub fn put(&self, batch: &mut Batch, image: &Image<'_>, before: Option<&Image<'_>>) -> Result<Vec<Arc<str>>> {
+        let mut absent = Vec::new();
+        let mut values = 0;
+        for (column, to) in self.to.iter().enumerate() {
+            let value = match image.present.get(column) {
+                Some(true) => {
+                    values += 1;
+                    image.row.as_ref(values - 1)
+                }
+                _ => None,
+            };
+            let Some(to) = *to else { continue };
+            match value.or_else(|| before?.value(column)) {
+                Some(value) => batch.push(&self.names[column], to, self.plan.readers[to].of_log(value))?,
+                None => {
+                    absent.push(self.names[column].clone());
+                    batch.push(&self.names[column], to, Ok(Cell::Null))?;
+                }
+            }
+        }
+        batch.cells.end_row();
+        Ok(absent)
+    }
+}
+
+fn columns(map: &TableMapEvent<'_>, known: &Known<'_>) -> Result<Vec<Column>> {
+    let meta = OptionalMetaExtractor::new(map.iter_optional_meta()).map_err(unread)?;
+    let names: Vec<String> = meta
+        .iter_column_name()
+        .map(|name| name.map(|name| name.name().into_owned()))
+        .collect::<Result<_, _>>()
+        .map_err(unread)?;
+    let (mut enums, mut sets) = words(map)?;
+    let (mut signs, mut charsets, mut word_charsets) =
+        (meta.iter_signedness(), meta.iter_charset(), meta.iter_enum_and_set_charset());
+    let count = usize::try_from(map.columns_count()).unwrap_or(usize::MAX);
+    let mut found = Vec::with_capacity(count);
+    for at in 0..count {
+        let wrong = || {
+            Error::data(
+                format!("follow {}", known.table.shown()),
+                format!("column {} of its map in the log is of an unknown type", at + 1),
+            )
+        };
+        let kind = map.get_column_type(at).ok().flatten().ok_or_else(wrong)?;
+        let name = names.get(at).cloned();
+        let now = match &name {
+            Some(name) => known.table.column(name),
+            None => Some(by_place(map, at, count, known)?),
+        };
+        let signed = if kind.is_numeric_type() { signs.next() } else { None };
+        let charset = match kind {
+            kind if kind.is_character_type() => charsets.next().transpose().map_err(unread)?,
+            kind if kind.is_enum_or_set_type() => word_charsets.next().transpose().map_err(unread)?,
+            _ => None,
+        };
+        let labels = match kind {
+            ColumnType::MYSQL_TYPE_ENUM => enums.next(),
+            ColumnType::MYSQL_TYPE_SET => sets.next(),
+            _ => None,
+        };
+        let charset = charset.filter(|number| *number > 0);
+        let mut column =
+            of_log(kind, map.get_column_metadata(at).unwrap_or_default(), charset == Some(BINARY)).ok_or_else(wrong)?;
+        column.name = name.or_else(|| now.map(|now| now.name.clone())).unwrap_or_default();
+        if let Some(now) = now {
+            adopt(&mut column, now);
+        }
+        column.unsigned = signed.unwrap_or(column.unsigned);
+        if let Some(name) = charset.filter(|number| *number != BINARY).and_then(|number| known.charsets.get(&number)) {
+            column.charset.clone_from(name);
+        }
+        column.labels = labels.unwrap_or(column.labels);
+        found.push(column);
+    }
+    Ok(found)
+}
+
+/// Lists of words, one for each column that has such.
+type Words = std::vec::IntoIter<Vec<String>>;
+
+/// Of each enum and of each set the words, where the log has them.
+fn words(map: &TableMapEvent<'_>) -> Result<(Words, Words)> {
+    let (mut enums, mut sets): (Vec<Vec<String>>, Vec<Vec<String>>) = (Vec::new(), Vec::new());
+    for field in map.iter_optional_meta() {
+        match field.map_err(unread)? {
+            OptionalMetadataField::EnumStrValue(all) => {
+                for words in all.iter_values() {
+                    let words = words.map_err(unread)?;
+                    enums.push(words.values().iter().map(|word| word.value().into_owned()).collect());
+                }
+            }
+            OptionalMetadataField::SetStrValue(all) => {
+                for words in all.iter_values() {
+                    let words = words.map_err(unread)?;
+                    sets.push(words.values().iter().map(|word| word.value().into_owned()).collect());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok((enums.into_iter(), sets.into_iter()))
+}
+
+/// The collation of bytes.
+const BINARY: u16 = 63;
+
+/// Without names the columns are those of now, if there were not more of them. Further ones are added at the end.
+fn by_place<'k>(map: &TableMapEvent<'_>, at: usize, count: usize, known: &Known<'k>) -> Result<&'k Column> {
+    let stored: Vec<&Column> = known.table.columns.iter().collect();
+    let now = stored.get(at).filter(|_| count <= stored.len());
+    let fits = |column: &&&Column| {
+        let kind = map.get_column_type(at).ok().flatten();
+        kind.and_then(|kind| of_log(kind, map.get_column_metadata(at).unwrap_or_default(), false))
+            .is_some_and(|own| like(own.kind, column.kind))
+    };
+    now.filter(fits).copied().ok_or_else(|| {
+        Error::data(
+            format!("follow {}", known.table.shown()),
+            "its columns were others when this was written, and the log does not name them: set `binlog_row_metadata = FULL` on the server, and \
+             take the table anew by `refresh: <any new text>`",
+        )
+    })
+}
+
+/// What the log does not tell of a column that is still there and of the same kind.
+fn adopt(column: &mut Column, now: &Column) {
+    if like(column.kind, now.kind) {
+        let octets = if column.octets == 0 { now.octets } else { column.octets };
+        let (precision, scale, bits) = (column.precision, column.scale, column.bits);
+        *column = Column { name: std::mem::take(&mut column.name), octets, bits, ..now.clone() };
+        if now.kind == Kind::Decimal {
+            (column.precision, column.scale) = (precision, scale);
+        }
+    }
+}
+
+/// Whether the log may write values of one kind as those of the other.
+fn like(log: Kind, now: Kind) -> bool {
+    use Kind::{Bit, Bytes, Inet, Json, Text, Uuid};
+    match (log, now) {
+        (Text | Bytes, Text | Bytes | Json | Uuid | Inet) | (Bit(_), Bit(_)) => true,
+        (log, now) => log == now,
+    }
+}
+
+/// A column by what the log says of it alone.
+fn of_log(kind: ColumnType, meta: &[u8], is_bytes: bool) -> Option<Column> {
+    use ColumnType as C;
+    let byte = |at: usize| meta.get(at).copied().unwrap_or_default();
+    let bits = match kind {
+        C::MYSQL_TYPE_TINY => 8,
+        C::MYSQL_TYPE_SHORT => 16,
+        C::MYSQL_TYPE_INT24 => 24,
+        C::MYSQL_TYPE_LONG => 32,
+        _ => 64,
+    };
+    let kind = match kind {
+        C::MYSQL_TYPE_TINY
+        | C::MYSQL_TYPE_SHORT
+        | C::MYSQL_TYPE_INT24
+        | C::MYSQL_TYPE_LONG
+        | C::MYSQL_TYPE_LONGLONG => Kind::Int,
+        C::MYSQL_TYPE_FLOAT => Kind::Float,
+        C::MYSQL_TYPE_DOUBLE => Kind::Double,
+        C::MYSQL_TYPE_NEWDECIMAL => Kind::Decimal,
+        C::MYSQL_TYPE_BIT => Kind::Bit(u32::from(byte(1)) * 8 + u32::from(byte(0))),
+        C::MYSQL_TYPE_DATE | C::MYSQL_TYPE_NEWDATE => Kind::Date,
+        C::MYSQL_TYPE_DATETIME | C::MYSQL_TYPE_DATETIME2 => Kind::DateTime,
+        C::MYSQL_TYPE_TIMESTAMP | C::MYSQL_TYPE_TIMESTAMP2 => Kind::Timestamp,
+        C::MYSQL_TYPE_TIME | C::MYSQL_TYPE_TIME2 => Kind::Time,
+        C::MYSQL_TYPE_YEAR => Kind::Year,
+        C::MYSQL_TYPE_ENUM => Kind::Enum,
+        C::MYSQL_TYPE_SET => Kind::Set,
+        C::MYSQL_TYPE_JSON => Kind::Json,
+        C::MYSQL_TYPE_GEOMETRY | C::MYSQL_TYPE_VECTOR => Kind::Bytes,
+        C::MYSQL_TYPE_STRING
+        | C::MYSQL_TYPE_VARCHAR
+        | C::MYSQL_TYPE_VAR_STRING
+        | C::MYSQL_TYPE_BLOB
+        | C::MYSQL_TYPE_TINY_BLOB
+        | C::MYSQL_TYPE_MEDIUM_BLOB
+        | C::MYSQL_TYPE_LONG_BLOB => {
+            if is_bytes {
+                Kind::Bytes
+            } else {
+                Kind::Text
+            }
+        }
+        _ => return None,
+    };
+    Some(Column {
+        name: String::new(),
+        kind,
+        unsigned: false,
+        bits,
+        is_flag: false,
+        precision: byte(0),
+        scale: byte(1),
+        octets: 0,
+        charset: "utf8mb4".into(),
+        labels: Vec::new(),
+        nullable: true,
+        is_virtual: false,
+        comment: String::new(),
+    })
+}

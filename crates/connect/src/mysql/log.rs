@@ -1,0 +1,344 @@
+//! The binary log as the server sends it to a replica: its events, and how far they reach.
+
+use super::gtid::{Gtid, Gtids};
+use super::login::fault;
+use futures::StreamExt;
+use kernel::{Error, Kind, Result};
+use mysql_async::binlog::EventType;
+use mysql_async::binlog::events::{Event, GtidEvent, QueryEvent, RotateEvent, TableMapEvent, TransactionPayloadEvent};
+use mysql_async::prelude::Queryable;
+use mysql_async::{BinlogStream, BinlogStreamRequest, Conn, Row};
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// How long the server waits with nothing to send before it says where it is.
+const HEARTBEAT_NANOS: u64 = 100_000_000;
+
+/// MariaDB's own events.
+const MARIADB_GTID: u8 = 162;
+const MARIADB_ENCRYPTED: u8 = 164;
+const MARIADB_COMPRESSED: std::ops::RangeInclusive<u8> = 165..=171;
+/// Bits of [`MARIADB_GTID`].
+const STANDALONE: u8 = 1;
+const HAS_GROUP: u8 = 2;
+const PREPARED_XA: u8 = 64;
+
+/// A place in the log's files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    pub file: String,
+    pub at: u64,
+}
+
+impl Place {
+    fn number(&self) -> u64 {
+        self.file.rsplit('.').next().and_then(|number| number.parse().ok()).unwrap_or_default()
+    }
+
+    pub fn reaches(&self, other: &Self) -> bool {
+        match self.number().cmp(&other.number()) {
+            Ordering::Equal => self.at >= other.at,
+            order => order == Ordering::Greater,
+        }
+    }
+
+    /// An event's end is told in 32 bits, and a file may be longer.
+    fn advance(&mut self, end: u32) {
+        let mut at = self.at & !0xffff_ffff | u64::from(end);
+        if at + (1 << 31) < self.at {
+            at += 1 << 32;
+        }
+        self.at = self.at.max(at);
+    }
+}
+
+/// What an event is to the one who follows a table.
+#[derive(Debug)]
+pub enum Meaning {
+    /// A transaction begins; one of a single statement has no end of its own.
+    Begin {
+        gtid: Gtid,
+        at: Option<i64>,
+        single: bool,
+        is_xa: bool,
+    },
+    Statement {
+        sql: String,
+        database: String,
+    },
+    Commit,
+    Table {
+        id: u64,
+        database: String,
+        name: String,
+    },
+    Rows,
+    Nothing,
+}
+
+pub struct Log {
+    stream: Option<BinlogStream>,
+    /// The tables of the rows that follow.
+    maps: HashMap<u64, TableMapEvent<'static>>,
+    is_mariadb: bool,
+    timeout: Duration,
+    /// Everything before is read.
+    pub place: Place,
+    /// Bytes that were sent since this was set to 0; a new file counts as many.
+    pub passed: u64,
+}
+
+/// Where the log ends now.
+pub async fn end(conn: &mut Conn) -> Result<Place> {
+    let mut row: mysql_async::Result<Option<Row>> = conn.query_first("SHOW MASTER STATUS").await;
+    if row.is_err() {
+        // MySQL 8.4 has another word for it.
+        row = conn.query_first("SHOW BINARY LOG STATUS").await;
+    }
+    let what = "ask where the binary log ends";
+    let row = row.map_err(|e| fault(what, e))?;
+    let place = row.as_ref().and_then(|row| Some(Place { file: row.get_opt(0)?.ok()?, at: row.get_opt(1)?.ok()? }));
+    place.ok_or_else(|| {
+        Error::project(
+            what,
+            "the server keeps no binary log: set `log_bin` and `binlog_format = ROW`, and start it again",
+        )
+    })
+}
+
+impl Log {
+    /// Begins behind these transactions.
+    pub async fn start(mut conn: Conn, behind: &Gtids, server_id: u32, timeout: Duration) -> Result<Self> {
+        let what = "follow the binary log";
+        let is_mariadb = matches!(behind, Gtids::MariaDb(_));
+        let mut set =
+            format!("SET @master_heartbeat_period = {HEARTBEAT_NANOS}, @source_heartbeat_period = {HEARTBEAT_NANOS}");
+        if is_mariadb {
+            set.push_str(&format!(
+                ", @mariadb_slave_capability = 4, @slave_connect_state = '{behind}', @slave_gtid_strict_mode = 1, \
+                 @slave_gtid_ignore_duplicates = 0"
+            ));
+        }
+        conn.query_drop(set).await.map_err(|e| fault(what, e))?;
+        let mut request = BinlogStreamRequest::new(server_id);
+        if !is_mariadb {
+            request = request.with_gtid().with_gtid_set(behind.sids());
+        }
+        let stream = conn.get_binlog_stream(request).await.map_err(|e| fault(what, e))?;
+        Ok(Self { stream: Some(stream), maps: HashMap::new(), is_mariadb, timeout, place: Place::default(), passed: 0 })
+    }
+
+    /// Without a server: events are brought by hand.
+    #[cfg(test)]
+    pub fn without_server(is_mariadb: bool) -> Self {
+        Self {
+            stream: None,
+            maps: HashMap::new(),
+            is_mariadb,
+            timeout: Duration::ZERO,
+            place: Place::default(),
+            passed: 0,
+        }
+    }
+
+    pub fn table_map(&self, id: u64) -> Option<&TableMapEvent<'static>> {
+        self.maps.get(&id)
+    }
+
+    /// The next event. A call that is dropped has taken nothing.
+    pub async fn next(&mut self) -> Result<Event> {
+        let what = "follow the binary log";
+        let silent = |_| {
+            Error::new(
+                Kind::Unreachable,
+                what,
+                format!("the server was silent for {} ms (`timeout_ms`)", self.timeout.as_millis()),
+            )
+        };
+        let stream = self.stream.as_mut().ok_or_else(|| Error::internal(what, "there is no server"))?;
+        let event = tokio::time::timeout(self.timeout, stream.next()).await.map_err(silent)?;
+        match event {
+            Some(Ok(event)) => Ok(event),
+            Some(Err(mysql_async::Error::Server(error))) if error.code == 1236 => Err(Error::data(
+                what,
+                format!(
+                    "the server does not have any more what comes behind this position, or has another history ({}); keep its logs longer \
+                     (`binlog_expire_logs_seconds`), and take the table anew by `refresh: <any new text>`",
+                    error.message
+                ),
+            )),
+            Some(Err(error)) => Err(fault(what, error)),
+            None => Err(Error::new(
+                Kind::Unreachable,
+                what,
+                "the server ended the stream; another replica may have the same `server_id`",
+            )),
+        }
+    }
+
+    /// What an event means; how far the log is read moves with it.
+    pub fn meaning(&mut self, event: &Event) -> Result<Meaning> {
+        let header = event.header();
+        self.passed += u64::from(header.event_size());
+        let kind = header.event_type_raw();
+        if kind == EventType::ROTATE_EVENT as u8 {
+            let rotate: RotateEvent<'_> = event.read_event().map_err(unread)?;
+            self.place = Place { file: file_name(rotate.name_raw()), at: rotate.position() };
+            self.maps.clear();
+            // One that is sent before a file, to name it, is in no file.
+            if header.log_pos() > 0 && header.timestamp() > 0 {
+                self.passed += 1 << 30;
+            }
+            return Ok(Meaning::Nothing);
+        }
+        if kind == EventType::HEARTBEAT_EVENT as u8 {
+            let file = file_name(event.data());
+            if file != self.place.file {
+                self.place = Place { file, at: 0 };
+            }
+            self.place.advance(header.log_pos());
+            return Ok(Meaning::Nothing);
+        }
+        if header.log_pos() > 0 {
+            self.place.advance(header.log_pos());
+        }
+        match kind {
+            MARIADB_GTID if self.is_mariadb => mariadb_begin(event),
+            MARIADB_ENCRYPTED if self.is_mariadb => Ok(Meaning::Nothing),
+            kind if self.is_mariadb && MARIADB_COMPRESSED.contains(&kind) => Err(Error::refused(
+                "follow the binary log",
+                "it is compressed: set `log_bin_compress = OFF`, and take the table anew by `refresh`",
+            )),
+            _ => self.common(event),
+        }
+    }
+
+    fn common(&mut self, event: &Event) -> Result<Meaning> {
+        use EventType as E;
+        let Ok(kind) = event.header().event_type() else { return Ok(Meaning::Nothing) };
+        Ok(match kind {
+            E::GTID_EVENT => mysql_begin(event)?,
+            E::GTID_TAGGED_LOG_EVENT => {
+                return Err(Error::refused(
+                    "follow the binary log",
+                    "a transaction has a tag in its GTID, which is not read yet",
+                ));
+            }
+            E::ANONYMOUS_GTID_EVENT => {
+                return Err(Error::project(
+                    "follow the binary log",
+                    "transactions have no GTID: set `gtid_mode = ON` and `enforce_gtid_consistency = ON`",
+                ));
+            }
+            E::QUERY_EVENT => {
+                let query: QueryEvent<'_> = event.read_event().map_err(unread)?;
+                Meaning::Statement { sql: query.query().into_owned(), database: query.schema().into_owned() }
+            }
+            E::XID_EVENT => Meaning::Commit,
+            E::XA_PREPARE_LOG_EVENT => Meaning::Statement { sql: "XA PREPARE".into(), database: String::new() },
+            E::TABLE_MAP_EVENT => {
+                let map: TableMapEvent<'_> = event.read_event().map_err(unread)?;
+                let (id, database, name) =
+                    (map.table_id(), map.database_name().into_owned(), map.table_name().into_owned());
+                self.maps.insert(id, map.into_owned());
+                Meaning::Table { id, database, name }
+            }
+            E::WRITE_ROWS_EVENT_V1
+            | E::UPDATE_ROWS_EVENT_V1
+            | E::DELETE_ROWS_EVENT_V1
+            | E::WRITE_ROWS_EVENT
+            | E::UPDATE_ROWS_EVENT
+            | E::DELETE_ROWS_EVENT
+            | E::PARTIAL_UPDATE_ROWS_EVENT => Meaning::Rows,
+            // The driver goes on behind one that it can't unpack.
+            E::TRANSACTION_PAYLOAD_EVENT => {
+                event.read_event::<TransactionPayloadEvent<'_>>().map_err(unread)?;
+                Meaning::Nothing
+            }
+            E::INCIDENT_EVENT => {
+                return Err(Error::data(
+                    "follow the binary log",
+                    "the server says that it lost events; take the table anew by `refresh: <any new text>`",
+                ));
+            }
+            _ => Meaning::Nothing,
+        })
+    }
+}
+
+/// The name of a file of the log: it ends in its number. The first one that is sent has a checksum behind it, before the
+/// event that tells that there are checksums.
+fn file_name(raw: &[u8]) -> String {
+    let is_name = |name: &&[u8]| {
+        let digits = name.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+        digits > 0 && name.len() > digits && name[name.len() - digits - 1] == b'.'
+    };
+    let without = raw.len().checked_sub(4).map(|end| &raw[..end]);
+    let name = Some(raw).filter(is_name).or_else(|| without.filter(is_name)).unwrap_or(raw);
+    String::from_utf8_lossy(name).trim_end_matches('\0').to_owned()
+}
+
+/// The driver's words may hold bytes of the event.
+pub fn unread(error: std::io::Error) -> Error {
+    Error::data("follow the binary log", format!("an event can't be read ({})", error.kind()))
+}
+
+fn seconds(event: &Event) -> Option<i64> {
+    Some(i64::from(event.header().timestamp())).filter(|at| *at > 0).map(|at| at * 1_000_000)
+}
+
+fn mariadb_begin(event: &Event) -> Result<Meaning> {
+    let short = || Error::data("follow the binary log", "a GTID event is too short");
+    let data = event.data();
+    let number = u64::from_le_bytes(data.get(..8).and_then(|bytes| bytes.try_into().ok()).ok_or_else(short)?);
+    let domain = u32::from_le_bytes(data.get(8..12).and_then(|bytes| bytes.try_into().ok()).ok_or_else(short)?);
+    let flags = *data.get(12).ok_or_else(short)?;
+    debug_assert!(flags & HAS_GROUP == 0 || data.len() >= 21, "a commit id follows");
+    Ok(Meaning::Begin {
+        gtid: Gtid::MariaDb { domain, server: event.header().server_id(), number },
+        at: seconds(event),
+        single: flags & STANDALONE != 0,
+        is_xa: flags & PREPARED_XA != 0,
+    })
+}
+
+fn mysql_begin(event: &Event) -> Result<Meaning> {
+    let gtid: GtidEvent = event.read_event().map_err(unread)?;
+    let at = i64::try_from(gtid.immediate_commit_timestamp()).ok().filter(|at| *at > 0).or_else(|| seconds(event));
+    // Whether it is of a single statement is known when that comes, or `BEGIN`.
+    Ok(Meaning::Begin { gtid: Gtid::MySql { server: gtid.sid(), number: gtid.gno() }, at, single: true, is_xa: false })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_ordered_by_the_number_of_their_file() {
+        let place = |file: &str, at| Place { file: file.into(), at };
+        assert!(place("binlog.1000000", 4).reaches(&place("binlog.999999", 900)));
+        assert!(place("a-bin.000002", 10).reaches(&place("a-bin.000002", 10)));
+        assert!(!place("a-bin.000002", 9).reaches(&place("a-bin.000002", 10)));
+        assert!(!Place::default().reaches(&place("a-bin.000001", 4)));
+    }
+
+    #[test]
+    fn a_file_is_named_without_the_checksum_behind_it() {
+        for raw in [b"log-bin.000012".as_slice(), b"log-bin.000012\x01\xff0x"] {
+            assert_eq!(file_name(raw), "log-bin.000012");
+        }
+        assert_eq!(file_name(b"odd"), "odd");
+    }
+
+    #[test]
+    fn a_file_may_be_longer_than_an_event_can_tell() {
+        let mut place = Place { file: "b.1".into(), at: 0xffff_fff0 };
+        place.advance(0x10);
+        assert_eq!(place.at, 0x1_0000_0010);
+        place.advance(0x8);
+        assert_eq!(place.at, 0x1_0000_0010, "it never goes back");
+        place.advance(0x20);
+        assert_eq!(place.at, 0x1_0000_0020);
+    }
+}

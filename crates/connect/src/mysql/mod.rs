@@ -1,0 +1,80 @@
+//! MySQL and MariaDB: a table once, by a cursor that grows, or with every change out of the binary log.
+
+mod cdc;
+mod discover;
+mod gtid;
+mod health;
+mod incremental;
+mod json;
+mod key;
+mod layout;
+mod log;
+mod login;
+mod options;
+mod plan;
+mod scan;
+mod snapshot;
+mod statement;
+mod table;
+mod value;
+
+use crate::spec::{Opening, Pending, Progress, Spec};
+use futures::FutureExt;
+use kernel::Result;
+use kernel::source::Source;
+use options::Mode;
+pub use options::Options;
+
+pub fn spec() -> Spec {
+    Spec {
+        name: "mysql",
+        summary: "A table of MySQL or MariaDB: once, by a cursor, or every change out of the binary log",
+        schemes: &["mysql", "mariadb"],
+        example: EXAMPLE,
+        options_schema: || {
+            let mut schema = schemars::schema_for!(Options).to_value();
+            schema["required"] = serde_json::json!(options::REQUIRED);
+            schema
+        },
+        check: |given| Options::check(given).err().unwrap_or_default(),
+        open: |opening| async move { open(opening) }.boxed(),
+        pending: |opening| async move { pending(opening) }.boxed(),
+        changes: |given| given["mode"] == "cdc",
+        probe: |opening| health::probe(opening).boxed(),
+        discover: Some(|opening| discover::discover(opening).boxed()),
+        listen: None,
+    }
+}
+
+fn open(opening: Opening) -> Result<Box<dyn Source>> {
+    let options = Options::read(&opening.source, &opening.options)?;
+    Ok(match options.mode {
+        Mode::Snapshot => Box::new(snapshot::Snapshot::open(opening, options)?),
+        Mode::Incremental => Box::new(incremental::Incremental::open(opening, options)?),
+        Mode::Cdc => Box::new(cdc::Cdc::open(opening, options)?),
+    })
+}
+
+/// By what was committed alone: what is new is known when it is read.
+fn pending(opening: &Opening) -> Result<Vec<Pending>> {
+    let options = Options::read(&opening.source, &opening.options)?;
+    let partition = match options.mode {
+        Mode::Cdc => Options { refresh: None, ..options.clone() },
+        _ => options.clone(),
+    };
+    let partition = snapshot::partition(opening, &partition)?;
+    let progress = match crate::marks::mark(&opening.from, &partition) {
+        Some((_, _, true)) => return Ok(Vec::new()),
+        Some((rows, _, false)) => Progress::Partly(rows),
+        None => Progress::New,
+    };
+    Ok(vec![Pending { partition: partition.to_string(), bytes: None, progress }])
+}
+
+const EXAMPLE: &str = "\
+connector: mysql
+connection: mysql://lavra:${SHOP_PASSWORD}@db:3306/shop?ssl-mode=verify-identity
+table: orders
+mode: cdc                         # or snapshot, or incremental with a cursor
+schedule: every 15 minutes
+";

@@ -1,0 +1,354 @@
+//! A table as the server describes it.
+
+use super::login::fault;
+use crate::cells::Form;
+use crate::mysql::options::{Options, ZeroDates};
+use arrow::datatypes::{DataType, TimeUnit};
+use kernel::contract::{Constraints, Property};
+use kernel::{Entity, Error, Result, suggest};
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
+
+/// What values of a column are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Int,
+    Float,
+    Double,
+    Decimal,
+    /// Also times of day, which MySQL has beyond 24 hours.
+    Text,
+    Json,
+    Bytes,
+    /// So many bits.
+    Bit(u32),
+    Date,
+    /// Without a zone.
+    DateTime,
+    /// UTC inside.
+    Timestamp,
+    Time,
+    Year,
+    Enum,
+    Set,
+    /// MariaDB's own, 16 bytes inside.
+    Uuid,
+    /// MariaDB's own, 4 and 16 bytes inside.
+    Inet,
+}
+
+#[derive(Debug, Clone)]
+pub struct Column {
+    pub name: String,
+    pub kind: Kind,
+    pub unsigned: bool,
+    /// Of a whole number.
+    pub bits: u32,
+    /// `tinyint(1)`, which stands for true and false.
+    pub is_flag: bool,
+    /// Digits, and digits behind the point.
+    pub precision: u8,
+    pub scale: u8,
+    /// Bytes at most, of `char` and `binary`.
+    pub octets: usize,
+    /// Of text.
+    pub charset: String,
+    /// Of `enum` and `set`.
+    pub labels: Vec<String>,
+    pub nullable: bool,
+    /// Computed when it is read: the log may lack it.
+    pub is_virtual: bool,
+    pub comment: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct Table {
+    pub database: String,
+    pub name: String,
+    pub columns: Vec<Column>,
+    /// The primary key's columns, in order.
+    pub key: Vec<String>,
+    /// Columns that alone are unique and never null.
+    pub unique: Vec<String>,
+    pub engine: String,
+}
+
+impl Table {
+    /// As it is now.
+    pub async fn read(conn: &mut Conn, source: &str, options: &Options) -> Result<Self> {
+        let (database, name) = Self::names(source, options)?;
+        let what = format!("look at the table {database}.{name}");
+        let engine: Option<Option<String>> = conn
+            .exec_first(
+                "SELECT ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
+                (&database, &name),
+            )
+            .await
+            .map_err(|e| fault(&what, e))?;
+        let Some(engine) = engine else { return Err(Self::missing(conn, &what, &database, &name).await) };
+        let rows: Vec<mysql_async::Row> = conn
+            .exec(
+                "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, COALESCE(NUMERIC_PRECISION, DATETIME_PRECISION), NUMERIC_SCALE, \
+                 CHARACTER_OCTET_LENGTH, CHARACTER_SET_NAME, EXTRA, COLUMN_COMMENT \
+                 FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION",
+                (&database, &name),
+            )
+            .await
+            .map_err(|e| fault(&what, e))?;
+        let columns: Vec<Column> = rows.into_iter().map(Column::of).collect();
+        let indices: Vec<(String, String, String)> = conn
+            .exec(
+                "SELECT INDEX_NAME, COLUMN_NAME, COALESCE(NULLABLE, '') FROM information_schema.STATISTICS \
+                 WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND NON_UNIQUE = 0 AND COLUMN_NAME IS NOT NULL AND SUB_PART IS NULL \
+                 ORDER BY INDEX_NAME, SEQ_IN_INDEX",
+                (&database, &name),
+            )
+            .await
+            .map_err(|e| fault(&what, e))?;
+        let of = |index: &str| -> Vec<String> {
+            indices.iter().filter(|(name, ..)| name == index).map(|(_, column, _)| column.clone()).collect()
+        };
+        let key = of("PRIMARY");
+        let alone = |(index, _, nullable): &&(String, String, String)| nullable != "YES" && of(index).len() == 1;
+        let unique = indices.iter().filter(alone).map(|(_, column, _)| column.clone()).collect();
+        Ok(Self { database, name, columns, key, unique, engine: engine.unwrap_or_default() })
+    }
+
+    /// Database and table as the options name them.
+    pub fn names(source: &str, options: &Options) -> Result<(String, String)> {
+        let login = super::login::Login::parse(&options.connection)
+            .map_err(|e| Error::project(format!("source `{source}`"), e))?;
+        match (options.table.split_once('.'), login.database) {
+            (Some((database, table)), _) => Ok((database.to_owned(), table.to_owned())),
+            (None, Some(database)) => Ok((database, options.table.clone())),
+            (None, None) => Err(Error::project(
+                format!("source `{source}`"),
+                "neither `connection` nor `table` names the database: write `table: shop.orders`",
+            )),
+        }
+    }
+
+    async fn missing(conn: &mut Conn, what: &str, database: &str, name: &str) -> Error {
+        let all =
+            conn.exec("SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = ?", (database,)).await;
+        let all: Vec<String> = all.unwrap_or_default();
+        let hint =
+            suggest::hint(name, all.iter().map(String::as_str)).map(|hint| format!("; {hint}")).unwrap_or_default();
+        Error::project(what, format!("there is no such table, or this user may not see it{hint}"))
+    }
+
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// The columns that are read.
+    pub fn chosen(&self, options: &Options) -> Result<Vec<Column>> {
+        let Some(names) = &options.columns else { return Ok(self.columns.clone()) };
+        let find = |name: &String| {
+            let found = self.column(name).cloned();
+            found.ok_or_else(|| {
+                let hint = suggest::hint(name, self.columns.iter().map(|c| c.name.as_str())).unwrap_or_default();
+                Error::project(
+                    format!("`columns` of {}", self.shown()),
+                    format!("the table has no column `{name}`; {hint}"),
+                )
+            })
+        };
+        names.iter().map(find).collect()
+    }
+
+    /// The primary key, where its values may be kept in the clear and put into an order that the server agrees with.
+    pub fn open_key(&self, entity: &Entity) -> Option<Vec<Column>> {
+        let usable = |name: &String| {
+            let column = self.column(name)?;
+            (column.can_page() && is_open(entity, name)).then(|| column.clone())
+        };
+        let key: Vec<Column> = self.key.iter().map(usable).collect::<Option<_>>()?;
+        (!key.is_empty()).then_some(key)
+    }
+
+    pub fn shown(&self) -> String {
+        format!("{}.{}", self.database, self.name)
+    }
+
+    /// Quoted, for a statement.
+    pub fn quoted(&self) -> String {
+        format!("{}.{}", quoted(&self.database), quoted(&self.name))
+    }
+}
+
+/// Whether the contract knows a column and hides nothing of it.
+pub fn is_open(entity: &Entity, name: &str) -> bool {
+    let is_open =
+        |p: &Property| p.mask.is_none() && !p.classification.as_ref().is_some_and(|class| class.is_personal());
+    entity.property(name).is_some_and(is_open)
+}
+
+pub fn quoted(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
+impl Column {
+    fn of(row: mysql_async::Row) -> Self {
+        let text = |at: usize| row.get::<Option<String>, usize>(at).flatten().unwrap_or_default();
+        let number = |at: usize| row.get::<Option<u64>, usize>(at).flatten().unwrap_or_default();
+        let (data_type, full) = (text(1).to_lowercase(), text(2));
+        let lower = full.to_lowercase();
+        let charset = text(7);
+        let kind = match data_type.as_str() {
+            "tinyint" | "smallint" | "mediumint" | "int" | "integer" | "bigint" => Kind::Int,
+            "float" => Kind::Float,
+            "double" | "real" => Kind::Double,
+            "decimal" | "numeric" => Kind::Decimal,
+            "json" => Kind::Json,
+            "bit" => Kind::Bit(number(4).try_into().unwrap_or(64)),
+            "date" => Kind::Date,
+            "datetime" => Kind::DateTime,
+            "timestamp" => Kind::Timestamp,
+            "time" => Kind::Time,
+            "year" => Kind::Year,
+            "enum" => Kind::Enum,
+            "set" => Kind::Set,
+            "uuid" => Kind::Uuid,
+            "inet4" | "inet6" => Kind::Inet,
+            _ if charset.is_empty() => Kind::Bytes,
+            _ => Kind::Text,
+        };
+        Self {
+            name: text(0),
+            kind,
+            unsigned: lower.contains("unsigned"),
+            bits: match data_type.as_str() {
+                "tinyint" => 8,
+                "smallint" => 16,
+                "mediumint" => 24,
+                "int" | "integer" => 32,
+                _ => 64,
+            },
+            is_flag: lower.starts_with("tinyint(1)"),
+            precision: number(4).try_into().unwrap_or(u8::MAX),
+            scale: number(5).try_into().unwrap_or(u8::MAX),
+            octets: match data_type.as_str() {
+                "char" | "binary" => number(6).try_into().unwrap_or_default(),
+                _ => 0,
+            },
+            charset,
+            labels: if matches!(kind, Kind::Enum | Kind::Set) { labels(&full) } else { Vec::new() },
+            nullable: text(3) == "YES",
+            is_virtual: text(8).to_uppercase().contains("VIRTUAL"),
+            comment: text(9),
+        }
+    }
+
+    /// How it is built: typed, but as text where the contract wants what no cast gives.
+    pub fn form(&self, entity: &Entity, options: &Options) -> Form {
+        let wanted = entity.property(&self.name).map(|property| &property.data_type);
+        let time = |form| if options.zero_dates == ZeroDates::Text { Form::Text } else { form };
+        let is_number = wanted.is_none_or(|wanted| wanted.is_numeric() || is_text(wanted));
+        match self.kind {
+            Kind::Int if !is_number => Form::Text,
+            Kind::Int if self.unsigned => Form::UInt,
+            Kind::Int => Form::Int,
+            Kind::Float if is_number => Form::Float,
+            Kind::Double if is_number => Form::Double,
+            Kind::Bit(1) if wanted.is_none_or(|wanted| *wanted == DataType::Boolean) => Form::Bool,
+            Kind::Bit(_) if is_number => Form::UInt,
+            Kind::Date => time(Form::Date),
+            Kind::DateTime => time(Form::Time { zoned: false }),
+            Kind::Timestamp if wanted.is_none_or(|wanted| matches!(wanted, DataType::Timestamp(_, Some(_)))) => {
+                time(Form::Time { zoned: true })
+            }
+            Kind::Timestamp => time(Form::Time { zoned: false }),
+            Kind::Bytes if wanted.is_none_or(|wanted| !is_text(wanted)) => Form::Bytes,
+            _ => Form::Text,
+        }
+    }
+
+    /// Whether values can be kept as text and given back as a bound of a query.
+    pub fn can_page(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::Int
+                | Kind::Decimal
+                | Kind::Text
+                | Kind::Bytes
+                | Kind::Date
+                | Kind::DateTime
+                | Kind::Timestamp
+                | Kind::Uuid
+        )
+    }
+
+    /// As a contract would have it.
+    pub fn property(&self, key: &[String]) -> Property {
+        let micros = |zone: Option<&str>| DataType::Timestamp(TimeUnit::Microsecond, zone.map(Into::into));
+        let data_type = match self.kind {
+            Kind::Int if self.is_flag => DataType::Boolean,
+            Kind::Int if self.unsigned && self.precision >= 19 => DataType::Decimal128(20, 0),
+            Kind::Int | Kind::Year => DataType::Int64,
+            Kind::Float => DataType::Float32,
+            Kind::Double => DataType::Float64,
+            Kind::Decimal if self.precision <= 38 => DataType::Decimal128(self.precision, self.scale as i8),
+            Kind::Bit(1) => DataType::Boolean,
+            Kind::Bit(64) => DataType::Decimal128(20, 0),
+            Kind::Bit(_) => DataType::Int64,
+            Kind::Date => DataType::Date32,
+            Kind::DateTime => micros(None),
+            Kind::Timestamp => micros(Some("UTC")),
+            Kind::Bytes => DataType::Binary,
+            _ => DataType::Utf8,
+        };
+        let place = key.iter().position(|name| *name == self.name);
+        Property {
+            name: self.name.clone(),
+            description: (!self.comment.is_empty()).then(|| self.comment.clone()),
+            data_type,
+            required: !self.nullable,
+            unique: false,
+            primary_key: place.and_then(|place| u32::try_from(place + 1).ok()),
+            constraints: Constraints::default(),
+            classification: None,
+            mask: None,
+            format: None,
+            decimal_comma: false,
+            not_personal: false,
+        }
+    }
+}
+
+fn is_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8)
+}
+
+/// Of `enum('a','it''s')` the words.
+fn labels(column_type: &str) -> Vec<String> {
+    let inner = column_type.split_once('(').map_or("", |(_, inner)| inner);
+    let (mut found, mut chars) = (Vec::new(), inner.chars().peekable());
+    while let Some(sign) = chars.next() {
+        if sign != '\'' {
+            continue;
+        }
+        let mut word = String::new();
+        while let Some(sign) = chars.next() {
+            match sign {
+                '\'' if chars.peek() == Some(&'\'') => word.extend(chars.next()),
+                '\'' => break,
+                sign => word.push(sign),
+            }
+        }
+        found.push(word);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_an_enum_are_read_with_their_quotes() {
+        assert_eq!(labels("enum('a','it''s','x,y','')"), ["a", "it's", "x,y", ""]);
+        assert_eq!(labels("set('é')"), ["é"]);
+        assert!(labels("int(11)").is_empty());
+    }
+}

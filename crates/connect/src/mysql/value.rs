@@ -1,0 +1,333 @@
+//! One value of the driver as a cell: as a query gives it, and as the binary log does.
+
+use super::json;
+use super::options::{Options, ZeroDates};
+use super::table::{Column, Kind};
+use crate::cells::{Cell, days, micros};
+use encoding_rs::Encoding;
+use kernel::{Error, Result};
+use mysql_async::Value;
+use mysql_async::binlog::value::BinlogValue;
+use std::borrow::Cow;
+
+/// Reads the values of one column.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    kind: Kind,
+    unsigned: bool,
+    /// Of a whole number.
+    bits: u32,
+    labels: Vec<String>,
+    octets: usize,
+    /// Of text in the log, when it isn't UTF-8.
+    encoding: Option<&'static Encoding>,
+    zero_dates: ZeroDates,
+    /// MySQL keeps JSON parsed, and writes it in one way; MariaDB keeps it as text.
+    parses_json: bool,
+}
+
+/// Why there is no cell; says nothing of the value.
+pub type Refused = &'static str;
+
+impl Reader {
+    pub fn new(column: &Column, options: &Options, is_mariadb: bool) -> Result<Self> {
+        let encoding = match (column.kind, charset(&column.charset)) {
+            (Kind::Text | Kind::Json | Kind::Enum | Kind::Set, Some(encoding)) => {
+                Some(encoding).filter(|encoding| *encoding != encoding_rs::UTF_8)
+            }
+            (Kind::Text, None) if !column.charset.is_empty() => {
+                return Err(Error::project(
+                    format!("column `{}`", column.name),
+                    format!(
+                        "its character set `{}` can't be read from the binary log: convert the column to utf8mb4, or leave it out by `columns`",
+                        column.charset
+                    ),
+                ));
+            }
+            _ => None,
+        };
+        Ok(Self {
+            kind: column.kind,
+            unsigned: column.unsigned,
+            bits: column.bits,
+            labels: column.labels.clone(),
+            octets: column.octets,
+            encoding,
+            zero_dates: options.zero_dates,
+            parses_json: column.kind == Kind::Json && !is_mariadb,
+        })
+    }
+
+    /// A value of a query's row, whose text is UTF-8.
+    pub fn of_query<'v>(&self, value: &'v Value) -> Result<Cell<'v>, Refused> {
+        match (self.kind, value) {
+            (Kind::Bit(bits), Value::Bytes(bytes)) => bit(bits, bytes),
+            (Kind::Bytes, Value::Bytes(bytes)) => Ok(Cell::Bytes(Cow::Borrowed(bytes))),
+            (Kind::Json, Value::Bytes(bytes)) if self.parses_json => {
+                let text = std::str::from_utf8(bytes).map_err(|_| "is no UTF-8")?;
+                Ok(Cell::Text(json::compact(text).into()))
+            }
+            (Kind::Year, Value::Bytes(bytes)) => text(bytes),
+            (_, Value::Bytes(bytes)) => text(bytes),
+            (_, other) => self.typed(other),
+        }
+    }
+
+    /// A value of a row of the log.
+    pub fn of_log<'v>(&self, value: &'v BinlogValue<'_>) -> Result<Cell<'v>, Refused> {
+        match value {
+            BinlogValue::Value(value) => self.of_log_value(value),
+            BinlogValue::Jsonb(value) => {
+                let mut text = String::new();
+                json::write(&mut text, value).map_err(|json::Broken| "is no JSON")?;
+                Ok(Cell::Text(text.into()))
+            }
+            BinlogValue::JsonDiff(_) => {
+                Err("comes as a part of JSON (`binlog_row_value_options = PARTIAL_JSON`): set it to an empty text")
+            }
+        }
+    }
+
+    fn of_log_value<'v>(&self, value: &'v Value) -> Result<Cell<'v>, Refused> {
+        match (self.kind, value) {
+            // Without the metadata of a newer server the driver takes each number for a signed one.
+            (Kind::Int, Value::Int(number)) if self.unsigned && *number < 0 => Ok(Cell::UInt(self.wrapped(*number))),
+            (Kind::Enum, Value::Int(place)) => self.label(*place),
+            (Kind::Set, Value::Bytes(bits)) => self.set(bits),
+            (Kind::Bit(bits), Value::Bytes(bytes)) => bit(bits, bytes),
+            (Kind::Timestamp, Value::Bytes(seconds)) => self.timestamp(seconds),
+            (Kind::Timestamp, Value::Int(seconds)) => self.timestamp(seconds.to_string().as_bytes()),
+            (Kind::Year, Value::Bytes(bytes)) if bytes == b"1900" => Ok(Cell::Text("0000".into())),
+            (Kind::Uuid, Value::Bytes(bytes)) => uuid(bytes),
+            (Kind::Inet, Value::Bytes(bytes)) => inet(bytes),
+            (Kind::Bytes, Value::Bytes(bytes)) => Ok(Cell::Bytes(self.padded(bytes))),
+            (_, Value::Bytes(bytes)) => match self.encoding {
+                None => text(bytes),
+                Some(encoding) => Ok(Cell::Text(encoding.decode_without_bom_handling(bytes).0)),
+            },
+            (_, other) => self.typed(other),
+        }
+    }
+
+    fn typed(&self, value: &Value) -> Result<Cell<'static>, Refused> {
+        Ok(match *value {
+            Value::NULL => Cell::Null,
+            Value::Int(number) if self.unsigned && self.kind == Kind::Int => Cell::UInt(self.wrapped(number)),
+            Value::Int(number) if self.kind == Kind::Year => Cell::Text(format!("{number:04}").into()),
+            Value::Int(number) => Cell::Int(number),
+            Value::UInt(number) if self.kind == Kind::Year => Cell::Text(format!("{number:04}").into()),
+            Value::UInt(number) if self.unsigned => Cell::UInt(number),
+            Value::UInt(number) => Cell::Int(i64::try_from(number).map_err(|_| "is a number beyond its type")?),
+            Value::Float(number) => Cell::Float(number),
+            Value::Double(number) => Cell::Double(number),
+            Value::Date(year, month, day, hour, minute, second, micro) => {
+                let clock = [u32::from(hour), u32::from(minute), u32::from(second), micro];
+                self.date([u32::from(year), u32::from(month), u32::from(day)], clock)
+            }
+            Value::Time(negative, days, hours, minutes, seconds, micro) => {
+                let sign = if negative { "-" } else { "" };
+                let hours = days * 24 + u32::from(hours);
+                let fraction = if micro == 0 { String::new() } else { format!(".{micro:06}") };
+                Cell::Text(format!("{sign}{hours:02}:{minutes:02}:{seconds:02}{fraction}").into())
+            }
+            Value::Bytes(_) => return Err("is of an unknown type"),
+        })
+    }
+
+    /// The unsigned number of the same bits.
+    fn wrapped(&self, number: i64) -> u64 {
+        match self.bits {
+            bits @ 1..64 => number as u64 & ((1 << bits) - 1),
+            _ => number as u64,
+        }
+    }
+
+    fn date(&self, [year, month, day]: [u32; 3], [hour, minute, second, micro]: [u32; 4]) -> Cell<'static> {
+        let Some(days) = i32::try_from(year).ok().filter(|year| *year > 0).and_then(|year| days(year, month, day))
+        else {
+            return self.zero(|| {
+                let date = format!("{year:04}-{month:02}-{day:02}");
+                if self.kind == Kind::Date { date } else { format!("{date} {hour:02}:{minute:02}:{second:02}") }
+            });
+        };
+        match self.kind {
+            Kind::Date => Cell::Date(days),
+            _ => Cell::Micros(micros(days, hour, minute, second, micro)),
+        }
+    }
+
+    fn zero(&self, text: impl FnOnce() -> String) -> Cell<'static> {
+        match self.zero_dates {
+            ZeroDates::Null => Cell::Null,
+            ZeroDates::Text => Cell::Text(text().into()),
+        }
+    }
+
+    /// Seconds since 1970 with their fraction.
+    fn timestamp(&self, text: &[u8]) -> Result<Cell<'static>, Refused> {
+        let wrong = "is no timestamp";
+        let text = std::str::from_utf8(text).map_err(|_| wrong)?;
+        let (seconds, fraction) = text.split_once('.').unwrap_or((text, "0"));
+        let (seconds, fraction): (i64, i64) =
+            (seconds.parse().map_err(|_| wrong)?, fraction.parse().map_err(|_| wrong)?);
+        if seconds == 0 {
+            return Ok(self.zero(|| "0000-00-00 00:00:00".into()));
+        }
+        Ok(Cell::Micros(seconds * 1_000_000 + fraction))
+    }
+
+    fn label(&self, place: i64) -> Result<Cell<'static>, Refused> {
+        // 0 stands for a word that was none of them when it was written.
+        let Some(at) = usize::try_from(place).ok().and_then(|place| place.checked_sub(1)) else {
+            return Ok(Cell::Text("".into()));
+        };
+        let label = self.labels.get(at).ok_or("is a word that the enum does not have any more")?;
+        Ok(Cell::Text(label.clone().into()))
+    }
+
+    fn set(&self, bits: &[u8]) -> Result<Cell<'static>, Refused> {
+        let mut words = Vec::new();
+        for (at, byte) in bits.iter().enumerate() {
+            for bit in (0..8).filter(|bit| byte >> bit & 1 == 1) {
+                words.push(
+                    self.labels.get(at * 8 + bit).ok_or("has a word that the set does not have any more")?.as_str(),
+                );
+            }
+        }
+        Ok(Cell::Text(words.join(",").into()))
+    }
+
+    /// The log leaves zeros out at the end of `binary`.
+    fn padded<'v>(&self, bytes: &'v [u8]) -> Cow<'v, [u8]> {
+        if bytes.len() >= self.octets {
+            return Cow::Borrowed(bytes);
+        }
+        let mut padded = bytes.to_vec();
+        padded.resize(self.octets, 0);
+        Cow::Owned(padded)
+    }
+}
+
+fn text(bytes: &[u8]) -> Result<Cell<'_>, Refused> {
+    std::str::from_utf8(bytes).map(|text| Cell::Text(Cow::Borrowed(text))).map_err(|_| "is no UTF-8")
+}
+
+fn bit(bits: u32, bytes: &[u8]) -> Result<Cell<'static>, Refused> {
+    if bytes.len() > 8 {
+        return Err("has more than 64 bits");
+    }
+    let number = bytes.iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
+    Ok(if bits == 1 { Cell::Bool(number == 1) } else { Cell::UInt(number) })
+}
+
+fn uuid(bytes: &[u8]) -> Result<Cell<'static>, Refused> {
+    let own = padded16(bytes)?;
+    let hex = |range: std::ops::Range<usize>| own[range].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    Ok(Cell::Text([hex(0..4), hex(4..6), hex(6..8), hex(8..10), hex(10..16)].join("-").into()))
+}
+
+fn inet(bytes: &[u8]) -> Result<Cell<'static>, Refused> {
+    let address: std::net::IpAddr = match <[u8; 4]>::try_from(bytes) {
+        Ok(four) => four.into(),
+        Err(_) => padded16(bytes)?.into(),
+    };
+    Ok(Cell::Text(address.to_string().into()))
+}
+
+fn padded16(bytes: &[u8]) -> Result<[u8; 16], Refused> {
+    let mut all = [0; 16];
+    all.get_mut(..bytes.len()).ok_or("has more than 16 bytes")?.copy_from_slice(bytes);
+    Ok(all)
+}
+
+/// How text of this character set is read; MySQL's `latin1` is Windows-1252.
+fn charset(name: &str) -> Option<&'static Encoding> {
+    let label = match name {
+        "utf8" | "utf8mb3" | "utf8mb4" | "ascii" => "utf-8",
+        "latin1" => "windows-1252",
+        "latin2" => "iso-8859-2",
+        "latin5" => "windows-1254",
+        "latin7" => "iso-8859-13",
+        "greek" => "iso-8859-7",
+        "hebrew" => "iso-8859-8-i",
+        "cp1250" => "windows-1250",
+        "cp1251" => "windows-1251",
+        "cp1256" => "windows-1256",
+        "cp1257" => "windows-1257",
+        "cp866" => "ibm866",
+        "koi8r" => "koi8-r",
+        "koi8u" => "koi8-u",
+        "macroman" => "macintosh",
+        "tis620" => "windows-874",
+        "sjis" | "cp932" => "shift_jis",
+        "ujis" | "eucjpms" => "euc-jp",
+        "euckr" => "euc-kr",
+        "gb2312" | "gbk" => "gbk",
+        "gb18030" => "gb18030",
+        "big5" => "big5",
+        "utf16" | "ucs2" => "utf-16be",
+        "utf16le" => "utf-16le",
+        _ => return None,
+    };
+    Encoding::for_label(label.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reader(kind: Kind) -> Reader {
+        let labels = vec!["a".into(), "b".into(), "c".into()];
+        let (zero_dates, octets) = (ZeroDates::Null, 4);
+        Reader { kind, unsigned: true, bits: 16, labels, octets, encoding: None, zero_dates, parses_json: true }
+    }
+
+    fn log(kind: Kind, value: Value) -> Cell<'static> {
+        match reader(kind).of_log(&BinlogValue::Value(value)).expect("a cell") {
+            Cell::Text(text) => Cell::Text(text.into_owned().into()),
+            Cell::Bytes(bytes) => Cell::Bytes(bytes.into_owned().into()),
+            Cell::Null => Cell::Null,
+            Cell::Bool(value) => Cell::Bool(value),
+            Cell::Int(value) => Cell::Int(value),
+            Cell::UInt(value) => Cell::UInt(value),
+            Cell::Float(value) => Cell::Float(value),
+            Cell::Double(value) => Cell::Double(value),
+            Cell::Date(value) => Cell::Date(value),
+            Cell::Micros(value) => Cell::Micros(value),
+        }
+    }
+
+    #[test]
+    fn the_log_keeps_values_in_its_own_ways() {
+        assert_eq!(log(Kind::Enum, Value::Int(2)), Cell::Text("b".into()));
+        assert_eq!(log(Kind::Enum, Value::Int(0)), Cell::Text("".into()));
+        assert!(reader(Kind::Enum).of_log(&BinlogValue::Value(Value::Int(4))).is_err());
+        assert_eq!(log(Kind::Set, Value::Bytes(vec![0b101])), Cell::Text("a,c".into()));
+        assert_eq!(log(Kind::Bit(12), Value::Bytes(vec![0x0f, 0xff])), Cell::UInt(4095));
+        assert_eq!(log(Kind::Bit(1), Value::Bytes(vec![1])), Cell::Bool(true));
+        assert_eq!(log(Kind::Bytes, Value::Bytes(vec![1])), Cell::Bytes(vec![1, 0, 0, 0].into()));
+        assert_eq!(log(Kind::Timestamp, Value::Bytes(b"1.000005".to_vec())), Cell::Micros(1_000_005));
+        assert_eq!(log(Kind::Timestamp, Value::Bytes(b"0".to_vec())), Cell::Null);
+        assert_eq!(log(Kind::Year, Value::Bytes(b"1900".to_vec())), Cell::Text("0000".into()));
+        assert_eq!(log(Kind::Int, Value::Int(-1)), Cell::UInt(65_535));
+    }
+
+    #[test]
+    fn dates_that_are_none_are_null_or_text() {
+        let zero = Value::Date(2026, 2, 0, 0, 0, 0, 0);
+        assert_eq!(log(Kind::Date, zero.clone()), Cell::Null);
+        let text = Reader { zero_dates: ZeroDates::Text, ..reader(Kind::Date) };
+        assert_eq!(text.of_query(&zero), Ok(Cell::Text("2026-02-00".into())));
+        assert_eq!(log(Kind::Date, Value::Date(1970, 1, 2, 0, 0, 0, 0)), Cell::Date(1));
+        let time = Value::Time(true, 34, 22, 59, 59, 5);
+        assert_eq!(log(Kind::Time, time), Cell::Text("-838:59:59.000005".into()));
+    }
+
+    #[test]
+    fn every_character_set_that_is_named_is_known() {
+        for name in ["utf8mb4", "latin1", "gbk", "sjis", "utf16", "koi8u", "macroman", "big5", "euckr"] {
+            assert!(charset(name).is_some(), "{name}");
+        }
+        assert!(charset("swe7").is_none());
+    }
+}

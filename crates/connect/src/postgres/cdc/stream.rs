@@ -1,0 +1,345 @@
+//! The changes of a table, behind its snapshot: from the server's messages to batches, transaction by transaction.
+//!
+//! The position is the end of the last transaction that is taken whole, and how many rows of the next one are taken: the
+//! server begins again at an end only, and sends the same rows in the same order.
+
+use super::link::Link;
+use super::pending::{Change, Pending, updated};
+use super::pgoutput::{self, Message, Old, Relation, Tuple};
+use super::slot::{self, Slot};
+use crate::postgres::client::Client;
+use crate::postgres::kinds::{Infinity, bases};
+use crate::postgres::rows::Rows;
+use crate::postgres::setup::Setup;
+use crate::postgres::table::{Layout, Table};
+use arrow::array::Int64Array;
+use kernel::error::{Error, Result};
+use kernel::gate::{Op, Raw};
+use kernel::source::Pulled;
+use kernel::{Point, Positions};
+use pgwire_replication::ReplicationEvent as Event;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// How far the stream is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct At {
+    /// The end of the last transaction that is taken whole.
+    pub lsn: u64,
+    /// Rows that are taken of the transaction behind it.
+    pub taken: u64,
+    /// Where the log was when the snapshot was whole. Before it, rows may have been missed that moved while it was read.
+    pub snapshot: u64,
+}
+
+impl At {
+    pub fn read(partition: &str, point: &Point) -> Result<(Self, u64)> {
+        let what = || format!("read the position of {partition}");
+        match point {
+            Point::Mark { rows, token, .. } => {
+                Ok((serde_json::from_str(token).map_err(|e| Error::data(what(), &e))?, *rows))
+            }
+            _ => Err(Error::data(what(), "it is another connector's")),
+        }
+    }
+
+    pub fn point(self, rows: u64) -> Result<Point> {
+        let token = serde_json::to_string(&self).map_err(|e| Error::internal("write a position", &e))?;
+        Ok(Point::Mark { rows, token, done: false })
+    }
+}
+
+pub struct Stream {
+    setup: Arc<Setup>,
+    client: Client,
+    table: Table,
+    partition: Arc<str>,
+    /// What was handed on.
+    at: At,
+    rows: u64,
+    link: Option<Link>,
+    read: Reading,
+    /// The log's end at the beginning of this round; what comes behind it is for the next.
+    target: Option<u64>,
+    settled: u64,
+    /// The snapshot is whole, and the lake does not know yet.
+    is_news: bool,
+}
+
+/// What was read and not yet handed on.
+#[derive(Default)]
+struct Reading {
+    /// Everything before is read.
+    upto: u64,
+    /// The end of the last transaction that was read whole.
+    end: u64,
+    /// The time of the open transaction's commit and its rows so far.
+    open: Option<(i64, u64)>,
+    /// Where the open transaction's commit is.
+    commit: u64,
+    /// Rows of the next transaction that were handed on before.
+    skip: u64,
+    layout: Layout,
+    key: Vec<usize>,
+    relation: Option<Relation>,
+    /// One that is announced, for the changes behind those that wait.
+    announced: Option<Relation>,
+    pending: Pending,
+    /// A batch is to be made now.
+    is_due: bool,
+    /// Bytes of the log since the slot was looked at.
+    looked: u64,
+}
+
+/// So much of the log may pass without a change of the table before the position is moved all the same: else the server
+/// would keep it for a table that rests.
+const HEARTBEAT_BYTES: u64 = 16 << 20;
+
+/// How often the slot is looked at, in bytes of the log.
+const GUARD_BYTES: u64 = 64 << 20;
+
+/// From 1970 to 2000, where the server counts from.
+const EPOCH_MICROS: i64 = 946_684_800_000_000;
+
+impl Stream {
+    pub fn new(setup: Arc<Setup>, client: Client, table: Table, partition: Arc<str>, at: At, rows: u64) -> Self {
+        let mut stream = Self {
+            is_news: false,
+            setup,
+            client,
+            table,
+            partition,
+            at,
+            rows,
+            link: None,
+            read: Reading::default(),
+            target: None,
+            settled: at.lsn,
+        };
+        stream.begin_again();
+        stream
+    }
+
+    /// Hands the position on before any change.
+    #[must_use]
+    pub fn with_news(self) -> Self {
+        Self { is_news: true, ..self }
+    }
+
+    /// Forgets what was read behind the last batch.
+    fn begin_again(&mut self) {
+        self.link = None;
+        self.target = None;
+        self.read = Reading {
+            upto: self.at.lsn,
+            end: self.at.lsn,
+            skip: self.at.taken,
+            looked: self.at.lsn,
+            ..Reading::default()
+        };
+    }
+
+    pub async fn next(&mut self, bytes_max: usize) -> Result<Option<Pulled>> {
+        let pulled = self.pull(bytes_max).await;
+        if pulled.is_err() {
+            self.begin_again();
+        }
+        pulled
+    }
+
+    async fn pull(&mut self, bytes_max: usize) -> Result<Option<Pulled>> {
+        loop {
+            if self.read.is_due || self.is_news {
+                return self.batch().await.map(Some);
+            }
+            if self.read.pending.changes.is_empty()
+                && let Some(relation) = self.read.announced.clone()
+            {
+                self.announce(relation).await?;
+            }
+            let target = match self.target {
+                Some(target) => target,
+                None => *self.target.insert(slot::log_end(&self.client).await?),
+            };
+            if self.read.open.is_none() && self.read.upto >= target {
+                if self.at_end() {
+                    continue;
+                }
+                self.target = None;
+                return Ok(None);
+            }
+            if self.link.is_none() {
+                self.link = Some(Link::open(&self.setup, self.at.lsn).await?);
+            }
+            self.guard().await?;
+            let Some(link) = &mut self.link else { continue };
+            let event = link.next().await?;
+            self.take(event, bytes_max)?;
+        }
+    }
+
+    /// At the end of what there is now: whether there is something to hand on.
+    fn at_end(&mut self) -> bool {
+        let rests = self.read.upto.saturating_sub(self.at.lsn) >= HEARTBEAT_BYTES;
+        if rests {
+            self.read.end = self.read.upto;
+        }
+        self.read.is_due =
+            !self.read.pending.changes.is_empty() || rests || self.at.taken > 0 && self.read.end > self.at.lsn;
+        self.read.is_due
+    }
+
+    async fn guard(&mut self) -> Result<()> {
+        if self.setup.options.wal_budget.is_none() || self.read.upto.saturating_sub(self.read.looked) < GUARD_BYTES {
+            return Ok(());
+        }
+        let name = self.setup.slot();
+        if let Some(slot) = Slot::look(&self.client, &name).await? {
+            slot::guard(&self.client, &self.setup, &slot).await?;
+        }
+        self.read.looked = self.read.upto;
+        Ok(())
+    }
+
+    /// An event of the server. Nothing waits here.
+    fn take(&mut self, event: Event, bytes_max: usize) -> Result<()> {
+        let read = &mut self.read;
+        match event {
+            Event::Begin { final_lsn, commit_time_micros, .. } => {
+                read.open = Some((commit_time_micros.saturating_add(EPOCH_MICROS), 0));
+                read.commit = final_lsn.0;
+            }
+            Event::Commit { end_lsn, .. } => {
+                read.open = None;
+                (read.end, read.upto, read.skip) = (end_lsn.0, end_lsn.0, 0);
+                // A transaction that was cut must be told to be whole, be it without a row more.
+                let was_cut = self.at.taken > 0 && read.pending.changes.is_empty();
+                self.read.is_due = was_cut || self.is_full(bytes_max);
+            }
+            Event::KeepAlive { wal_end, .. } => {
+                if read.open.is_none() {
+                    read.upto = read.upto.max(wal_end.0);
+                }
+            }
+            Event::XLogData { data, .. } => {
+                let bytes = data.len();
+                self.message(pgoutput::read(data)?, bytes)?;
+                self.read.is_due |= self.is_full(bytes_max);
+            }
+            Event::Message { .. } | Event::StoppedAt { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn is_full(&self, bytes_max: usize) -> bool {
+        let pending = &self.read.pending;
+        !pending.changes.is_empty()
+            && (pending.bytes >= bytes_max || pending.changes.len() >= self.setup.options.batch_rows_max)
+    }
+
+    fn message(&mut self, message: Message, bytes: usize) -> Result<()> {
+        let is_ours = |id: u32| self.read.known().is_some_and(|relation| relation.id == id);
+        let at = self.read.open.map_or(0, |(at, _)| at);
+        let is_alone = self.read.commit < self.at.snapshot;
+        let changes = match message {
+            Message::Relation(relation) => {
+                self.relation(relation);
+                return Ok(());
+            }
+            Message::Insert { relation, new } if is_ours(relation) => {
+                vec![Change { op: Op::Create, at, cells: new, is_alone: false }]
+            }
+            Message::Update { relation, old, new } if is_ours(relation) => {
+                updated(old, new, &self.read.key, at, is_alone)
+            }
+            Message::Delete { relation, old: Old::Key(old) | Old::Whole(old) } if is_ours(relation) => {
+                vec![Change { op: Op::Delete, at, cells: old, is_alone: false }]
+            }
+            Message::Truncate { relations } if relations.iter().any(|id| is_ours(*id)) => {
+                let nothing: Tuple = vec![pgoutput::Cell::Null; self.read.layout.len()];
+                vec![Change { op: Op::Truncate, at, cells: nothing, is_alone: false }]
+            }
+            _ => return Ok(()),
+        };
+        self.push(changes, bytes);
+        Ok(())
+    }
+
+    fn push(&mut self, changes: Vec<Change>, bytes: usize) {
+        let read = &mut self.read;
+        for change in changes {
+            if let Some((_, count)) = &mut read.open {
+                *count += 1;
+            }
+            match read.skip {
+                0 => read.pending.push(change, bytes),
+                _ => read.skip -= 1,
+            }
+        }
+    }
+
+    /// A table is announced before its first change, and again when its columns are others.
+    fn relation(&mut self, relation: Relation) {
+        let is_named = relation.schema == self.table.schema && relation.name == self.table.name;
+        if relation.id != self.table.oid && !is_named || self.read.relation.as_ref() == Some(&relation) {
+            return;
+        }
+        self.read.announced = Some(relation);
+        // What waits has the old columns.
+        self.read.is_due = !self.read.pending.changes.is_empty();
+    }
+
+    async fn announce(&mut self, relation: Relation) -> Result<()> {
+        let types: Vec<(u32, i32)> = relation.columns.iter().map(|column| (column.oid, column.modifier)).collect();
+        let bases = bases(&self.client, &types).await?;
+        let entity = &self.setup.entity;
+        let wanted = |name: &str| entity.property(name).map(|property| &property.data_type);
+        let columns = relation.columns.iter().zip(bases);
+        let layout: Layout =
+            columns.map(|(column, base)| (column.name.clone(), base.kind(wanted(&column.name)))).collect();
+        // Without a key in the contract, the table's own.
+        let own = self.table.columns.iter().filter(|column| column.key.is_some()).map(|column| &*column.name);
+        let key = entity.key();
+        let key: Vec<&str> = if key.is_empty() { own.collect() } else { key };
+        let place = |name: &&str| layout.iter().position(|(column, _)| **column == **name);
+        self.read.key = key.iter().filter_map(place).collect();
+        (self.read.layout, self.read.relation, self.read.announced) = (layout, Some(relation), None);
+        Ok(())
+    }
+
+    /// What waits as a batch. Nothing is taken before the last wait is over.
+    async fn batch(&mut self) -> Result<Pulled> {
+        self.read.pending.complete(&self.client, &self.table, &self.read.layout).await?;
+        let infinity: Infinity = self.setup.options.infinity;
+        let mut rows = Rows::new(&self.read.layout, infinity);
+        let count = self.read.pending.changes.len();
+        let changes = self.read.pending.columns(&self.read.layout, &mut rows)?;
+        let offsets: Int64Array = (0..count as i64).map(|row| self.rows as i64 + row + 1).collect();
+        let raw = Raw::new(rows.finish()?, self.partition.clone(), offsets)?.with_changes(changes)?;
+        self.rows += count as u64;
+        let taken = self.read.open.map_or(0, |(_, count)| count);
+        self.at = At { lsn: self.read.end, taken, ..self.at };
+        (self.read.is_due, self.is_news) = (false, false);
+        let mut upto = Positions::new();
+        upto.set(&*self.partition, self.at.point(self.rows)?);
+        Ok(Pulled { rows: raw, upto, whole: taken == 0 })
+    }
+
+    /// What is durable up to the end of a transaction, the server may forget.
+    pub async fn settled(&mut self, upto: &Positions) -> Result<()> {
+        let Some(point) = upto.get(&self.partition) else { return Ok(()) };
+        let (at, _) = At::read(&self.partition, point)?;
+        self.settled = self.settled.max(at.lsn);
+        if let Some(link) = &self.link {
+            link.settle(self.settled, self.target.is_none()).await;
+        }
+        Ok(())
+    }
+}
+
+impl Reading {
+    /// The table as it was announced last.
+    fn known(&self) -> Option<&Relation> {
+        self.announced.as_ref().or(self.relation.as_ref())
+    }
+}

@@ -1,0 +1,180 @@
+//! Whether a run would work, and go on working: what `lavra doctor` says of a source.
+
+use super::cdc::slot::{Slot, mebibytes};
+use super::client::{Client, fault};
+use super::options::Mode;
+use super::setup::Setup;
+use super::table::Table;
+use crate::spec::{Finding, Grade, Opening};
+use kernel::error::{Result, advice};
+
+fn good(subject: &'static str, found: impl Into<String>) -> Finding {
+    Finding { subject, grade: Grade::Good, found: found.into(), remedy: None }
+}
+
+fn warning(subject: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Finding {
+    Finding { subject, grade: Grade::Warning, found: found.into(), remedy: Some(remedy.into()) }
+}
+
+fn bad(subject: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Finding {
+    Finding { subject, grade: Grade::Bad, found: found.into(), remedy: Some(remedy.into()) }
+}
+
+pub async fn probe(opening: &Opening) -> Vec<Finding> {
+    let reached = async {
+        let setup = Setup::read(opening)?;
+        let client = setup.connect().await?;
+        Ok::<_, kernel::Error>((setup, client))
+    };
+    let (setup, client) = match reached.await {
+        Ok(reached) => reached,
+        Err(error) => return vec![bad("reachability", error.to_string(), advice(error.kind).sentence)],
+    };
+    let mut all = vec![good("reachability", client.shown.to_string())];
+    let looked = look(&setup, &client, opening, &mut all).await;
+    if let Err(error) = looked {
+        all.push(bad("server", error.to_string(), advice(error.kind).sentence));
+    }
+    all
+}
+
+async fn look(setup: &Setup, client: &Client, opening: &Opening, all: &mut Vec<Finding>) -> Result<()> {
+    all.push(tls(client).await?);
+    all.push(clock(client, opening).await?);
+    let table = Table::look(client, setup.options.table(), &setup.entity).await?;
+    all.push(grant(client, &table).await?);
+    if setup.options.mode == Mode::Cdc {
+        changes(setup, client, &table, all).await?;
+    }
+    Ok(())
+}
+
+async fn tls(client: &Client) -> Result<Finding> {
+    const SQL: &str = "SELECT ssl, version, inet_client_addr() IS NULL OR inet_client_addr() <<= '127.0.0.0/8'
+        OR inet_client_addr() = '::1' FROM pg_catalog.pg_stat_ssl WHERE pid = pg_backend_pid()";
+    let row = client.query_opt(SQL, &[]).await.map_err(|e| fault("look at TLS", &e))?;
+    let Some(row) = row else { return Ok(warning("TLS", "the server does not tell", "set `sslmode=verify-full`")) };
+    let (on, version, is_near): (bool, Option<String>, Option<bool>) = (row.get(0), row.get(1), row.get(2));
+    Ok(match (on, is_near.unwrap_or_default()) {
+        (true, _) => good("TLS", version.unwrap_or_default()),
+        (false, true) => good("TLS", "none, and the server is on this machine"),
+        (false, false) => warning("TLS", "none: everybody on the way can read the rows", "set `sslmode=verify-full`"),
+    })
+}
+
+/// More than this, and `_changed_at` of one system can't be compared with times of another.
+const SKEW_MAX_MS: i64 = 2_000;
+
+async fn clock(client: &Client, opening: &Opening) -> Result<Finding> {
+    const SQL: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+    let before = opening.clock.now().0 / 1000;
+    let row = client.query_one(SQL, &[]).await.map_err(|e| fault("ask for the time", &e))?;
+    let after = opening.clock.now().0 / 1000;
+    let skew = row.get::<_, i64>(0) - (before + after) / 2;
+    Ok(match skew.abs() > SKEW_MAX_MS {
+        true => warning("clock", format!("the server's is {skew} ms off"), "let both machines set their clocks by NTP"),
+        false => good("clock", format!("within {} ms", skew.abs())),
+    })
+}
+
+async fn grant(client: &Client, table: &Table) -> Result<Finding> {
+    const SQL: &str = "SELECT has_table_privilege($1::oid, 'SELECT'), current_user::text";
+    let row = client.query_one(SQL, &[&table.oid]).await.map_err(|e| fault("look at grants", &e))?;
+    let (may, user): (bool, String) = (row.get(0), row.get(1));
+    Ok(match may {
+        true => good("grants", format!("{user} may read {}", table.shown())),
+        false => bad(
+            "grants",
+            format!("{user} may not read {}", table.shown()),
+            format!("GRANT SELECT ON {} TO \"{user}\"", table.quoted()),
+        ),
+    })
+}
+
+async fn changes(setup: &Setup, client: &Client, table: &Table, all: &mut Vec<Finding>) -> Result<()> {
+    const SQL: &str = "
+        SELECT current_setting('wal_level'), rolreplication OR rolsuper, current_user::text,
+          current_setting('max_replication_slots')::bigint - (SELECT count(*) FROM pg_catalog.pg_replication_slots),
+          current_setting('max_wal_senders')::bigint - (SELECT count(*) FROM pg_catalog.pg_stat_replication),
+          (SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'max_slot_wal_keep_size')
+        FROM pg_catalog.pg_roles WHERE rolname = current_user";
+    let row = client.query_one(SQL, &[]).await.map_err(|e| fault("look at replication", &e))?;
+    let (level, may, user): (String, bool, String) = (row.get(0), row.get(1), row.get(2));
+    let (slots, senders, kept): (i64, i64, Option<i64>) = (row.get(3), row.get(4), row.get(5));
+    all.push(match level.as_str() {
+        "logical" => good("wal_level", level),
+        _ => bad(
+            "wal_level",
+            format!("{level}, must be logical"),
+            "ALTER SYSTEM SET wal_level = 'logical', and start it again",
+        ),
+    });
+    all.push(match may {
+        true => good("replication", format!("{user} may follow changes")),
+        false => {
+            bad("replication", format!("{user} may not follow changes"), format!("ALTER ROLE \"{user}\" REPLICATION"))
+        }
+    });
+    all.push(match table.columns.iter().any(|column| column.identifies) {
+        true => good("replica identity", format!("{} tells which row changed", table.shown())),
+        false => bad(
+            "replica identity",
+            format!("{} has no primary key", table.shown()),
+            format!("ALTER TABLE {} REPLICA IDENTITY FULL", table.quoted()),
+        ),
+    });
+    let name = setup.slot();
+    let slot = Slot::look(client, &name).await?;
+    all.push(self::slot(setup, &name, slot.as_ref(), slots));
+    all.push(match senders > 0 {
+        true => good("senders", format!("{senders} are free")),
+        false => bad("senders", "none is free", "raise max_wal_senders, and start the server again"),
+    });
+    all.push(disk(client, kept).await?);
+    Ok(())
+}
+
+fn slot(setup: &Setup, name: &str, slot: Option<&Slot>, free: i64) -> Finding {
+    const SUBJECT: &str = "slot";
+    let Some(slot) = slot else {
+        return match free > 0 {
+            true => good(SUBJECT, format!("`{name}` will be made; {free} are free")),
+            false => bad(SUBJECT, "no slot is free", "raise max_replication_slots, or drop a slot that nobody uses"),
+        };
+    };
+    let kept = mebibytes(slot.retained);
+    let found = format!("`{name}` keeps {kept} MiB of the server's log");
+    match (slot.wal_status.as_deref(), setup.options.wal_budget()) {
+        (Some("lost"), _) => bad(
+            SUBJECT,
+            format!("`{name}` has lost its log"),
+            format!("SELECT pg_drop_replication_slot('{name}'), move the bronze table away, run again"),
+        ),
+        (Some("unreserved"), _) => warning(SUBJECT, found, "run now: the server is about to let the log go"),
+        (_, Some(budget)) if slot.retained > budget / 5 * 4 => {
+            warning(SUBJECT, format!("{found} of {} MiB (`wal_budget`)", mebibytes(budget)), "run it, or more often")
+        }
+        _ => good(SUBJECT, found),
+    }
+}
+
+/// What SQL can tell of the server's disk: how large its log is, and whether a slot may fill the disk with it.
+async fn disk(client: &Client, kept: Option<i64>) -> Result<Finding> {
+    const SUBJECT: &str = "disk";
+    let size = client.query_one("SELECT coalesce(sum(size), 0)::bigint FROM pg_catalog.pg_ls_waldir()", &[]).await;
+    let size = match size {
+        Ok(row) => format!("the log has {} MiB", mebibytes(u64::try_from(row.get::<_, i64>(0)).unwrap_or_default())),
+        // Only monitors may look.
+        Err(_) => "the size of the log is not told to this user".to_owned(),
+    };
+    Ok(match kept {
+        Some(-1) | None => warning(
+            SUBJECT,
+            format!(
+                "{size}, and max_slot_wal_keep_size sets no bound to what slots keep; free space can't be asked for"
+            ),
+            "ALTER SYSTEM SET max_slot_wal_keep_size = '10GB' (or what the disk has), and SELECT pg_reload_conf()",
+        ),
+        Some(kept) => good(SUBJECT, format!("{size}; a slot keeps {kept} MiB at most")),
+    })
+}

@@ -1,0 +1,169 @@
+//! How a table is cut for reading: ranges of its blocks, each with how far it is taken.
+//!
+//! A range's position is a place in the table's file (block and item), which says nothing of anybody.
+
+use super::client::quoted;
+use super::table::{Heap, Table};
+use kernel::error::{Error, Result};
+use kernel::{Point, Positions};
+use serde::{Deserialize, Serialize};
+
+/// A row's place: block and item.
+pub type Place = (u32, u16);
+
+/// A range of a table's blocks.
+#[derive(Debug, Clone)]
+pub struct Range {
+    pub partition: String,
+    /// For SQL; the whole relation where rows have no places.
+    pub relation: String,
+    pub has_places: bool,
+    /// Blocks; without an end, to the table's end at the time of reading.
+    pub from: u32,
+    pub to: Option<u32>,
+    of: u32,
+    /// The last row that was taken.
+    pub after: Option<Place>,
+    pub rows: u64,
+    pub done: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Token {
+    blocks: u32,
+    after: Option<Place>,
+}
+
+/// Fewer blocks than these are not worth a connection of their own: 8 MiB.
+const BLOCKS_MIN: u32 = 1024;
+
+impl Range {
+    pub fn point(&self) -> Result<Point> {
+        let token = serde_json::to_string(&Token { blocks: self.of, after: self.after });
+        let token = token.map_err(|e| Error::internal("write a position", &e))?;
+        Ok(Point::Mark { rows: self.rows, token, done: self.done })
+    }
+
+    /// Of the whole table, when it was cut.
+    pub fn blocks(&self) -> u32 {
+        self.of
+    }
+
+    /// The query's condition for what is left, or for those of its blocks before `to`.
+    pub fn condition(&self, to: Option<u32>) -> String {
+        let begin = match self.after {
+            Some((block, item)) => format!("ctid > '({block},{item})'::tid"),
+            None => format!("ctid >= '({},0)'::tid", self.from),
+        };
+        match to {
+            Some(to) => format!("{begin} AND ctid < '({to},0)'::tid"),
+            None => begin,
+        }
+    }
+}
+
+/// Cuts a table, as it was cut before where it was.
+pub fn cut(table: &Table, heaps: &[Heap], parallel: usize, refresh: u32, taken: &Positions) -> Result<Vec<Range>> {
+    let again = if refresh == 0 { String::new() } else { format!(" #{refresh}") };
+    if heaps.is_empty() {
+        let whole = Range {
+            partition: format!("{}{again} 1/1", table.shown()),
+            relation: table.quoted(),
+            has_places: false,
+            from: 0,
+            to: None,
+            of: 0,
+            after: None,
+            rows: 0,
+            done: false,
+        };
+        return Ok(vec![known(whole, taken)?]);
+    }
+    let mut all = Vec::new();
+    for heap in heaps {
+        let name = format!("{}.{}{again}", heap.schema, heap.name);
+        let (blocks, count) = match cut_before(&name, taken)? {
+            Some(cut) => cut,
+            None => (heap.blocks, (heap.blocks / BLOCKS_MIN).clamp(1, parallel as u32)),
+        };
+        let at = |part: u32| (u64::from(blocks) * u64::from(part) / u64::from(count)) as u32;
+        for part in 0..count {
+            let range = Range {
+                partition: format!("{name} {}/{count}", part + 1),
+                relation: format!("ONLY {}.{}", quoted(&heap.schema), quoted(&heap.name)),
+                has_places: true,
+                from: at(part),
+                // Rows may have come behind the last block meanwhile.
+                to: (part + 1 < count).then(|| at(part + 1)),
+                of: blocks,
+                after: None,
+                rows: 0,
+                done: false,
+            };
+            all.push(known(range, taken)?);
+        }
+    }
+    Ok(all)
+}
+
+fn token(partition: &str, text: &str) -> Result<Token> {
+    serde_json::from_str(text).map_err(|e| Error::data(format!("read the position of {partition}"), &e))
+}
+
+/// Into how many blocks and parts it was cut.
+fn cut_before(name: &str, taken: &Positions) -> Result<Option<(u32, u32)>> {
+    for (partition, point) in taken.iter() {
+        let part = partition.strip_prefix(name).and_then(|rest| rest.strip_prefix(' '));
+        let part = part.and_then(|part| part.split_once('/')).filter(|(part, _)| part.parse::<u32>().is_ok());
+        let count = part.and_then(|(_, count)| count.parse().ok());
+        if let (Some(count), Point::Mark { token: text, .. }) = (count, point) {
+            return Ok(Some((token(partition, text)?.blocks, count)));
+        }
+    }
+    Ok(None)
+}
+
+fn known(mut range: Range, taken: &Positions) -> Result<Range> {
+    if let Some(Point::Mark { rows, token: text, done }) = taken.get(&range.partition) {
+        (range.rows, range.done) = (*rows, *done);
+        range.after = token(&range.partition, text)?.after;
+    }
+    Ok(range)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        Table { oid: 1, schema: "s".into(), name: "t".into(), kind: 'r', columns: Vec::new() }
+    }
+
+    fn heap(blocks: u32) -> Vec<Heap> {
+        vec![Heap { schema: "s".into(), name: "t".into(), blocks }]
+    }
+
+    #[test]
+    fn ranges_cover_every_block_once() {
+        for blocks in [0, 1, 1023, 5000, 1 << 20] {
+            let all = cut(&table(), &heap(blocks), 4, 0, &Positions::new()).expect("ranges");
+            assert_eq!((all[0].from, all[all.len() - 1].to), (0, None));
+            assert!(all.windows(2).all(|pair| pair[0].to == Some(pair[1].from)), "{all:?}");
+        }
+        let again = cut(&table(), &heap(1), 4, 2, &Positions::new()).expect("ranges");
+        assert_eq!(again[0].partition, "s.t #2 1/1");
+    }
+
+    #[test]
+    fn a_table_that_grew_is_cut_as_before() {
+        let mut ranges = cut(&table(), &heap(4096), 2, 0, &Positions::new()).expect("ranges");
+        (ranges[1].rows, ranges[1].after) = (7, Some((3000, 4)));
+        let mut taken = Positions::new();
+        taken.set(ranges[1].partition.clone(), ranges[1].point().expect("a point"));
+        let after = cut(&table(), &heap(1 << 20), 8, 0, &taken).expect("ranges");
+        assert_eq!((after.len(), after[0].to, after[1].rows), (2, Some(2048), 7));
+        assert_eq!(after[1].condition(None), "ctid > '(3000,4)'::tid");
+        assert_eq!(after[0].condition(Some(9)), "ctid >= '(0,0)'::tid AND ctid < '(9,0)'::tid");
+        assert_eq!(cut(&table(), &heap(4096), 2, 1, &taken).expect("ranges")[1].rows, 0, "taken again when told so");
+    }
+}

@@ -1,0 +1,152 @@
+//! What the server's catalog says of a table.
+
+use super::client::{Client, fault, quoted};
+use super::kinds::{Base, Infinity, Kind, bases};
+use kernel::Entity;
+use kernel::error::{Error, Result};
+use std::sync::Arc;
+
+pub struct Table {
+    pub oid: u32,
+    pub schema: String,
+    pub name: String,
+    /// `relkind`: `r` table, `p` partitioned, `m` materialised view, `v` view, `f` foreign.
+    pub kind: char,
+    pub columns: Vec<TableColumn>,
+}
+
+pub struct TableColumn {
+    pub name: Arc<str>,
+    pub base: Base,
+    /// As the contract wants it.
+    pub kind: Kind,
+    /// As SQL writes it: `numeric(12,2)`.
+    pub type_name: String,
+    pub required: bool,
+    pub generated: bool,
+    /// Place in the primary key, from 1.
+    pub key: Option<u32>,
+    /// Whether a change tells its old value.
+    pub identifies: bool,
+    pub comment: Option<String>,
+}
+
+/// A column with how it is read.
+pub type Layout = Vec<(Arc<str>, Kind)>;
+
+const TABLE: &str = "
+    SELECT c.oid, c.relkind, c.relreplident FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2";
+
+const COLUMNS: &str = "
+    SELECT a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attgenerated <> '',
+      pg_catalog.format_type(a.atttypid, a.atttypmod), pg_catalog.col_description(a.attrelid, a.attnum),
+      array_position(p.indkey::int2[], a.attnum), a.attnum = ANY (i.indkey::int2[])
+    FROM pg_catalog.pg_attribute a
+    LEFT JOIN pg_catalog.pg_index p ON p.indrelid = a.attrelid AND p.indisprimary
+    LEFT JOIN pg_catalog.pg_index i ON i.indrelid = a.attrelid AND i.indisreplident
+    WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
+
+impl Table {
+    pub async fn look(client: &Client, (schema, name): (&str, &str), entity: &Entity) -> Result<Self> {
+        let what = format!("look at {schema}.{name}");
+        let failed = |e| fault(&what, &e);
+        let row = client.query_opt(TABLE, &[&schema, &name]).await.map_err(failed)?;
+        let row = row.ok_or_else(|| {
+            let help =
+                "there is no such table, or the user may not see its schema; `lavra discover` lists what there is";
+            Error::project(&what, help)
+        })?;
+        let (oid, kind, identity): (u32, i8, i8) = (row.get(0), row.get(1), row.get(2));
+        let rows = client.query(COLUMNS, &[&oid]).await.map_err(failed)?;
+        let types: Vec<(u32, i32)> = rows.iter().map(|row| (row.get(1), row.get(2))).collect();
+        let bases = bases(client, &types).await?;
+        let columns = rows.iter().zip(bases).map(|(row, base)| {
+            let name: String = row.get(0);
+            let wanted = entity.property(&name).map(|property| &property.data_type);
+            let key: Option<i32> = row.get(7);
+            // An index's columns are counted from 0.
+            let key = key.and_then(|place| u32::try_from(place + 1).ok());
+            // `relreplident`: what a change tells of the old row.
+            let identifies = match char::from(identity as u8) {
+                'f' => true,
+                'i' => row.get::<_, Option<bool>>(8).unwrap_or_default(),
+                'd' => key.is_some(),
+                _ => false,
+            };
+            TableColumn {
+                name: name.into(),
+                kind: base.kind(wanted),
+                base,
+                type_name: row.get(5),
+                required: row.get(3),
+                generated: row.get(4),
+                key,
+                identifies,
+                comment: row.get(6),
+            }
+        });
+        let columns: Vec<TableColumn> = columns.collect();
+        if columns.is_empty() {
+            return Err(Error::project(what, "the table has no column"));
+        }
+        Ok(Self { oid, schema: schema.into(), name: name.into(), kind: char::from(kind as u8), columns })
+    }
+
+    /// For SQL.
+    pub fn quoted(&self) -> String {
+        format!("{}.{}", quoted(&self.schema), quoted(&self.name))
+    }
+
+    /// For people, and for partitions.
+    pub fn shown(&self) -> String {
+        format!("{}.{}", self.schema, self.name)
+    }
+
+    pub fn layout(&self) -> Layout {
+        self.columns.iter().map(|column| (column.name.clone(), column.kind)).collect()
+    }
+
+    pub fn column(&self, name: &str) -> Option<&TableColumn> {
+        self.columns.iter().find(|column| *column.name == *name)
+    }
+
+    /// The tables that hold the rows: leaves of one that is partitioned. None where rows have no place of their own.
+    pub async fn heaps(&self, client: &Client) -> Result<Vec<Heap>> {
+        const LEAVES: &str = "
+            SELECT n.nspname, c.relname, pg_catalog.pg_relation_size(c.oid) / current_setting('block_size')::bigint
+            FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.relkind IN ('r', 'm') AND (c.oid = $1 OR c.oid IN
+              (SELECT relid FROM pg_catalog.pg_partition_tree($1::oid::regclass) WHERE isleaf)) ORDER BY 1, 2";
+        let rows = client.query(LEAVES, &[&self.oid]).await.map_err(|e| fault("look at the table's size", &e))?;
+        let heap = |row: &tokio_postgres::Row| {
+            let (schema, name, blocks): (String, String, i64) = (row.get(0), row.get(1), row.get(2));
+            Heap { schema, name, blocks: u32::try_from(blocks).unwrap_or(u32::MAX) }
+        };
+        Ok(rows.iter().map(heap).collect())
+    }
+}
+
+/// A table that holds rows in blocks.
+#[derive(Debug, Clone)]
+pub struct Heap {
+    pub schema: String,
+    pub name: String,
+    pub blocks: u32,
+}
+
+/// What is read of a table, and how.
+#[derive(Clone)]
+pub struct Wanted {
+    pub layout: Layout,
+    pub infinity: Infinity,
+    pub batch_rows_max: usize,
+}
+
+impl Wanted {
+    /// The columns of a query.
+    pub fn selected(&self) -> String {
+        let all: Vec<String> = self.layout.iter().map(|(name, kind)| kind.selected(name)).collect();
+        all.join(", ")
+    }
+}

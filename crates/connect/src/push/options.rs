@@ -1,0 +1,182 @@
+//! What a `connector: push` source can be told.
+
+use crate::json_path::JsonPath;
+use crate::secret::Secret;
+use crate::spec::{Fault, read_options};
+use kernel::{Error, Result};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Options of the push connector.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// The path that others `POST` to, such as `/hooks/payments`.
+    pub path: String,
+    pub auth: Auth,
+    /// `auto`: NDJSON by its content type (`application/x-ndjson`, `application/jsonl`), else JSON.
+    pub format: Format,
+    /// Where in a JSON body the records are: `$.events`. A list there is records, an object is one record.
+    pub records: String,
+    /// The header that names a delivery, so that one that is sent again is taken once. By default `Idempotency-Key`,
+    /// `Webhook-Id` or `X-GitHub-Delivery`. Without any of them, rows are told by the contract's primary key.
+    pub key_header: Option<String>,
+    /// How many names of deliveries are remembered with the progress.
+    pub repeats_max: usize,
+    /// A longer body is refused (413).
+    pub body_bytes_max: usize,
+    /// Bytes that were taken and are not durable yet, at most; beyond them senders are told to come again (503).
+    pub queue_bytes_max: usize,
+    /// Time in which a delivery must come in, and then become durable; after it, the sender is told to come again (503).
+    pub timeout_ms: u64,
+}
+
+pub const REQUIRED: [&str; 2] = ["path", "auth"];
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            path: String::new(),
+            auth: Auth::default(),
+            format: Format::Auto,
+            records: "$".into(),
+            key_header: None,
+            repeats_max: 1000,
+            body_bytes_max: 1 << 20,
+            queue_bytes_max: 64 << 20,
+            timeout_ms: 30_000,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    Auto,
+    Json,
+    Ndjson,
+}
+
+/// Who may send. Texts are best written as `${VARIABLE}`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Auth {
+    #[serde(rename = "type")]
+    pub kind: AuthType,
+    /// For `bearer` the token, for `header` the header's value, for `hmac` the key of the signature.
+    pub secret: Option<Secret>,
+    /// One that is taken as well, while senders change over to another.
+    pub secret_before: Option<Secret>,
+    /// For `header`, and for `hmac` with `scheme: github`: the header's name.
+    pub header: Option<String>,
+    /// For `hmac`: how the signature is made.
+    pub scheme: Scheme,
+    /// For `hmac` with a time in it: how old it may be.
+    pub tolerance_seconds: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthType {
+    /// `Authorization: Bearer …`
+    #[default]
+    Bearer,
+    /// A header of a secret value.
+    Header,
+    /// A signature of the body, by HMAC-SHA-256.
+    Hmac,
+    /// Anybody.
+    None,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Scheme {
+    /// `X-Hub-Signature-256: sha256=…`, in hexadecimal digits, of the body.
+    #[default]
+    Github,
+    /// `Stripe-Signature: t=…,v1=…`, of the time and the body.
+    Stripe,
+    /// Standard Webhooks: `webhook-signature: v1,…`, in Base64, of id, time and body.
+    Standard,
+}
+
+impl Options {
+    pub fn read(source: &str, options: &Value) -> Result<Self> {
+        Self::check(options).map_err(|faults| {
+            let all: Vec<&str> = faults.iter().map(|fault| fault.message.as_str()).collect();
+            Error::project(format!("source `{source}`"), all.join("; "))
+        })
+    }
+
+    /// Reads the options, or tells all that is wrong with them.
+    pub fn check(options: &Value) -> Result<Self, Vec<Fault>> {
+        let read: Self = read_options(options, &REQUIRED)?;
+        let mut faults = Vec::new();
+        let mut told = |option: &str, is_wrong: bool, message: &str| {
+            if is_wrong {
+                faults.push(Fault::new(option, message));
+            }
+        };
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
+        let is_path = read.path.starts_with('/') && read.path.len() > 1 && read.path.chars().all(is_plain);
+        told(
+            "path",
+            !is_path,
+            "`path` starts with `/` and has letters, digits, `-`, `_`, `.` and `/`: `/hooks/payments`",
+        );
+        let auth = &read.auth;
+        told(
+            "auth",
+            auth.kind != AuthType::None && auth.secret.is_none(),
+            "`auth` needs `secret`; `type: none` lets anybody send",
+        );
+        told(
+            "auth",
+            auth.kind == AuthType::Header && auth.header.is_none(),
+            "`auth`: `type: header` needs `header`, its name",
+        );
+        told("records", JsonPath::parse(&read.records).is_err(), "`records` is no path such as `$.events`");
+        told(
+            "body_bytes_max",
+            !(1..=BODY_BYTES_LIMIT).contains(&read.body_bytes_max),
+            "`body_bytes_max` must be from 1 to 256 MiB (268435456)",
+        );
+        told(
+            "queue_bytes_max",
+            read.queue_bytes_max < read.body_bytes_max,
+            "`queue_bytes_max` must hold at least one body (`body_bytes_max`)",
+        );
+        told(
+            "queue_bytes_max",
+            read.queue_bytes_max > QUEUE_BYTES_LIMIT,
+            "`queue_bytes_max` must be at most 2 GiB (2147483648)",
+        );
+        told("timeout_ms", read.timeout_ms == 0, "`timeout_ms` must be at least 1");
+        if faults.is_empty() { Ok(read) } else { Err(faults) }
+    }
+}
+
+const BODY_BYTES_LIMIT: usize = 256 << 20;
+const QUEUE_BYTES_LIMIT: usize = 2 << 30;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_wrong_is_told_at_once_and_without_secrets() {
+        let told = |options| Options::check(&options).err().unwrap_or_default();
+        assert!(told(json!({ "path": "/hooks/a", "auth": { "secret": "s" } })).is_empty());
+        assert!(told(json!({ "path": "/hooks/a", "auth": { "type": "none" } })).is_empty());
+        let all =
+            told(json!({ "path": "hooks/{x}", "auth": { "type": "header" }, "queue_bytes_max": 1, "timeout_ms": 0 }));
+        assert_eq!(all.len(), 5, "{all:?}");
+        let missing = told(json!({ "path": "/a" }));
+        assert_eq!(missing[0].message, "`auth` is missing", "nobody is let in by forgetting something");
+        let typo = told(json!({ "path": "/a", "auth": { "secrt": "SECRET" } }));
+        assert!(typo[0].message.contains("unknown field") && !typo[0].message.contains("SECRET"), "{typo:?}");
+    }
+}

@@ -1,0 +1,198 @@
+use super::{Format, Records, Rows};
+use crate::files::testing_entity as entity;
+use crate::registry::Registry;
+use apache_avro::types::Value as Avro;
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{DataType, Decimal128Type, Int64Type};
+use arrow::util::display::array_value_to_string;
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::routing::get;
+use prost_reflect::prost::Message;
+use prost_reflect::{DynamicMessage, Value};
+use std::sync::Arc;
+use std::time::Duration;
+
+const ORDER: &str = r#"{"type":"record","name":"Order","fields":[{"name":"id","type":"string"},{"name":"n","type":"long"},
+    {"name":"note","type":["null","string"],"default":null},
+    {"name":"amount","type":{"type":"bytes","logicalType":"decimal","precision":12,"scale":2}}]}"#;
+const NEWER: &str =
+    r#"{"type":"record","name":"Order","fields":[{"name":"id","type":"string"},{"name":"extra","type":"int"}]}"#;
+const PROTO: &str = r#"syntax = "proto3"; package shop; import "google/protobuf/timestamp.proto"; import "kind.proto";
+    message Unused { string x = 1; }
+    message Order { string id = 1; int64 n = 2; optional string note = 3; repeated string tags = 4; shop.Kind kind = 5;
+        map<string, int32> counts = 6; bytes seal = 7; google.protobuf.Timestamp at = 8; Line line = 9;
+        message Line { double price = 1; } }"#;
+const KIND: &str = r#"syntax = "proto3"; package shop; enum Kind { NONE = 0; GIFT = 1; }"#;
+
+/// A registry with the schemas above: 1 and 2 of Avro, 3 of Protobuf.
+async fn registry() -> Registry {
+    let answer = |schema: &str, kind: &str, references: serde_json::Value| {
+        serde_json::json!({ "schema": schema, "schemaType": kind, "references": references }).to_string()
+    };
+    let by_id = move |Path(id): Path<u32>| async move {
+        let kind = serde_json::json!([{ "name": "kind.proto", "subject": "kinds/all", "version": 4 }]);
+        match id {
+            1 => (StatusCode::OK, answer(ORDER, "AVRO", serde_json::json!([]))),
+            2 => (StatusCode::OK, answer(NEWER, "AVRO", serde_json::json!([]))),
+            3 => (StatusCode::OK, answer(PROTO, "PROTOBUF", kind)),
+            _ => (StatusCode::NOT_FOUND, String::new()),
+        }
+    };
+    let by_subject = move || async move { answer(KIND, "PROTOBUF", serde_json::json!([])) };
+    let app = axum::Router::new()
+        .route("/schemas/ids/{id}", get(by_id))
+        .route("/subjects/kinds%2Fall/versions/4", get(by_subject))
+        .route("/subjects/{subject}/versions/4", get(by_subject));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    Registry::new(&format!("http://{address}"), Duration::from_secs(5)).expect("a client")
+}
+
+fn framed(id: u32, value: &[u8]) -> Vec<u8> {
+    [&[0], &id.to_be_bytes()[..], value].concat()
+}
+
+async fn decode(format: Format, columns: &[(&str, DataType)], values: &[Vec<u8>]) -> kernel::Result<Vec<Rows>> {
+    let (entity, registry) = (Arc::new(entity(columns)), registry().await);
+    let mut records = Records::default();
+    values.iter().enumerate().for_each(|(place, value)| records.push(place as i64, value));
+    let read = move || {
+        let mut reader = format.reader(entity, Some(registry))?;
+        reader.decode(records)
+    };
+    tokio::task::spawn_blocking(read).await.expect("rows")
+}
+
+fn reasons(rows: &Rows) -> Vec<(i64, &str)> {
+    rows.malformed.iter().map(|bad| (bad.offset, bad.reason.as_str())).collect()
+}
+
+fn column(rows: &Rows, name: &str) -> Vec<String> {
+    let column = rows.batch.column_by_name(name).unwrap_or_else(|| panic!("{name} in {:?}", rows.batch.schema()));
+    (0..column.len()).map(|row| array_value_to_string(column, row).expect("a value")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_records_are_rows_framed_or_not_and_bad_ones_are_told() {
+    let values = [
+        br#"{"id":"a","n":1.50}"#.to_vec(),
+        framed(7, br#" {"id":"b", "more": {"x": [1]}} "#),
+        b"[1]".to_vec(),
+        b"{\"id\":\"\xff\"}".to_vec(),
+        br#"{"id":"a\u00e3"} {}"#.to_vec(),
+        b"".to_vec(),
+        br#"{"id":"c\n"}"#.to_vec(),
+    ];
+    let rows = decode(Format::Json, &[("id", DataType::Utf8)], &values).await.expect("rows");
+    assert_eq!(rows.len(), 1);
+    assert_eq!(column(&rows[0], "id"), ["a", "b", "c\n"]);
+    assert_eq!(column(&rows[0], "n"), ["1.50", "", ""]);
+    assert_eq!(column(&rows[0], "more"), ["", r#"{"x": [1]}"#, ""]);
+    assert_eq!(rows[0].offsets.values(), &[0, 1, 6]);
+    let told = reasons(&rows[0]);
+    let expected = [
+        (2, "it is not a JSON object"),
+        (3, "it is not valid UTF-8"),
+        (4, "something follows the object"),
+        (5, "the object breaks off"),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(rows[0].last(), Some(6));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn avro_records_are_read_with_the_schema_they_were_written_with() {
+    let (order, newer) = (
+        apache_avro::Schema::parse_str(ORDER).expect("a schema"),
+        apache_avro::Schema::parse_str(NEWER).expect("a schema"),
+    );
+    let datum = |schema: &apache_avro::Schema, fields: Vec<(&str, Avro)>| {
+        let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let writer = apache_avro::writer::datum::GenericDatumWriter::builder(schema).build().expect("a writer");
+        writer.write_value_to_vec(Avro::Record(fields)).expect("bytes")
+    };
+    let one = |id: &str, n: i64| {
+        let amount = Avro::Decimal(apache_avro::Decimal::from((n * 100 + 25).to_be_bytes().to_vec()));
+        let note = Avro::Union(1, Box::new(Avro::String("é".into())));
+        framed(1, &datum(&order, vec![("id", id.into()), ("n", n.into()), ("note", note), ("amount", amount)]))
+    };
+    let mut cut = one("cut", 3);
+    cut.truncate(cut.len() - 3);
+    let longer = [one("longer", 4), vec![1, 2]].concat();
+    let new = framed(2, &datum(&newer, vec![("id", "c".into()), ("extra", 5.into())]));
+    let values = [one("a", 1), cut, b"plain".to_vec(), one("b", -2), longer, new, one("d", 7)];
+    let rows = decode(Format::Avro, &[], &values).await.expect("rows");
+    let offsets: Vec<&[i64]> = rows.iter().map(|rows| &rows.offsets.values()[..]).collect();
+    assert_eq!(offsets, [&[0, 3][..], &[5], &[6]]);
+    assert_eq!(column(&rows[0], "id"), ["a", "b"]);
+    assert_eq!(rows[0].batch.column_by_name("n").expect("n").as_primitive::<Int64Type>().values(), &[1, -2]);
+    assert_eq!(
+        rows[0].batch.column_by_name("amount").expect("amount").as_primitive::<Decimal128Type>().values(),
+        &[125, -175]
+    );
+    assert_eq!(column(&rows[0], "note"), ["é", "é"]);
+    assert_eq!((column(&rows[1], "id"), column(&rows[1], "extra")), (vec!["c".to_owned()], vec!["5".to_owned()]));
+    let broken = "its bytes are no value of the Avro schema that it names";
+    let expected = [(1, broken), (2, "it does not begin with a schema's id of a registry"), (4, broken)];
+    assert_eq!(reasons(&rows[0]), expected);
+    assert!(reasons(&rows[1]).is_empty() && reasons(&rows[2]).is_empty());
+    let unknown = decode(Format::Avro, &[], &[framed(99, b"x")]).await.err().expect("an error");
+    assert!(unknown.to_string().contains("schema 99") && unknown.to_string().contains("no such schema"), "{unknown}");
+    let other = decode(Format::Avro, &[], &[framed(3, b"x")]).await.err().expect("an error");
+    assert!(other.to_string().contains("schema of PROTOBUF"), "{other}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn protobuf_records_are_the_messages_that_they_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("order.proto"), PROTO).expect("a file");
+    std::fs::write(folder.path().join("kind.proto"), KIND).expect("a file");
+    let files = protox::compile(["order.proto"], [folder.path()]).expect("compiled");
+    let pool = prost_reflect::DescriptorPool::from_file_descriptor_set(files).expect("a pool");
+    let kind = pool.get_message_by_name("shop.Order").expect("a message");
+    let mut message = DynamicMessage::new(kind.clone());
+    message.set_field_by_name("id", Value::String("a \"quoted\" é".into()));
+    message.set_field_by_name("n", Value::I64(1 << 60));
+    message.set_field_by_name("tags", Value::List(vec![Value::String("x".into()), Value::String("y".into())]));
+    message.set_field_by_name("kind", Value::EnumNumber(1));
+    message.set_field_by_name("seal", Value::Bytes(vec![0xde, 0xad].into()));
+    let time = pool.get_message_by_name("google.protobuf.Timestamp").expect("a message");
+    let mut at = DynamicMessage::new(time);
+    at.set_field_by_name("seconds", Value::I64(1_700_000_000));
+    at.set_field_by_name("nanos", Value::I32(5_000));
+    message.set_field_by_name("at", Value::Message(at));
+    let line = pool.get_message_by_name("shop.Order.Line").expect("a message");
+    let mut inner = DynamicMessage::new(line);
+    inner.set_field_by_name("price", Value::F64(2.5));
+    message.set_field_by_name("line", Value::Message(inner.clone()));
+    // The second message of the file; the first message inside of it; a message that is not there; bytes that are none.
+    let order = framed(3, &[vec![2, 2], message.encode_to_vec()].concat());
+    let nested = framed(3, &[vec![4, 2, 0], inner.encode_to_vec()].concat());
+    let values = [order, nested, framed(3, &[2, 18]), framed(3, &[2, 2, 0xff]), framed(3, &[2, 2])];
+    let tags = DataType::List(Arc::new(arrow::datatypes::Field::new_list_field(DataType::Utf8, true)));
+    let rows = decode(Format::Protobuf, &[("id", DataType::Utf8), ("tags", tags)], &values).await.expect("rows");
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].offsets.values(), &[0, 1, 4]);
+    assert_eq!(column(&rows[0], "id"), ["a \"quoted\" é", "", ""]);
+    assert_eq!(column(&rows[0], "n")[0], (1i64 << 60).to_string());
+    assert_eq!(column(&rows[0], "tags"), ["[x, y]", "", "[]"]);
+    assert_eq!((&*column(&rows[0], "kind")[0], &*column(&rows[0], "seal")[0]), ("GIFT", "dead"));
+    assert_eq!(column(&rows[0], "at")[0], "2023-11-14T22:13:20.000005Z");
+    assert_eq!(column(&rows[0], "line")[0], r#"{"price":2.5}"#);
+    assert_eq!(column(&rows[0], "price")[1], "2.5");
+    assert_eq!(column(&rows[0], "kind")[2], "NONE", "what is not in the bytes has its default");
+    assert!(rows[0].batch.column_by_name("note").is_none(), "what can be absent is");
+    let broken = "its bytes are no message of the Protobuf schema that it names";
+    assert_eq!(reasons(&rows[0]), [(2, broken), (3, broken)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_and_bytes_are_one_column() {
+    let values = [b"plain".to_vec(), b"\xff\0".to_vec(), b"".to_vec()];
+    let text = decode(Format::Text, &[], &values).await.expect("rows");
+    assert_eq!((column(&text[0], "value"), reasons(&text[0]).len()), (vec!["plain".into(), String::new()], 1));
+    let bytes = decode(Format::Bytes, &[], &values).await.expect("rows");
+    assert_eq!(column(&bytes[0], "value"), ["706c61696e", "ff00", ""]);
+}

@@ -1,0 +1,181 @@
+//! Who asks: what is put into a request, and how it is had anew.
+
+use super::http::{hidden, trouble};
+use super::options::{Auth as Options, AuthType, ClientAuth, KeyPlace};
+use crate::secret::Secret;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use kernel::clock::Timestamp;
+use kernel::error::{Error, Kind, Result, redacted};
+use reqwest::Client;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use serde::Deserialize;
+use std::path::PathBuf;
+use url::{Url, form_urlencoded};
+
+pub struct Auth {
+    options: Options,
+    /// Where the paths of files begin.
+    base: PathBuf,
+    held: Option<Held>,
+    /// One that the server gave in the place of the option's. It lives as long as this source.
+    refresh: Option<Secret>,
+}
+
+struct Held {
+    header: HeaderValue,
+    until: Option<Timestamp>,
+}
+
+impl Auth {
+    pub fn new(options: &Options, base: PathBuf) -> Self {
+        Self { options: options.clone(), base, held: None, refresh: None }
+    }
+
+    /// The query parameter that holds a key: no position keeps it.
+    pub fn parameter(&self) -> Option<&str> {
+        let in_query = self.options.kind == AuthType::ApiKey && self.options.place == KeyPlace::Query;
+        in_query.then(|| self.options.name.as_deref().unwrap_or("api_key"))
+    }
+
+    pub fn put_into_url(&self, url: &mut Url) {
+        if let (Some(name), Some(key)) = (self.parameter(), &self.options.key) {
+            url.query_pairs_mut().append_pair(name, key.reveal());
+        }
+    }
+
+    /// The server no longer takes the credential: forgets it, and says whether another one can be had.
+    pub fn renew(&mut self) -> bool {
+        let can = self.options.kind == AuthType::Oauth2 || self.options.token_file.is_some();
+        can && self.held.take().is_some()
+    }
+
+    /// The header that says who asks.
+    pub async fn header(&mut self, client: &Client, now: Timestamp) -> Result<Option<(HeaderName, HeaderValue)>> {
+        let options = &self.options;
+        let (name, value) = match options.kind {
+            AuthType::None => return Ok(None),
+            AuthType::ApiKey if options.place == KeyPlace::Query => return Ok(None),
+            AuthType::ApiKey => {
+                let name = options.name.as_deref().unwrap_or("X-Api-Key");
+                (HeaderName::try_from(name).map_err(|_| unusable())?, revealed(&options.key).to_owned())
+            }
+            AuthType::Basic => (AUTHORIZATION, basic(revealed(&options.user), revealed(&options.password))),
+            AuthType::Bearer | AuthType::Oauth2 => {
+                let is_over = |held: &Held| held.until.is_some_and(|until| now >= until);
+                if self.held.as_ref().is_none_or(is_over) {
+                    self.held = Some(self.fetch(client, now).await?);
+                }
+                return Ok(self.held.as_ref().map(|held| (AUTHORIZATION, held.header.clone())));
+            }
+        };
+        Ok(Some((name, hidden(&value).ok_or_else(unusable)?)))
+    }
+
+    async fn fetch(&mut self, client: &Client, now: Timestamp) -> Result<Held> {
+        if self.options.kind == AuthType::Oauth2 {
+            return self.ask_for_token(client, now).await;
+        }
+        let token = match (&self.options.token, &self.options.token_file) {
+            (Some(token), _) => token.reveal().to_owned(),
+            (None, Some(file)) => {
+                let path = self.base.join(file);
+                let read = tokio::fs::read_to_string(&path).await;
+                read.map_err(|e| kernel::error::io(format!("read the token in {file}"), e))?
+            }
+            (None, None) => String::new(),
+        };
+        Ok(Held { header: hidden(&format!("Bearer {}", token.trim())).ok_or_else(unusable)?, until: None })
+    }
+
+    /// Client credentials (RFC 6749 §4.4) or a refresh token (§6).
+    async fn ask_for_token(&mut self, client: &Client, now: Timestamp) -> Result<Held> {
+        let url = self.options.token_url.clone().unwrap_or_default();
+        let shown = format!("get a token from {}", redacted(&url));
+        let mut request = client.post(&url).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        if self.options.client_auth == ClientAuth::Basic {
+            let who = basic(revealed(&self.options.client_id), revealed(&self.options.client_secret));
+            request = request.header(AUTHORIZATION, hidden(&who).ok_or_else(unusable)?);
+        }
+        let response = request.body(self.form()).send().await.map_err(|e| trouble(&shown, &e))?;
+        let status = response.status().as_u16();
+        let body = response.bytes().await.map_err(|e| trouble(&shown, &e))?;
+        match status {
+            200..300 => {}
+            408 | 429 | 500.. => {
+                return Err(Error::new(Kind::Unreachable, shown, format!("it can't answer now (HTTP {status})")));
+            }
+            _ => return Err(refused(shown, status, &body)),
+        }
+        let strange = || Error::new(Kind::Unreachable, &*shown, "its answer is not what RFC 6749 says");
+        let given: Given = serde_json::from_slice(&body).map_err(|_| strange())?;
+        self.keep(given.refresh_token);
+        let header = hidden(&format!("Bearer {}", given.access_token.reveal())).ok_or_else(strange)?;
+        let until = given.expires_in.and_then(|seconds| seconds.reveal().parse::<f64>().ok());
+        // A token that ends while it is under way would cost a second question.
+        let until = until.map(|seconds| Timestamp(now.0 + ((seconds - (seconds / 10.0).min(30.0)) * 1e6) as i64));
+        Ok(Held { header, until })
+    }
+
+    fn form(&self) -> String {
+        let options = &self.options;
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        match self.refresh.as_ref().or(options.refresh_token.as_ref()) {
+            Some(token) => form.append_pair("grant_type", "refresh_token").append_pair("refresh_token", token.reveal()),
+            None => form.append_pair("grant_type", "client_credentials"),
+        };
+        let asked = [("scope", &options.scope), ("audience", &options.audience)];
+        form.extend_pairs(asked.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))));
+        if options.client_auth == ClientAuth::Body {
+            form.append_pair("client_id", revealed(&options.client_id));
+            form.append_pair("client_secret", revealed(&options.client_secret));
+        }
+        form.finish()
+    }
+
+    fn keep(&mut self, given: Option<Secret>) {
+        let Some(given) = given.filter(|given| Some(given) != self.options.refresh_token.as_ref()) else { return };
+        if self.options.refresh_token.is_some() && self.refresh.replace(given).is_none() {
+            tracing::warn!("the server gave another refresh token; the next run begins with the one in `auth` again");
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Given {
+    access_token: Secret,
+    expires_in: Option<Secret>,
+    refresh_token: Option<Secret>,
+}
+
+fn revealed(secret: &Option<Secret>) -> &str {
+    secret.as_ref().map_or("", Secret::reveal)
+}
+
+fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}
+
+/// With the standard's own word for the reason (RFC 6749 §5.2), and nothing else of the answer.
+fn refused(shown: String, status: u16, body: &[u8]) -> Error {
+    #[derive(Deserialize)]
+    struct Why {
+        error: String,
+    }
+    const WORDS: [&str; 6] = [
+        "invalid_request",
+        "invalid_client",
+        "invalid_grant",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "invalid_scope",
+    ];
+    let why =
+        serde_json::from_slice::<Why>(body).ok().and_then(|why| WORDS.into_iter().find(|word| *word == why.error));
+    let why = why.map_or(String::new(), |word| format!(", {word}"));
+    Error::refused(shown, format!("it gives none to this client (HTTP {status}{why}); look at `auth`"))
+}
+
+fn unusable() -> Error {
+    Error::project("take the credentials under `auth`", "they have a character that no header takes")
+}

@@ -1,0 +1,103 @@
+//! APIs over HTTP that answer with JSON, page by page.
+
+mod auth;
+mod check;
+mod hidden;
+mod http;
+mod options;
+mod page;
+mod pages;
+mod parents;
+mod place;
+mod plan;
+mod retry;
+mod since;
+mod source;
+#[cfg(test)]
+mod tests;
+mod urls;
+
+use crate::spec::{Finding, Grade, Opening, Spec};
+use futures::FutureExt;
+use kernel::error::{Result, advice};
+use kernel::source::Source;
+pub use options::Options;
+use options::{AuthType, Mode};
+use page::Records;
+use pages::Next;
+use plan::{Plan, Values};
+use serde_json::Value;
+
+pub fn spec() -> Spec {
+    Spec {
+        name: "rest",
+        summary: "JSON from an API over HTTP, page by page",
+        schemes: &[],
+        example: EXAMPLE,
+        options_schema: || {
+            let mut schema = schemars::schema_for!(Options).to_value();
+            schema["required"] = serde_json::json!(options::REQUIRED);
+            schema
+        },
+        check: |given| Options::check(given).err().unwrap_or_default(),
+        open: |opening| async move { Ok(Box::new(source::Rest::open(&opening)?) as Box<dyn Source>) }.boxed(),
+        pending: |opening| async move { source::pending(opening) }.boxed(),
+        changes,
+        probe: |opening| probe(opening).boxed(),
+        discover: None,
+        listen: None,
+    }
+}
+
+fn changes(options: &Value) -> bool {
+    Options::check(options).is_ok_and(|options| options.mode == Mode::Changes)
+}
+
+/// Whether the first page can be had.
+async fn probe(opening: &Opening) -> Vec<Finding> {
+    let subject = "first page";
+    let mut findings = Vec::new();
+    findings.push(match first_page(opening).await {
+        Ok(found) => Finding { subject, grade: Grade::Good, found, remedy: None },
+        Err(error) => {
+            let remedy = Some(advice(error.kind).sentence.to_owned());
+            Finding { subject, grade: Grade::Bad, found: error.to_string(), remedy }
+        }
+    });
+    if let Ok(options) = Options::check(&opening.options)
+        && options.auth.kind != AuthType::None
+        && Plan::compile(opening, &options).is_ok_and(|plan| !plan.home.is_secure())
+    {
+        let found = "credentials go over the network in clear".to_owned();
+        let remedy = Some("let `connection` start with https://".to_owned());
+        findings.push(Finding { subject: "encryption", grade: Grade::Warning, found, remedy });
+    }
+    findings
+}
+
+async fn first_page(opening: &Opening) -> Result<String> {
+    let options = Options::read(&opening.source, &opening.options)?;
+    let plan = Plan::compile(opening, &options)?;
+    let mut http = plan.http(opening, &options)?;
+    let resource = plan.parents.first().map_or(&plan.resource, |level| &level.resource);
+    let since = plan.since.as_ref().and_then(|since| since.begin(None));
+    let values: Values = since.into_iter().map(|since| (plan::SINCE.to_owned(), since)).collect();
+    let answer = http.ask(&resource.ask(&plan.home, &Next::First, &values)?).await?;
+    if !answer.is_good() {
+        return Err(answer.failure(&resource.shown));
+    }
+    let records = Records::find(&answer, &resource.records, &resource.shown)?;
+    let piece = records.read(answer.body, 1, &opening.entity, &resource.shown)?;
+    Ok(format!("{} records, {} of them malformed", piece.upto, piece.malformed.len()))
+}
+
+const EXAMPLE: &str = "\
+connector: rest
+connection: https://api.example.com/v2
+path: orders
+records: $.data                   # where in an answer the records are
+pagination: { type: cursor, next: $.next_cursor, param: after, size_param: limit, size: 200 }
+incremental: { field: updated_at, param: updated_since, start: 2026-01-01, lookback: 10 minutes }
+auth: { type: bearer, token: \"${API_TOKEN}\" }
+schedule: every 15 minutes
+";

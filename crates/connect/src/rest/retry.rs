@@ -1,0 +1,85 @@
+//! When a question that failed is asked again.
+
+use chrono::DateTime;
+use kernel::clock::Timestamp;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use std::time::Duration;
+
+/// How long a server asks to wait, when it says so.
+pub type Wait = Option<Duration>;
+
+/// Whether this status may pass, and after how long.
+pub fn later(status: u16, headers: &HeaderMap, now: Timestamp) -> Option<Wait> {
+    let is_spent = || text(headers, "x-ratelimit-remaining").is_some_and(|left| left.trim() == "0");
+    match status {
+        408 | 425 | 429 | 500.. => Some(named(headers, now)),
+        // GitHub and others refuse so what was asked too often.
+        403 if headers.contains_key(RETRY_AFTER) || is_spent() => Some(named(headers, now)),
+        _ => None,
+    }
+}
+
+/// `Retry-After` as seconds or as a date (RFC 9110 §10.2.3), else the time at which a quota is full again, as seconds from
+/// now or since 1970.
+fn named(headers: &HeaderMap, now: Timestamp) -> Wait {
+    if let Some(after) = text(headers, "retry-after") {
+        if let Ok(seconds) = after.trim().parse::<u64>() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let date = DateTime::parse_from_rfc2822(after.trim()).ok()?;
+        return Some(until(date.timestamp_micros(), now));
+    }
+    let reset = ["x-ratelimit-reset", "ratelimit-reset"].iter().find_map(|name| text(headers, name))?;
+    let seconds = reset.trim().parse::<i64>().ok()?;
+    match seconds {
+        SINCE_1970.. => Some(until(seconds.saturating_mul(1_000_000), now)),
+        0.. => Some(Duration::from_secs(seconds.unsigned_abs())),
+        _ => None,
+    }
+}
+
+/// As seconds from now this would be 30 years.
+const SINCE_1970: i64 = 1_000_000_000;
+
+fn until(micros: i64, now: Timestamp) -> Duration {
+    Duration::from_micros(micros.saturating_sub(now.0).max(0).unsigned_abs())
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// The wait where none is named: it doubles, up to a minute.
+pub fn backoff(first: Duration, tries: u32) -> Duration {
+    first.saturating_mul(1 << tries.min(16)).min(Duration::from_secs(60))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_says_in_many_ways_how_long_to_wait() {
+        let now = Timestamp(1_445_412_480_000_000);
+        let asked = |status, name: &'static str, value: &str| {
+            let mut headers = HeaderMap::from_iter([(name.parse().expect("a name"), value.parse().expect("a value"))]);
+            headers.insert("x-ratelimit-remaining", "0".parse().expect("a value"));
+            later(status, &headers, now)
+        };
+        let seconds = |n| Some(Some(Duration::from_secs(n)));
+        assert_eq!(asked(429, "retry-after", "7"), seconds(7));
+        assert_eq!(asked(503, "retry-after", "Wed, 21 Oct 2015 07:28:30 GMT"), seconds(30));
+        assert_eq!(asked(503, "retry-after", "Wed, 21 Oct 2015 07:00:00 GMT"), seconds(0));
+        assert_eq!(asked(403, "x-ratelimit-reset", "1445412500"), seconds(20));
+        assert_eq!(asked(429, "ratelimit-reset", "5"), seconds(5));
+        assert_eq!(asked(500, "server", "x"), Some(None));
+        assert_eq!(asked(404, "retry-after", "7"), None);
+        assert_eq!(later(403, &HeaderMap::new(), now), None);
+    }
+
+    #[test]
+    fn waits_double_up_to_a_minute() {
+        let waits: Vec<u64> = [0, 1, 2, 30].map(|tries| backoff(Duration::from_secs(1), tries).as_secs()).into();
+        assert_eq!(waits, [1, 2, 4, 60]);
+    }
+}

@@ -1,0 +1,313 @@
+//! The sqlite connector as a source: one short statement a batch, each on a thread that may block.
+//!
+//! Rows come in the order of their numbers, or of cursor and number. In WAL mode all batches of a run see one state; else a
+//! reader would keep writers out, so that each batch sees the state that is there then.
+
+use super::database::{Column, Table, fault, is_open, open, quoted};
+use super::options::{Mode, Options};
+use crate::cells::{Cell, Cells};
+use crate::marks::{Batch, mark, read_token, write_token};
+use crate::spec::Opening;
+use async_trait::async_trait;
+use kernel::source::{Pulled, Source};
+use kernel::{Error, Kind, Positions, Result};
+use rusqlite::Connection;
+use rusqlite::types::{Value, ValueRef};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// Rows of one cursor that a position remembers by their numbers; of more it has the last number.
+const SAME_MAX: usize = 10_000;
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Token {
+    /// The greatest cursor that was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    at: Option<Json>,
+    /// The number of the last row that was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    row: Option<i64>,
+    /// All rows of this cursor that were taken; empty when they were too many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    same: Vec<i64>,
+}
+
+pub struct Sqlite {
+    opening: Arc<Opening>,
+    options: Arc<Options>,
+    batch: Batch,
+    token: Token,
+    done: bool,
+    ended: bool,
+    /// A connection with what it reads; gone while it is at work.
+    reader: Option<Box<Reader>>,
+}
+
+struct Reader {
+    conn: Connection,
+    table: Table,
+    columns: Vec<Column>,
+    /// Rows may be committed before the last is read.
+    whole: bool,
+    /// Tells whether somebody wrote, where batches need one state.
+    version: Option<i64>,
+}
+
+/// What one statement gave.
+struct Chunk {
+    cells: Cells,
+    token: Token,
+    more: bool,
+    whole: bool,
+}
+
+impl Sqlite {
+    pub fn open(opening: Opening, options: Options) -> Result<Self> {
+        let partition = partition(&options);
+        let (taken, token, done) = match mark(&opening.from, &partition) {
+            Some((rows, token, done)) => (rows, read_token(&partition, token)?, done),
+            None => (0, Token::default(), false),
+        };
+        let batch = Batch::new(partition, taken, false);
+        Ok(Self {
+            opening: Arc::new(opening),
+            options: Arc::new(options),
+            batch,
+            token,
+            done,
+            ended: false,
+            reader: None,
+        })
+    }
+
+    async fn chunk(&mut self, bytes_max: usize) -> Result<Chunk> {
+        let (opening, options, token, taken) =
+            (self.opening.clone(), self.options.clone(), self.token.clone(), self.batch.taken);
+        let reader = self.reader.take();
+        let work = move || {
+            let mut reader = match reader {
+                Some(reader) => reader,
+                None => Box::new(Reader::open(&opening, &options)?),
+            };
+            let chunk = reader.read(&opening, &options, token, taken, bytes_max)?;
+            Ok((reader, chunk))
+        };
+        let gone = |e| Error::internal("read a SQLite database", "the reading thread is gone").because(e);
+        let (reader, chunk) = tokio::task::spawn_blocking(work).await.map_err(gone)??;
+        self.reader = chunk.more.then_some(reader);
+        Ok(chunk)
+    }
+}
+
+impl Reader {
+    fn open(opening: &Opening, options: &Options) -> Result<Self> {
+        let conn = open(opening, options)?;
+        let table = Table::read(&conn, options)?;
+        let columns = table.chosen(options)?;
+        let whole = table.has_open_rowid(&opening.entity);
+        if options.mode == Mode::Incremental {
+            may_page(&table, options, opening, whole)?;
+        }
+        let what = format!("read the table {}", table.name);
+        let journal: String =
+            conn.query_row("PRAGMA journal_mode", [], |row| row.get(0)).map_err(|e| fault(&what, &e))?;
+        let is_wal = journal.eq_ignore_ascii_case("wal");
+        if is_wal {
+            conn.execute_batch("BEGIN").map_err(|e| fault(&what, &e))?;
+        }
+        let version = (!is_wal && !whole).then(|| version(&conn, &what)).transpose()?;
+        Ok(Self { conn, table, columns, whole, version })
+    }
+
+    fn read(
+        &mut self,
+        opening: &Opening,
+        options: &Options,
+        mut token: Token,
+        taken: u64,
+        bytes_max: usize,
+    ) -> Result<Chunk> {
+        let what = format!("read the table {}", self.table.name);
+        if let Some(before) = self.version
+            && version(&self.conn, &what)? != before
+        {
+            let detail = "it was written to meanwhile, and without a number of its rows that may be written down they can't be told apart";
+            return Err(Error::new(Kind::Unreachable, what, detail));
+        }
+        let (sql, params) = self.statement(options, &token, taken)?;
+        let mut statement = self.conn.prepare(&sql).map_err(|e| fault(&what, &e))?;
+        let mut rows = statement.query(rusqlite::params_from_iter(params)).map_err(|e| fault(&what, &e))?;
+        let forms = self.columns.iter().map(|column| (column.name.as_str(), column.form(&opening.entity)));
+        let mut cells = Cells::new(forms);
+        let mut more = true;
+        while cells.rows() == 0 || (cells.rows() < options.batch_rows_max && cells.bytes() < bytes_max) {
+            let Some(row) = rows.next().map_err(|e| fault(&what, &e))? else {
+                more = false;
+                break;
+            };
+            let beside = self.columns.len();
+            let value = |at: usize| row.get_ref(at).map_err(|e| fault(&what, &e));
+            if !remember(&mut token, options.mode, value(beside)?, || value(beside + 1))? {
+                continue;
+            }
+            for (at, column) in self.columns.iter().enumerate() {
+                let cell = cell(value(at)?, column.form(&opening.entity) == crate::cells::Form::Bytes);
+                if !cell.is_some_and(|cell| cells.push(at, cell)) {
+                    let row = taken + cells.rows() as u64 + 1;
+                    return Err(Error::data(what, format!("column `{}` of row {row} is no UTF-8", column.name)));
+                }
+            }
+            cells.end_row();
+        }
+        Ok(Chunk { cells, token, more, whole: self.whole })
+    }
+
+    fn statement(&self, options: &Options, token: &Token, taken: u64) -> Result<(String, Vec<Value>)> {
+        let names: Vec<String> = self.columns.iter().map(|column| quoted(&column.name)).collect();
+        let (names, table) = (names.join(", "), quoted(&self.table.name));
+        let rowid = self.table.rowid();
+        let row = Value::Integer(token.row.unwrap_or(i64::MIN));
+        if let Some(cursor) = options.cursor.as_deref().map(quoted) {
+            let from = |at: &Json, sign: &str| Ok::<_, Error>((format!("{cursor} {sign} ?1"), vec![bound(at)?]));
+            let (condition, params) = match &token.at {
+                None => (format!("{cursor} IS NOT NULL"), Vec::new()),
+                // Rows may be given a cursor again that others had before.
+                Some(at) if !token.same.is_empty() => from(at, ">=")?,
+                Some(at) => (format!("{cursor} > ?1 OR ({cursor} = ?1 AND {rowid} > ?2)"), vec![bound(at)?, row]),
+            };
+            return Ok((
+                format!("SELECT {names}, {rowid}, {cursor} FROM {table} WHERE {condition} ORDER BY {cursor}, {rowid}"),
+                params,
+            ));
+        }
+        if self.whole {
+            let first = if token.row.is_some() { ">" } else { ">=" };
+            return Ok((
+                format!("SELECT {names}, {rowid} FROM {table} WHERE {rowid} {first} ?1 ORDER BY {rowid}"),
+                vec![row],
+            ));
+        }
+        let key: Vec<String> = self.table.key().iter().map(|column| quoted(&column.name)).collect();
+        let order = if key.is_empty() { "1".to_owned() } else { key.join(", ") };
+        let (taken, order) = (taken as i64, if self.table.has_rowid { rowid } else { order.as_str() });
+        Ok((
+            format!("SELECT {names}, NULL FROM {table} ORDER BY {order} LIMIT -1 OFFSET ?1"),
+            vec![Value::Integer(taken)],
+        ))
+    }
+}
+
+/// Writes down how far a row is; false when it was taken before.
+fn remember<'r>(
+    token: &mut Token,
+    mode: Mode,
+    row: ValueRef<'_>,
+    cursor: impl Fn() -> Result<ValueRef<'r>>,
+) -> Result<bool> {
+    let number = row.as_i64().ok();
+    if mode == Mode::Snapshot {
+        token.row = number;
+        return Ok(true);
+    }
+    let wrong = || Error::data("read a table by its cursor", "a cursor is neither a number nor text");
+    let at = match cursor()? {
+        ValueRef::Integer(number) => number.into(),
+        ValueRef::Real(number) => serde_json::Number::from_f64(number).map(Json::Number).ok_or_else(wrong)?,
+        ValueRef::Text(text) => std::str::from_utf8(text).map_err(|_| wrong())?.into(),
+        ValueRef::Null | ValueRef::Blob(_) => return Err(wrong()),
+    };
+    let number = number.ok_or_else(wrong)?;
+    if token.at.as_ref() != Some(&at) {
+        *token = Token { at: Some(at), row: Some(number), same: vec![number] };
+        return Ok(true);
+    }
+    if token.same.contains(&number) {
+        return Ok(false);
+    }
+    token.row = token.row.max(Some(number));
+    if !token.same.is_empty() {
+        token.same.push(number);
+    }
+    if token.same.len() > SAME_MAX {
+        token.same.clear();
+    }
+    Ok(true)
+}
+
+fn may_page(table: &Table, options: &Options, opening: &Opening, has_open_rowid: bool) -> Result<()> {
+    let name = options.cursor.as_deref().unwrap_or_default();
+    table.column(name)?;
+    let refuse = |detail: &str| Err(Error::project(format!("the cursor `{name}` of {}", table.name), detail));
+    if !is_open(&opening.entity, name) {
+        return refuse(
+            "its last value is kept in the clear, so the contract must name it, without a mask or a personal class",
+        );
+    }
+    if !has_open_rowid {
+        return refuse(
+            "rows of one cursor are told apart by their rowid, which this table lacks or its contract hides",
+        );
+    }
+    Ok(())
+}
+
+fn bound(at: &Json) -> Result<Value> {
+    match at {
+        Json::String(text) => Ok(Value::Text(text.clone())),
+        Json::Number(number) => Ok(match number.as_i64() {
+            Some(number) => Value::Integer(number),
+            None => Value::Real(number.as_f64().unwrap_or_default()),
+        }),
+        _ => Err(Error::data("go on by a cursor", "its position is of an unknown type; set another `refresh`")),
+    }
+}
+
+/// `None` for text that is no UTF-8.
+fn cell(value: ValueRef<'_>, as_bytes: bool) -> Option<Cell<'_>> {
+    Some(match value {
+        ValueRef::Null => Cell::Null,
+        ValueRef::Blob(bytes) => Cell::Bytes(Cow::Borrowed(bytes)),
+        ValueRef::Text(text) if as_bytes => Cell::Bytes(Cow::Borrowed(text)),
+        ValueRef::Text(text) => Cell::Text(Cow::Borrowed(std::str::from_utf8(text).ok()?)),
+        ValueRef::Integer(number) if as_bytes => Cell::Bytes(number.to_string().into_bytes().into()),
+        ValueRef::Integer(number) => Cell::Int(number),
+        ValueRef::Real(number) if as_bytes => Cell::Bytes(number.to_string().into_bytes().into()),
+        ValueRef::Real(number) => Cell::Double(number),
+    })
+}
+
+fn version(conn: &Connection, what: &str) -> Result<i64> {
+    conn.query_row("PRAGMA data_version", [], |row| row.get(0)).map_err(|e| fault(what, &e))
+}
+
+/// The name of what is read: another `refresh` is another one.
+pub fn partition(options: &Options) -> Arc<str> {
+    match &options.refresh {
+        Some(refresh) => format!("{}@{refresh}", options.table).into(),
+        None => options.table.as_str().into(),
+    }
+}
+
+#[async_trait]
+impl Source for Sqlite {
+    async fn next(&mut self, bytes_max: usize) -> Result<Option<Pulled>> {
+        if self.done || std::mem::take(&mut self.ended) {
+            return Ok(None);
+        }
+        let Chunk { cells, token, more, whole } = self.chunk(bytes_max).await?;
+        let is_snapshot = self.options.mode == Mode::Snapshot;
+        (self.done, self.ended) = (is_snapshot && !more, !is_snapshot && !more && cells.rows() > 0);
+        if !is_snapshot && cells.rows() == 0 {
+            return Ok(None);
+        }
+        (self.batch.cells, self.token) = (cells, token);
+        self.batch.finish(write_token(&self.token)?, self.done, whole || self.done).map(Some)
+    }
+
+    /// Nothing to forget: a table stays where it is.
+    async fn settled(&mut self, _upto: &Positions) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,217 @@
+//! The source over real databases, written to by others.
+#![allow(clippy::disallowed_methods, reason = "a test")]
+
+use super::*;
+use arrow::datatypes::DataType;
+use kernel::clock::{ManualClock, Timestamp};
+use kernel::contract::{MaskSpec, Property};
+use kernel::{Classification, Positions};
+use rusqlite::Connection;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+struct Shop {
+    folder: TempDir,
+    db: Connection,
+}
+
+impl Shop {
+    fn new(journal: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let db = Connection::open(folder.path().join("shop.db")).expect("a database");
+        db.execute_batch(&format!(
+            "PRAGMA journal_mode = {journal}; CREATE TABLE orders (id INTEGER PRIMARY KEY, name TEXT, price DECIMAL(12,2), photo BLOB, at TEXT)"
+        ))
+        .expect("a table");
+        Self { folder, db }
+    }
+
+    fn fill(&self, ids: std::ops::Range<i64>) {
+        for id in ids {
+            let row = (
+                id,
+                format!("é {id}"),
+                format!("{id}.50"),
+                vec![0_u8, 255],
+                format!("2026-01-01 00:00:{:02}", id / 10 % 60),
+            );
+            self.db.execute("INSERT INTO orders VALUES (?1, ?2, ?3, ?4, ?5)", row).expect("a row");
+        }
+    }
+
+    fn opening(&self, options: Value, hidden: &[&str], from: Positions) -> Opening {
+        let mut given = json!({ "connection": "sqlite:shop.db", "table": "orders" });
+        given.as_object_mut().expect("fields").extend(options.as_object().expect("fields").clone());
+        let names = ["id", "name", "price", "photo", "at"];
+        let properties = names.iter().map(|name| property(name, hidden.contains(name))).collect();
+        let entity = Entity {
+            name: "orders".into(),
+            description: None,
+            properties,
+            rules: Vec::new(),
+            on_violation: OnViolation::default(),
+            schema_change: SchemaChange::default(),
+            on_personal_data: OnPersonalData::default(),
+        };
+        Opening {
+            source: "orders".into(),
+            options: given,
+            base: self.folder.path().into(),
+            entity,
+            from,
+            store: Default::default(),
+            clock: Arc::new(ManualClock::at(0)),
+        }
+    }
+
+    async fn obeys(&self, options: Value, hidden: &[&str]) {
+        kernel::laws::source::obeys(async |from| {
+            opened(self.opening(options.clone(), hidden, from)).expect("a source")
+        })
+        .await;
+    }
+
+    /// Rows of one run, and the positions behind them.
+    async fn run(&self, options: &Value, from: Positions) -> (usize, Positions) {
+        let mut source = opened(self.opening(options.clone(), &[], from.clone())).expect("a source");
+        let (mut rows, mut upto) = (0, from);
+        while let Some(pulled) = source.next(1 << 20).await.expect("a batch") {
+            rows += pulled.rows.num_rows();
+            upto.advance(&pulled.upto);
+        }
+        (rows, upto)
+    }
+}
+
+fn property(name: &str, hidden: bool) -> Property {
+    Property {
+        name: name.into(),
+        description: None,
+        data_type: DataType::Utf8,
+        required: false,
+        unique: false,
+        primary_key: None,
+        constraints: Default::default(),
+        classification: hidden.then(|| Classification::new("personal.cpf")),
+        mask: hidden.then(|| MaskSpec::parse("redact").expect("a mask")),
+        format: None,
+        decimal_comma: false,
+        not_personal: false,
+    }
+}
+
+#[tokio::test]
+async fn it_keeps_the_laws_in_both_modes_and_journals_with_open_and_hidden_keys() {
+    for journal in ["wal", "delete"] {
+        let shop = Shop::new(journal);
+        shop.fill(1..60);
+        shop.obeys(json!({}), &[]).await;
+        shop.obeys(json!({ "batch_rows_max": 7 }), &["id"]).await;
+        shop.obeys(json!({ "mode": "incremental", "cursor": "at" }), &["name"]).await;
+        shop.obeys(json!({ "mode": "incremental", "cursor": "id", "batch_rows_max": 20 }), &[]).await;
+    }
+}
+
+#[tokio::test]
+async fn rows_that_get_the_last_cursor_later_are_found_and_others_not_twice() {
+    let shop = Shop::new("wal");
+    shop.fill(1..25);
+    let options = json!({ "mode": "incremental", "cursor": "at" });
+    let (rows, upto) = shop.run(&options, Positions::new()).await;
+    assert_eq!(rows, 24);
+    let (rows, upto) = shop.run(&options, upto).await;
+    assert_eq!(rows, 0);
+    shop.fill(25..28);
+    shop.db.execute("UPDATE orders SET name = 'x', at = '2026-01-01 00:00:02' WHERE id = 3", []).expect("an update");
+    let (rows, upto) = shop.run(&options, upto).await;
+    assert_eq!(rows, 4, "three new ones with the cursor that was the last, and a changed one");
+    assert_eq!(shop.run(&options, upto).await.0, 0);
+}
+
+#[tokio::test]
+async fn a_hidden_key_is_in_no_position() {
+    let shop = Shop::new("wal");
+    shop.fill(4_000..4_040);
+    for (hidden, shows) in [(vec![], true), (vec!["id"], false)] {
+        let mut source =
+            opened(shop.opening(json!({ "batch_rows_max": 10 }), &hidden, Positions::new())).expect("a source");
+        let first = source.next(1 << 20).await.expect("a batch").expect("rows");
+        let shown = format!("{:?}", first.upto);
+        assert_eq!((shown.contains("4009"), first.whole), (shows, shows), "{shown}");
+    }
+    let refused = shop.opening(json!({ "mode": "incremental", "cursor": "at" }), &["at"], Positions::new());
+    let error = opened(refused).expect("a source").next(1 << 20).await.err().expect("a refusal");
+    assert!(error.to_string().contains("in the clear"), "{error}");
+}
+
+#[tokio::test]
+async fn a_writer_is_not_kept_out_between_batches() {
+    for journal in ["wal", "delete"] {
+        let shop = Shop::new(journal);
+        shop.fill(1..200);
+        let mut source =
+            opened(shop.opening(json!({ "batch_rows_max": 10 }), &[], Positions::new())).expect("a source");
+        let mut rows = source.next(1 << 20).await.expect("a batch").expect("rows").rows.num_rows();
+        shop.db.busy_timeout(std::time::Duration::ZERO).expect("no patience");
+        shop.fill(1000..1001);
+        while let Some(pulled) = source.next(1 << 20).await.expect("a batch") {
+            rows += pulled.rows.num_rows();
+        }
+        assert_eq!(
+            rows,
+            if journal == "wal" { 199 } else { 200 },
+            "{journal}: one state, or that of each batch's moment"
+        );
+    }
+}
+
+#[tokio::test]
+async fn text_comes_as_text_bytes_as_bytes_and_numbers_exactly() {
+    let shop = Shop::new("wal");
+    shop.fill(1..3);
+    let mut source = opened(shop.opening(json!({}), &[], Positions::new())).expect("a source");
+    let pulled = source.next(1 << 20).await.expect("a batch").expect("rows");
+    let passed = kernel::laws::source::as_text(false).pass(pulled.rows, Timestamp(0)).expect("a pass");
+    let batch = passed.safe.into_batch();
+    let text = |name: &str| {
+        let column = batch.column_by_name(name).expect("the column");
+        arrow::util::display::array_value_to_string(column, 1).expect("its text")
+    };
+    assert_eq!([text("id"), text("name"), text("price"), text("photo")], ["2", "é 2", "2.5", "00ff"]);
+}
+
+#[tokio::test]
+async fn a_file_that_is_none_and_a_table_that_is_not_there_are_told() {
+    let shop = Shop::new("wal");
+    let told = async |options: Value| {
+        let mut opening = shop.opening(options, &[], Positions::new());
+        let findings = (spec().probe)(&opening).await;
+        opening.from = Positions::new();
+        let error = opened(opening).expect("a source").next(1).await.err().expect("an error").to_string();
+        (error, findings.iter().any(|finding| finding.grade == Grade::Bad && finding.remedy.is_some()))
+    };
+    let (error, is_bad) = told(json!({ "table": "order" })).await;
+    assert!(is_bad && error.contains("did you mean `orders`"), "{error}");
+    let (error, is_bad) = told(json!({ "connection": "sqlite:none.db" })).await;
+    assert!(is_bad && error.contains("no such file"), "{error}");
+    std::fs::write(
+        shop.folder.path().join("text.db"),
+        "a text that is no database, and long enough to be looked at".repeat(20),
+    )
+    .expect("a file");
+    let (error, is_bad) = told(json!({ "connection": "sqlite:text.db" })).await;
+    assert!(is_bad && error.contains("no SQLite database"), "{error}");
+}
+
+#[tokio::test]
+async fn tables_are_discovered_with_types_and_keys() {
+    let shop = Shop::new("wal");
+    shop.db.execute_batch("CREATE TABLE pairs (a TEXT, b INT, PRIMARY KEY (b, a)) WITHOUT ROWID").expect("a table");
+    let opening = shop.opening(json!({}), &[], Positions::new());
+    let opening = Opening { options: json!({ "connection": "sqlite:shop.db" }), ..opening };
+    let found = (spec().discover.expect("it discovers"))(&opening).await.expect("tables");
+    assert_eq!(found.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["orders", "pairs"]);
+    assert_eq!(found[0].entity.property("price").expect("a column").data_type, DataType::Decimal128(12, 2));
+    assert_eq!(found[1].entity.key(), ["b", "a"]);
+}

@@ -1,0 +1,119 @@
+//! A connection as it was typed, as it is opened, and as it may be written down.
+
+use super::super::scan::name::snake;
+use kernel::draft;
+use kernel::error::{Error, Result};
+use serde_json::{Map, Value};
+
+/// Parameters of a URL that are as secret as its password.
+const SECRETS: [&str; 4] = ["password", "passwd", "pwd", "sslpassword"];
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Connection {
+    pub scheme: String,
+    /// With its secrets: for the connector alone.
+    pub url: String,
+    /// Without them: `${SHOP_PASSWORD}` stands in their place.
+    pub written: String,
+    /// The variable that has to be set, when one was put in.
+    pub variable: Option<String>,
+}
+
+impl Connection {
+    /// Reads a URL; variables (`${VAR}`) in it are put in, and stay in what is written down.
+    pub fn parse(typed: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
+        let Some((scheme, _)) = typed.split_once("://") else {
+            let detail = "a connection is a URL: `postgres://user:${PASSWORD}@host/database`";
+            return Err(Error::project("discover", detail));
+        };
+        let yaml = format!("connection: {}", Value::from(typed));
+        let draft = draft::read::<Map<String, Value>>("the connection", &yaml, env).map_err(|faults| {
+            let told: Vec<String> = faults.into_iter().map(|fault| fault.message).collect();
+            Error::project("read the connection", told.join("; "))
+        })?;
+        let url = draft.value["connection"].as_str().unwrap_or_default().to_owned();
+        let (written, variable) = without_secrets(typed);
+        Ok(Self { scheme: scheme.to_owned(), url, written, variable })
+    }
+}
+
+/// A URL with a variable in the place of its password, and that variable; one that has a variable there stays as it is.
+fn without_secrets(typed: &str) -> (String, Option<String>) {
+    let Some((scheme, rest)) = typed.split_once("://") else { return (typed.to_owned(), None) };
+    let variable = variable(scheme, rest);
+    let put = format!("${{{variable}}}");
+    let mut is_put = false;
+    let mut hide = |secret: &str| {
+        if secret.is_empty() || secret.starts_with("${") {
+            return secret.to_owned();
+        }
+        is_put = true;
+        put.clone()
+    };
+    // A password may hold any sign that nobody escaped: the last `@` ends it.
+    let (user, rest) = rest.rsplit_once('@').map_or((None, rest), |(user, rest)| (Some(user), rest));
+    let user = user.map(|user| match user.split_once(':') {
+        Some((user, password)) => format!("{user}:{}@", hide(password)),
+        None => format!("{user}@"),
+    });
+    let (place, query) = rest.split_once('?').map_or((rest, None), |(place, query)| (place, Some(query)));
+    let query = query.map(|query| {
+        let pairs = query.split('&').map(|pair| match pair.split_once('=') {
+            Some((name, value)) if SECRETS.contains(&name.to_ascii_lowercase().as_str()) => {
+                format!("{name}={}", hide(value))
+            }
+            _ => pair.to_owned(),
+        });
+        format!("?{}", pairs.collect::<Vec<_>>().join("&"))
+    });
+    let written = format!("{scheme}://{}{place}{}", user.unwrap_or_default(), query.unwrap_or_default());
+    (written, is_put.then_some(variable))
+}
+
+/// `SHOP_PASSWORD` of a database `shop`; without one, after its host.
+fn variable(scheme: &str, rest: &str) -> String {
+    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+    let place = place.split('?').next().unwrap_or_default();
+    let (host, database) = place.split_once('/').unwrap_or((place, ""));
+    let host = host.split(':').next().unwrap_or_default();
+    let name = [database, host, scheme].into_iter().find(|name| !name.is_empty()).unwrap_or(scheme);
+    let name = snake(&name.replace(['-', '.', '/', ',', ' '], "_")).to_ascii_uppercase();
+    match name.starts_with(|c: char| c.is_ascii_digit()) {
+        true => format!("DB_{name}_PASSWORD"),
+        false => format!("{name}_PASSWORD"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_used_and_not_written() {
+        for (typed, written, variable) in [
+            ("postgres://u:s3cret@db/shop", "postgres://u:${SHOP_PASSWORD}@db/shop", Some("SHOP_PASSWORD")),
+            ("mysql://u:s3/cr@t@db:3306", "mysql://u:${DB_PASSWORD}@db:3306", Some("DB_PASSWORD")),
+            ("postgres://u@db/shop", "postgres://u@db/shop", None),
+            ("postgres://u:${PGPASSWORD}@db/shop", "postgres://u:${PGPASSWORD}@db/shop", None),
+            (
+                "postgres://db/my-shop?user=u&password=s3cret",
+                "postgres://db/my-shop?user=u&password=${MY_SHOP_PASSWORD}",
+                Some("MY_SHOP_PASSWORD"),
+            ),
+            ("kafka://10.0.0.1:9092", "kafka://10.0.0.1:9092", None),
+        ] {
+            let env = |name: &str| (name == "PGPASSWORD").then(|| "s3cret".to_owned());
+            let connection = Connection::parse(typed, &env).expect("a connection");
+            assert_eq!(connection.written, written);
+            assert_eq!(connection.variable.as_deref(), variable, "{typed}");
+            assert_eq!(connection.url, typed.replace("${PGPASSWORD}", "s3cret"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_url_or_lacks_its_variable_is_told() {
+        let told = |typed: &str| Connection::parse(typed, &|_| None).expect_err("no connection").to_string();
+        assert!(told("db").contains("a connection is a URL"));
+        assert!(told("postgres://u:${NOT_SET}@db").contains("`NOT_SET` is not set"));
+    }
+}

@@ -1,0 +1,246 @@
+//! `lavra discover`: what is behind a connection, and what a project should make of it.
+
+mod connection;
+#[cfg(test)]
+mod tests;
+
+use super::Outcome;
+use super::scan::group::{nothing_known, option};
+use super::scan::name::snake;
+use super::scan::propose::{Proposal, Proposer, Record};
+use super::scan::target::Project;
+use super::scan::write::{self, Written, lines};
+use super::scan::{look, print, told};
+use crate::cli::Context;
+use crate::clock::tomorrow;
+use crate::show::{self, Format};
+use connect::{Discovered, Opening, Spec};
+use connection::Connection;
+use kernel::error::{Error, Result, advice};
+use kernel::{Entity, Positions, TableName};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Lists the tables, topics or collections behind a connection, looks at some rows of each for personal data, and proposes
+/// sources, contracts and masks.
+///
+/// Values are looked at and forgotten. A password in the URL is used and not written: a variable stands in its place.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  lavra discover 'postgres://app:${SHOP_PASSWORD}@db.acme/shop'
+  lavra discover 'postgres://app:${SHOP_PASSWORD}@db.acme/shop' --table 'public.order*' --write
+  lavra discover 'mysql://app@db.acme/shop' --set sslmode=require --format json")]
+pub struct Discover {
+    /// A URL; `${VAR}` in it is put in
+    #[arg(value_name = "CONNECTION")]
+    pub connection: String,
+    /// Only tables whose name matches: `public.*`; may be given several times
+    #[arg(long = "table", value_name = "PATTERN")]
+    pub tables: Vec<String>,
+    /// Look at about this many rows of each table; 0 looks at names only
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    pub rows: u64,
+    /// Write sources/<table>.yaml and contracts/<table>.yaml into the project, where there are none
+    #[arg(long)]
+    pub write: bool,
+    /// With --write: replace files that are there
+    #[arg(long, requires = "write")]
+    pub force: bool,
+    /// A further option of the connector: `sslmode=require`, …
+    #[arg(long = "set", value_name = "OPTION=VALUE", value_parser = option)]
+    pub options: Vec<(String, Value)>,
+}
+
+/// A table with what is proposed for it.
+struct Found {
+    discovered: Discovered,
+    /// Its name in the project.
+    name: String,
+    looked: look::Looked,
+    proposal: Proposal,
+}
+
+pub async fn run(context: &Context, args: Discover) -> Outcome {
+    if args.write {
+        // Without a project there is no place to write to: the search for one says so.
+        context.ask()?;
+    }
+    let project = Project::open(context)?;
+    let connection = Connection::parse(&args.connection, &|name| std::env::var(name).ok())?;
+    let spec = connect::by_scheme(&connection.scheme).ok_or_else(|| no_connector(&connection.scheme))?;
+    let proposer = Proposer::new(project.config.as_ref().map(|config| config.masks.clone()).unwrap_or_default());
+    let call = Call { project: &project, connection: &connection, spec: &spec, proposer: &proposer, args: &args };
+    let (found, exit) = call.find().await?;
+    show_all(context.format, &found)?;
+    if args.write {
+        call.write_all(context.format, &found)?;
+    } else if context.format == Format::Table && !found.is_empty() {
+        match project.ask {
+            Some(_) => println!("the same with --write makes sources and contracts of this"),
+            None => println!("to keep them:  lavra init NAME, and the same there with --write"),
+        }
+    }
+    Ok(exit)
+}
+
+fn no_connector(scheme: &str) -> Error {
+    let known: Vec<&str> = connect::all().iter().flat_map(|spec| spec.schemes.iter().copied()).collect();
+    let help = match (known.is_empty(), scheme) {
+        (_, "file" | "s3" | "gs" | "az") => "files are looked at by `lavra scan`".to_owned(),
+        (true, _) => "no connector of this build has connections; files are looked at by `lavra scan`".to_owned(),
+        (false, _) => kernel::suggest::hint(scheme, known).unwrap_or_default(),
+    };
+    Error::project(format!("discover {scheme}://…"), help)
+}
+
+struct Call<'a> {
+    project: &'a Project,
+    connection: &'a Connection,
+    spec: &'a Spec,
+    proposer: &'a Proposer,
+    args: &'a Discover,
+}
+
+impl Call<'_> {
+    /// All tables that are meant, and the exit code: some may not have been readable.
+    async fn find(&self) -> Result<(Vec<Found>, u8)> {
+        let Some(discover) = self.spec.discover else {
+            let detail = format!("the connector `{}` can't list what a connection has", self.spec.name);
+            return Err(Error::project("discover", detail));
+        };
+        let patterns = self.patterns()?;
+        let all = discover(&self.opening("discover", Map::new(), nothing_known("discover"))).await?;
+        let is_meant = |one: &Discovered| patterns.is_empty() || patterns.iter().any(|p| p.matches(&one.name));
+        let meant: Vec<Discovered> = all.into_iter().filter(is_meant).collect();
+        let names = names(&meant);
+        let (mut found, mut exit) = (Vec::new(), 0);
+        for (discovered, name) in meant.into_iter().zip(names) {
+            match self.look(&discovered, &name).await {
+                Ok((looked, proposal)) => found.push(Found { discovered, name, looked, proposal }),
+                // One table that can't be read is no reason not to look at the others.
+                Err(error) => {
+                    eprintln!("error: {}: {error}\n  {}", discovered.name, advice(error.kind).sentence);
+                    exit = advice(error.kind).exit.max(exit);
+                }
+            }
+        }
+        Ok((found, exit))
+    }
+
+    fn patterns(&self) -> Result<Vec<glob::Pattern>> {
+        let read = |text: &String| glob::Pattern::new(text).map_err(|e| Error::project(format!("--table {text}"), e));
+        self.args.tables.iter().map(read).collect()
+    }
+
+    async fn look(&self, discovered: &Discovered, name: &str) -> Result<(look::Looked, Proposal)> {
+        let entity = Entity { name: name.to_owned(), ..discovered.entity.clone() };
+        let opening = self.opening(name, self.to_look(&discovered.options), entity.clone());
+        let looked = look::listed(self.spec, opening, self.args.rows, &self.project.own_kinds).await?;
+        let proposal = self.proposer.propose(&looked, false, true);
+        Ok((looked, self.proposer.over(&entity, proposal)))
+    }
+
+    /// The options for a look: a snapshot, where there are modes, for others may leave something behind in the system.
+    fn to_look(&self, options: &Map<String, Value>) -> Map<String, Value> {
+        let mut options = options.clone();
+        if (self.spec.options_schema)()["properties"].get("mode").is_some() {
+            options.insert("mode".to_owned(), "snapshot".into());
+        }
+        options
+    }
+
+    fn opening(&self, name: &str, options: Map<String, Value>, entity: Entity) -> Opening {
+        let mut all = Map::from_iter([("connection".to_owned(), self.connection.url.clone().into())]);
+        all.extend(self.args.options.iter().cloned());
+        all.extend(options);
+        Opening {
+            source: name.to_owned(),
+            options: Value::Object(all),
+            base: self.project.base().to_owned(),
+            entity,
+            from: Positions::new(),
+            store: self.project.environment().store,
+            clock: Arc::new(tomorrow()),
+        }
+    }
+
+    fn write_all(&self, format: Format, found: &[Found]) -> Result<()> {
+        let mut is_any_new = false;
+        for one in found {
+            let contract = match self.proposer.contract(&one.proposal.entity) {
+                Ok(contract) => contract,
+                Err(why) => {
+                    eprintln!("warning: no contract for {}: {why}", one.discovered.name);
+                    continue;
+                }
+            };
+            for (folder, text) in [("sources", self.source(one)), ("contracts", contract)] {
+                let file = format!("{folder}/{}.yaml", one.name);
+                let written = write::put(Path::new(self.project.base()), &file, &text, self.args.force)?;
+                is_any_new |= written != Written::Kept;
+                show::say(format, &told(&file, written));
+            }
+        }
+        if let Some(variable) = self.connection.variable.as_ref().filter(|_| is_any_new) {
+            let line =
+                format!("\nthe password is in no file: set it with  export {variable}='…'  as it stands in the URL");
+            show::say(format, &line);
+        }
+        if is_any_new {
+            let contracts = self.project.shown("contracts");
+            show::say(
+                format,
+                &format!("\nlook over the masks in {contracts}, then:  lavra check && lavra doctor && lavra run"),
+            );
+        }
+        Ok(())
+    }
+
+    /// `sources/<table>.yaml`. The connection is in quotes, for a variable may stand in it.
+    fn source(&self, found: &Found) -> String {
+        let mut options: Map<String, Value> = self.args.options.iter().cloned().collect();
+        options.extend(found.discovered.options.clone());
+        options.remove("connection");
+        let connection = Value::from(self.connection.written.as_str());
+        format!("connector: {}\nconnection: {connection}\n{}", self.spec.name, lines(&options))
+    }
+}
+
+/// What tables are called in the project: without their schema, where that says enough.
+fn names(all: &[Discovered]) -> Vec<String> {
+    let word = |text: &str| {
+        let name = snake(&text.replace(|c: char| !c.is_alphanumeric(), "_"));
+        let name = name.trim_matches('_').to_owned();
+        if TableName::new("bronze", &name).is_ok() { name } else { format!("t_{name}") }
+    };
+    let short = |one: &Discovered| word(one.name.rsplit('.').next().unwrap_or(&one.name));
+    let mut count: BTreeMap<String, usize> = BTreeMap::new();
+    all.iter().for_each(|one| *count.entry(short(one)).or_default() += 1);
+    all.iter().map(|one| if count[&short(one)] == 1 { short(one) } else { word(&one.name) }).collect()
+}
+
+fn show_all(format: Format, found: &[Found]) -> Result<()> {
+    if found.is_empty() && format == Format::Table {
+        println!("there is no table that may be read");
+    }
+    for Found { discovered, looked, proposal, .. } in found {
+        let rows = discovered.rows.map(|rows| format!(", about {} by its statistics", show::plural(rows, "row")));
+        let heading = print::heading(looked);
+        let as_named = if discovered.name == looked.table { String::new() } else { format!(" ({})", discovered.name) };
+        show::say(format, &format!("{heading}{as_named}{}", rows.unwrap_or_default()));
+        print::notes(looked, proposal).iter().for_each(|note| show::say(format, &format!("  {note}")));
+        if format == Format::Table && !proposal.records.is_empty() {
+            print::records(format, &proposal.records)?;
+        }
+    }
+    if format != Format::Table {
+        let all: Vec<Record> = found.iter().flat_map(|found| found.proposal.records.clone()).collect();
+        return print::records(format, &all);
+    }
+    let personal =
+        found.iter().flat_map(|found| &found.proposal.records).filter(|record| record.kind.is_some()).count();
+    println!("{} of personal data", show::plural(personal as u64, "column"));
+    Ok(())
+}

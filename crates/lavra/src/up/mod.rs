@@ -1,0 +1,283 @@
+//! The long-running process: the parts that `orchestrate::up` asks of the roof, and how it is seen from outside.
+
+mod doors;
+mod http;
+mod lines;
+mod metrics;
+mod models;
+mod signals;
+mod state;
+mod tell;
+
+pub use state::{ProcessState, ProcessView, processes};
+
+use crate::project::{COMMIT_EVERY, STATE, Source, span};
+use crate::show::Format;
+use crate::wiring::{Failure, Wiring};
+use crate::work::ProjectWork;
+use kernel::error::{Error, Result};
+use lines::ProjectLines;
+use models::Models;
+use orchestrate::lock::{is_asked_to_make_way, is_dead};
+use orchestrate::up::{Board, Planned, Refine, Up, UpEvent, UpOptions};
+use orchestrate::{Breakers, Holder, Leases, Retry, RunLock, SqliteLedger, Timetable};
+use signals::Signals;
+use state::Desk;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tell::Teller;
+use tokio_util::sync::CancellationToken;
+
+/// Where it is served unless something else is said.
+const LISTEN: &str = "127.0.0.1:7400";
+
+/// How often it is looked whether somebody wants the project alone.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Batches of one source that are in memory at once, with what the source reads ahead.
+const BATCHES_HELD: usize = 4;
+
+/// What a process is started for.
+pub struct Call {
+    pub command: String,
+    /// The sources' names.
+    pub sources: Vec<String>,
+    /// Sources of other processes, whose models are made here all the same.
+    pub others: Vec<String>,
+    /// Whether it makes the models too.
+    pub with_models: bool,
+    /// An address; `None` is the project's or the usual one.
+    pub listen: Option<String>,
+    pub quiet: bool,
+    pub format: Format,
+}
+
+/// Runs until it is told to end; gives the exit code. For a command that needs the project alone it makes way: it drains,
+/// and goes on with what is new when that has ended.
+pub async fn run(wiring: Arc<Wiring>, mut call: Call) -> Result<u8, Failure> {
+    let mut signals = Signals::listen()?;
+    let state = wiring.ask.folder.join(STATE);
+    let mut holder = Holder::of_this_process(&call.command, wiring.clock.as_ref());
+    holder.makes_way = true;
+    let mut lock = RunLock::share(&state, &holder)?;
+    wiring.clear_spill()?;
+    loop {
+        match round(&wiring, &mut call, &holder, &mut signals).await? {
+            Round::Ended(outcome) => return ended(outcome),
+            Round::MadeWay => drop(lock),
+        }
+        lock = match come_back(&state, &holder, &mut signals).await {
+            Some(lock) => lock,
+            None => return Ok(0),
+        };
+    }
+}
+
+/// From one opening of all sources to the end, or to making way.
+async fn round(
+    wiring: &Arc<Wiring>,
+    call: &mut Call,
+    holder: &Holder,
+    signals: &mut Signals,
+) -> Result<Round, Failure> {
+    let state = wiring.ask.folder.join(STATE);
+    let parts = Parts::make(wiring, call, holder).await?;
+    let listen = call.listen.as_deref().or(wiring.project.config.up.listen.as_deref());
+    let server = http::bind(listen, call.with_models).await?;
+    let address = server.local_addr().ok();
+    // The next round is found where this one was.
+    call.listen = address.map(|address| address.to_string()).or(call.listen.take());
+    let desk = Arc::new(parts.desk(wiring, holder.clone(), address, state.clone()));
+    parts.teller.started(&desk.view(), &left_out(wiring, &parts.sources));
+    let registry = http::registry(wiring, address).await?;
+    let serving = tokio::spawn(http::serve(server, desk.clone(), parts.lines.doors.clone(), registry));
+    let writing = tokio::spawn(desk.clone().write_on_and_on());
+    let planned = parts.sources.iter().map(planned).collect();
+    let cancel = parts.cancel.clone();
+    let round = until_told(parts.up(wiring).run(planned), &cancel, &state, signals).await;
+    for task in [writing, serving] {
+        task.abort();
+        let _ = task.await;
+    }
+    let (end, is_good) = match &round {
+        Round::MadeWay => (ProcessState::Paused, false),
+        Round::Ended(left) => (ProcessState::Stopped, left.as_ref().is_some_and(Vec::is_empty)),
+    };
+    desk.write(end)?;
+    if call.format == Format::Json && is_good {
+        let view = ProcessView { state: end, ..desk.view() };
+        println!("{}", serde_json::to_string(&view).map_err(|e| Error::internal("print", e))?);
+    }
+    Ok(round)
+}
+
+enum Round {
+    /// The sources that did not end in time; `None` when nothing was waited for.
+    Ended(Option<Vec<String>>),
+    MadeWay,
+}
+
+/// Waits until nobody wants the project alone; `None` when it is told to end before that.
+async fn come_back(state: &Path, holder: &Holder, signals: &mut Signals) -> Option<RunLock> {
+    loop {
+        if !is_asked_to_make_way(state)
+            && let Ok(lock) = RunLock::share(state, holder)
+        {
+            return Some(lock);
+        }
+        tokio::select! {
+            () = signals.told_to_end() => return None,
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+}
+
+/// What a process is made of.
+struct Parts {
+    sources: Vec<Source>,
+    others: Vec<String>,
+    leases: Arc<Leases>,
+    teller: Arc<Teller>,
+    breakers: Arc<Breakers>,
+    lines: Arc<ProjectLines>,
+    board: Arc<Board>,
+    models: Option<Arc<Models>>,
+    cancel: CancellationToken,
+}
+
+impl Parts {
+    async fn make(wiring: &Arc<Wiring>, call: &Call, holder: &Holder) -> Result<Self> {
+        let leases = leases(wiring, holder.clone()).await?;
+        let work = Arc::new(work(wiring).await?);
+        let sources = chosen(wiring, &call.sources);
+        // A mask without its key is found before anything is read.
+        for source in &sources {
+            work.gate(source)?;
+        }
+        let teller = Arc::new(Teller::new(call.quiet, call.format));
+        let up = &wiring.project.config.up;
+        let told = teller.clone();
+        let tell = move |turned| told.tell(&UpEvent::BreakerTurned(turned));
+        let breakers = Breakers::new(up.breaker(), up.call_timeout(), wiring.clock.clone(), tell);
+        let lines = Arc::new(ProjectLines::new(wiring.clone(), work.clone(), breakers.clone(), &sources));
+        let board = Arc::new(Board::new(wiring.clock.clone(), sources.iter().map(|source| shown(source, &lines))));
+        let models = call.with_models.then(|| Arc::new(Models::new(work, leases.clone(), teller.clone())));
+        let others = call.others.clone();
+        Ok(Self { sources, others, leases, teller, breakers, lines, board, models, cancel: CancellationToken::new() })
+    }
+
+    fn desk(&self, wiring: &Wiring, holder: Holder, address: Option<SocketAddr>, folder: PathBuf) -> Desk {
+        Desk {
+            holder,
+            project: wiring.project.config.project.clone(),
+            environment: wiring.ask.environment.clone(),
+            address,
+            clock: wiring.clock.clone(),
+            board: self.board.clone(),
+            breakers: self.breakers.clone(),
+            models: self.models.clone(),
+            cancel: self.cancel.clone(),
+            folder,
+        }
+    }
+
+    fn up(self, wiring: &Wiring) -> Arc<Up> {
+        let options = UpOptions { others: self.others, ..options(wiring, self.sources.len()) };
+        let teller = self.teller;
+        let tell: orchestrate::up::Tell = Arc::new(move |event| teller.tell(&event));
+        let refine = self.models.map(|models| models as Arc<dyn Refine>);
+        Up::new(self.lines, self.leases, self.board, wiring.clock.clone(), options, tell, refine, self.cancel)
+    }
+}
+
+/// Waits for the end: a first signal asks for it, a second one does not wait.
+async fn until_told(
+    running: impl Future<Output = Vec<String>>,
+    cancel: &CancellationToken,
+    state: &Path,
+    signals: &mut Signals,
+) -> Round {
+    let mut running = std::pin::pin!(running);
+    let makes_way = tokio::select! {
+        left = &mut running => return Round::Ended(Some(left)),
+        () = signals.told_to_end() => false,
+        () = asked_to_make_way(state) => true,
+    };
+    cancel.cancel();
+    tokio::select! {
+        left = running => if makes_way { Round::MadeWay } else { Round::Ended(Some(left)) },
+        () = signals.told_to_end() => Round::Ended(None),
+    }
+}
+
+async fn asked_to_make_way(state: &Path) {
+    while !is_asked_to_make_way(state) {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+fn ended(outcome: Option<Vec<String>>) -> Result<u8, Failure> {
+    let stopped = |detail: String| Error::new(kernel::Kind::Stopped, "drain", detail);
+    match outcome {
+        Some(left) if left.is_empty() => Ok(0),
+        Some(left) => Err(stopped(format!("{} did not end in time and were dropped", left.join(", "))).into()),
+        None => Err(stopped("told a second time, so nothing was waited for".into()).into()),
+    }
+}
+
+/// The leases of this process in the project's ledger.
+pub async fn leases(wiring: &Wiring, holder: Holder) -> Result<Arc<Leases>> {
+    let state = wiring.ask.folder.join(STATE);
+    let ledger = SqliteLedger::open(wiring.ledger_file()).await?;
+    let dead = move |holder: &Holder| is_dead(&state, holder);
+    Ok(Arc::new(Leases::new(Arc::new(ledger), holder, wiring.clock.clone(), dead)))
+}
+
+async fn work(wiring: &Arc<Wiring>) -> Result<ProjectWork> {
+    ProjectWork::new(wiring, uuid::Uuid::now_v7().to_string(), 1).await
+}
+
+fn chosen(wiring: &Wiring, names: &[String]) -> Vec<Source> {
+    let all = wiring.project.sources.iter();
+    all.filter(|source| names.contains(&source.name)).cloned().collect()
+}
+
+/// Sources that only `lavra run` takes in.
+fn left_out(wiring: &Wiring, sources: &[Source]) -> Vec<String> {
+    let is_taken = |name: &String| sources.iter().any(|source| source.name == *name);
+    let all = wiring.project.sources.iter().filter(|source| source.config.schedule.is_none());
+    all.map(|source| source.name.clone()).filter(|name| !is_taken(name)).collect()
+}
+
+fn shown(source: &Source, lines: &ProjectLines) -> (String, String, String) {
+    let schedule = source.config.schedule.clone().unwrap_or_else(|| "continuous".to_owned());
+    (source.name.clone(), schedule, lines.system(&source.name).to_owned())
+}
+
+/// One without a schedule was asked for by name: then it goes on and on.
+fn planned(source: &Source) -> Planned {
+    let timetable = source.config.schedule.as_deref().and_then(|text| Timetable::parse(text).ok());
+    Planned {
+        source: source.name.clone(),
+        timetable: timetable.unwrap_or(Timetable::Continuous),
+        commit_every: source.config.commit_every.as_deref().and_then(span).unwrap_or(COMMIT_EVERY),
+    }
+}
+
+/// A quarter of the memory is for rows on their way, in equal parts for all sources; the rest is for models.
+fn options(wiring: &Wiring, sources: usize) -> UpOptions {
+    let up = &wiring.project.config.up;
+    let usual = UpOptions::default();
+    let share = wiring.ask.memory / 4 / sources.max(1) / BATCHES_HELD;
+    UpOptions {
+        batch_bytes: share.clamp(64 << 10, usual.batch_bytes),
+        retry: Retry { delay_max: up.retry_max(), ..usual.retry },
+        mend: Retry { base: up.retry_max() / 2, delay_max: up.retry_max() * 5, ..usual.mend },
+        models_every: up.models_every(),
+        drain_timeout: up.drain_timeout(),
+        seed: fastrand::u64(..),
+        ..usual
+    }
+}

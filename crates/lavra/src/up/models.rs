@@ -1,0 +1,125 @@
+//! What depends on the sources, made after their commits.
+
+use super::state::ModelView;
+use super::tell::Teller;
+use crate::work::{ProjectWork, Report};
+use async_trait::async_trait;
+use kernel::error::{Error, Result, advice};
+use orchestrate::up::{Failure, Refine};
+use orchestrate::{Claim, End, Ended, Leases, NodeKind, Options, Outcome, Retry, Work};
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio_util::sync::CancellationToken;
+
+pub struct Models {
+    work: Arc<ProjectWork>,
+    leases: Arc<Leases>,
+    teller: Arc<Teller>,
+    views: Mutex<BTreeMap<String, ModelView>>,
+    /// Tables of sources that are known to be there.
+    made: Mutex<BTreeSet<String>>,
+}
+
+impl Models {
+    pub fn new(work: Arc<ProjectWork>, leases: Arc<Leases>, teller: Arc<Teller>) -> Self {
+        Self { work, leases, teller, views: Mutex::default(), made: Mutex::default() }
+    }
+
+    pub fn views(&self) -> Vec<ModelView> {
+        self.views.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// The models downstream of sources that nobody else makes, and whose sources all have a table.
+    async fn due(&self, sources: &BTreeSet<String>) -> Result<BTreeSet<String>> {
+        let dag = &self.work.wiring.project.dag;
+        let below = sources.iter().flat_map(|source| dag.descendants(source));
+        let names: BTreeSet<String> =
+            below.filter(|node| node.kind == NodeKind::Model).map(|node| node.name.clone()).collect();
+        let mut due = BTreeSet::new();
+        for name in names {
+            if self.has_input(&name).await? && self.leases.claim(&name).await? == Claim::Mine {
+                due.insert(name);
+            }
+        }
+        Ok(due)
+    }
+
+    async fn has_input(&self, model: &str) -> Result<bool> {
+        let project = &self.work.wiring.project;
+        for node in project.dag.ancestors(model).into_iter().filter(|node| node.kind == NodeKind::Source) {
+            let source = project.sources.iter().find(|source| source.name == node.name);
+            let Some(table) = source.map(|source| &source.table) else { continue };
+            let is_known = |made: &BTreeSet<String>| made.contains(&table.to_string());
+            if is_known(&self.made.lock().unwrap_or_else(PoisonError::into_inner)) {
+                continue;
+            }
+            if !self.work.wiring.store.has_log(table).await? {
+                return Ok(false);
+            }
+            self.made.lock().unwrap_or_else(PoisonError::into_inner).insert(table.to_string());
+        }
+        Ok(true)
+    }
+
+    /// Keeps what became of each; answers the first failure.
+    fn keep(&self, outcome: &Outcome<Report>) -> Result<()> {
+        let now = self.work.wiring.clock.now().0;
+        let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
+        for ended in &outcome.nodes {
+            let before = views.remove(&ended.node);
+            views.insert(ended.node.clone(), view(ended, before, now));
+        }
+        match outcome.errors().next() {
+            None => Ok(()),
+            Some((node, error)) => Err(Error::new(error.kind, format!("make {node}"), error)),
+        }
+    }
+}
+
+fn view(ended: &Ended<Report>, before: Option<ModelView>, now: i64) -> ModelView {
+    let last_failure = match &ended.end {
+        End::Failed { error, .. } => Some(Failure {
+            at: now,
+            error: error.to_string(),
+            kind: advice(error.kind).page.to_owned(),
+            remedy: advice(error.kind).sentence.to_owned(),
+        }),
+        End::Done { .. } | End::UpToDate { .. } | End::Skipped { .. } | End::Cancelled { .. } => None,
+    };
+    let made_at = match &ended.end {
+        End::Done { .. } => Some(now),
+        _ => before.as_ref().and_then(|before| before.made_at),
+    };
+    ModelView {
+        model: ended.node.clone(),
+        status: ended.end.status().word().to_owned(),
+        version: ended.end.report().and_then(|report| report.version),
+        made_at,
+        looked_at: now,
+        elapsed_ms: ended.elapsed_ms,
+        last_failure: last_failure.or(before.and_then(|before| before.last_failure)),
+    }
+}
+
+#[async_trait]
+impl Refine for Models {
+    async fn refine(&self, sources: &BTreeSet<String>, cancel: &CancellationToken) -> Result<bool> {
+        let due = self.due(sources).await?;
+        if due.is_empty() {
+            return Ok(false);
+        }
+        let wiring = &self.work.wiring;
+        let options = Options {
+            jobs: NonZeroUsize::new(wiring.ask.jobs).unwrap_or(NonZeroUsize::MIN),
+            retry: Retry { attempts_max: 2, ..Retry::default() },
+            seed: fastrand::u64(..),
+            cancel: cancel.child_token(),
+            ..Options::default()
+        };
+        let work = self.work.clone() as Arc<dyn Work<Report>>;
+        let tell = |event: orchestrate::Event<Report>| self.teller.model(&event);
+        let outcome = orchestrate::run(&wiring.project.dag, &due, work, &options, &tell).await?;
+        self.keep(&outcome).map(|()| true)
+    }
+}

@@ -1,0 +1,137 @@
+//! How a process is doing, as a document: served, and put into the project's folder for `lavra status`.
+
+use super::models::Models;
+use kernel::clock::Clock;
+use kernel::error::{Error, Result, io};
+use orchestrate::lock::{AT_WORK, at_work};
+use orchestrate::up::{Board, Failure, SourceView};
+use orchestrate::{BreakerView, Breakers, Holder};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How often the document is written.
+const WRITE_EVERY: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProcessState {
+    Running,
+    /// It was told to end: nothing more is pulled.
+    Draining,
+    /// It made way for a command that needs the project alone, and goes on after it.
+    Paused,
+    Stopped,
+    /// It ended without a word.
+    Dead,
+}
+
+/// A model, as its process made it last. Times are microseconds since 1970.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ModelView {
+    pub model: String,
+    /// Of the last time: `done`, `up_to_date`, `failed`, `skipped`, `cancelled`.
+    pub status: String,
+    pub version: Option<u64>,
+    pub made_at: Option<i64>,
+    pub looked_at: i64,
+    pub elapsed_ms: u64,
+    pub last_failure: Option<Failure>,
+}
+
+/// The document of one process; the keys of `/status` and of `lavra status --format json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProcessView {
+    pub project: String,
+    pub environment: String,
+    #[serde(flatten)]
+    pub holder: Holder,
+    pub state: ProcessState,
+    pub updated_at: i64,
+    /// Where it is served.
+    pub address: Option<SocketAddr>,
+    pub sources: Vec<SourceView>,
+    /// By outside system.
+    pub breakers: BTreeMap<String, BreakerView>,
+    pub models: Vec<ModelView>,
+}
+
+/// Where everything lies that the document is made of.
+pub struct Desk {
+    pub holder: Holder,
+    pub project: String,
+    pub environment: String,
+    pub address: Option<SocketAddr>,
+    pub clock: Arc<dyn Clock>,
+    pub board: Arc<Board>,
+    pub breakers: Arc<Breakers>,
+    pub models: Option<Arc<Models>>,
+    pub cancel: CancellationToken,
+    /// The project's state folder.
+    pub folder: PathBuf,
+}
+
+impl Desk {
+    pub fn view(&self) -> ProcessView {
+        ProcessView {
+            project: self.project.clone(),
+            environment: self.environment.clone(),
+            holder: self.holder.clone(),
+            state: if self.cancel.is_cancelled() { ProcessState::Draining } else { ProcessState::Running },
+            updated_at: self.clock.now().0,
+            address: self.address,
+            sources: self.board.views(),
+            breakers: self.breakers.views(),
+            models: self.models.as_ref().map(|models| models.views()).unwrap_or_default(),
+        }
+    }
+
+    /// Puts the document into the project's folder. Whoever reads it sees the whole of it or the one before.
+    pub fn write(&self, state: ProcessState) -> Result<()> {
+        let view = ProcessView { state, ..self.view() };
+        let text = serde_json::to_vec(&view).map_err(|e| Error::internal("write the status", e))?;
+        let path = document(&self.folder, &self.holder);
+        let young = path.with_extension("json.young");
+        let put = || std::fs::write(&young, text).and_then(|()| std::fs::rename(&young, &path));
+        put().map_err(|e| io(format!("write {}", path.display()), e))
+    }
+
+    pub async fn write_on_and_on(self: Arc<Self>) {
+        let mut told = false;
+        loop {
+            let state = self.view().state;
+            // A full disk must not end the process; that it can't be seen is told once.
+            if let Err(error) = self.write(state)
+                && !std::mem::replace(&mut told, true)
+            {
+                tracing::warn!("{error}; `lavra status` will show what is old");
+            }
+            tokio::time::sleep(WRITE_EVERY).await;
+        }
+    }
+}
+
+fn document(state: &Path, holder: &Holder) -> PathBuf {
+    state.join(AT_WORK).join(format!("{}.json", holder.id))
+}
+
+/// The processes of a project, living ones and those that ended last.
+pub fn processes(state: &Path) -> Vec<ProcessView> {
+    let living = at_work(state);
+    let entries = std::fs::read_dir(state.join(AT_WORK)).into_iter().flatten().flatten();
+    let documents = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "json"));
+    let read = |path: PathBuf| serde_json::from_slice::<ProcessView>(&std::fs::read(path).ok()?).ok();
+    let mut all: Vec<ProcessView> = documents.filter_map(read).collect();
+    for view in &mut all {
+        let has_sign = matches!(view.state, ProcessState::Running | ProcessState::Draining);
+        if has_sign && !living.contains(&view.holder) {
+            view.state = ProcessState::Dead;
+        }
+    }
+    all.sort_by(|a, b| (&a.holder.since, &a.holder.id).cmp(&(&b.holder.since, &b.holder.id)));
+    all
+}

@@ -1,0 +1,151 @@
+//! Webhooks: who is answered with success finds the rows in the table, once, whatever happens to the process.
+
+use super::up::{Running, is_in, source, status, wait_for};
+use crate::harness::Project;
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const COLUMNS: &str = "
+    { name: id, logicalType: integer, physicalType: bigint, required: true }
+    { name: cpf, logicalType: string, classification: personal.cpf,
+        customProperties: [{ property: mask, value: pseudonym(person) }] }";
+
+const HOOK: &str = "connector: push\npath: /hooks/orders\nauth: { type: bearer, secret: \"${HOOK_TOKEN}\" }\n\
+                    schedule: continuous\ncommit_every: 1 second\n";
+
+fn project(name: &str) -> Project {
+    let project = Project::new(name);
+    project.write("sources/orders.yaml", HOOK.replace("${HOOK_TOKEN}", "s3cret")).contract("orders", COLUMNS, &[]);
+    project
+}
+
+/// Sends one delivery; its status, or `None` when nobody answered.
+fn send(url: &str, token: &str, name: Option<&str>, body: &str) -> Option<(u16, Value)> {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(Duration::from_secs(20)))
+        .build()
+        .into();
+    let mut request = agent.post(url).header("content-type", "application/json");
+    request = request.header("authorization", &format!("Bearer {token}"));
+    if let Some(name) = name {
+        request = request.header("idempotency-key", name);
+    }
+    let mut answer = request.send(body).ok()?;
+    let text = answer.body_mut().read_to_string().ok()?;
+    Some((answer.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::String(text))))
+}
+
+fn listening(project: &Project) -> String {
+    let address = || status(project)["processes"][0]["address"].as_str().map(str::to_owned);
+    format!("http://{}", wait_for("an address", address))
+}
+
+#[test]
+fn a_delivery_is_answered_when_it_is_in_the_table() {
+    let project = project("hooks");
+    let up = Running::up(&project);
+    is_in(&project, "orders", "idle");
+    let base = listening(&project);
+    let hook = format!("{base}/hooks/orders");
+    let body = json!([{ "id": 1, "cpf": "111.444.777-35" }, { "id": 2, "cpf": null }]).to_string();
+    assert_eq!(send(&hook, "s3cret", Some("a"), &body), Some((200, json!({ "rows": 2 }))));
+    assert_eq!(project.count("bronze.orders"), 2, "success is told when the rows can be read");
+    assert_eq!(send(&hook, "s3cret", Some("a"), &body), Some((200, json!({ "repeated": true, "rows": 0 }))));
+    assert_eq!(send(&hook, "wrong", None, &body).map(|(status, _)| status), Some(401));
+    assert_eq!(send(&hook, "s3cret", None, "[{").map(|(status, _)| status), Some(400));
+    assert_eq!(send(&format!("{base}/hooks/other"), "s3cret", None, &body).map(|(status, _)| status), Some(404));
+    // One without a number goes where it can be found, and is durable too.
+    assert_eq!(send(&hook, "s3cret", None, r#"{"id":"none","cpf":"x"}"#).map(|(status, _)| status), Some(200));
+    assert_eq!(source(&project, "orders")["rows_quarantined"], 1);
+    assert_eq!(project.count("bronze.orders"), 2);
+    // What else this process serves.
+    let agent = ureq::agent();
+    let registry = |path: &str| {
+        let mut answer = agent.get(format!("{base}/registry{path}")).call().expect("an answer");
+        let text = answer.body_mut().read_to_string().expect("a body");
+        serde_json::from_str::<Value>(&text).expect("JSON")
+    };
+    assert_eq!(registry("/schemas/types"), json!(["JSON", "PROTOBUF", "AVRO"]));
+    assert_eq!(registry("/subjects"), json!(["shop.bronze.orders-value"]));
+    assert_eq!(up.end(), Some(0));
+    for (path, bytes) in project.files_below("") {
+        let is_clear = bytes.windows(14).any(|window| window == b"111.444.777-35");
+        assert!(!is_clear, "{} holds a CPF", path.display());
+    }
+}
+
+#[test]
+fn two_that_want_one_path_are_told_and_the_first_goes_on() {
+    let project = project("doors");
+    project.write("sources/others.yaml", HOOK.replace("${HOOK_TOKEN}", "other")).contract("others", COLUMNS, &[]);
+    project
+        .write("sources/state.yaml", HOOK.replace("${HOOK_TOKEN}", "x").replace("/hooks/orders", "/status"))
+        .contract("state", COLUMNS, &[]);
+    let _up = Running::up(&project);
+    let states = || {
+        let state = |name: &str| source(&project, name)["state"].as_str().unwrap_or_default().to_owned();
+        [state("orders"), state("others"), state("state")]
+    };
+    let states = wait_for("both states", || Some(states()).filter(|states| !states.contains(&"starting".into())));
+    assert_eq!(states.iter().filter(|state| *state == "failed").count(), 2, "{states:?}");
+    let told = project.lavra(&["status"]).exits(1);
+    for part in ["answers at /hooks/orders", "this process itself answers at /status", "another `path`"] {
+        assert!(told.stdout.contains(part), "{part} in {}", told.stdout);
+    }
+}
+
+/// Three senders, who send each delivery again until they hear of its success, and a process that is killed.
+#[test]
+fn kills_under_senders_lose_nothing_that_was_answered_and_double_nothing() {
+    const KILLS: usize = 8;
+    let project = project("pushed");
+    let is_over = Arc::new(AtomicBool::new(false));
+    let (place, sent) = (Arc::new(Mutex::new(String::new())), Arc::new(AtomicUsize::new(0)));
+    let senders: Vec<_> = (0..3)
+        .map(|sender: u64| {
+            let (is_over, place, sent) = (is_over.clone(), place.clone(), sent.clone());
+            std::thread::spawn(move || {
+                let mut number = 0;
+                while !is_over.load(Ordering::Relaxed) {
+                    let id = sender * 1_000_000 + number;
+                    let name = format!("{sender}-{number}");
+                    let body = json!([{ "id": id, "cpf": format!("c{id}") }, { "id": id + 500_000, "cpf": "y" }]);
+                    loop {
+                        let url = place.lock().expect("an address").clone();
+                        match send(&url, "s3cret", Some(&name), &body.to_string()) {
+                            Some((200, _)) => break,
+                            Some((status, said)) => assert!(matches!(status, 404 | 409 | 503), "{status}: {said}"),
+                            None => {}
+                        }
+                        std::thread::sleep(Duration::from_millis(20));
+                    }
+                    number += 1;
+                    sent.fetch_add(2, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    let mut dice = fastrand::Rng::with_seed(20_261_126);
+    for _ in 0..KILLS {
+        let before = sent.load(Ordering::Relaxed);
+        let up = Running::up(&project);
+        is_in(&project, "orders", "idle");
+        *place.lock().expect("an address") = format!("{}/hooks/orders", listening(&project));
+        wait_for("deliveries", || (sent.load(Ordering::Relaxed) > before).then_some(()));
+        std::thread::sleep(Duration::from_millis(dice.u64(0..1500)));
+        up.kill();
+    }
+    let up = Running::up(&project);
+    is_in(&project, "orders", "idle");
+    *place.lock().expect("an address") = format!("{}/hooks/orders", listening(&project));
+    is_over.store(true, Ordering::Relaxed);
+    senders.into_iter().for_each(|sender| sender.join().expect("a sender"));
+    assert_eq!(up.end(), Some(0));
+    let all = sent.load(Ordering::Relaxed);
+    assert!(all >= KILLS * 2, "{all} rows came under {KILLS} kills");
+    let counts = project.lines("select count(*), count(distinct id) from bronze.orders");
+    assert_eq!(counts, [format!("{all},{all}")]);
+}

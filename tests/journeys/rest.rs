@@ -1,0 +1,172 @@
+//! An API that fails, waits, changes its token and is read by a program that is killed: every record is there once.
+
+use crate::harness::{Project, node};
+use crate::rest_api::RestApi;
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+const ORDERS: &str = "
+    { name: id, logicalType: integer, physicalType: bigint, primaryKey: true, required: true }
+    { name: customer, logicalType: integer, physicalType: bigint }
+    { name: cpf, logicalType: string, classification: personal.cpf,
+        customProperties: [{ property: mask, value: pseudonym(person) }] }
+    { name: amount, logicalType: number, physicalType: 'decimal(12,4)' }
+    { name: big, logicalType: number, physicalType: 'decimal(38,0)' }
+    { name: note, logicalType: string }
+    { name: items, logicalType: array, items: { logicalType: object, properties: [
+        { name: sku, logicalType: string }, { name: n, logicalType: integer, physicalType: bigint }] } }
+    { name: version, logicalType: integer, physicalType: bigint }
+    { name: updated_at, logicalType: timestamp, physicalType: 'timestamp(6, UTC)', required: true }";
+
+const CURSOR: &str = "records: $.data\npagination: { type: cursor, next: $.meta.next_cursor }";
+const PAGES: &str = "pagination: { type: page }";
+const SINCE: &str = "records: $.data\npagination: { type: cursor, next: $.next }\n\
+                     incremental: { field: updated_at, param: updated_since, lookback: 2 seconds }";
+
+fn project(api: &RestApi, path: &str, options: &str) -> Project {
+    let project = Project::new("rest");
+    let source = format!(
+        "connector: rest\nconnection: {}/v1\npath: orders/{path}\nparams: {{ limit: 20 }}\nbackoff_ms: 1\ntimeout_ms: 2000\n{options}\n",
+        api.url
+    );
+    project.write("sources/orders.yaml", source).contract("orders", ORDERS, &[]);
+    project
+}
+
+/// Every order, as a query shows it.
+fn content(project: &Project) -> Vec<String> {
+    project.lines("select id, customer, amount, big, note, items[1]['sku'], version, updated_at from bronze.orders")
+}
+
+fn assert_whole(project: &Project, rows: u64, about: &str) {
+    let counts = project.lines("select count(*), count(distinct id), min(id), max(id), sum(amount) from bronze.orders");
+    let sum: u64 = (1..=rows).map(|n| n * 100 + n % 100).sum();
+    assert_eq!(counts, [format!("{rows},{rows},1,{rows},{}.{:02}00", sum / 100, sum % 100)], "{about}");
+}
+
+#[test]
+fn numbers_texts_and_nested_values_arrive_as_they_are() {
+    let api = RestApi::start(&json!({ "reset": true, "rows": 45 }));
+    let project = project(&api, "cursor", CURSOR);
+    project.run();
+    assert_whole(&project, 45, "a run");
+    let exact = project.lines("select amount, big, length(note), items[1]['n'] from bronze.orders where id = 13");
+    assert_eq!(exact, ["13.1300,9007199254740993013,10,13"]);
+    for (path, bytes) in project.files_below("lake") {
+        let raw = b"013.091.169-13";
+        assert!(!bytes.windows(raw.len()).any(|window| window == raw), "{} holds a CPF", path.display());
+    }
+    // Everything is read again, and nothing of it is new.
+    let run = project.run();
+    assert_eq!(node(&run, "orders")["status"], "up_to_date", "{run}");
+    assert_eq!(node(&run, "orders")["report"]["rows_repeated"], 45, "{run}");
+}
+
+#[test]
+fn kills_between_pages_lose_nothing_and_double_nothing() {
+    let mut dice = fastrand::Rng::with_seed(20_261_125);
+    for (path, options) in [("cursor", CURSOR), ("page", PAGES), ("since", SINCE)] {
+        let api = RestApi::start(&json!({ "reset": true, "rows": 200, "delay": 0.01 }));
+        let straight = project(&api, path, options);
+        let start = Instant::now();
+        straight.run();
+        let longest = start.elapsed().mul_f64(1.1);
+        let expected = content(&straight);
+        let killed = project(&api, path, options);
+        let mut kills = 0;
+        while kills < 8 {
+            let mut call = killed.call(&["run", "--quiet"]);
+            let mut child = call.start();
+            std::thread::sleep(longest.mul_f64(0.3 + 0.7 * dice.f64()));
+            kills += u32::from(child.try_wait().expect("a child").is_none());
+            child.kill().expect("kill -9");
+            child.wait().expect("its end");
+        }
+        killed.run();
+        assert_whole(&killed, 200, path);
+        assert!(content(&killed) == expected, "{path}: as if nothing had happened");
+        api.control(&json!({ "rows": 230 }));
+        killed.run();
+        assert_whole(&killed, 230, path);
+    }
+}
+
+#[test]
+fn a_server_with_bad_habits_costs_time_and_no_row() {
+    let habits = json!({ "429": 0.15, "500": 0.1, "half": 0.1, "cut": 0.1, "reset": 0.05, "slow": 0.1 });
+    let api = RestApi::start(&json!({ "reset": true, "rows": 300, "habits": habits, "seed": 3 }));
+    for (path, options) in [("cursor", CURSOR), ("page", PAGES)] {
+        let project = project(&api, path, options);
+        project.run();
+        assert_whole(&project, 300, path);
+    }
+    assert!(api.stats("requests") > api.stats("good") * 5 / 4, "it did fail");
+}
+
+/// What was read before a server went down is kept where a later run can go on, and nowhere else.
+#[test]
+fn a_server_that_goes_down_is_gone_on_with_when_it_is_up() {
+    for (path, options, kept) in [("cursor", CURSOR, true), ("page", PAGES, false)] {
+        let api = RestApi::start(&json!({ "reset": true, "rows": 200, "delay": 0.05 }));
+        let project = project(&api, path, &format!("retries_max: 1\n{options}"));
+        let mut call = project.call(&["run", "--quiet", "--retries", "0"]);
+        let child = call.start();
+        let before = Instant::now();
+        while api.stats("good") < 4 && before.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        api.control(&json!({ "habits": { "503": 1.0 } }));
+        let output = child.wait_with_output().expect("its end");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{path}: {said}");
+        assert!(said.contains("HTTP 503") && !said.contains("limit=20"), "{said}");
+        let there = project.lavra(&["query", "--format", "csv", "select count(*) from bronze.orders"]);
+        let rows: u64 = there.stdout.lines().nth(1).and_then(|rows| rows.parse().ok()).unwrap_or_default();
+        assert_eq!(rows > 0 && rows < 200, kept, "{path}: {rows} rows");
+        let asked = api.stats("good");
+        api.control(&json!({ "habits": {}, "delay": 0 }));
+        project.run();
+        assert_whole(&project, 200, path);
+        let again = api.stats("good") - asked;
+        assert_eq!(again < 11, kept, "{path}: {again} pages were read by the second run");
+    }
+}
+
+#[test]
+fn a_token_that_changes_stops_the_run_until_it_is_given() {
+    let api = RestApi::start(&json!({ "reset": true, "rows": 50, "auth": { "type": "bearer", "token": "first" } }));
+    let project = project(&api, "since", &format!("auth: {{ type: bearer, token: '${{API_TOKEN}}' }}\n{SINCE}"));
+    let run = |token: &str| project.call(&["run", "--quiet"]).env("API_TOKEN", token).done();
+    run("first").exits(0);
+    api.control(&json!({ "rows": 80, "auth": { "type": "bearer", "token": "second" } }));
+    let refused = run("first").exits(3).says("HTTP 401");
+    assert!(!refused.stderr.contains("who are you"), "nothing of the answer is shown: {refused:?}");
+    run("second").exits(0);
+    let count = project.call(&["query", "--format", "csv", "select count(*), count(distinct id) from bronze.orders"]);
+    assert_eq!(count.env("API_TOKEN", "second").done().exits(0).stdout.lines().nth(1), Some("80,80"));
+}
+
+#[test]
+fn a_field_that_nobody_named_is_the_contracts_affair() {
+    let api = RestApi::start(&json!({ "reset": true, "rows": 30 }));
+    let project = project(&api, "cursor", CURSOR);
+    let without = ORDERS.replace("{ name: version, logicalType: integer, physicalType: bigint }", "");
+    project.contract("orders", &without, &[]);
+    project.lavra(&["run", "--quiet"]).exits(1).says("`version`");
+    project.contract("orders", &without, &[("schema_change", "evolve")]);
+    project.run();
+    assert_eq!(project.lines("select distinct version from bronze.orders"), ["0"]);
+}
+
+#[test]
+fn changes_are_a_log_of_what_each_pass_found() {
+    let api = RestApi::start(&json!({ "reset": true, "rows": 9 }));
+    let project = project(&api, "since", &format!("mode: changes\n{SINCE}").replace(", lookback: 2 seconds", ""));
+    project.run();
+    api.control(&json!({ "change": [4], "rows": 10 }));
+    project.run();
+    let log = "select _op, count(*), max(version) from bronze.orders where id in (1, 4, 10) group by 1";
+    assert_eq!(project.lines(log), ["r,2,0", "u,2,1"]);
+    let at = project.lines("select count(*) from bronze.orders where _changed_at = updated_at");
+    assert_eq!(at, [project.count("bronze.orders").to_string()]);
+}

@@ -1,0 +1,415 @@
+//! Topics of Kafka, as a source and as a home of logs. Needs: kafka.
+
+use super::harness::appending::{append_until_killed, is_killed, runtime};
+use super::harness::kafka::{Kafka, append};
+use super::harness::{Own, sized, unique};
+use crate::harness::{Answer, Project, finish, node};
+use crate::people::cpf;
+use connect::Opening;
+use connect::broker::kafka::KafkaBroker;
+use kernel::broker::Broker;
+use kernel::clock::ManualClock;
+use kernel::contract::{OnViolation, SchemaChange};
+use kernel::{Entity, Positions};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const COLUMNS: &str = "
+    { name: id, logicalType: string, primaryKey: true, required: true }
+    { name: amount, logicalType: number, physicalType: 'decimal(12,2)' }
+    { name: cpf, logicalType: string, classification: personal.cpf,
+        customProperties: [{ property: mask, value: pseudonym(person) }] }";
+
+/// A project that takes a topic in.
+fn project(kafka: &Kafka, topic: &str, options: &[&str]) -> Project {
+    let project = Project::new("kafka");
+    let connection = kafka.connection();
+    source(&project, &connection, topic, options);
+    project.contract("orders", COLUMNS, &[]);
+    project
+}
+
+fn source(project: &Project, connection: &str, topic: &str, options: &[&str]) {
+    let more: String = options.iter().map(|option| format!("{option}\n")).collect();
+    let text = format!("connector: kafka\nconnection: {connection}\ntopic: {topic}\n{more}");
+    project.write("sources/orders.yaml", text);
+}
+
+/// A source of the room itself.
+fn opening(kafka: &Kafka, options: Value, from: Positions) -> Opening {
+    let mut all = json!({ "connection": kafka.connection() });
+    all.as_object_mut().expect("fields").extend(options.as_object().expect("fields").clone());
+    Opening {
+        source: "law".into(),
+        options: all,
+        base: std::env::temp_dir(),
+        entity: Entity {
+            name: "law".into(),
+            description: None,
+            properties: Vec::new(),
+            rules: Vec::new(),
+            on_violation: OnViolation::default(),
+            schema_change: SchemaChange::default(),
+            on_personal_data: Default::default(),
+        },
+        from,
+        store: Default::default(),
+        clock: Arc::new(ManualClock::at(0)),
+    }
+}
+
+fn broker() -> Box<dyn Broker> {
+    let broker = KafkaBroker::open(&Kafka::new().connection(), &std::env::temp_dir());
+    Box::new(broker.expect("a broker"))
+}
+
+/// Three partitions; records that are no objects, tombstones, and transactions of which one was taken back.
+#[test]
+fn the_source_obeys_the_laws_of_sources() {
+    let (kafka, topic, project) = (Kafka::new(), unique("law"), Project::new("law"));
+    kafka.python(
+        &project,
+        &format!(
+            "topic('{topic}')\n\
+             produce('{topic}', ({{'key': str(n), 'value': {{'id': n, 'note': 'x' * (n % 50)}}, 'partition': n % 2}} for n in range(40)))\n\
+             produce('{topic}', [{{'value': 'no json', 'partition': 0}}, {{'key': 'k', 'value': None, 'partition': 1}}])\n\
+             producer = Producer({{'bootstrap.servers': servers, 'transactional.id': '{topic}'}})\n\
+             producer.init_transactions(30)\n\
+             for act in [producer.commit_transaction, producer.abort_transaction]:\n\
+             \x20   producer.begin_transaction()\n\
+             \x20   for n in range(5): producer.produce('{topic}', json.dumps({{'id': n, 'in': 'transaction'}}), partition=n % 3)\n\
+             \x20   producer.flush(30)\n\
+             \x20   act(30)\n"
+        ),
+    );
+    let spec = connect::by_name("kafka").expect("the connector");
+    runtime().block_on(kernel::laws::source::obeys(async |from| {
+        let opening = opening(&kafka, json!({ "topic": topic }), from);
+        (spec.open)(opening).await.expect("a source")
+    }));
+}
+
+#[test]
+fn kafka_obeys_the_laws_of_brokers() {
+    let name = unique("law");
+    runtime().block_on(kernel::laws::broker::obeys(&name, async || broker()));
+}
+
+#[test]
+fn kill_nine_of_who_appends_loses_and_doubles_nothing() {
+    is_killed(25, "services::kafka::appends_until_it_is_killed", broker);
+}
+
+#[test]
+#[ignore = "the process that `kill_nine_of_who_appends_loses_and_doubles_nothing` kills"]
+fn appends_until_it_is_killed() {
+    append_until_killed(broker);
+}
+
+#[test]
+fn a_topic_is_taken_once_masked_and_what_is_wrong_is_set_aside() {
+    let (kafka, topic) = (Kafka::new(), unique("orders"));
+    let project = project(&kafka, &topic, &[&format!("group: {topic}-lake")]);
+    let text = COLUMNS.to_owned()
+        + "
+    { name: _key, logicalType: string }
+    { name: _headers, logicalType: string }
+    { name: _timestamp, logicalType: timestamp, physicalType: 'timestamp(6, UTC)' }
+    { name: _partition, logicalType: integer }
+    { name: _offset, logicalType: integer }";
+    project.contract("orders", &text, &[]);
+    let cpf = cpf(7);
+    kafka.python(
+        &project,
+        &format!(
+            "topic('{topic}')\n\
+             produce('{topic}', ({{'key': f'k{{n}}', 'value': {{'id': f'o{{n}}', 'amount': n + 0.5, 'cpf': '{cpf}'}}, 'partition': n % 3,\n\
+             \x20   'headers': [('trace', f't{{n}}'), ('twice', b'a'), ('twice', b'\\xff')], 'timestamp': 1700000000000 + n}} for n in range(300)))\n\
+             produce('{topic}', [{{'value': '{{broken', 'partition': 0}}, {{'value': None, 'partition': 1}}, {{'value': {{'id': 'bad', 'amount': 'much'}}, 'partition': 2}}])"
+        ),
+    );
+    let run = project.run();
+    assert_eq!(node(&run, "orders")["report"]["rows_read"], 303, "{run}");
+    assert_eq!(project.count("bronze.orders"), 300);
+    assert_eq!(project.count("quarantine.orders"), 3);
+    let row = project.lines(
+        "select id, amount, _key, _headers, _timestamp, _partition, _offset, _position['partition'], _position['offset'] \
+         from bronze.orders where id = 'o7'",
+    );
+    let headers = r#""{""trace"":""t7"",""twice"":[""a"",""ff""]}""#;
+    assert_eq!(row, [format!("o7,7.50,k7,{headers},2023-11-14T22:13:20.007Z,1,2,{topic}/1,2")]);
+    assert_eq!(project.lines("select count(distinct cpf) from bronze.orders"), ["1"], "one person");
+    for (path, content) in project.files_below("lake") {
+        let found = content.windows(cpf.len()).any(|window| window == cpf.as_bytes());
+        assert!(!found, "{} holds the raw value", path.display());
+    }
+    assert_eq!(node(&project.run(), "orders")["status"], "up_to_date");
+    kafka.python(&project, &format!("produce('{topic}', [{{'value': {{'id': 'late'}}, 'partition': 2}}])"));
+    let run = project.run();
+    assert_eq!(node(&run, "orders")["report"]["rows_read"], 1, "{run}");
+    let told = kafka.python(
+        &project,
+        &format!(
+            "consumer = Consumer({{'bootstrap.servers': servers, 'group.id': '{topic}-lake'}})\n\
+             print([place.offset for place in consumer.committed([TopicPartition('{topic}', p) for p in range(3)], 30)])"
+        ),
+    );
+    assert_eq!(told, "[101, 101, 102]\n", "the group's offsets are for others to see");
+}
+
+/// A compacted topic: the last state by key, and deletions.
+#[test]
+fn a_tombstone_deletes_its_key() {
+    let (kafka, topic) = (Kafka::new(), unique("state"));
+    let project = project(&kafka, &topic, &["mode: upsert"]);
+    kafka.python(
+        &project,
+        &format!(
+            "topic('{topic}', 1)\n\
+             produce('{topic}', [{{'key': 'a', 'value': {{'id': 'a', 'amount': 1}}}}, {{'key': 'b', 'value': {{'id': 'b', 'amount': 2}}}},\n\
+             \x20   {{'key': 'a', 'value': {{'id': 'a', 'amount': 3}}}}, {{'key': 'b', 'value': None}}, {{'value': None}},\n\
+             \x20   {{'key': json.dumps({{'id': 'c', 'other': 1}}), 'value': None}}])"
+        ),
+    );
+    project.run();
+    let log = project.lines("select _position['offset'], _op, id, amount, _changed_at is not null from bronze.orders");
+    let expected = ["0,u,a,1.00,true", "1,u,b,2.00,true", "2,u,a,3.00,true", "3,d,b,,true", "5,d,c,,true"];
+    assert_eq!(log, expected);
+    assert_eq!(project.count("quarantine.orders"), 1, "one deletes and does not say what");
+    for (tombstones, rows, bad) in [("keep", 6, 0), ("skip", 3, 0), ("malformed", 3, 3)] {
+        let project = self::project(&kafka, &topic, &[&format!("tombstones: {tombstones}")]);
+        project.contract("orders", "{ name: id, logicalType: string }\n{ name: amount, logicalType: number }", &[]);
+        let run = project.run();
+        assert_eq!(node(&run, "orders")["report"]["rows_quarantined"], bad, "tombstones: {tombstones}");
+        assert_eq!(project.count("bronze.orders"), rows, "tombstones: {tombstones}");
+    }
+}
+
+#[test]
+fn where_it_starts_can_be_said_and_counts_from_then_on() {
+    let (kafka, topic) = (Kafka::new(), unique("start"));
+    let project = project(&kafka, &topic, &["start_from: latest"]);
+    let put = |n: u32, ms: u64| {
+        let record = format!("{{'value': {{'id': 'o{n}'}}, 'partition': {}, 'timestamp': {ms}}}", n % 2);
+        kafka.python(&project, &format!("produce('{topic}', [{record}])"));
+    };
+    kafka.python(&project, &format!("topic('{topic}', 2)"));
+    put(0, 1_700_000_000_000);
+    put(1, 1_700_000_100_000);
+    project.run();
+    put(2, 1_700_000_200_000);
+    // No row was taken before, and still this one is behind where it started.
+    project.run();
+    assert_eq!(project.lines("select id from bronze.orders"), ["o2"]);
+    let since = self::project(&kafka, &topic, &["start_from: 2023-11-14T22:14:00Z"]);
+    since.run();
+    assert_eq!(since.lines("select id from bronze.orders"), ["o1", "o2"]);
+    // Partitions that come later are taken from their start.
+    let more = format!(
+        "done(admin.create_partitions([NewPartitions('{topic}', 3)]))\n\
+         time.sleep(1)\n\
+         produce('{topic}', [{{'value': {{'id': 'new'}}, 'partition': 2}}])"
+    );
+    kafka.python(&project, &more);
+    project.run();
+    assert_eq!(project.lines("select id from bronze.orders"), ["new", "o2"]);
+}
+
+#[test]
+fn records_that_retention_removed_are_a_loud_stop() {
+    let (kafka, topic) = (Kafka::new(), unique("lost"));
+    let project = project(&kafka, &topic, &[]);
+    kafka.python(&project, &format!("topic('{topic}', 1)\nproduce('{topic}', [{{'value': {{'id': 'a'}}}}])"));
+    project.run();
+    kafka.python(
+        &project,
+        &format!(
+            "produce('{topic}', ({{'value': {{'id': f'o{{n}}'}}}} for n in range(10)))\n\
+             done(admin.delete_records([TopicPartition('{topic}', 0, 6)]))"
+        ),
+    );
+    project.lavra(&["run", "--retries", "0"]).exits(1).says("5 offsets").says("on_lost: skip");
+    source(&project, &kafka.connection(), &topic, &["on_lost: skip"]);
+    project.run();
+    assert_eq!(project.count("bronze.orders"), 6);
+}
+
+#[test]
+fn scram_over_tls_lets_in_who_has_the_password_and_shows_it_to_nobody() {
+    let (kafka, topic) = (Kafka::new(), unique("secure"));
+    let project = project(&kafka, &topic, &[]);
+    kafka.python(
+        &project,
+        &format!("topic('{topic}', 2)\nproduce('{topic}', ({{'value': {{'id': str(n)}}}} for n in range(20)))"),
+    );
+    let ca = format!("ca_file: {}", kafka.state().join("tls/ca.pem").display());
+    let secured = ["security: sasl_tls", "mechanism: scram-sha-256", &ca, "timeout_ms: 8000"];
+    source(&project, &format!("kafka://app:app-secret@{}", kafka.secure()), &topic, &secured);
+    project.run();
+    assert_eq!(project.count("bronze.orders"), 20);
+    let wrong = format!("kafka://app:not-the-secret@{}", kafka.secure());
+    source(&project, &wrong, &topic, &secured);
+    let answer = project.lavra(&["run", "--retries", "0"]).exits(2).says("does not let this user in");
+    assert!(!answer.stderr.contains("not-the-secret"), "{answer:?}");
+    // A certificate that nobody vouches for.
+    source(
+        &project,
+        &format!("kafka://app:app-secret@{}", kafka.secure()),
+        &topic,
+        &["security: sasl_tls", "timeout_ms: 8000"],
+    );
+    project.lavra(&["run", "--retries", "0"]).exits(2).says("TLS fails");
+}
+
+#[test]
+fn what_is_not_there_is_told() {
+    let kafka = Kafka::new();
+    let project = project(&kafka, &unique("nowhere"), &["timeout_ms: 5000"]);
+    project.lavra(&["run", "--retries", "0"]).exits(2).says("no such topic");
+    source(&project, "kafka://127.0.0.1:1", "orders", &["timeout_ms: 3000"]);
+    project.lavra(&["run", "--retries", "0"]).exits(4).says("127.0.0.1:1").says("does not answer");
+}
+
+/// Transactions arrive, some are taken back, and the run is killed again and again.
+#[test]
+fn kill_nine_while_records_stream_in_loses_and_doubles_nothing() {
+    const ROWS: u64 = 60_000;
+    let (kafka, topic) = (Kafka::new(), unique("killed"));
+    let project = project(&kafka, &topic, &["batch_rows_max: 500"]);
+    kafka.python(&project, &format!("topic('{topic}', 4)"));
+    let mut producing = kafka.start_python(
+        &project,
+        &format!(
+            "producer = Producer({{'bootstrap.servers': servers, 'transactional.id': '{topic}'}})\n\
+             producer.init_transactions(30)\n\
+             n = 0\n\
+             while n < {ROWS}:\n\
+             \x20   producer.begin_transaction()\n\
+             \x20   is_good = random.random() < 0.8\n\
+             \x20   for k in range(n, n + 1000):\n\
+             \x20       producer.produce('{topic}', json.dumps({{'id': f'o{{k}}', 'amount': k % 1000}}), key=str(k))\n\
+             \x20       producer.poll(0)\n\
+             \x20   if is_good: producer.commit_transaction(30)\n\
+             \x20   else: producer.flush(30); producer.abort_transaction(30)\n\
+             \x20   n += 1000 if is_good else 0\n\
+             \x20   time.sleep(0.02)\n"
+        ),
+    );
+    let mut dice = fastrand::Rng::with_seed(20_261_126);
+    let (mut kills, mut ended) = (0, 0);
+    while kills < sized(30, 200) {
+        let mut child = project.call(&["run", "--quiet", "--retries", "0"]).start();
+        std::thread::sleep(Duration::from_millis(dice.u64(20..1500)));
+        match child.try_wait().expect("a child") {
+            Some(_) => {
+                Answer::of("a run".into(), &finish(child, "a run")).exits(0);
+                ended += 1;
+                assert!(ended < 500, "runs are too short to be killed");
+            }
+            None => {
+                child.kill().expect("kill -9");
+                child.wait().expect("its end");
+                kills += 1;
+            }
+        }
+    }
+    assert!(producing.wait().expect("the producer").success());
+    project.run();
+    let counts = project.lines("select count(*), count(distinct id), cast(sum(amount) as bigint) from bronze.orders");
+    assert_eq!(counts, [format!("{ROWS},{ROWS},{}", (0..ROWS).map(|k| k % 1000).sum::<u64>())]);
+    assert!(!project.path("lake/quarantine").exists(), "nothing was set aside");
+    project.lavra(&["run"]).exits(0).says("nothing new");
+}
+
+/// Other members of the group come and go, and one lake is fed from two machines.
+#[test]
+fn a_group_that_rebalances_and_a_second_machine_change_nothing() {
+    const ROWS: u64 = 30_000;
+    let (kafka, topic) = (Kafka::new(), unique("group"));
+    let options = [format!("group: {topic}"), "batch_rows_max: 500".into()];
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let (one, two) = (project(&kafka, &topic, &options), project(&kafka, &topic, &options));
+    let lake = one.path("lake");
+    two.write("lavra.yaml", format!("project: kafka\nenvironments:\n  local:\n    lake: {}\n", lake.display()));
+    two.write(".lavra/keys.json", one.read(".lavra/keys.json"));
+    kafka.python(&one, &format!("topic('{topic}', 4)\nproduce('{topic}', ({{'value': {{'id': f'o{{n}}'}}, 'key': str(n)}} for n in range({ROWS})))"));
+    let mut members = kafka.start_python(
+        &one,
+        &format!(
+            "end = time.time() + 12\n\
+             while time.time() < end:\n\
+             \x20   members = [Consumer({{'bootstrap.servers': servers, 'group.id': '{topic}', 'session.timeout.ms': 6000}}) for _ in range(2)]\n\
+             \x20   for member in members: member.subscribe(['{topic}'])\n\
+             \x20   for _ in range(10):\n\
+             \x20       for member in members: member.poll(0.05)\n\
+             \x20   for member in members: member.close()\n"
+        ),
+    );
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(10) {
+        let mut calls = [&one, &two].map(|project| project.call(&["run", "--quiet", "--format", "json"]));
+        let started = calls.each_mut().map(|call| call.start());
+        for child in started {
+            let answer = Answer::of("one of two runs".into(), &finish(child, "a run"));
+            assert!(matches!(answer.code, Some(0 | 1)), "{answer:?}");
+            for node in answer.json()["nodes"].as_array().expect("nodes") {
+                assert!(node["status"] != "failed" || node["kind"] == "conflict", "{node}");
+            }
+        }
+    }
+    assert!(members.wait().expect("the members").success());
+    one.run();
+    assert_eq!(one.lines("select count(*), count(distinct id) from bronze.orders"), [format!("{ROWS},{ROWS}")]);
+}
+
+/// What this program appends, others read: kcat and Confluent's client; and what they produce by the same key is beside it.
+#[test]
+fn what_is_appended_others_read() {
+    let (kafka, name, project) = (Kafka::new(), unique("interop"), Project::new("interop"));
+    let topic = runtime().block_on(async {
+        let broker =
+            connect::broker::kafka::KafkaBroker::open(&kafka.connection(), &std::env::temp_dir()).expect("a broker");
+        append(&broker, &name).await
+    });
+    let read = kafka.python(
+        &project,
+        &format!(
+            "rows = sorted((json.loads(m.value())['id'], m.key().decode(), m.partition()) for m in consume('{topic}'))\n\
+             print(len(rows), all(row[0] == row[1] for row in rows))\n\
+             produce('{topic}', ({{'key': row[1], 'value': {{'id': row[1]}}}} for row in rows))\n\
+             homes = {{}}\n\
+             for m in consume('{topic}'): homes.setdefault(m.key(), set()).add(m.partition())\n\
+             print(len(homes), all(len(home) == 1 for home in homes.values()))"
+        ),
+    );
+    assert_eq!(read, "100 True\n100 True\n");
+    let kcat = project.shell(&format!(
+        "kcat -b {} -t {topic} -C -e -q -o beginning -f '%k %s\\n' | grep -c '\"note\":\"row'",
+        kafka.server.address()
+    ));
+    assert_eq!(kcat.exits(0).stdout.trim(), "100", "kcat reads them");
+}
+
+/// It stands still in the middle of a run, as when a network is gone: who may wait goes on, and who may not is told.
+#[test]
+fn a_broker_that_vanishes_for_a_minute_costs_a_minute() {
+    const ROWS: u64 = 400_000;
+    let own = Own::start("kafka");
+    let (kafka, topic) = (Kafka { server: own.server.clone() }, unique("vanished"));
+    let project = project(&kafka, &topic, &["batch_rows_max: 200", "timeout_ms: 120000"]);
+    let values = format!("({{'value': {{'id': f'o{{n}}'}}, 'partition': n % 3}} for n in range({ROWS}))");
+    kafka.python(&project, &format!("topic('{topic}')\nproduce('{topic}', {values})"));
+    let child = project.call(&["run", "--quiet", "--retries", "0"]).start();
+    std::thread::sleep(Duration::from_millis(700));
+    own.signal("STOP");
+    std::thread::sleep(Duration::from_secs(60));
+    own.signal("CONT");
+    Answer::of("a run that waits".into(), &finish(child, "a run")).exits(0);
+    assert_eq!(project.lines("select count(*), count(distinct id) from bronze.orders"), [format!("{ROWS},{ROWS}")]);
+    own.signal("STOP");
+    source(&project, &kafka.connection(), &topic, &["timeout_ms: 3000"]);
+    project.lavra(&["run", "--retries", "0"]).exits(4).says("no answer within 3000 ms");
+    own.signal("CONT");
+    project.lavra(&["run"]).exits(0).says("nothing new");
+}

@@ -1,0 +1,635 @@
+//! Tables of MariaDB, and their changes. Needs: mariadb.
+
+use super::harness::mariadb::Database;
+use super::harness::opened::{entity, open, opening, rows, text};
+use super::harness::sized;
+use crate::harness::{Project, node};
+use arrow::array::RecordBatch;
+use connect::Grade;
+use kernel::{Entity, Point, Positions};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+const COLUMNS: [&str; 4] = ["id", "name", "amount", "at"];
+
+fn orders(database: &Database) {
+    database.sql("CREATE TABLE orders (id BIGINT PRIMARY KEY, name VARCHAR(40) CHARACTER SET latin1, amount DECIMAL(12,2), at TIMESTAMP(6) NULL, KEY (at))");
+}
+
+fn fill(database: &Database, ids: std::ops::Range<u64>) {
+    let row = |id: u64| format!("({id}, 'né {id}', {id}.25, '2026-01-01 00:00:{:02}.5')", id / 7 % 60);
+    let all: Vec<String> = ids.map(row).collect();
+    database.sql(&format!("INSERT INTO orders VALUES {}", all.join(", ")));
+}
+
+fn options(database: &Database, more: Value) -> Value {
+    let mut options = json!({ "connection": database.url(), "table": "orders" });
+    options.as_object_mut().expect("fields").extend(more.as_object().expect("fields").clone());
+    options
+}
+
+async fn obeys(options: &Value, entity: &Entity) {
+    kernel::laws::source::obeys(async |from| open("mysql", options, entity, from).await).await;
+}
+
+#[tokio::test]
+async fn a_snapshot_keeps_the_laws_with_an_open_a_hidden_and_no_key() {
+    let database = Database::new("laws");
+    orders(&database);
+    fill(&database, 1..60);
+    let open = entity(&["id"], &COLUMNS);
+    obeys(&options(&database, json!({})), &open).await;
+    obeys(&options(&database, json!({ "batch_rows_max": 30 })), &entity(&["id"], &["!id", "name", "amount", "at"]))
+        .await;
+    database.sql("CREATE TABLE pairs (a VARCHAR(10), b INT UNSIGNED, c VARBINARY(8), PRIMARY KEY (a, b, c))");
+    let row = |n: u32| format!("('k{}', {}, X'{:02X}')", n % 5, n % 7, n % 200);
+    database.sql(&format!("INSERT INTO pairs VALUES {}", (0..50).map(row).collect::<Vec<_>>().join(", ")));
+    let pairs = options(&database, json!({ "table": "pairs", "batch_rows_max": 9 }));
+    obeys(&pairs, &entity(&["a", "b", "c"], &["a", "b", "c"])).await;
+    database.sql("CREATE TABLE plain AS SELECT * FROM orders");
+    obeys(&options(&database, json!({ "table": "plain", "batch_rows_max": 50 })), &open).await;
+}
+
+#[tokio::test]
+async fn an_incremental_source_keeps_the_laws_with_and_without_lookback() {
+    let database = Database::new("laws");
+    orders(&database);
+    fill(&database, 1..50);
+    let open = entity(&["id"], &COLUMNS);
+    for more in [
+        json!({ "cursor": "at" }),
+        json!({ "cursor": "at", "lookback": "10 seconds" }),
+        json!({ "cursor": "id" }),
+        json!({ "cursor": "amount", "lookback": 3 }),
+    ] {
+        let mut given = options(&database, json!({ "mode": "incremental", "batch_rows_max": 20 }));
+        given.as_object_mut().expect("fields").extend(more.as_object().expect("fields").clone());
+        obeys(&given, &open).await;
+    }
+}
+
+#[tokio::test]
+async fn changes_keep_the_laws() {
+    // The log of others would move the position on.
+    let own = super::harness::Own::start("mariadb");
+    let database = Database::on(&own.server, "laws");
+    orders(&database);
+    fill(&database, 1..100);
+    let given = options(&database, json!({ "mode": "cdc", "batch_rows_max": 10 }));
+    let open_key = entity(&["id"], &COLUMNS);
+    // A position in front of the changes: what is read of it is the table, and then they.
+    let mut first = open("mysql", &given, &open_key, Positions::new()).await;
+    first.next(1).await.expect("a batch").expect("rows");
+    let mut from = Positions::new();
+    while let Some(pulled) = first.next(1 << 20).await.expect("a batch") {
+        from.advance(&pulled.upto);
+    }
+    drop(first);
+    for n in 0..30 {
+        let (a, b) = (1000 + n * 3, 1001 + n * 3);
+        database.sql(&format!(
+            "BEGIN; INSERT INTO orders VALUES ({a}, 'ü', 1, NULL), ({b}, NULL, NULL, NOW(6)); UPDATE orders SET amount = amount + 1 WHERE id <= {n} + 20; \
+             UPDATE orders SET id = id + 5000 WHERE id = {a}; DELETE FROM orders WHERE id = {n}; COMMIT"
+        ));
+    }
+    database.sql("TRUNCATE orders");
+    fill(&database, 1..5);
+    let all = async |from_now: Positions| {
+        let start = if from_now.is_empty() { from.clone() } else { from_now };
+        open("mysql", &given, &open_key, start).await
+    };
+    kernel::laws::source::obeys(all).await;
+    // From the table on.
+    obeys(&given, &open_key).await;
+    obeys(&given, &entity(&["id"], &["!id", "name", "amount", "at"])).await;
+}
+
+/// What the changes come to, applied one after another.
+#[derive(Default)]
+struct State {
+    rows: BTreeMap<String, String>,
+    letters: BTreeMap<String, u64>,
+    wrong: Vec<String>,
+}
+
+impl State {
+    fn apply(&mut self, batch: &RecordBatch, columns: &[&str]) {
+        for row in 0..batch.num_rows() {
+            let (op, id) = (text(batch, "_op", row), text(batch, "id", row));
+            *self.letters.entry(op.clone()).or_default() += 1;
+            let all: Vec<String> = columns.iter().map(|column| text(batch, column, row)).collect();
+            match op.as_str() {
+                "t" => self.rows.clear(),
+                "d" if self.rows.remove(&id).is_none() => self.wrong.push(format!("{id} is deleted and was not there")),
+                "d" => {}
+                "c" | "r" if self.rows.contains_key(&id) => {
+                    self.wrong.push(format!("{id} comes twice ({op})"));
+                    self.rows.insert(id, all.join("\t"));
+                }
+                "c" | "r" => {
+                    self.rows.insert(id, all.join("\t"));
+                }
+                _ => {
+                    if !self.rows.contains_key(&id) {
+                        self.wrong.push(format!("{id} changes and was not there"));
+                    }
+                    self.rows.insert(id, all.join("\t"));
+                }
+            }
+        }
+    }
+}
+
+const STATE: &str = "SELECT id, IFNULL(name, ''), IFNULL(amount, ''), IFNULL(n, '') FROM accounts";
+
+/// Transactions of several statements: new rows, changes of many, keys that move, deletions, and rolled back ones.
+fn busy(number: u64) -> String {
+    let (id, other) = (number * 3 + 1, number.wrapping_mul(7919) % (number * 3 + 100));
+    match number % 10 {
+        9 => format!("BEGIN; INSERT INTO accounts VALUES ({id}, 'gone', 0, 0); ROLLBACK;"),
+        8 => format!(
+            "BEGIN; UPDATE accounts SET id = -id WHERE id IN ({other}, {id}); UPDATE accounts SET n = n + 1 WHERE id < 0 LIMIT 20; COMMIT;"
+        ),
+        7 => format!(
+            "BEGIN; DELETE FROM accounts WHERE id BETWEEN {other} AND {other} + 2; INSERT INTO other VALUES ({number}); COMMIT;"
+        ),
+        _ => format!(
+            "BEGIN; INSERT INTO accounts VALUES ({id}, 'ação {id}', {number}.5, 0), ({id} + 1, NULL, NULL, 1); \
+             UPDATE accounts SET amount = IFNULL(amount, 0) + 1, n = n + 1 WHERE id BETWEEN {other} AND {other} + 30; COMMIT;"
+        ),
+    }
+}
+
+fn accounts(database: &Database, rows: u64) {
+    database.sql("CREATE TABLE accounts (id BIGINT PRIMARY KEY, name VARCHAR(60), amount DECIMAL(20,2), n INT); CREATE TABLE other (n BIGINT)");
+    let row = |id: u64| format!("({}, 'old {id}', {id}.75, {id})", 1_000_000 + id);
+    for part in (0..rows).collect::<Vec<_>>().chunks(2000) {
+        let all: Vec<String> = part.iter().map(|id| row(*id)).collect();
+        database.sql(&format!("INSERT INTO accounts VALUES {}", all.join(", ")));
+    }
+}
+
+/// Sources are dropped at seeded batches, in the table, behind it and inside of transactions, and opened where the last
+/// commit could have been, while a writer goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_dies_anywhere_under_a_writer_ends_with_the_database() {
+    let columns = ["id", "name", "amount", "n"];
+    let entity = entity(&["id"], &columns);
+    for seed in 0..4 {
+        let database = Database::new("dies");
+        accounts(&database, 3_000);
+        let writer = database.writer(busy);
+        let mut dice = fastrand::Rng::with_seed(seed);
+        let given = json!({ "connection": database.url(), "table": "accounts", "mode": "cdc", "batch_rows_max": 200 });
+        let (mut state, mut committed, mut deaths, mut mid_table) = (State::default(), Positions::new(), 0, 0);
+        let mut writer = Some(writer);
+        loop {
+            let mut source = open("mysql", &given, &entity, committed.clone()).await;
+            let mut left = dice.usize(1..12);
+            let (mut waiting, mut upto) = (Vec::new(), committed.clone());
+            let ended = loop {
+                let size = [1, 500, 1 << 20][dice.usize(0..3)];
+                if dice.u8(0..8) == 0 {
+                    let _ = tokio::time::timeout(Duration::from_micros(dice.u64(0..3000)), source.next(size))
+                        .await
+                        .map(|pulled| {
+                            pulled.expect("a batch").map(|pulled| {
+                                let whole = pulled.whole;
+                                upto.advance(&pulled.upto);
+                                waiting.push(rows(pulled));
+                                commit(whole, &mut waiting, &mut state, &upto, &mut committed, &columns);
+                            })
+                        });
+                    continue;
+                }
+                let Some(pulled) = source.next(size).await.expect("a batch") else { break true };
+                let whole = pulled.whole;
+                upto.advance(&pulled.upto);
+                waiting.push(rows(pulled));
+                commit(whole, &mut waiting, &mut state, &upto, &mut committed, &columns);
+                left = left.saturating_sub(1);
+                if left == 0 && deaths < 60 {
+                    break false;
+                }
+            };
+            deaths += u32::from(!ended);
+            mid_table += u32::from(!ended && format!("{committed:?}").contains("reading"));
+            if ended && deaths >= 60 {
+                match writer.take() {
+                    Some(writer) => {
+                        assert!(writer.written() > 100, "the writer wrote");
+                        writer.stop();
+                    }
+                    None => break,
+                }
+            }
+        }
+        let mut found: Vec<String> = state.rows.into_values().collect();
+        found.sort();
+        assert_eq!(found, database.lines(STATE), "seed {seed}");
+        println!(
+            "seed {seed}: {deaths} deaths, {mid_table} in the table, {:?}, {} seen twice or late",
+            state.letters,
+            state.wrong.len()
+        );
+        assert!(mid_table > 0, "some deaths are in the middle of the table");
+    }
+}
+
+/// What is whole is committed; what is not goes with the source.
+fn commit(
+    whole: bool,
+    waiting: &mut Vec<RecordBatch>,
+    state: &mut State,
+    upto: &Positions,
+    committed: &mut Positions,
+    columns: &[&str],
+) {
+    if whole {
+        waiting.drain(..).for_each(|batch| state.apply(&batch, columns));
+        committed.advance(upto);
+    }
+}
+
+/// MariaDB tells where in the log the state that is read was: nothing comes twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_hand_over_from_the_table_to_the_log_is_exact_under_a_writer() {
+    let columns = ["id", "name", "amount", "n"];
+    let entity = entity(&["id"], &columns);
+    let database = Database::new("exact");
+    accounts(&database, 20_000);
+    let writer = database.writer(busy);
+    while writer.written() < 50 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let given = json!({ "connection": database.url(), "table": "accounts", "mode": "cdc" });
+    let mut source = open("mysql", &given, &entity, Positions::new()).await;
+    let mut state = State::default();
+    while let Some(pulled) = source.next(100_000).await.expect("a batch") {
+        state.apply(&rows(pulled), &columns);
+    }
+    writer.stop();
+    while let Some(pulled) = source.next(100_000).await.expect("a batch") {
+        state.apply(&rows(pulled), &columns);
+    }
+    assert_eq!(state.wrong, Vec::<String>::new());
+    let mut found: Vec<String> = state.rows.into_values().collect();
+    found.sort();
+    assert_eq!(found, database.lines(STATE));
+    assert!(
+        state.letters["r"] > 20_000 && state.letters.contains_key("u") && state.letters.contains_key("d"),
+        "{:?}",
+        state.letters
+    );
+}
+
+const ACCOUNT: &str = "
+    { name: id, logicalType: integer, physicalType: bigint, primaryKey: true, required: true }
+    { name: name, logicalType: string }
+    { name: amount, logicalType: number, physicalType: 'decimal(20,2)' }
+    { name: n, logicalType: integer, physicalType: int }";
+
+/// The table as the change log of bronze tells it.
+const FOLDED: &str = "with log as (select *, _position['offset'] as o from bronze.accounts), \
+    last as (select *, row_number() over (partition by id order by o desc) as place from log \
+             where o > coalesce((select max(o) from log where _op = 't'), 0)) \
+    select id, coalesce(name, '') as name, coalesce(cast(amount as varchar), '') as amount, coalesce(cast(n as varchar), '') as n \
+    from last where place = 1 and _op <> 'd'";
+
+#[test]
+fn kill_nine_under_a_writer_that_never_stops_loses_and_doubles_nothing() {
+    let database = Database::new("killed");
+    accounts(&database, 10_000);
+    let make = |name: &str| {
+        let project = Project::new(name);
+        let source = format!("connector: mysql\nconnection: {}\ntable: accounts\nmode: cdc\n", database.url());
+        project.write("sources/accounts.yaml", source).contract("accounts", ACCOUNT, &[]);
+        project
+    };
+    let writer = database.writer(busy);
+    // How long a run takes here and now.
+    let start = Instant::now();
+    make("straight").run();
+    let (project, mut longest) = (make("killed"), start.elapsed());
+    let mut dice = fastrand::Rng::with_seed(20_261_126);
+    let (begun, mut kills, mut runs) = (Instant::now(), 0, 0);
+    let enough = sized(20, 200);
+    while kills < enough || runs < 5 {
+        let start = Instant::now();
+        let mut child = project.call(&["run", "--quiet"]).start();
+        let patience = if kills < enough { longest.mul_f64(dice.f64() * 1.3) } else { longest * 10 };
+        while start.elapsed() < patience && child.try_wait().expect("a child").is_none() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        if child.try_wait().expect("a child").is_some() {
+            let output = child.wait_with_output().expect("what it said");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            (longest, runs) = (longest.max(start.elapsed()), runs + 1);
+        } else {
+            child.kill().expect("kill -9");
+            child.wait().expect("its end");
+            kills += 1;
+        }
+    }
+    writer.stop();
+    project.run();
+    let found: Vec<String> =
+        project.lines(FOLDED).iter().map(|line| line.replace(',', "\t").replace('"', "")).collect();
+    assert_eq!(found, database.lines(STATE), "after {kills} kills");
+    let twice = project
+        .lines("select _position['offset'] as o, count(*) as n from bronze.accounts group by 1 having count(*) > 1");
+    assert_eq!(twice, Vec::<String>::new(), "no row of the log is there twice");
+    println!("{kills} kills and {runs} whole runs in {:?}", begun.elapsed());
+}
+
+const ALL_TYPES: &str = "CREATE TABLE types (id INT PRIMARY KEY, t TINYINT, tu TINYINT UNSIGNED, s SMALLINT UNSIGNED, m MEDIUMINT UNSIGNED, i INT UNSIGNED, \
+    b BIGINT UNSIGNED, flag TINYINT(1), f FLOAT, d DOUBLE, dec_ DECIMAL(38,10), bit1 BIT(1), bit12 BIT(12), bit64 BIT(64), da DATE, dt DATETIME(6), \
+    ts TIMESTAMP(3) NULL, ti TIME(6), y YEAR, c CHAR(5), v VARCHAR(20) CHARACTER SET latin1, g VARCHAR(20) CHARACTER SET gbk, \
+    u16 VARCHAR(20) CHARACTER SET utf16, tx LONGTEXT, bi BINARY(4), vb VARBINARY(9), bl BLOB, e ENUM('a','b''c','é'), se SET('x','y','z'), \
+    j JSON, uu UUID, ip INET6, p POINT, virt INT AS (id + 1) VIRTUAL, stored INT AS (id + 2) STORED)";
+
+const TYPES: &str = "id, t, tu, s, m, i, b, flag, f, d, dec_, bit1, bit12, bit64, da, dt, ts, ti, y, c, v, g, u16, tx, bi, vb, bl, e, se, j, uu, ip, p";
+
+const ROWS: [&str; 4] = [
+    "-128, 255, 65535, 16777215, 4294967295, 18446744073709551615, 1, 0.1, 1e300, -1234567890123456789012345678.0123456789, b'1', b'101010101010', \
+     b'1111111111111111111111111111111111111111111111111111111111111111', '9999-12-31', '1000-01-01 23:59:59.999999', '2038-01-19 03:14:07.999', \
+     '-838:59:59.999999', 2155, 'ab', 'né€', '中文', '😀x', 'text', X'01', X'0000ff', X'00ff00', 'b''c', 'x,z', '{\"a\": [1, 2.50]}', \
+     'ee5a7a5e-1f2b-11ef-9a3b-0242ac120002', '2001:db8::1', ST_GeomFromText('POINT(1 2)')",
+    "0, 0, 0, 0, 0, 0, 0, -0.0, 0, 0, b'0', 0, 0, '0000-00-00', '0000-00-00 00:00:00', '0000-00-00 00:00:00', '00:00:00', 0, '', '', '', '', '', \
+     X'00000000', '', '', 0, '', '{}', '123e4567-e89b-42d3-a456-426614174000', '::', NULL",
+    "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
+     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL",
+    "5, 5, 5, 5, 5, 5, 0, 3.4e38, 0.1, 0.5, b'1', b'1', b'1', '2026-02-00', '2026-02-00 10:00:00', '1970-01-01 00:00:01', '12:30:00.5', 1901, 'é', \
+     'z', 'z', 'z', REPEAT('long ', 20000), X'deadbeef', 'v', REPEAT('b', 300), 'é', 'x,y,z', '[]', '00000000-0000-0000-0000-000000000001', '::ffff:1.2.3.4', NULL",
+];
+
+/// The same rows, read from the table and from the log.
+#[tokio::test]
+async fn every_type_is_the_same_in_the_table_and_in_the_log() {
+    for metadata in ["FULL", "NO_LOG"] {
+        let own = super::harness::Own::start("mariadb");
+        let database = Database::on(&own.server, "types");
+        database.admin(&format!("SET GLOBAL binlog_row_metadata = '{metadata}'"));
+        database.sql(ALL_TYPES);
+        let insert = |from: usize| {
+            let rows = ROWS.iter().enumerate().map(|(at, row)| format!("({}, {row})", from + at));
+            database.sql(&format!(
+                "SET sql_mode = ''; INSERT INTO types ({TYPES}) VALUES {}",
+                rows.collect::<Vec<_>>().join(", ")
+            ));
+        };
+        insert(0);
+        for zero_dates in ["null", "text"] {
+            let given =
+                json!({ "connection": database.url(), "table": "types", "mode": "cdc", "zero_dates": zero_dates });
+            let none = entity(&[], &[]);
+            let mut source = open("mysql", &given, &none, Positions::new()).await;
+            let mut table = Vec::new();
+            while let Some(pulled) = source.next(1 << 30).await.expect("a batch") {
+                table.push(rows(pulled));
+            }
+            insert(100);
+            let mut log = Vec::new();
+            while let Some(pulled) = source.next(1 << 30).await.expect("a batch") {
+                log.push(rows(pulled));
+            }
+            database.sql("DELETE FROM types WHERE id >= 100");
+            let (table, log) = (&table[0], &log[0]);
+            assert_eq!((table.num_rows(), log.num_rows()), (4, 4));
+            for column in TYPES.split(", ").filter(|column| *column != "id").chain(["virt", "stored"]) {
+                let all = |batch| (0..4).map(|row| text(batch, column, row)).collect::<Vec<_>>();
+                let (from_table, from_log) = (all(table), all(log));
+                if !["virt", "stored"].contains(&column) {
+                    assert_eq!(from_log, from_table, "{column} with metadata {metadata}");
+                }
+            }
+            let row = |column: &str, at: usize| text(log, column, at);
+            assert_eq!([row("tu", 0), row("i", 0), row("b", 0)], ["255", "4294967295", "18446744073709551615"]);
+            assert_eq!(
+                [row("f", 0), row("dec_", 0), row("bit12", 0)],
+                ["0.1", "-1234567890123456789012345678.0123456789", "2730"]
+            );
+            assert_eq!(
+                [row("v", 0), row("g", 0), row("u16", 0), row("e", 0), row("se", 0)],
+                ["né€", "中文", "😀x", "b'c", "x,z"]
+            );
+            assert_eq!([row("ti", 0), row("y", 0), row("y", 1)], ["-838:59:59.999999", "2155", "0000"]);
+            assert_eq!([row("bi", 0), row("bi", 3)], ["01000000", "deadbeef"]);
+            assert_eq!(
+                [row("uu", 0), row("uu", 1)],
+                ["ee5a7a5e-1f2b-11ef-9a3b-0242ac120002", "123e4567-e89b-42d3-a456-426614174000"]
+            );
+            assert_eq!(row("da", 3), if zero_dates == "null" { "" } else { "2026-02-00" });
+            assert_eq!([row("virt", 0), row("stored", 0)], ["101", "102"], "what the server computes");
+        }
+    }
+}
+
+/// Changes since the positions, as `op column=value…`.
+async fn changes(
+    given: &Value,
+    entity: &Entity,
+    from: &mut Positions,
+    columns: &[&str],
+) -> Result<Vec<String>, String> {
+    let mut source = open("mysql", given, entity, from.clone()).await;
+    let mut found = Vec::new();
+    loop {
+        match source.next(1 << 20).await {
+            Ok(Some(pulled)) => {
+                from.advance(&pulled.upto);
+                let batch = rows(pulled);
+                for row in 0..batch.num_rows() {
+                    let values: Vec<String> = columns.iter().map(|column| text(&batch, column, row)).collect();
+                    found.push(format!("{} {}", text(&batch, "_op", row), values.join(" ")).trim().to_owned());
+                }
+            }
+            Ok(None) => return Ok(found),
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_table_may_be_altered_while_it_is_followed() {
+    let database = Database::new("altered");
+    database.sql("CREATE TABLE orders (id INT PRIMARY KEY, a VARCHAR(10), e ENUM('x','y'))");
+    let given = options(&database, json!({ "mode": "cdc" }));
+    let (entity, mut from) = (entity(&["id"], &["id", "a", "e"]), Positions::new());
+    let columns = ["id", "a", "b", "e"];
+    let mut next = async || changes(&given, &entity, &mut from, &columns).await.expect("changes");
+    assert_eq!(next().await, Vec::<String>::new());
+    database.sql("INSERT INTO orders VALUES (1, 'one', 'x'); ALTER TABLE orders ADD COLUMN b INT AFTER a; INSERT INTO orders VALUES (2, 'two', 22, 'y')");
+    database.sql("ALTER TABLE orders MODIFY e ENUM('y','x','z'); INSERT INTO orders VALUES (3, 'three', 33, 'z')");
+    database.sql("ALTER TABLE orders CHANGE a aa VARCHAR(10); ALTER TABLE orders CHANGE aa a VARCHAR(20) CHARACTER SET latin1; INSERT INTO orders VALUES (4, 'é', 4, 'y')");
+    database.sql("ALTER TABLE orders DROP COLUMN b; UPDATE orders SET a = 'x' WHERE id = 4");
+    assert_eq!(next().await, ["c 1 one  x", "c 2 two 22 y", "c 3 three 33 z", "c 4 é 4 y", "u 4 x  y"]);
+    database.sql("TRUNCATE TABLE orders; INSERT INTO orders VALUES (5, 'five', 'x'); UPDATE orders SET id = 6");
+    assert_eq!(next().await, ["t", "c 5 five  x", "d 5 five  x", "c 6 five  x"]);
+    database.sql("CREATE TABLE _new LIKE orders; INSERT INTO _new VALUES (7, 'seven', 'x'); RENAME TABLE orders TO _old, _new TO orders; INSERT INTO orders VALUES (8, '8', 'x')");
+    assert_eq!(next().await, ["c 8 8  x"]);
+    database
+        .sql("DROP TABLE orders; CREATE TABLE orders (id INT PRIMARY KEY, a INT); INSERT INTO orders VALUES (9, 9)");
+    assert_eq!(next().await, ["t", "c 9 9"]);
+    database.sql("REPLACE INTO orders VALUES (9, 10); INSERT INTO orders VALUES (9, 1) ON DUPLICATE KEY UPDATE a = 11");
+    assert_eq!(next().await, ["u 9 10", "u 9 11"]);
+    database.sql("SET SESSION binlog_row_image = MINIMAL; UPDATE orders SET a = 12; DELETE FROM orders");
+    assert_eq!(next().await, ["u 9 12", "d 9"], "what was not sent is told by the state before, or is not there");
+}
+
+#[tokio::test]
+async fn what_the_log_does_not_tell_is_a_loud_stop_that_a_refresh_heals() {
+    let database = Database::new("stops");
+    database.sql("CREATE TABLE orders (id INT PRIMARY KEY, a INT); INSERT INTO orders VALUES (50, 50)");
+    let entity = entity(&["id"], &["id", "a"]);
+    let mut from = Positions::new();
+    let mut refresh = 0;
+    for (sql, told) in [
+        ("SET SESSION binlog_format = STATEMENT; INSERT INTO orders VALUES (1, 1)", "binlog_format = ROW"),
+        ("SET SESSION binlog_row_image = MINIMAL; INSERT INTO orders (id) VALUES (2)", "binlog_row_image = FULL"),
+        (
+            "ALTER TABLE orders PARTITION BY RANGE (id) (PARTITION p1 VALUES LESS THAN (100), PARTITION p2 VALUES LESS THAN MAXVALUE); ALTER TABLE orders DROP PARTITION p2",
+            "partition",
+        ),
+        ("XA START 'x'; INSERT INTO orders VALUES (3, 3); XA END 'x'; XA PREPARE 'x'; XA COMMIT 'x'", "two phases"),
+    ] {
+        let given = |refresh: i32| options(&database, json!({ "mode": "cdc", "refresh": refresh.to_string() }));
+        changes(&given(refresh), &entity, &mut from, &["id"]).await.expect("a good start");
+        database.sql(sql);
+        let error = changes(&given(refresh), &entity, &mut from, &["id"]).await.expect_err("a stop");
+        assert!(error.contains(told), "{sql}: {error}");
+        let again = changes(&given(refresh), &entity, &mut from, &["id"]).await.expect_err("the same stop");
+        assert_eq!(again, error);
+        refresh += 1;
+        let healed = changes(&given(refresh), &entity, &mut from, &["id"]).await.expect("it begins anew");
+        let expected: Vec<String> =
+            std::iter::once("t".into()).chain(database.lines("SELECT CONCAT('r ', id) FROM orders")).collect();
+        assert_eq!(healed, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_is_gone_is_told_with_its_remedy() {
+    let own = super::harness::Own::start("mariadb");
+    let database = Database::on(&own.server, "purged");
+    database.sql("CREATE TABLE orders (id INT PRIMARY KEY); INSERT INTO orders VALUES (0)");
+    let (given, entity, mut from) =
+        (options(&database, json!({ "mode": "cdc" })), entity(&["id"], &["id"]), Positions::new());
+    changes(&given, &entity, &mut from, &["id"]).await.expect("a good start");
+    database.sql("INSERT INTO orders VALUES (1); FLUSH BINARY LOGS; FLUSH BINARY LOGS; DO SLEEP(1); PURGE BINARY LOGS BEFORE NOW() + INTERVAL 1 DAY");
+    let error = changes(&given, &entity, &mut from, &["id"]).await.expect_err("a stop");
+    assert!(error.contains("refresh") && error.contains("does not have any more"), "{error}");
+    let given = options(&database, json!({ "mode": "cdc", "refresh": "again" }));
+    assert_eq!(changes(&given, &entity, &mut from, &["id"]).await.expect("it begins anew"), ["t", "r 0", "r 1"]);
+}
+
+#[tokio::test]
+async fn an_idle_table_does_not_hold_the_log_back() {
+    let own = super::harness::Own::start("mariadb");
+    let database = Database::on(&own.server, "idle");
+    database.sql("CREATE TABLE orders (id INT PRIMARY KEY); CREATE TABLE busy (t LONGTEXT)");
+    let (given, entity, mut from) =
+        (options(&database, json!({ "mode": "cdc" })), entity(&["id"], &["id"]), Positions::new());
+    changes(&given, &entity, &mut from, &["id"]).await.expect("a good start");
+    let before = from.clone();
+    database.sql("INSERT INTO busy VALUES ('little')");
+    changes(&given, &entity, &mut from, &["id"]).await.expect("nothing");
+    assert_eq!(from, before, "for little the position stays, so that there is no commit");
+    database.sql("FLUSH BINARY LOGS; INSERT INTO busy VALUES ('x')");
+    changes(&given, &entity, &mut from, &["id"]).await.expect("nothing");
+    assert_ne!(from, before, "a new file moves it on");
+    assert!(from.iter().all(|(_, point)| matches!(point, Point::Mark { rows: 0, .. })));
+}
+
+#[tokio::test]
+async fn rows_that_were_committed_late_are_found_by_a_lookback_and_none_is_taken_twice() {
+    let database = Database::new("late");
+    orders(&database);
+    fill(&database, 1..50);
+    let entity = entity(&["id"], &COLUMNS);
+    let given = options(&database, json!({ "mode": "incremental", "cursor": "at", "lookback": "5 seconds" }));
+    let mut from = Positions::new();
+    let mut count = async || {
+        let mut source = open("mysql", &given, &entity, from.clone()).await;
+        let mut count = 0;
+        while let Some(pulled) = source.next(1 << 20).await.expect("a batch") {
+            from.advance(&pulled.upto);
+            count += rows(pulled).num_rows();
+        }
+        count
+    };
+    assert_eq!((count().await, count().await), (49, 0));
+    database.sql("INSERT INTO orders VALUES (100, 'late', 1, '2026-01-01 00:00:03'), (101, 'too late', 1, '2026-01-01 00:00:01'), (102, 'same', 1, '2026-01-01 00:00:07.5')");
+    database.sql("UPDATE orders SET at = '2026-01-01 00:00:08' WHERE id = 1");
+    assert_eq!((count().await, count().await), (3, 0));
+}
+
+#[tokio::test]
+async fn who_may_not_or_can_not_is_told_what_to_do() {
+    let database = Database::new("errors");
+    orders(&database);
+    let entity = entity(&["id"], &COLUMNS);
+    let told = async |given: Value| {
+        let spec = connect::by_name("mysql").expect("the connector");
+        let findings = (spec.probe)(&opening(&given, &entity, Positions::new())).await;
+        let mut source = open("mysql", &given, &entity, Positions::new()).await;
+        let error = source.next(1).await.err().map(|error| error.to_string());
+        (error, findings)
+    };
+    let (error, findings) = told(options(&database, json!({ "mode": "cdc" }))).await;
+    assert_eq!(error, None);
+    assert!(findings.iter().all(|finding| finding.grade == Grade::Good), "{findings:?}");
+    assert!(findings.iter().any(|finding| finding.subject == "TLS" && finding.found.contains("TLSv1")), "{findings:?}");
+    let is_bad = |findings: &[connect::Finding]| {
+        findings.iter().any(|finding| finding.grade == Grade::Bad && finding.remedy.is_some())
+    };
+    for (change, word) in [
+        (json!({ "connection": database.url().replace("root:root", "root:secret") }), "Access denied"),
+        (json!({ "connection": "mysql://root:secret@127.0.0.1:1/x" }), "refused"),
+        (json!({ "table": "order" }), "did you mean `orders`"),
+        (json!({ "connection": format!("{}?ssl-mode=verify-identity", database.url()) }), "TLS"),
+        (json!({ "connection": database.url().replace("root:root", "app:app"), "mode": "cdc" }), ""),
+    ] {
+        let (error, findings) = told(options(&database, change.clone())).await;
+        let error = error.unwrap_or_else(|| panic!("{change} fails"));
+        assert!(error.contains(word) && !error.contains("secret"), "{change}: {error}");
+        assert!(is_bad(&findings), "{change}: {findings:?}");
+        assert!(!format!("{findings:?}").contains("secret"), "{findings:?}");
+    }
+    let spec = connect::by_name("mysql").expect("the connector");
+    let given = json!({ "connection": database.url() });
+    let found =
+        (spec.discover.expect("it discovers"))(&opening(&given, &entity, Positions::new())).await.expect("tables");
+    assert_eq!(
+        found.iter().map(|table| table.name.as_str()).collect::<Vec<_>>(),
+        [format!("{}.orders", database.name)]
+    );
+    assert_eq!((found[0].entity.key(), &found[0].options["table"]), (vec!["id"], &json!("orders")));
+}
+
+#[test]
+fn a_project_takes_a_table_once_by_a_cursor_and_by_its_changes() {
+    let own = super::harness::Own::start("mariadb");
+    let database = Database::on(&own.server, "modes");
+    accounts(&database, 500);
+    let project = Project::new("modes");
+    let source = |name: &str, more: &str| {
+        let text = format!("connector: mysql\nconnection: {}\ntable: accounts\n{more}", database.url());
+        project.write(&format!("sources/{name}.yaml"), text).contract(name, ACCOUNT, &[]);
+    };
+    source("once", "mode: snapshot\n");
+    source("grown", "mode: incremental\ncursor: id\n");
+    source("followed", "mode: cdc\n");
+    project.run();
+    let again = project.run();
+    for name in ["once", "grown", "followed"] {
+        assert_eq!(node(&again, name)["status"], "up_to_date", "{again}");
+        assert_eq!(project.count(&format!("bronze.{name}")), 500);
+    }
+    database.sql("INSERT INTO accounts VALUES (2000000, 'new', 1.5, 2); UPDATE accounts SET n = 7 WHERE id = 1000001; DELETE FROM accounts WHERE id = 1000002");
+    project.run();
+    assert_eq!(["once", "grown", "followed"].map(|name| project.count(&format!("bronze.{name}"))), [500, 501, 503]);
+    let log = project.lines("select _op, id, n from bronze.followed where _op <> 'r'");
+    assert_eq!(log, ["c,2000000,2", "d,1000002,2", "u,1000001,7"]);
+}
