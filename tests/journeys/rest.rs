@@ -13,8 +13,7 @@ const ORDERS: &str = "
     { name: amount, logicalType: number, physicalType: 'decimal(12,4)' }
     { name: big, logicalType: number, physicalType: 'decimal(38,0)' }
     { name: note, logicalType: string }
-    { name: items, logicalType: array, items: { logicalType: object, properties: [
-        { name: sku, logicalType: string }, { name: n, logicalType: integer, physicalType: bigint }] } }
+    { name: items, logicalType: array, items: { logicalType: object, properties: [{ name: sku, logicalType: string }, { name: n, logicalType: integer, physicalType: bigint }] } }
     { name: version, logicalType: integer, physicalType: bigint }
     { name: updated_at, logicalType: timestamp, physicalType: 'timestamp(6, UTC)', required: true }";
 

@@ -318,8 +318,11 @@ fn under_fire(project: &Project, longest: Duration, dice: &mut fastrand::Rng) ->
     for kills in 0.. {
         let mut call = project.call(&[&["subject"], &FORGET[..]].concat()).stdin(&cpf(VICTIM));
         let mut child = call.start();
-        std::thread::sleep(longest.mul_f64(0.2 + 0.9 * dice.f64()));
-        if let Some(status) = child.try_wait().expect("a child to wait for") {
+        let until = Instant::now() + longest.mul_f64(0.2 + 0.9 * dice.f64());
+        let ended =
+            std::iter::from_fn(|| (Instant::now() < until).then(|| std::thread::sleep(Duration::from_millis(5))))
+                .find_map(|()| child.try_wait().expect("a child to wait for"));
+        if let Some(status) = ended {
             let output = child.wait_with_output().expect("what it said");
             assert!(status.success(), "after {kills} kills: {}", String::from_utf8_lossy(&output.stderr));
             return kills;

@@ -130,7 +130,7 @@ fn a_project_takes_a_collection_with_its_lists_and_structs() {
     );
     assert_eq!(row.len(), 1);
     assert!(
-        row[0].starts_with("300,44850,328757651365888,2026-01-01T00:00:00.123") && row[0].ends_with("375.00"),
+        row[0].starts_with("300,44850,328753976705024,2026-01-01T00:00:00.123") && row[0].ends_with("375.00"),
         "{row:?}"
     );
     assert_eq!(node(&project.run(), "orders")["status"], "up_to_date");

@@ -176,7 +176,7 @@ fn accounts(database: &Database, rows: u64) {
 async fn a_source_that_dies_anywhere_under_a_writer_ends_with_the_database() {
     let columns = ["id", "name", "amount", "n"];
     let entity = entity(&["id"], &columns);
-    for seed in 0..4 {
+    for seed in 0..sized(2, 12) {
         let database = Database::new("dies");
         accounts(&database, 3_000);
         let writer = database.writer(busy);
@@ -631,5 +631,5 @@ fn a_project_takes_a_table_once_by_a_cursor_and_by_its_changes() {
     project.run();
     assert_eq!(["once", "grown", "followed"].map(|name| project.count(&format!("bronze.{name}"))), [500, 501, 503]);
     let log = project.lines("select _op, id, n from bronze.followed where _op <> 'r'");
-    assert_eq!(log, ["c,2000000,2", "d,1000002,2", "u,1000001,7"]);
+    assert_eq!(log, ["c,2000000,2", "d,1000002,", "u,1000001,7"]);
 }

@@ -34,7 +34,7 @@ fn what_is_appended_others_read() {
     let topic = runtime().block_on(append(open().as_ref(), &unique("interop")));
     let script = format!(
         "import json, pulsar\n\
-         client = pulsar.Client('{}')\n\
+         client = pulsar.Client('{}', logger=pulsar.ConsoleLogger(pulsar.LoggerLevel.Error))\n\
          reader = client.subscribe('persistent://public/default/{topic}', 'check', initial_position=pulsar.InitialPosition.Earliest)\n\
          rows = []\n\
          for _ in range(100):\n\

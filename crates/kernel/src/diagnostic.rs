@@ -104,7 +104,18 @@ fn line_of(text: &str, offset: usize) -> (usize, usize, String) {
     let start = before.rfind('\n').map_or(0, |at| at + 1);
     let line = before.matches('\n').count() + 1;
     let content = text[start..].lines().next().unwrap_or_default().replace('\t', " ");
-    (line, before[start..].chars().count() + 1, content)
+    (line, before[start..].chars().count() + 1, starred(&content))
+}
+
+/// A line with a star for each sign of who signs in by a URL: a password that somebody wrote out is not shown, and the caret
+/// stays where it was.
+fn starred(line: &str) -> String {
+    let Some((before, rest)) = line.split_once("://") else { return line.to_owned() };
+    let end = rest.find(|sign: char| sign.is_whitespace() || sign == '"' || sign == '\'').unwrap_or(rest.len());
+    let (url, behind) = rest.split_at(end);
+    let user = url.rfind('@').unwrap_or_default();
+    let stars = "*".repeat(url[..user].chars().count());
+    format!("{before}://{stars}{}{}", &url[user..], starred(behind))
 }
 
 #[cfg(test)]
@@ -118,5 +129,12 @@ mod tests {
             .help(Some("did you mean `environments`?"));
         let expected = "error: unknown field `enviroments`\n --> lavra.yaml:2:1\n  |\n2 | enviroments: {}\n  | ^^^^^^^^^^^\n  help: did you mean `environments`?\n";
         assert_eq!(wrong.render(text), expected);
+    }
+
+    #[test]
+    fn who_signs_in_by_a_url_is_not_shown() {
+        let text = "a: { lake: 's3://key:SEC@RET@host/x', keys: ftp://n\u{e3}o@h }";
+        let shown = Diagnostic::new("lavra.yaml", Some((0, 1)), "wrong").render(text);
+        assert!(shown.contains("| a: { lake: 's3://***********@host/x', keys: ftp://***@h }\n"), "{shown}");
     }
 }

@@ -56,7 +56,7 @@ pub struct Ingested {
 
 /// What comes from the reader.
 enum Read {
-    Batch(Pulled),
+    Batch(Box<Pulled>),
     /// Nothing more now; it will be asked again.
     Idle,
 }
@@ -90,7 +90,8 @@ pub async fn ingest(
             },
         };
         match next {
-            Some(Ok(Read::Batch(Pulled { rows, upto, whole }))) => {
+            Some(Ok(Read::Batch(pulled))) => {
+                let Pulled { rows, upto, whole } = *pulled;
                 let bytes = rows.num_bytes();
                 let passed = match gate.pass(rows, clock.now()) {
                     Ok(passed) => passed,
@@ -248,7 +249,7 @@ async fn read(
             next = source.next(pace.batch_bytes) => next,
         };
         let (read, goes_on) = match (next, pace.ask_again) {
-            (Ok(Some(next)), _) => (Some(Ok(Read::Batch(next))), true),
+            (Ok(Some(next)), _) => (Some(Ok(Read::Batch(Box::new(next)))), true),
             (Ok(None), None) => break,
             // Said once: what is due afterwards is a matter of time.
             (Ok(None), Some(_)) => ((!was_idle).then_some(Ok(Read::Idle)), true),

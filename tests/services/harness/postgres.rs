@@ -107,15 +107,15 @@ pub type Row = Map<String, Value>;
 /// sent stays what it was.
 pub fn replayed(project: &Project, table: &str, key: &str, columns: &str) -> BTreeMap<String, Row> {
     let sql = format!(
-        "select {columns}, _op, _unchanged, _position['offset'] as at, _position['partition'] as part from {table}"
+        "select {columns}, _op, _unchanged, _position['offset'] as place, _position['partition'] as part from {table}"
     );
     let mut log = project.rows(&sql);
-    log.sort_by_key(|row| (row["_op"] != "r", row["at"].as_i64()));
+    log.sort_by_key(|row| (row["_op"] != "r", row["place"].as_i64()));
     let mut state: BTreeMap<String, Row> = BTreeMap::new();
     for change in log {
         let Value::Object(mut change) = change else { panic!("a row is an object") };
         let (op, unchanged) = (change.remove("_op").expect("an op"), change.remove("_unchanged").expect("a list"));
-        let _ = (change.remove("at"), change.remove("part"));
+        let _ = (change.remove("place"), change.remove("part"));
         let id = change[key].to_string();
         match op.as_str() {
             Some("t") => state.clear(),

@@ -144,7 +144,7 @@ impl Files {
         let answer = reading.next().await;
         // From here on nothing waits, so nothing is lost when this call is dropped.
         let Some(reading) = self.reading.take() else { return Ok(Ahead::More) };
-        Ok(self.answer(reading, answer)?.map_or(Ahead::More, Ahead::Batch))
+        Ok(self.answer(reading, answer)?.map_or(Ahead::More, |pulled| Ahead::Batch(Box::new(pulled))))
     }
 }
 
@@ -162,7 +162,7 @@ fn raw(piece: Piece, partition: &Arc<str>, options: &Options) -> Result<Raw> {
 
 /// What a step of pulling found.
 enum Ahead {
-    Batch(Pulled),
+    Batch(Box<Pulled>),
     More,
     Nothing,
 }
@@ -191,7 +191,7 @@ impl Source for Files {
     async fn next(&mut self, bytes_max: usize) -> Result<Option<Pulled>> {
         loop {
             match self.pull(bytes_max).await {
-                Ok(Ahead::Batch(pulled)) => return Ok(Some(pulled)),
+                Ok(Ahead::Batch(pulled)) => return Ok(Some(*pulled)),
                 Ok(Ahead::More) => {}
                 Ok(Ahead::Nothing) => return Ok(None),
                 Err(error) => {

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Id {
-    ObjectId(String),
+    #[serde(rename = "object_id")]
+    Object(String),
     Int(i64),
     Text(String),
     /// Milliseconds since 1970.
@@ -25,7 +26,7 @@ const TYPES: [&str; 8] = ["number", "string", "object", "binData", "objectId", "
 impl Id {
     pub fn of(value: RawBsonRef<'_>) -> Option<Self> {
         Some(match value {
-            RawBsonRef::ObjectId(id) => Self::ObjectId(id.to_hex()),
+            RawBsonRef::ObjectId(id) => Self::Object(id.to_hex()),
             RawBsonRef::Int32(number) => Self::Int(number.into()),
             RawBsonRef::Int64(number) => Self::Int(number),
             RawBsonRef::String(text) => Self::Text(text.to_owned()),
@@ -39,7 +40,7 @@ impl Id {
 
     fn value(&self) -> Option<(Bson, &'static str)> {
         Some(match self {
-            Self::ObjectId(hex) => (ObjectId::parse_str(hex).ok()?.into(), "objectId"),
+            Self::Object(hex) => (ObjectId::parse_str(hex).ok()?.into(), "objectId"),
             Self::Int(number) => (Bson::Int64(*number), "number"),
             Self::Text(text) => (text.clone().into(), "string"),
             Self::Date(millis) => (DateTime::from_millis(*millis).into(), "date"),

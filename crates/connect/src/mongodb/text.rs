@@ -47,7 +47,8 @@ fn value(to: &mut String, value: RawBsonRef<'_>) -> Result<(), Broken> {
         RawBsonRef::Double(value) => write!(to, "\"{value}\""),
         RawBsonRef::Decimal128(value) => to.write_str(&decimal(value)),
         RawBsonRef::String(text) | RawBsonRef::JavaScriptCode(text) | RawBsonRef::Symbol(text) => {
-            return Ok(string(to, text));
+            string(to, text);
+            return Ok(());
         }
         RawBsonRef::ObjectId(id) => write!(to, "\"{id}\""),
         RawBsonRef::DateTime(at) => write!(to, "\"{}\"", time(at.timestamp_millis())),
@@ -58,9 +59,13 @@ fn value(to: &mut String, value: RawBsonRef<'_>) -> Result<(), Broken> {
         }
         RawBsonRef::Timestamp(at) => write!(to, "{{\"time\":{},\"increment\":{}}}", at.time, at.increment),
         RawBsonRef::RegularExpression(regex) => {
-            return Ok(string(to, &format!("/{}/{}", regex.pattern.as_str(), regex.options.as_str())));
+            string(to, &format!("/{}/{}", regex.pattern.as_str(), regex.options.as_str()));
+            return Ok(());
         }
-        RawBsonRef::JavaScriptCodeWithScope(code) => return Ok(string(to, code.code)),
+        RawBsonRef::JavaScriptCodeWithScope(code) => {
+            string(to, code.code);
+            return Ok(());
+        }
         RawBsonRef::DbPointer(_) => to.write_str("null"),
         RawBsonRef::MinKey => to.write_str("\"MinKey\""),
         RawBsonRef::MaxKey => to.write_str("\"MaxKey\""),

@@ -83,7 +83,10 @@ fn mariadb(part: &str) -> Option<(u32, (u32, u64))> {
     numbers.next().is_none().then_some(read)
 }
 
-fn mysql(part: &str) -> Option<([u8; 16], Vec<(u64, u64)>)> {
+/// A server and ranges of its numbers.
+type Ranges = ([u8; 16], Vec<(u64, u64)>);
+
+fn mysql(part: &str) -> Option<Ranges> {
     let (server, ranges) = part.split_once(':')?;
     let hex: String = server.chars().filter(|sign| *sign != '-').collect();
     let mut bytes = [0; 16];

@@ -58,11 +58,8 @@ fn open(opening: Opening) -> Result<Box<dyn Source>> {
 /// By what was committed alone: what is new is known when it is read.
 fn pending(opening: &Opening) -> Result<Vec<Pending>> {
     let options = Options::read(&opening.source, &opening.options)?;
-    let partition = match options.mode {
-        Mode::Cdc => Options { refresh: None, ..options.clone() },
-        _ => options.clone(),
-    };
-    let partition = snapshot::partition(opening, &partition)?;
+    let refresh = options.refresh.clone().filter(|_| options.mode != Mode::Cdc);
+    let partition = snapshot::partition(opening, &Options { refresh, ..options })?;
     let progress = match crate::marks::mark(&opening.from, &partition) {
         Some((_, _, true)) => return Ok(Vec::new()),
         Some((rows, _, false)) => Progress::Partly(rows),

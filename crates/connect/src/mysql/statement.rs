@@ -58,7 +58,7 @@ fn loses_partition(words: &[Word]) -> bool {
 fn mentions(words: &[Word], database: &str, (of, name): (&str, &str)) -> bool {
     (0..words.len()).any(|at| {
         let own = &words[at];
-        if own.text != name && !(own.text.eq_ignore_ascii_case(name) && !own.quoted) {
+        if own.text != name && (own.quoted || !own.text.eq_ignore_ascii_case(name)) {
             return false;
         }
         match (at.checked_sub(2).map(|before| &words[before]), at.checked_sub(1).map(|before| &words[before])) {

@@ -151,6 +151,8 @@ impl Address {
                 .with_status_interval(STATUS_INTERVAL)
                 .with_buffer_size(EVENTS_AHEAD)
                 .with_options(SESSION_OPTIONS);
+        // Where it begins is not what is settled: whoever only looks must not let the server forget.
+        config.ack_lsn = Some(Lsn::ZERO);
         config.application_name = Some(APPLICATION.into());
         config
     }

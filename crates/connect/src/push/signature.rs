@@ -101,7 +101,7 @@ fn signatures(auth: &Auth, headers: &HeaderMap) -> Option<Signed> {
 
 fn hex(text: &str) -> Option<Vec<u8>> {
     let byte = |at: usize| text.get(at..at + 2).and_then(|two| u8::from_str_radix(two, 16).ok());
-    (text.len() % 2 == 0).then(|| (0..text.len()).step_by(2).map(byte).collect())?
+    (text.len().is_multiple_of(2)).then(|| (0..text.len()).step_by(2).map(byte).collect())?
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::frame::{self, Run};
 use super::{Decode, Records, Rows};
 use crate::files::json::JsonRecords;
 use crate::registry::{Reference, Registry, Schema};
+use base64::prelude::{BASE64_STANDARD, Engine};
 use kernel::gate::Malformed;
 use kernel::{Entity, Error, Result};
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
@@ -115,12 +116,22 @@ struct Texts(HashMap<String, File>);
 
 impl Texts {
     fn add(&mut self, name: &str, schema: &Schema) -> Result<()> {
-        let file = File::from_source(name, &schema.schema);
-        let file = file
-            .map_err(|e| Error::data("read a Protobuf schema", "the registry's text of it can't be read").because(e))?;
+        let unread = |e| Error::data("read a Protobuf schema", "the registry's text of it can't be read").because(e);
+        let file = match compiled(name, &schema.schema) {
+            Some(file) => file,
+            None => File::from_source(name, &schema.schema).map_err(unread)?,
+        };
         self.0.insert(name.to_owned(), file);
         Ok(())
     }
+}
+
+/// Confluent's serializers register a compiled file in Base64; registries other than theirs give that back as it came.
+fn compiled(name: &str, text: &str) -> Option<File> {
+    let file = File::decode_file_descriptor_proto(BASE64_STANDARD.decode(text).ok()?.as_slice()).ok()?;
+    let mut file = file.file_descriptor_proto().clone();
+    file.name = Some(name.to_owned());
+    Some(File::from_file_descriptor_proto(file))
 }
 
 impl FileResolver for Texts {

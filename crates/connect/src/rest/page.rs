@@ -191,11 +191,10 @@ mod tests {
             read("$", Format::Json, r#"[{"n":1}, 17, {"n":2,"n":3}, {"n":4}]"#).expect("rows");
         assert_eq!((values, offsets), (vec!["1".to_owned(), "4".to_owned()], vec![11, 14]));
         assert_eq!(malformed, ["12: it is not a JSON object", "13: a field occurs twice"]);
-        let error = read("$.data.items", Format::Json, r#"{"errors":[{"message":"ana@example.com"}]}"#)
-            .err()
-            .expect("an error");
+        let error =
+            read("$.data.items", Format::Json, r#"{"errors":[{"message":"ana@example.com"}]}"#).expect_err("an error");
         assert!(error.detail.contains("holds `errors`") && !error.detail.contains("ana"), "{error}");
-        let error = read("$.data.items", Format::Json, r#"{"data":{}}"#).err().expect("an error");
+        let error = read("$.data.items", Format::Json, r#"{"data":{}}"#).expect_err("an error");
         assert!(error.detail.starts_with("its answer has nothing at `$.data.items` (`records`)"), "{error}");
     }
 

@@ -101,7 +101,7 @@ fn ids(rows: &[String]) -> Vec<u64> {
 async fn fails(options: &Value, entity: &Entity) -> Error {
     match open(options, entity, Positions::new()).await {
         Err(error) => error,
-        Ok(mut source) => pull(source.as_mut(), &mut Positions::new()).await.err().expect("an error"),
+        Ok(mut source) => pull(source.as_mut(), &mut Positions::new()).await.expect_err("an error"),
     }
 }
 

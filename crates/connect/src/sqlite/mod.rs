@@ -28,7 +28,7 @@ pub fn spec() -> Spec {
             schema
         },
         check: |given| Options::check(given).err().unwrap_or_default(),
-        open: |opening| async move { Ok(opened(opening)?) }.boxed(),
+        open: |opening| async move { opened(opening) }.boxed(),
         pending: |opening| async move { pending(opening) }.boxed(),
         changes: |_| false,
         probe: |opening| {

@@ -182,7 +182,7 @@ fn lag(source: &SourceView) -> String {
 
 fn rate(source: &SourceView) -> String {
     match source.rows_per_second {
-        rate if rate == 0.0 => String::new(),
+        0.0 => String::new(),
         rate if rate < 10.0 => format!("{rate:.1}"),
         rate => count(rate as u64),
     }

@@ -33,9 +33,8 @@ impl ProjectLines {
             let system = connect::system(&options, &wiring.source_options(), &source.config.connector);
             (source.name.clone(), (source.clone(), breakers.guard(&system)))
         };
-        let is_pushed = |source: &&Source| {
-            connect::by_name(&source.config.connector).is_some_and(|spec| spec.listen.is_some())
-        };
+        let is_pushed =
+            |source: &&Source| connect::by_name(&source.config.connector).is_some_and(|spec| spec.listen.is_some());
         let doors = Doors::of(sources.iter().filter(is_pushed).map(|source| source.name.clone()));
         let sources = sources.iter().map(guarded).collect();
         Self { doors, lake: breakers.guard(lake.as_deref().unwrap_or("lake")), work, sources, wiring }

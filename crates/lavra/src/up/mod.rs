@@ -156,6 +156,7 @@ impl Parts {
         for source in &sources {
             work.gate(source)?;
         }
+        wiring.register_schemas(&sources.iter().collect::<Vec<_>>()).await?;
         let teller = Arc::new(Teller::new(call.quiet, call.format));
         let up = &wiring.project.config.up;
         let told = teller.clone();

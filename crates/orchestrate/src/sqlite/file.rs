@@ -43,10 +43,8 @@ impl SqliteFile {
 
     /// Answers the version of the file's schema.
     fn prepare(&self, connection: &mut Connection) -> rusqlite::Result<i64> {
+        write_ahead(connection)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
-        // Readers and a writer don't wait for each other. Where the file system can't do it the mode stays another, which
-        // is slower and just as safe.
-        connection.query_row("pragma journal_mode = wal", [], |_| Ok(()))?;
         // What was granted or given out must outlive a power cut.
         connection.pragma_update(None, "synchronous", "full")?;
         let schema = version(connection)?;
@@ -81,6 +79,23 @@ impl SqliteFile {
             _ => (Kind::Internal, error.to_string()),
         };
         Error::new(kind, format!("{verb} the {} {}", self.noun, path.display()), detail).because(error)
+    }
+}
+
+/// Lets readers and a writer not wait for each other. Where the file system can't do it the mode stays another, which is
+/// slower and just as safe.
+///
+/// Of several that change the mode of a new file, SQLite turns all but one away at once, whatever the timeout is.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    const PAUSE: Duration = Duration::from_millis(20);
+    connection.busy_timeout(Duration::ZERO)?;
+    let mut turns = BUSY_TIMEOUT.as_millis() / PAUSE.as_millis();
+    loop {
+        match connection.query_row("pragma journal_mode = wal", [], |_| Ok(())) {
+            Err(error) if turns > 0 && error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => turns -= 1,
+            other => return other,
+        }
+        std::thread::sleep(PAUSE);
     }
 }
 

@@ -75,18 +75,6 @@ fn an_id_that_comes_twice_in_a_batch_has_one_secret() {
     assert_ne!(secrets[0], secrets[1]);
 }
 
-/// `cargo test -p orchestrate --release -- --ignored --nocapture new_ids`
-#[test]
-#[ignore = "a measurement"]
-fn new_ids_a_second() {
-    let (_folder, vault) = vault();
-    let start = std::time::Instant::now();
-    for batch in 0..20 {
-        put(&vault, batch * 8_192, 8_192);
-    }
-    println!("{:.0} new ids a second", 20.0 * 8_192.0 / start.elapsed().as_secs_f64());
-}
-
 #[test]
 fn there_is_no_file_before_it_is_needed_and_then_it_is_the_owners() {
     let (folder, vault) = vault();

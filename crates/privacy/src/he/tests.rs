@@ -264,9 +264,9 @@ fn packed_totals_add_up_among_themselves_and_with_single_values() {
     let single = sealed(decimals(&[Some(100)], 2), &keys());
     let total = grouped("he_sum", &[column.clone(), single]).unwrap();
     assert_eq!(opened(&total).unwrap(), Some((sum + 100) * UNIT / 100));
-    let count = grouped("he_count", &[column.clone()]).unwrap();
+    let count = grouped("he_count", std::slice::from_ref(&column)).unwrap();
     assert_eq!(i128::from(count.as_primitive::<Int64Type>().value(0)), there);
-    let average = grouped("he_avg", &[column.clone()]).unwrap();
+    let average = grouped("he_avg", std::slice::from_ref(&column)).unwrap();
     let exact = sum * UNIT / 100;
     assert!((opened(&average).unwrap().unwrap() * there - exact).abs() * 2 <= there);
     assert!(opened_with(&column.slice(0, 1), "other", keys()).is_err_and(|e| e.kind == Kind::Refused));

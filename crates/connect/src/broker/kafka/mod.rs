@@ -23,12 +23,15 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+/// By topic and partition.
+type Cursors = Mutex<HashMap<(String, u32), Arc<Mutex<Cursor>>>>;
+
 pub struct KafkaBroker {
     access: Arc<Access>,
     /// Copies that the cluster keeps of what is made here.
     replication: i32,
     /// Who reads a partition goes on where they were.
-    cursors: Mutex<HashMap<(String, u32), Arc<Mutex<Cursor>>>>,
+    cursors: Cursors,
 }
 
 impl KafkaBroker {

@@ -21,9 +21,12 @@ use url::Url;
 
 pub type Client = Pulsar<TokioExecutor>;
 
+/// By topic and partition.
+type Cursors = Mutex<HashMap<(String, u32), Arc<Mutex<Cursor>>>>;
+
 pub struct PulsarBroker {
     home: Arc<Home>,
-    cursors: Mutex<HashMap<(String, u32), Arc<Mutex<Cursor>>>>,
+    cursors: Cursors,
 }
 
 /// A cluster and one namespace of it.

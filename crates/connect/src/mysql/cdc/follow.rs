@@ -140,6 +140,10 @@ impl Cdc {
             if self.batch.is_full(bytes_max, self.options.batch_rows_max) {
                 return self.hand_out(!inside).map(Some);
             }
+            // A transaction that was cut must be told to be whole, be it without a row more.
+            if following.has_ended(self.handed.open.as_ref()) {
+                return self.hand_out(true).map(Some);
+            }
             if following.event.is_none() && !inside && following.log.place.reaches(&until) {
                 self.until = None;
                 let idle = following.moved && following.log.passed >= PASSED_MAX;
@@ -319,6 +323,12 @@ impl Cdc {
 }
 
 impl Following {
+    /// Whether a transaction that was handed out in part is read to its end.
+    fn has_ended(&self, cut: Option<&(String, u64)>) -> bool {
+        let is_open = |gtid: &str| self.open.as_ref().is_some_and(|open| open.gtid.to_string() == gtid);
+        cut.is_some_and(|(gtid, _)| self.resume.is_none() && !is_open(gtid))
+    }
+
     fn commit(&mut self) {
         if let Some(open) = self.open.take() {
             self.gtids.add(open.gtid);

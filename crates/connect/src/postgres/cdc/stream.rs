@@ -114,7 +114,7 @@ impl Stream {
             link: None,
             read: Reading::default(),
             target: None,
-            settled: at.lsn,
+            settled: 0,
         };
         stream.begin_again();
         stream

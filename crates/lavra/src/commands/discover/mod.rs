@@ -87,12 +87,11 @@ pub async fn run(context: &Context, args: Discover) -> Outcome {
 
 fn no_connector(scheme: &str) -> Error {
     let known: Vec<&str> = connect::all().iter().flat_map(|spec| spec.schemes.iter().copied()).collect();
-    let help = match (known.is_empty(), scheme) {
-        (_, "file" | "s3" | "gs" | "az") => "files are looked at by `lavra scan`".to_owned(),
-        (true, _) => "no connector of this build has connections; files are looked at by `lavra scan`".to_owned(),
-        (false, _) => kernel::suggest::hint(scheme, known).unwrap_or_default(),
+    let hint = match scheme {
+        "file" | "s3" | "gs" | "az" => String::new(),
+        _ => kernel::suggest::hint(scheme, known).map(|hint| hint + "; ").unwrap_or_default(),
     };
-    Error::project(format!("discover {scheme}://…"), help)
+    Error::project(format!("discover {scheme}://…"), format!("{hint}files are looked at by `lavra scan`"))
 }
 
 struct Call<'a> {
