@@ -60,6 +60,32 @@ pub fn document(command: &str) -> Option<Document> {
                 ("table, rows_read, rows_passed, rows_staying", "`replay`: what became of the rows"),
             ],
         ),
+        "test" => (
+            "An array with an object for each test.",
+            &[
+                ("test, model", "the file and the model"),
+                ("passed", "whether it did"),
+                ("missing, unexpected", "rows that did not come, and rows that came"),
+                ("error", "why the query did not run, or null"),
+            ],
+        ),
+        "connectors" => (
+            "An array with an object for each connector; one object for a named one.",
+            &[
+                ("name, summary", "the connector"),
+                ("options, example", "of a named one: the JSON Schema of its options, and a whole file"),
+            ],
+        ),
+        "schema" => ("One object: the JSON Schema of each kind of file, by its name.", &[]),
+        "demo" => ("One object: that of `lavra run`, and these.", DEMO),
+        _ => return of_governance(command),
+    };
+    Some(Document { shape, keys })
+}
+
+/// Of commands about schemas, people, keys and who opened what.
+fn of_governance(command: &str) -> Option<Document> {
+    let (shape, keys): (_, &[_]) = match command {
         "registry" => (
             "`list` and `check` print an array of objects, `show` and `level` one object; `serve` prints none.",
             &[
@@ -71,30 +97,12 @@ pub fn document(command: &str) -> Option<Document> {
             ],
         ),
         "subject" => ("One object; `purge` prints an array of certificates.", SUBJECT),
-        "test" => (
-            "An array with an object for each test.",
-            &[
-                ("test, model", "the file and the model"),
-                ("passed", "whether it did"),
-                ("missing, unexpected", "rows that did not come, and rows that came"),
-                ("error", "why the query did not run, or null"),
-            ],
-        ),
         "privacy" => ("One object.", PRIVACY),
         "keys" => ("One object.", KEYS),
         "audit" => ("`list` prints an array of records, `verify` one object.", AUDIT),
         "public-key" => {
             ("One object.", &[("scope", "whose key it is"), ("public_key", "for `public_keys` of lavra.yaml")])
         }
-        "connectors" => (
-            "An array with an object for each connector; one object for a named one.",
-            &[
-                ("name, summary", "the connector"),
-                ("options, example", "of a named one: the JSON Schema of its options, and a whole file"),
-            ],
-        ),
-        "schema" => ("One object: the JSON Schema of each kind of file, by its name.", &[]),
-        "demo" => ("One object: that of `lavra run`, and these.", DEMO),
         _ => return None,
     };
     Some(Document { shape, keys })
