@@ -14,6 +14,7 @@ use serde_json::Value;
 pub struct Options {
     /// The path that others `POST` to, such as `/hooks/payments`.
     pub path: String,
+    /// How senders prove who they are.
     pub auth: Auth,
     /// `auto`: NDJSON by its content type (`application/x-ndjson`, `application/jsonl`), else JSON.
     pub format: Format,

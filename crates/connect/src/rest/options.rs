@@ -29,13 +29,17 @@ pub struct Options {
     /// Where in the answer the records are, as JSONPath of names, `[n]` and `[*]`: `$.data`, `$.edges[*].node`. A list there is
     /// records, an object is one record, null is none; nothing there is an error.
     pub records: String,
+    /// What an answer means in which nothing is where `records` leads to, `error` by default.
     pub on_missing: OnMissing,
+    /// How one page leads to the next; one page by default.
     pub pagination: Pagination,
     /// Asks for what changed since the run before only.
     pub incremental: Option<Incremental>,
     /// Records whose keys stand in `path`: each of them has its own place and goes on by itself.
     pub parent: Option<Parent>,
+    /// What becomes of a record that comes again, `append` by default.
     pub mode: Mode,
+    /// Who signs in, and how; nobody by default.
     pub auth: Auth,
     /// Other hosts that links to the next page may lead to; they are sent the credentials too.
     pub allow_hosts: Vec<String>,
@@ -224,6 +228,7 @@ pub struct Parent {
     pub params: BTreeMap<String, Scalar>,
     /// Where in its answers the records are.
     pub records: String,
+    /// How one page leads to the next; one page by default.
     pub pagination: Pagination,
     /// The field of its records that goes into the paths below.
     pub key: String,
