@@ -47,6 +47,8 @@ struct Piece {
 /// Under `cdc`, a query reads as many blocks at most, so that it keeps no old rows alive on the server for long: 512 MiB.
 const BLOCKS_A_QUERY: u32 = 65_536;
 
+const MESSAGES_MAX: usize = 512;
+
 impl Snapshot {
     pub async fn open(
         setup: Arc<Setup>,
@@ -228,22 +230,26 @@ impl Reader {
         let what = format!("read {}", range.partition);
         let failed = |e| fault(&what, &e);
         let stream = self.client.copy_out(sql.as_str()).await.map_err(failed)?;
-        let (mut stream, mut copied) = (std::pin::pin!(stream), Copied::new(extra));
+        // The server sends a message a row: what is there is taken at once, and one clock is wound up for all of it.
+        let mut stream = std::pin::pin!(stream.ready_chunks(MESSAGES_MAX));
+        let mut copied = Copied::new(extra);
         loop {
             let late = |_| Error::new(Kind::Unreachable, &what, "the server says nothing (`timeout_ms`)");
-            let Some(message) = tokio::time::timeout(self.patience, stream.next()).await.map_err(late)? else { break };
-            copied.feed(message.map_err(failed)?, rows, |own| {
-                if let Some(Some([a, b, c, d, e, f])) = own.first() {
-                    range.after = Some((u32::from_be_bytes([*a, *b, *c, *d]), u16::from_be_bytes([*e, *f])));
-                }
-            })?;
-            if rows.bytes >= self.bytes_max || rows.count >= self.wanted.batch_rows_max {
-                let piece = Piece { range: at, batch: rows.finish()?, after: range.after, last: false };
-                if self.sender.send(Ok(piece)).await.is_err() {
-                    return Ok(Err(Unwanted));
+            let messages = tokio::time::timeout(self.patience, stream.next()).await.map_err(late)?;
+            let Some(messages) = messages else { return Ok(Ok(())) };
+            for message in messages {
+                copied.feed(message.map_err(failed)?, rows, |own| {
+                    if let Some(Some([a, b, c, d, e, f])) = own.first() {
+                        range.after = Some((u32::from_be_bytes([*a, *b, *c, *d]), u16::from_be_bytes([*e, *f])));
+                    }
+                })?;
+                if rows.bytes >= self.bytes_max || rows.count >= self.wanted.batch_rows_max {
+                    let piece = Piece { range: at, batch: rows.finish()?, after: range.after, last: false };
+                    if self.sender.send(Ok(piece)).await.is_err() {
+                        return Ok(Err(Unwanted));
+                    }
                 }
             }
         }
-        Ok(Ok(()))
     }
 }
