@@ -73,7 +73,7 @@ fn a_delivery_is_answered_when_it_is_in_the_table() {
         serde_json::from_str::<Value>(&text).expect("JSON")
     };
     assert_eq!(registry("/schemas/types"), json!(["JSON", "PROTOBUF", "AVRO"]));
-    assert_eq!(registry("/subjects"), json!(["shop.bronze.orders-value"]));
+    assert_eq!(registry("/subjects"), json!(["hooks.bronze.orders-value"]));
     assert_eq!(up.end(), Some(0));
     for (path, bytes) in project.files_below("") {
         let is_clear = bytes.windows(14).any(|window| window == b"111.444.777-35");

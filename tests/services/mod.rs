@@ -3,6 +3,7 @@
 
 mod harness;
 mod kafka;
+mod kafka3;
 mod kafka_formats;
 mod keys;
 mod lake;

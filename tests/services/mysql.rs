@@ -37,15 +37,15 @@ async fn obeys(options: &Value, entity: &Entity) {
 async fn a_snapshot_keeps_the_laws_with_an_open_a_hidden_and_no_key() {
     let database = Database::new("laws");
     orders(&database);
-    fill(&database, 1..24);
+    fill(&database, 1..13);
     let open = entity(&["id"], &COLUMNS);
     obeys(&options(&database, json!({})), &open).await;
-    obeys(&options(&database, json!({ "batch_rows_max": 10 })), &entity(&["id"], &["!id", "name", "amount", "at"]))
+    obeys(&options(&database, json!({ "batch_rows_max": 5 })), &entity(&["id"], &["!id", "name", "amount", "at"]))
         .await;
     database.sql("CREATE TABLE pairs (a VARCHAR(10), b INT UNSIGNED, c VARBINARY(8), PRIMARY KEY (a, b, c))");
     let row = |n: u32| format!("('k{}', {}, X'{:02X}')", n % 5, n % 7, n % 200);
-    database.sql(&format!("INSERT INTO pairs VALUES {}", (0..20).map(row).collect::<Vec<_>>().join(", ")));
-    let pairs = options(&database, json!({ "table": "pairs", "batch_rows_max": 9 }));
+    database.sql(&format!("INSERT INTO pairs VALUES {}", (0..11).map(row).collect::<Vec<_>>().join(", ")));
+    let pairs = options(&database, json!({ "table": "pairs", "batch_rows_max": 4 }));
     obeys(&pairs, &entity(&["a", "b", "c"], &["a", "b", "c"])).await;
     database.sql("CREATE TABLE plain AS SELECT * FROM orders");
     obeys(&options(&database, json!({ "table": "plain", "batch_rows_max": 15 })), &open).await;
@@ -546,7 +546,7 @@ async fn an_idle_table_does_not_hold_the_log_back() {
 async fn rows_that_were_committed_late_are_found_by_a_lookback_and_none_is_taken_twice() {
     let database = Database::new("late");
     orders(&database);
-    fill(&database, 1..30);
+    fill(&database, 1..50);
     let entity = entity(&["id"], &COLUMNS);
     let given = options(&database, json!({ "mode": "incremental", "cursor": "at", "lookback": "5 seconds" }));
     let mut from = Positions::new();

@@ -178,6 +178,7 @@ mod tests {
                 "datasette",
                 "ferretdb",
                 "kafka",
+                "kafka3",
                 "mariadb",
                 "moto",
                 "openbao",

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use kernel::error::{Error, Result};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tower::ServiceExt;
+use tower_service::Service;
 
 /// By source; `None` until it was opened for the first time.
 pub struct Doors(Mutex<BTreeMap<String, Option<Door>>>);
@@ -58,7 +58,7 @@ impl Doors {
 /// Answers requests for which there is no other route.
 pub async fn knock(State(doors): State<Arc<Doors>>, request: Request) -> Response {
     match doors.at(request.uri().path()) {
-        Ok(router) => router.oneshot(request).await.into_response(),
+        Ok(mut router) => router.call(request).await.into_response(),
         Err(StatusCode::NOT_FOUND) => (StatusCode::NOT_FOUND, "nothing is at this path\n").into_response(),
         Err(status) => (status, [(header::RETRY_AFTER, "1")], "not opened yet\n").into_response(),
     }
