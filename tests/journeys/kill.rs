@@ -158,6 +158,41 @@ fn a_hundred_kills_lose_nothing_and_double_nothing() {
     println!("{kills} kills in {projects} projects; a straight run takes {longest:?}, all took {:?}", begun.elapsed());
 }
 
+/// The same through a log: what comes out of it is what went in, whatever died on the way.
+#[test]
+fn forty_kills_on_the_way_through_a_log_change_nothing_of_the_tables() {
+    let sorted = |project: &Project| {
+        let mut content = content(project);
+        content.sort();
+        content
+    };
+    let straight = project("");
+    let keys = straight.read(".lavra/keys.json");
+    for wave in 0..WAVES {
+        arrive(&straight, wave);
+        straight.lavra(&["run", "--quiet"]).exits(0);
+    }
+    let expected = sorted(&straight);
+    let mut dice = fastrand::Rng::with_seed(20_261_126);
+    let (mut kills, mut longest) = (0, Duration::ZERO);
+    while kills < 40 {
+        let killed = project(&keys);
+        killed.write("lavra.yaml", "project: killed\nenvironments:\n  local: { broker: embedded }\n");
+        for wave in 0..WAVES {
+            arrive(&killed, wave);
+            let start = Instant::now();
+            if longest.is_zero() {
+                killed.lavra(&["run", "--quiet"]).exits(0);
+                longest = start.elapsed().mul_f64(1.1);
+            }
+            kills += under_fire(&killed, &["run", "--quiet"], longest, &mut dice);
+        }
+        let found = sorted(&killed);
+        assert!(found == expected, "after {kills} kills:\n{}", difference(&expected, &found));
+        killed.lavra(&["run"]).exits(0).says("nothing new");
+    }
+}
+
 /// 101 rows in bronze and 199 in quarantine, of which the contract has come to allow 150.
 fn quarantined() -> Project {
     let column = |most: u32| {

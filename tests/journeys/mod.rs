@@ -2,6 +2,7 @@
 
 mod bad_files;
 mod bad_places;
+mod broker;
 mod canary;
 mod check;
 mod commands;

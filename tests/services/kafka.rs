@@ -10,6 +10,7 @@ use connect::broker::kafka::KafkaBroker;
 use kernel::broker::Broker;
 use kernel::clock::ManualClock;
 use kernel::contract::{OnViolation, SchemaChange};
+use kernel::laws::broker::seal;
 use kernel::{Entity, Positions};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -60,7 +61,7 @@ fn opening(kafka: &Kafka, options: Value, from: Positions) -> Opening {
 }
 
 fn broker() -> Box<dyn Broker> {
-    let broker = KafkaBroker::open(&Kafka::new().connection(), &std::env::temp_dir());
+    let broker = KafkaBroker::open(&Kafka::new().connection(), &std::env::temp_dir(), seal());
     Box::new(broker.expect("a broker"))
 }
 
@@ -368,8 +369,8 @@ fn a_group_that_rebalances_and_a_second_machine_change_nothing() {
 fn what_is_appended_others_read() {
     let (kafka, name, project) = (Kafka::new(), unique("interop"), Project::new("interop"));
     let topic = runtime().block_on(async {
-        let broker =
-            connect::broker::kafka::KafkaBroker::open(&kafka.connection(), &std::env::temp_dir()).expect("a broker");
+        let broker = connect::broker::kafka::KafkaBroker::open(&kafka.connection(), &std::env::temp_dir(), seal())
+            .expect("a broker");
         append(&broker, &name).await
     });
     let read = kafka.python(

@@ -6,6 +6,7 @@ use super::harness::{server, state_of, unique};
 use crate::harness::Project;
 use connect::broker::kafka::KafkaBroker;
 use kernel::broker::{Appended, Broker};
+use kernel::laws::broker::seal;
 use std::process::Command;
 
 /// A node, which goes on with the value's end.
@@ -53,7 +54,7 @@ fn a_node_that_stands_still_costs_no_record() {
     project.run();
     has(5_000);
     let log = topic(&format!("{}.bronze.rows", unique("three")));
-    let broker = KafkaBroker::open(&format!("{}?replication=3", kafka.connection()), &std::env::temp_dir());
+    let broker = KafkaBroker::open(&format!("{}?replication=3", kafka.connection()), &std::env::temp_dir(), seal());
     let broker = broker.expect("a broker");
     let append = async |from: i64| {
         let mut appender = broker.appender(&log, "law").await.expect("an appender");

@@ -7,6 +7,7 @@ use crate::harness::Project;
 use crate::python::Python;
 use connect::broker::pulsar::PulsarBroker;
 use kernel::broker::Broker;
+use kernel::laws::broker::seal;
 use std::time::Duration;
 
 static CLIENT: Python = Python::of("pulsar-venv", &["pulsar-client==3.13.0"]);
@@ -19,7 +20,7 @@ fn url() -> String {
 }
 
 fn open() -> Box<dyn Broker> {
-    Box::new(PulsarBroker::open(&url(), Duration::from_secs(30)).expect("a broker"))
+    Box::new(PulsarBroker::open(&url(), Duration::from_secs(30), seal()).expect("a broker"))
 }
 
 #[test]

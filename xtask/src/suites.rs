@@ -30,13 +30,21 @@ struct Suite {
 #[derive(Default)]
 struct Started(Vec<Recipe>);
 
-impl Drop for Started {
-    fn drop(&mut self) {
-        for recipe in self.0.drain(..).rev() {
+impl Started {
+    /// Ends what none of these suites needs: a server that only stands by takes memory and time from the next one.
+    fn end_all_but(&mut self, suites: &[Suite]) {
+        let needed = |recipe: &mut Recipe| suites.iter().any(|suite| suite.needs.contains(&recipe.name));
+        for recipe in self.0.extract_if(.., |recipe| !needed(recipe)) {
             if let Err(error) = recipe.stop() {
                 eprintln!("cargo x test: {error:#}");
             }
         }
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        self.end_all_but(&[]);
     }
 }
 
@@ -51,7 +59,7 @@ pub fn run(root: &Path, filter: Option<&str>, yes: bool, size: Size) -> Result<R
         return Ok(report);
     }
     let (mut started, mut met) = (Started::default(), Vec::new());
-    for suite in &suites {
+    for (at, suite) in suites.iter().enumerate() {
         report.step(&suite.name, || {
             let servers = up(suite, &recipes, &mut started, yes)?;
             let shown: Vec<String> = servers.iter().map(Status::shown).collect();
@@ -59,6 +67,7 @@ pub fn run(root: &Path, filter: Option<&str>, yes: bool, size: Size) -> Result<R
             println!("{}", met.last().map_or("", String::as_str));
             tests(root, suite, &servers, size)
         });
+        started.end_all_but(&suites[at + 1..]);
     }
     println!("\n{}", met.join("\n"));
     Ok(report)

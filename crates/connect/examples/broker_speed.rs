@@ -9,6 +9,7 @@ use connect::broker::embedded::Embedded;
 use kernel::broker::{Broker, Retention, Topic};
 use kernel::clock::{ManualClock, Timestamp};
 use kernel::gate::{Raw, Safe};
+use kernel::laws::broker::seal;
 use kernel::laws::source::as_text;
 use kernel::{Error, Point, Positions, Result};
 use rdkafka::config::ClientConfig;
@@ -53,7 +54,7 @@ fn rows() -> Result<Safe> {
 
 async fn embedded(folder: &str, megabytes: u64) -> Result<()> {
     let rows = Arc::new([rows()?]);
-    let broker = Arc::new(Embedded::open(folder.as_ref(), Arc::new(ManualClock::default()))?);
+    let broker = Arc::new(Embedded::open(folder.as_ref(), Arc::new(ManualClock::default()), seal())?);
     let (schema, key) = (rows[0].schema(), vec!["id".to_owned()]);
     let topic = Topic {
         name: "speed.bronze.rows".into(),
@@ -90,7 +91,7 @@ async fn embedded(folder: &str, megabytes: u64) -> Result<()> {
         let mut at = ends.first;
         while at < ends.next {
             let fetched = broker.fetch(&topic, partition, at, 8 << 20).await?;
-            count += fetched.rows.iter().map(RecordBatch::num_rows).sum::<usize>();
+            count += fetched.rows.iter().map(Safe::num_rows).sum::<usize>();
             at = fetched.next;
         }
     }

@@ -44,8 +44,9 @@ async fn main() -> Result<()> {
     let mut source = (spec.open)(opening).await?;
     let (start, mut rows, mut malformed, mut batches) = (Instant::now(), 0, 0, 0);
     while let Some(pulled) = source.next(batch_bytes).await? {
-        rows += pulled.rows.num_rows();
-        malformed += pulled.rows.num_malformed();
+        let Some(raw) = pulled.rows.into_raw() else { continue };
+        rows += raw.num_rows();
+        malformed += raw.num_malformed();
         batches += 1;
     }
     let seconds = start.elapsed().as_secs_f64();

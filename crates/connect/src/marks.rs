@@ -58,7 +58,7 @@ impl Batch {
         }
         let mut upto = Positions::new();
         upto.set(&*self.partition, Point::Mark { rows: self.taken, token, done });
-        Ok(Pulled { rows, upto, whole })
+        Ok(Pulled { rows: rows.into(), upto, whole })
     }
 }
 

@@ -51,7 +51,9 @@ pub struct Ends {
 
 /// Rows of one partition in their order.
 pub struct Fetched {
-    pub rows: Vec<RecordBatch>,
+    pub rows: Vec<Safe>,
+    /// The offsets of records that others wrote: they bear no seal of this project's, and are not read.
+    pub strangers: Vec<u64>,
     /// Where to fetch from next.
     pub next: u64,
 }
@@ -84,6 +86,9 @@ pub trait Broker: Send + Sync {
     /// Nothing is waited for: at the end there are none, and `next` is `from`. An offset that retention has passed is a
     /// `Data` error, never a silent step.
     async fn fetch(&self, topic: &Topic, partition: u32, from: u64, bytes_max: usize) -> Result<Fetched>;
+
+    /// How far a writer has come, without taking its place; nothing of one that nobody knows.
+    async fn appended(&self, topic: &str, writer: &str) -> Result<Positions>;
 
     /// By partition, what is visible now.
     async fn ends(&self, topic: &str) -> Result<Vec<Ends>>;

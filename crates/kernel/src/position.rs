@@ -67,6 +67,22 @@ impl Positions {
         self.0.extend(later.0.iter().map(|(k, v)| (k.clone(), v.clone())));
     }
 
+    /// Whether all of `upto` is in `self`. A file of another etag is another file, and a token may move on without rows: a
+    /// source must not be told that what is behind it is durable before it is.
+    pub fn holds(&self, upto: &Positions) -> bool {
+        let is_done = |partition, point: &Point| match (self.get(partition), point) {
+            (Some(Point::File { etag: a, .. }), Point::File { etag: b, .. }) if a != b => false,
+            (Some(Point::Mark { rows: i, token: a, .. }), Point::Mark { rows: j, token: b, .. })
+                if i == j && a != b =>
+            {
+                false
+            }
+            (Some(own), point) => own.reaches(point),
+            (None, _) => false,
+        };
+        !upto.is_empty() && upto.iter().all(|(partition, point)| is_done(partition, point))
+    }
+
     /// Whether each partition of `earlier` is reached.
     pub fn reaches(&self, earlier: &Positions) -> bool {
         earlier.iter().all(|(partition, point)| self.get(partition).is_some_and(|own| own.reaches(point)))
@@ -96,5 +112,17 @@ mod tests {
         all.advance(&later);
         assert_eq!(all.len(), 2);
         assert!(all.reaches(&later) && !later.reaches(&all));
+    }
+
+    #[test]
+    fn a_token_that_moved_without_rows_is_not_held_yet() {
+        let at = |rows, token: &str| {
+            let mut positions = Positions::new();
+            positions.set("p", Point::Mark { rows, token: token.into(), done: false });
+            positions
+        };
+        assert!(at(3, "a").holds(&at(3, "a")) && at(3, "a").holds(&at(2, "b")));
+        assert!(!at(3, "a").holds(&at(3, "b")) && !at(3, "a").holds(&at(4, "b")));
+        assert!(!at(3, "a").holds(&Positions::new()));
     }
 }

@@ -1,17 +1,55 @@
 //! Where rows come from.
 
 use crate::error::Result;
-use crate::gate::Raw;
+use crate::gate::{Raw, Safe, Sealed};
 use crate::position::Positions;
 use async_trait::async_trait;
 
 /// A batch, and how far its source is taken once the batch is committed.
 pub struct Pulled {
-    pub rows: Raw,
+    pub rows: Rows,
     /// Only the partitions that this batch moves.
     pub upto: Positions,
     /// Whether a commit may end here. False inside a transaction of the source, whose rows become visible together.
     pub whole: bool,
+}
+
+/// What the gate has to do with rows.
+pub enum Rows {
+    Raw(Raw),
+    /// They passed it before, and come out of a log.
+    Sealed(Sealed),
+}
+
+impl From<Raw> for Rows {
+    fn from(rows: Raw) -> Self {
+        Self::Raw(rows)
+    }
+}
+
+impl Rows {
+    pub fn num_rows(&self) -> usize {
+        match self {
+            Self::Raw(rows) => rows.num_rows(),
+            Self::Sealed(rows) => rows.rows.as_ref().map_or(0, Safe::num_rows),
+        }
+    }
+
+    /// Bytes of the values, for flow control.
+    pub fn num_bytes(&self) -> usize {
+        match self {
+            Self::Raw(rows) => rows.num_bytes(),
+            Self::Sealed(rows) => rows.num_bytes(),
+        }
+    }
+
+    /// The rows of a source that is no log.
+    pub fn into_raw(self) -> Option<Raw> {
+        match self {
+            Self::Raw(rows) => Some(rows),
+            Self::Sealed(_) => None,
+        }
+    }
 }
 
 /// A pulled source: not calling `next` is back-pressure.

@@ -1,6 +1,8 @@
 //! The lake: Delta tables and the SQL over them.
 
+mod aside;
 mod commit;
+mod commits;
 mod kept;
 #[cfg(test)]
 mod laws;
@@ -20,6 +22,7 @@ mod store;
 mod table;
 mod write;
 
+pub use aside::AsideSink;
 pub use kept::{Kept, KeptFile, Unnamed, kept_files, read_bytes, read_file};
 pub use model::{
     Carries, Checks, ColumnRef, Distance, Diversity, Exposes, Floor, Grain, GroupSize, Header, KAnonymity, LDiversity,

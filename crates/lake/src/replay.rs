@@ -4,8 +4,9 @@
 //! them. A replay that finds its version taken already does the second step only, by position.
 
 use crate::commit::{Change, NewFile};
+use crate::commits::json;
 use crate::origin::Origin;
-use crate::sink::{BronzeSink, SinkOptions, json};
+use crate::sink::{BronzeSink, SinkOptions};
 use crate::sql::{Catalog, SqlEngine, failed};
 use crate::table::{At, Table};
 use crate::write::TableWriter;

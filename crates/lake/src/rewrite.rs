@@ -5,9 +5,9 @@
 //! new ones.
 
 use crate::commit::{Change, NewFile, OldFile};
+use crate::commits::json;
 use crate::kept::read_file;
 use crate::origin::{Origin, Rewrite, carried, of_version, progress};
-use crate::sink::json;
 use crate::store::Store;
 use crate::table::{At, Table, fault};
 use crate::write::TableWriter;

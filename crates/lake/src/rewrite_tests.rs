@@ -1,12 +1,12 @@
 //! Rewrites and purges: what readers, sources and models see of them.
 
 use crate::commit::Change;
+use crate::commits::{json, make};
 use crate::kept::{KeptFile, kept_files};
 use crate::model::{ModelFile, ModelRun, compile, run};
 use crate::origin::{Origin, progress};
 use crate::purge::purge;
 use crate::rewrite::{Rewriting, Rewritten, rewrite, rewrites};
-use crate::sink::{json, make};
 use crate::sql::{Catalog, EngineOptions, SqlEngine, single_number};
 use crate::store::Store;
 use crate::table::{At, Table};

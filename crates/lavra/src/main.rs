@@ -6,6 +6,7 @@ mod clock;
 mod commands;
 mod demo;
 mod project;
+mod relay;
 mod show;
 mod subject;
 mod up;

@@ -8,12 +8,14 @@ mod spill;
 use crate::clock::SystemClock;
 use crate::project::{Compiled, Environment, Files, Held, STATE, compile};
 use audit::ProjectAudit;
+use connect::broker::Home;
+use kernel::broker::Broker;
 use kernel::clock::Clock;
 use kernel::diagnostic::Diagnostic;
 use kernel::engine::Session;
 use kernel::error::{Error, Kind, Result};
 use kernel::function::Functions;
-use kernel::gate::Screen;
+use kernel::gate::{Screen, Seal};
 use kernel::keys::KeyProvider;
 use kernel::vault::{MemoryVault, Vault};
 use keys::ProjectKeys;
@@ -27,6 +29,7 @@ use spill::SpillFolder;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::sync::OnceCell;
 
 /// What was asked for on the command line, for every command.
 #[derive(Debug, Clone)]
@@ -50,6 +53,8 @@ pub struct Wiring {
     pub keys: Arc<ProjectKeys>,
     pub vault: Arc<dyn Vault>,
     pub audit: Arc<ProjectAudit>,
+    /// Opened when the first source goes through it.
+    log: OnceCell<Arc<dyn Broker>>,
     spill: SpillFolder,
 }
 
@@ -127,7 +132,20 @@ impl Wiring {
             .with_functions(functions(keys.clone(), vault.clone()))
             .with_audit(audit.clone());
         let screen: Arc<dyn Screen> = Arc::new(PersonalScreen::with(project.own_kinds.clone())?);
-        Ok(Self { ask, project, environment, store, engine, clock, screen, keys, vault, audit, spill })
+        Ok(Self {
+            ask,
+            project,
+            environment,
+            store,
+            engine,
+            clock,
+            screen,
+            keys,
+            vault,
+            audit,
+            log: OnceCell::new(),
+            spill,
+        })
     }
 
     /// What the law keeps today.
@@ -146,6 +164,18 @@ impl Wiring {
         let keys = keys::to_mask_with(self).await?;
         let keys = Arc::new(ProjectKeys::opened(keys, self.environment.public_keys.clone()));
         Ok(Masks::new(keys).with_vault(self.vault.clone()).with_kinds(self.project.own_kinds.clone()))
+    }
+
+    /// The broker of this environment. Its rows are sealed by the project's keys.
+    pub async fn log(&self, home: &Home) -> Result<Arc<dyn Broker>> {
+        let open = || async {
+            let seal = Seal::new(keys::to_mask_with(self).await?);
+            let (home, folder) = (home.clone(), self.ask.folder.join(STATE).join("log"));
+            let (base, clock) = (self.ask.folder.clone(), self.clock.clone());
+            let opened = tokio::task::spawn_blocking(move || home.open(folder, &base, clock, seal)).await;
+            opened.map_err(|e| Error::internal("open the broker", e))?
+        };
+        self.log.get_or_try_init(open).await.cloned()
     }
 
     /// Opens the keys for what reads the hidden: functions of SQL, the seal of the audit.

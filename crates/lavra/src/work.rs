@@ -3,12 +3,14 @@
 mod meter;
 
 use crate::project::{Source, row_rules, set_rules};
+use crate::relay::{self, Relay};
 use crate::wiring::Wiring;
 use async_trait::async_trait;
 use futures::StreamExt;
 use kernel::TableName;
 use kernel::error::{Error, Result};
-use kernel::gate::{Forgotten, Gate, Stamp};
+use kernel::gate::{Forgotten, Gate, Stamp, Tally};
+use kernel::position::Positions;
 use kernel::sink::Sink;
 use lake::{At, BronzeSink, Model, ModelReport, ModelRun, SinkOptions, Table};
 use meter::Meter;
@@ -17,6 +19,7 @@ use privacy::mask::Masks;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio_util::sync::CancellationToken;
 
 /// What one node did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -119,14 +122,82 @@ impl ProjectWork {
     }
 
     async fn take_in(&self, source: &Source, task: &Task<Report>) -> Result<Finished<Report>> {
-        let mut gate = self.gate(source)?;
-        let options = self.sink_options(source, &gate);
-        let mut sink = BronzeSink::open(&self.wiring.engine, options, self.wiring.clock.clone()).await?;
-        let before = sink.version();
-        let warning = sink.warning().map(str::to_owned);
+        let gate = self.gate(source)?;
+        let mut bronze = self.bronze(source, &gate).await?;
+        let before = bronze.version();
+        let warning = bronze.warning().map(str::to_owned);
         // What is known should the source fail before its first commit.
         task.keep(report(source, &Ingested::default(), 0, before));
-        let opening = opening(&self.wiring, source, sink.positions().await?);
+        let (done, outcome) = match Relay::of(&self.wiring, source).await? {
+            None => {
+                let from = bronze.positions().await?;
+                relay::refuse_detour(source, &from)?;
+                let done = self.read(source, gate, from, &mut bronze, self.pace, before, task).await;
+                (done?, Ok(()))
+            }
+            Some(relay) => self.relayed(source, gate, &relay, &mut bronze, before, task).await?,
+        };
+        let warning = [warning, drifted(&done)].into_iter().flatten().reduce(|one, other| format!("{one}; {other}"));
+        let report = Report { warning, ..report(source, &done, bronze.bytes_written(), before) };
+        task.keep(report.clone());
+        outcome?;
+        Ok(if done.version.is_none() { Finished::UpToDate(report) } else { Finished::Done(report) })
+    }
+
+    /// Through the broker: what waits there goes into the table, then the source into its topic, then that into the table. What
+    /// the source gave before it failed comes to the table all the same.
+    async fn relayed(
+        &self,
+        source: &Source,
+        gate: Gate,
+        relay: &Relay,
+        bronze: &mut BronzeSink,
+        before: u64,
+        task: &Task<Report>,
+    ) -> Result<(Ingested, Result<()>)> {
+        let mut table = self.drain(source, relay, bronze, &task.cancel).await?;
+        let mut sink = relay.sink(&self.wiring, source, &self.run_id).await?;
+        let (from, pace) = (sink.positions().await?, Relay::pace(self.pace));
+        let read = self.read(source, gate, from, &mut sink, pace, before, task).await;
+        let rest = self.drain(source, relay, bronze, &task.cancel).await;
+        if let Ok(rest) = &rest {
+            table.tally.add(&rest.tally);
+            table.version = rest.version.or(table.version);
+        }
+        let (read, outcome) = match read {
+            Ok(read) => (read.tally, rest.map(drop)),
+            Err(error) => (Tally::default(), Err(error)),
+        };
+        Ok((Ingested { tally: of_halves(read, table.tally), version: table.version }, outcome))
+    }
+
+    /// Brings what waits in a source's topic into its table.
+    async fn drain(
+        &self,
+        source: &Source,
+        relay: &Relay,
+        bronze: &mut BronzeSink,
+        cancel: &CancellationToken,
+    ) -> Result<Ingested> {
+        let rows = relay.source(&bronze.positions().await?).await?;
+        let told = Told { read: &|_, _, _| {}, committed: &|_| {}, idle: &|| {} };
+        let clock = self.wiring.clock.as_ref();
+        ingest(Box::new(rows), self.gate(source)?, bronze, self.pace, clock, cancel, told).await
+    }
+
+    /// Opens a source behind `from` and takes in all that it has now.
+    #[allow(clippy::too_many_arguments, reason = "each is another part of one act")]
+    async fn read(
+        &self,
+        source: &Source,
+        mut gate: Gate,
+        from: Positions,
+        sink: &mut dyn Sink,
+        pace: Pace,
+        before: u64,
+        task: &Task<Report>,
+    ) -> Result<Ingested> {
+        let opening = opening(&self.wiring, source, from);
         let spec = connect::by_name(&source.config.connector);
         let spec = spec
             .ok_or_else(|| Error::internal("open a source", format!("no connector `{}`", source.config.connector)))?;
@@ -134,15 +205,17 @@ impl ProjectWork {
         task.expect_bytes(meter.lock().unwrap_or_else(PoisonError::into_inner).total());
         let opened = (spec.open)(opening).await?;
         self.remember_keys(source, &mut gate).await?;
-        let read = |rows, bytes, upto: &kernel::Positions| {
+        let read = |rows, bytes, upto: &Positions| {
             task.progress(rows, meter.lock().unwrap_or_else(PoisonError::into_inner).read(bytes, upto))
         };
         let committed = |done: &Ingested| task.keep(report(source, done, 0, before));
         let told = Told { read: &read, committed: &committed, idle: &|| {} };
-        let done = ingest(opened, gate, &mut sink, self.pace, self.wiring.clock.as_ref(), &task.cancel, told).await?;
-        let warning = [warning, drifted(&done)].into_iter().flatten().reduce(|one, other| format!("{one}; {other}"));
-        let report = Report { warning, ..report(source, &done, sink.bytes_written(), before) };
-        Ok(if done.version.is_none() { Finished::UpToDate(report) } else { Finished::Done(report) })
+        ingest(opened, gate, sink, pace, self.wiring.clock.as_ref(), &task.cancel, told).await
+    }
+
+    pub async fn bronze(&self, source: &Source, gate: &Gate) -> Result<BronzeSink> {
+        let options = self.sink_options(source, gate);
+        BronzeSink::open(&self.wiring.engine, options, self.wiring.clock.clone()).await
     }
 
     /// What can be said of a model before it runs: the tables as they are now, and their rows by statistics.
@@ -175,14 +248,19 @@ impl ProjectWork {
         }
     }
 
-    /// Ends what a run that died began between two commits: whoever writes files anew must not be in between, for it knows
-    /// files by their names. Also refuses other keys than those of the tables.
+    /// Ends what a run that died began between two commits, and brings in what waits in logs: whoever writes files anew must
+    /// not be in between, for it knows files by their names, and rows that come later would be as they were. Also refuses
+    /// other keys than those of the tables.
     pub async fn settle(&self) -> Result<()> {
         for source in &self.wiring.project.sources {
-            if Table::open(&self.wiring.store, &source.table, At::Latest).await?.is_some() {
-                let gate = self.gate(source)?;
-                let options = self.sink_options(source, &gate);
-                BronzeSink::open(&self.wiring.engine, options, self.wiring.clock.clone()).await?;
+            let relay = Relay::of(&self.wiring, source).await?;
+            if Table::open(&self.wiring.store, &source.table, At::Latest).await?.is_none() && relay.is_none() {
+                continue;
+            }
+            let gate = self.gate(source)?;
+            let mut bronze = self.bronze(source, &gate).await?;
+            if let Some(relay) = relay {
+                self.drain(source, &relay, &mut bronze, &CancellationToken::new()).await?;
             }
         }
         Ok(())
@@ -227,7 +305,7 @@ impl ProjectWork {
 }
 
 /// What a source is opened with, behind `from`.
-pub fn opening(wiring: &Wiring, source: &Source, from: kernel::Positions) -> connect::Opening {
+pub fn opening(wiring: &Wiring, source: &Source, from: Positions) -> connect::Opening {
     connect::Opening {
         source: source.name.clone(),
         options: serde_json::Value::Object(source.config.options.clone()),
@@ -237,6 +315,14 @@ pub fn opening(wiring: &Wiring, source: &Source, from: kernel::Positions) -> con
         store: wiring.source_options(),
         clock: wiring.clock.clone(),
     }
+}
+
+/// Rows are counted where they came in, and as written where they are in the table; there, too, records that nobody of ours
+/// wrote.
+fn of_halves(mut of_source: Tally, of_table: Tally) -> Tally {
+    let rows_passed = of_table.rows_passed;
+    of_source.add(&Tally { rows_read: of_table.rows_quarantined, rows_passed: 0, ..of_table });
+    Tally { rows_passed, ..of_source }
 }
 
 fn made(known: Report, done: ModelReport) -> Report {

@@ -8,7 +8,7 @@ use kernel::error::{Error, Kind, Result};
 use kernel::gate::{Gate, Tally};
 use kernel::position::Positions;
 use kernel::sink::{Commit, Sink};
-use kernel::source::{Pulled, Source};
+use kernel::source::{Pulled, Rows, Source};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -25,13 +25,15 @@ pub struct Pace {
     /// Time after which what was taken is committed. When the source has nothing more before that, at once; but there is
     /// no more than one commit in this time, so that a source that drips makes no table of crumbs.
     pub commit_every: Option<Duration>,
+    /// Bytes after which it is committed though a transaction of the source is open; without it, at its end only.
+    pub split_bytes: Option<usize>,
     /// How long to wait before a source that has nothing more now is asked again; without it, that is the end.
     pub ask_again: Option<Duration>,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { batch_bytes: 8 << 20, commit_bytes: 2 << 30, commit_every: None, ask_again: None }
+        Self { batch_bytes: 8 << 20, commit_bytes: 2 << 30, commit_every: None, split_bytes: None, ask_again: None }
     }
 }
 
@@ -93,7 +95,11 @@ pub async fn ingest(
             Some(Ok(Read::Batch(pulled))) => {
                 let Pulled { rows, upto, whole } = *pulled;
                 let bytes = rows.num_bytes();
-                let passed = match gate.pass(rows, clock.now()) {
+                let passed = match rows {
+                    Rows::Raw(rows) => gate.pass(rows, clock.now()),
+                    Rows::Sealed(rows) => gate.admit(rows, clock.now()),
+                };
+                let passed = match passed {
                     Ok(passed) => passed,
                     Err(error) => break Err(error),
                 };
@@ -192,7 +198,8 @@ impl Open {
     fn should_commit(&self) -> bool {
         let is_rested = self.not_before.is_none_or(|at| Instant::now() >= at);
         let is_time = self.hurry || self.bytes >= self.pace.commit_bytes || self.idle && is_rested;
-        self.whole && !self.upto.is_empty() && is_time
+        let is_large = self.pace.split_bytes.is_some_and(|most| self.bytes >= most);
+        !self.upto.is_empty() && (self.whole && is_time || is_large)
     }
 
     /// What is to be committed; from here on it is empty.

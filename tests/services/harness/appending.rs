@@ -52,7 +52,7 @@ pub async fn places(broker: &dyn Broker, topic: &Topic) -> Vec<i64> {
         while at < next {
             let fetched = broker.fetch(topic, partition, at, 4 << 20).await.expect("rows");
             for rows in &fetched.rows {
-                let position = rows.column_by_name("_position").expect("a stamp").as_struct();
+                let position = rows.batch().column_by_name("_position").expect("a stamp").as_struct();
                 places.extend(position.column(1).as_primitive::<Int64Type>().values());
             }
             at = fetched.next;

@@ -62,8 +62,9 @@ pub async fn open(connector: &str, options: &Value, entity: &Entity, from: Posit
 
 /// The rows as text, with what the gate stamps.
 pub fn rows(pulled: Pulled) -> RecordBatch {
-    let mut gate = kernel::laws::source::as_text(pulled.rows.has_changes());
-    gate.pass(pulled.rows, Timestamp(0)).expect("a pass").safe.into_batch()
+    let rows = pulled.rows.into_raw().expect("raw rows");
+    let mut gate = kernel::laws::source::as_text(rows.has_changes());
+    gate.pass(rows, Timestamp(0)).expect("a pass").safe.into_batch()
 }
 
 /// A column's value in a row, as text; empty where it is null or not there.

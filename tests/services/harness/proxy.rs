@@ -4,13 +4,11 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
-#[derive(Default)]
 struct Wire {
     is_cut: AtomicBool,
-    /// Bytes that went through, both ways.
-    passed: AtomicU64,
+    /// Bytes that may still pass, both ways, before it is cut.
+    left: AtomicU64,
     open: Mutex<Vec<TcpStream>>,
 }
 
@@ -25,7 +23,7 @@ impl Proxy {
     pub fn to(server: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address").to_string();
-        let (wire, server) = (Arc::new(Wire::default()), server.to_owned());
+        let (wire, server) = (Arc::new(Wire::whole()), server.to_owned());
         let own = wire.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -42,39 +40,42 @@ impl Proxy {
 
     /// Ends all connections, also in the middle of an answer, and takes no new one.
     pub fn cut(&self) {
-        self.wire.is_cut.store(true, Ordering::SeqCst);
-        for stream in self.wire.open.lock().expect("the connections").drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
+        self.wire.cut();
+    }
+
+    /// Cuts after so many more bytes, wherever in a question or an answer that is.
+    pub fn cut_after(&self, bytes: u64) {
+        self.wire.left.store(bytes, Ordering::SeqCst);
+    }
+
+    pub fn is_cut(&self) -> bool {
+        self.wire.is_cut.load(Ordering::SeqCst)
     }
 
     pub fn mend(&self) {
+        self.wire.left.store(u64::MAX, Ordering::SeqCst);
         self.wire.is_cut.store(false, Ordering::SeqCst);
-    }
-
-    /// Cuts as soon as so many more bytes have passed, and says whether that came to be.
-    pub fn cut_after(&self, bytes: u64) -> std::thread::JoinHandle<bool> {
-        let proxy = Self { address: self.address.clone(), wire: self.wire.clone() };
-        let until = self.passed() + bytes;
-        std::thread::spawn(move || {
-            let start = Instant::now();
-            while proxy.passed() < until {
-                if start.elapsed() > Duration::from_secs(60) {
-                    return false;
-                }
-                std::thread::sleep(Duration::from_micros(200));
-            }
-            proxy.cut();
-            true
-        })
-    }
-
-    pub fn passed(&self) -> u64 {
-        self.wire.passed.load(Ordering::SeqCst)
     }
 }
 
 impl Wire {
+    fn whole() -> Self {
+        Self { is_cut: AtomicBool::new(false), left: AtomicU64::new(u64::MAX), open: Mutex::default() }
+    }
+
+    fn cut(&self) {
+        self.is_cut.store(true, Ordering::SeqCst);
+        for stream in self.open.lock().expect("the connections").drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// How many of so many bytes may pass.
+    fn pass(&self, bytes: u64) -> u64 {
+        let left = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| Some(left.saturating_sub(bytes)));
+        left.unwrap_or_else(|left| left).min(bytes)
+    }
+
     fn join(self: &Arc<Self>, client: &TcpStream, server: &TcpStream) {
         for (from, to) in [(client, server), (server, client)] {
             let (Ok(mut from), Ok(mut to)) = (from.try_clone(), to.try_clone()) else { return };
@@ -83,10 +84,13 @@ impl Wire {
             std::thread::spawn(move || {
                 let mut block = [0; 16 * 1024];
                 while let Ok(length @ 1..) = from.read(&mut block) {
-                    if wire.is_cut.load(Ordering::SeqCst) || to.write_all(&block[..length]).is_err() {
+                    let passes = wire.pass(length as u64) as usize;
+                    if wire.is_cut.load(Ordering::SeqCst) || to.write_all(&block[..passes]).is_err() {
                         break;
                     }
-                    wire.passed.fetch_add(length as u64, Ordering::SeqCst);
+                    if passes < length {
+                        wire.cut();
+                    }
                 }
                 let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
             });

@@ -5,6 +5,9 @@ use arrow::json::{LineDelimitedWriter, ReaderBuilder};
 use arrow::record_batch::RecordBatch;
 use kernel::{Error, Result};
 
+/// The header of a record, or the property of a message, that bears its seal.
+pub const SEAL: &str = "lavra-seal";
+
 /// The rows, each on a line of its own; nulls are left out.
 pub fn encode(rows: &RecordBatch) -> Result<Vec<u8>> {
     let fault = |e| Error::internal("write rows as JSON", e);

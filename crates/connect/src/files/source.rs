@@ -128,7 +128,7 @@ impl Files {
                 upto.set(&*reading.partition, point);
                 self.taken.advance(&upto);
                 self.reading = (!last).then_some(reading);
-                return Ok(Some(Pulled { rows, upto, whole: true }));
+                return Ok(Some(Pulled { rows: rows.into(), upto, whole: true }));
             }
             // Listed again, the file goes on behind its last batch.
             Err(error) => self.troubles.keep(error)?,

@@ -12,7 +12,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use kernel::clock::ManualClock;
 use kernel::contract::{Constraints, OnViolation, SchemaChange};
 use kernel::gate::{Inspector, Malformed};
-use kernel::source::{Pulled, Source};
+use kernel::source::{Pulled, Rows, Source};
 use kernel::{Entity, Positions, Property, Result};
 use serde_json::Value;
 use std::path::Path;
@@ -187,7 +187,7 @@ pub async fn pull(source: &mut dyn Source, taken: &mut Positions) -> Result<Vec<
 }
 
 pub async fn pull_into(source: &mut dyn Source, taken: &mut Positions, rows: &mut Vec<String>) -> Result<()> {
-    while let Some(Pulled { rows: raw, upto, .. }) = source.next(1 << 20).await? {
+    while let Some(Pulled { rows: Rows::Raw(raw), upto, .. }) = source.next(1 << 20).await? {
         let mut lines = Lines(vec![String::new(); raw.num_rows()]);
         raw.inspect(&mut lines);
         rows.extend(lines.0);

@@ -103,7 +103,7 @@ impl Access {
         if let Some((kind, why)) = told.reason() {
             return Error::new(kind, what, why);
         }
-        let Some(code) = error.rdkafka_error_code() else { return self.wrong(&what, error) };
+        let Some(code) = code_of(error) else { return self.wrong(&what, error) };
         let kind = kind_of(code);
         let detail = match code {
             Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
@@ -128,6 +128,14 @@ impl Access {
             other => other.to_string(),
         };
         Error::project(format!("{what} for {}", self.shown()), detail)
+    }
+}
+
+/// The library's own way to ask leaves administration out.
+fn code_of(error: &KafkaError) -> Option<Code> {
+    match error {
+        KafkaError::AdminOp(code) => Some(*code),
+        other => other.rdkafka_error_code(),
     }
 }
 

@@ -110,7 +110,7 @@ impl Part {
             if let Some(changes) = changes {
                 raw = raw.with_changes(changes)?;
             }
-            pulled.push(Pulled { rows: raw, upto: self.upto(), whole: true });
+            pulled.push(Pulled { rows: raw.into(), upto: self.upto(), whole: true });
         }
         self.meta.clear();
         self.deletes.clear();

@@ -279,7 +279,7 @@ impl Reader {
         let raw = Raw::new(rows.batch, name, rows.offsets)?;
         let raw =
             if self.options.mode == super::options::Mode::Upsert { raw.with_changes(Default::default())? } else { raw };
-        Ok(Pulled { rows: raw, upto, whole: true })
+        Ok(Pulled { rows: raw.into(), upto, whole: true })
     }
 }
 

@@ -119,7 +119,7 @@ impl MongoDb {
             &*self.partition,
             Point::Mark { rows: self.taken, token: write_token(&self.handed)?, done: self.done },
         );
-        Ok(Pulled { rows, upto, whole: self.whole || self.done })
+        Ok(Pulled { rows: rows.into(), upto, whole: self.whole || self.done })
     }
 }
 

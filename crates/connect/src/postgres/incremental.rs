@@ -160,7 +160,7 @@ impl Incremental {
         (self.token, self.rows) = (piece.token, before + count as u64);
         let mut upto = Positions::new();
         upto.set(&*self.partition, Point::Mark { rows: self.rows, token, done: false });
-        Ok(Pulled { rows, upto, whole: piece.is_last })
+        Ok(Pulled { rows: rows.into(), upto, whole: piece.is_last })
     }
 }
 

@@ -110,7 +110,7 @@ impl Snapshot {
         }
         let mut upto = Positions::new();
         upto.set(range.partition.clone(), range.point()?);
-        Ok(Pulled { rows, upto, whole: self.is_part || self.is_done() })
+        Ok(Pulled { rows: rows.into(), upto, whole: self.is_part || self.is_done() })
     }
 
     async fn start(&self, bytes_max: usize) -> Result<Reading> {

@@ -158,7 +158,7 @@ impl Push {
         let token = serde_json::to_string(&token).map_err(|e| Error::internal("write a position", &e))?;
         let mut upto = Positions::new();
         upto.set(&*self.partition, Point::Mark { rows: self.rows, token, done: false });
-        Ok(Pulled { rows, upto, whole: true })
+        Ok(Pulled { rows: rows.into(), upto, whole: true })
     }
 }
 

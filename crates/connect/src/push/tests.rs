@@ -97,7 +97,8 @@ fn ids(pulled: &Pulled) -> Vec<String> {
         }
     }
     let mut ids = Ids(Vec::new());
-    pulled.rows.inspect(&mut ids);
+    let kernel::source::Rows::Raw(raw) = &pulled.rows else { panic!("raw rows") };
+    raw.inspect(&mut ids);
     ids.0
 }
 

@@ -184,7 +184,7 @@ impl Rest {
         upto.set(&*walk.unit.partition, place.point(rows, self.plan.mode == Mode::Once)?);
         self.taken.advance(&upto);
         (walk.rows, walk.place, walk.is_open) = (rows, place, true);
-        Ok(Pulled { rows: raw, upto, whole })
+        Ok(Pulled { rows: raw.into(), upto, whole })
     }
 
     /// Whether what leads on holds a value that is hidden.

@@ -302,8 +302,9 @@ async fn changes_say_what_the_first_pass_found_and_what_later_ones_did() {
     let mut source = open(&options, &entity(&COLUMNS), Positions::new()).await.expect("a source");
     let mut count = 0;
     while let Some(pulled) = source.next(1).await.expect("a batch") {
-        assert!(pulled.rows.has_changes());
-        count += pulled.rows.num_rows();
+        let rows = pulled.rows.into_raw().expect("raw rows");
+        assert!(rows.has_changes());
+        count += rows.num_rows();
     }
     assert_eq!(count, 12);
 }

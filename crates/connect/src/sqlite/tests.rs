@@ -172,7 +172,9 @@ async fn text_comes_as_text_bytes_as_bytes_and_numbers_exactly() {
     shop.fill(1..3);
     let mut source = opened(shop.opening(json!({}), &[], Positions::new())).expect("a source");
     let pulled = source.next(1 << 20).await.expect("a batch").expect("rows");
-    let passed = kernel::laws::source::as_text(false).pass(pulled.rows, Timestamp(0)).expect("a pass");
+    let passed = kernel::laws::source::as_text(false)
+        .pass(pulled.rows.into_raw().expect("raw rows"), Timestamp(0))
+        .expect("a pass");
     let batch = passed.safe.into_batch();
     let text = |name: &str| {
         let column = batch.column_by_name(name).expect("the column");

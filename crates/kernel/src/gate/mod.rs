@@ -17,6 +17,8 @@ mod raw;
 mod replay;
 mod rules;
 mod safe;
+mod seal;
+mod sealed;
 mod stamp;
 mod strangers;
 #[cfg(test)]
@@ -31,6 +33,8 @@ pub use quarantine::{HIDDEN, schema as quarantine_schema};
 pub use raw::{Inspector, Malformed, Raw};
 pub use replay::Replayed;
 pub use safe::{Passed, Safe, Tally};
+pub use seal::{Seal, Sealer, Tag, Unsealed};
+pub use sealed::Sealed;
 pub use stamp::{STAMPS, Stamp};
 
 use crate::clock::Timestamp;

@@ -40,6 +40,12 @@ impl Aside {
         Self { cause, also: None, row: None, offset: malformed.offset }
     }
 
+    /// A record of a log that nobody knows.
+    pub fn stranger(offset: i64) -> Self {
+        let reason = "it bears no seal of this project's: somebody else wrote it, and its values were never masked";
+        Self { cause: Cause::new("seal", None, reason), also: None, row: None, offset }
+    }
+
     pub fn label(&self) -> String {
         self.cause.label()
     }

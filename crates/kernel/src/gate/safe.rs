@@ -1,5 +1,7 @@
 //! Rows that passed the gate.
 
+use crate::error::{Error, Result};
+use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use serde::Serialize;
@@ -12,6 +14,14 @@ pub struct Safe {
 }
 
 impl Safe {
+    /// One behind the other; `None` of none. They must have one schema.
+    pub fn concat(rows: &[Safe]) -> Result<Option<Self>> {
+        let Some(first) = rows.first() else { return Ok(None) };
+        let batches = rows.iter().map(|rows| &rows.batch);
+        let batch = concat_batches(&first.schema(), batches);
+        batch.map(|batch| Some(Self { batch })).map_err(|e| Error::internal("put rows together", e))
+    }
+
     pub fn batch(&self) -> &RecordBatch {
         &self.batch
     }

@@ -6,7 +6,8 @@ use crate::broker::{Appended, Appender, Broker, Ends, Fetched, Retention, Topic}
 use crate::clock::Timestamp;
 use crate::contract::{Entity, Property};
 use crate::error::{Kind, Result};
-use crate::gate::{Raw, Safe};
+use crate::gate::{Raw, Safe, Seal};
+use crate::keys::{Key, KeyProvider};
 use crate::position::{Point, Positions};
 use arrow::array::{ArrayRef, Int64Array, StringArray};
 use arrow::compute::concat_batches;
@@ -34,6 +35,17 @@ pub async fn obeys(project: &str, open: impl AsyncFn() -> Box<dyn Broker>) {
     law.lets_the_last_appender_win().await;
     law.survives_drops().await;
     law.keeps_groups().await;
+}
+
+/// The seal of the laws' own brokers, of a key that everybody knows.
+pub fn seal() -> Seal {
+    struct Known;
+    impl KeyProvider for Known {
+        fn key(&self, _: &str, version: Option<u32>) -> Result<Key> {
+            Ok(Key::new([7; 32], version.unwrap_or(1)))
+        }
+    }
+    Seal::new(Arc::new(Known))
 }
 
 /// What the law's rows are: one column of each kind that a contract has.
@@ -135,7 +147,8 @@ impl<O: AsyncFn() -> Box<dyn Broker>> Law<O> {
         while let Some(at) = stops.last().copied().filter(|at| *at < end) {
             let fetched = self.fetch(topic, partition, at, bytes_max).await;
             assert!(fetched.next > at, "a fetch before the end goes on: at {at} of {end} in partition {partition}");
-            found.extend(fetched.rows);
+            assert!(fetched.strangers.is_empty(), "what was appended is known again");
+            found.extend(fetched.rows.into_iter().map(Safe::into_batch));
             stops.push(fetched.next);
             assert!(stops.len() < FETCHES_MAX, "fetches come to an end");
         }
@@ -221,8 +234,13 @@ impl<O: AsyncFn() -> Box<dyn Broker>> Law<O> {
         assert_eq!(moved, Appended::Done, "positions alone");
         drop(appender);
         self.reopen().await;
-        let appender = self.appender(&topic, "law").await;
+        let mut appender = self.appender(&topic, "law").await;
         assert_eq!(appender.positions(), &upto(40), "positions move without rows");
+        let appended = async |law: &Self, writer| good("appended", law.broker().appended(&topic.name, writer).await);
+        assert_eq!(appended(self, "law").await, upto(40), "whoever asks learns how far a writer is");
+        assert_eq!(appended(self, "nobody").await, Positions::new(), "a writer that never was is nowhere");
+        let moved = good("append", appender.append(&[], &upto(41)).await);
+        assert_eq!(moved, Appended::Done, "and the writer goes on");
         self.holds(&topic, &[1..=30], "after positions alone").await;
     }
 

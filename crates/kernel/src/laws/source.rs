@@ -214,6 +214,7 @@ fn breathe() -> impl Future<Output = ()> {
 
 fn opened(pulled: Result<Option<Pulled>>) -> Option<Batch> {
     let Pulled { rows, upto, .. } = pulled.unwrap_or_else(|e| panic!("`next` failed on good input: {e}"))?;
+    let rows = rows.into_raw().unwrap_or_else(|| panic!("this law is for sources of raw rows"));
     let passed = as_text(rows.has_changes())
         .pass(rows, Timestamp(0))
         .unwrap_or_else(|e| panic!("a batch that no gate can take: {e}"));

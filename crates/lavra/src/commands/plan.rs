@@ -5,7 +5,7 @@ use crate::wiring::{Checked, Wiring, refuse};
 use crate::work::opening;
 use kernel::TableName;
 use kernel::error::{Error, Result};
-use lake::{At, BronzeSink, Exposure, Model, Table, Write};
+use lake::{At, Exposure, Model, Table, Write};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -119,7 +119,7 @@ impl TablePlan {
 async fn source_plan(wiring: &Wiring, source: &crate::project::Source) -> Result<TablePlan> {
     let spec =
         connect::by_name(&source.config.connector).ok_or_else(|| Error::internal("plan", "no such connector"))?;
-    let from = BronzeSink::progress_of(&wiring.store, &source.table, &source.name).await?;
+    let from = crate::relay::reached(wiring, source).await?;
     let mut pending = (spec.pending)(&opening(wiring, source, from)).await?;
     pending.retain(|p| p.progress != connect::Progress::Settling);
     let mut plan = table_plan(wiring, &source.table, &source.schema).await?;

@@ -85,14 +85,22 @@ pub async fn compile(
 ) -> Result<Compiled, (Files, Vec<Diagnostic>)> {
     let secrets = Secrets::new(env);
     let env = |name: &str| secrets.ask(name);
-    let mut check =
-        Check { files: &files, env: &env, masks, screen, found: files.faults.clone(), broken: BTreeSet::new() };
+    let mut check = Check {
+        files: &files,
+        env: &env,
+        masks,
+        screen,
+        found: files.faults.clone(),
+        broken: BTreeSet::new(),
+        has_broker: false,
+    };
     let config = check.config();
     let (own_kinds, faults) = super::own_kinds(&files, &env, masks);
     check.found.extend(faults);
     let mut contracts = check.contracts(config.as_ref(), &own_kinds);
     check.gates(&mut contracts);
     check.set_rules(&contracts, engine).await;
+    check.has_broker = config.as_ref().is_some_and(|config| config.value.has_broker());
     let sources = check.sources(&contracts);
     let base: BTreeMap<TableName, SchemaRef> = sources.iter().map(|s| (s.table.clone(), s.schema.clone())).collect();
     let mut model_files = check.model_files(&base);
@@ -153,6 +161,8 @@ pub(super) struct Check<'a> {
     pub masks: &'a dyn MaskFactory,
     screen: Arc<dyn Screen>,
     pub found: Vec<Diagnostic>,
+    /// Whether sources of some environment go through one.
+    pub has_broker: bool,
     /// Bronze tables whose source or contract has faults.
     pub broken: BTreeSet<TableName>,
 }

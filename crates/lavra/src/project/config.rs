@@ -1,6 +1,7 @@
 //! `lavra.yaml` and `sources/*.yaml`, as written.
 
 use super::running::Running;
+use connect::broker::Home;
 use kernel::diagnostic::Diagnostic;
 use kernel::draft::{Draft, Node};
 use kernel::span;
@@ -174,6 +175,10 @@ pub struct Environment {
     /// Settings of object stores, by their own names: `aws_region`, `aws_endpoint`, `google_service_account`, …
     #[serde(default)]
     pub store: BTreeMap<String, String>,
+    /// What sources go through on their way to their tables: `kafka://host:9092`, `pulsar://host:6650` or `embedded`, with
+    /// `?partitions=4&retention=7 days` for its topics. Default: nothing, rows go to their tables at once
+    #[serde(default)]
+    pub broker: Option<String>,
     /// The schema registry, by the URL of its Confluent API: `https://USER:PASSWORD@HOST:8081`. Default: embedded
     #[serde(default)]
     pub registry: Option<String>,
@@ -206,6 +211,9 @@ pub struct SourceConfig {
     /// Default: `5 seconds`
     #[serde(default)]
     pub commit_every: Option<String>,
+    /// False takes it straight to its table though its environment has a broker.
+    #[serde(default)]
+    pub broker: Option<bool>,
     /// Words to select it by: `lavra run tag:finance`.
     #[serde(default)]
     pub tags: Vec<String>,
@@ -290,6 +298,9 @@ pub fn unreachable(draft: &Draft<Config>) -> Vec<Diagnostic> {
         if environment.vault.as_deref().is_some_and(|place| place.contains("://")) {
             refuse("vault", &environment.vault, "it can be the path of a file");
         }
+        if let Some(Err(why)) = environment.broker() {
+            refuse("broker", &environment.broker, &why);
+        }
         if environment.registry.as_deref().is_some_and(|url| govern::registry::Remote::new(url).is_err()) {
             refuse("registry", &environment.registry, "it can be the URL of a schema registry: http://HOST:8081");
         }
@@ -308,7 +319,18 @@ pub fn unreachable(draft: &Draft<Config>) -> Vec<Diagnostic> {
     faults
 }
 
+impl Config {
+    pub fn has_broker(&self) -> bool {
+        self.environments.values().any(|environment| environment.broker.is_some())
+    }
+}
+
 impl Environment {
+    /// Where the logs are, or what is wrong with what is written.
+    pub fn broker(&self) -> Option<Result<Home, String>> {
+        self.broker.as_deref().map(|text| Home::parse(text, super::span))
+    }
+
     /// How long a key may be held; `None` when what is written is no such time.
     pub fn hold(&self) -> Option<Duration> {
         let Some(text) = &self.keys_cache else { return Some(privacy::keys::HOLD) };
@@ -342,6 +364,7 @@ impl SourceConfig {
             into: text("into"),
             schedule: text("schedule"),
             commit_every: text("commit_every"),
+            broker: None,
             tags: Vec::new(),
             materialize: None,
             options: fields.iter().filter(|(name, _)| !own(name)).map(|(k, v)| (k.clone(), v.clone())).collect(),
@@ -350,8 +373,8 @@ impl SourceConfig {
 }
 
 /// The keys that every source has.
-pub const OWN_KEYS: [&str; 8] =
-    ["connector", "contract", "entity", "into", "schedule", "commit_every", "tags", "materialize"];
+pub const OWN_KEYS: [&str; 9] =
+    ["connector", "contract", "entity", "into", "schedule", "commit_every", "broker", "tags", "materialize"];
 
 #[cfg(test)]
 mod tests {

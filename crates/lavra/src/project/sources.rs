@@ -4,6 +4,7 @@ use super::compile::{Check, Source};
 use super::config::{OWN_KEYS, SourceConfig};
 use super::contracts::ContractFile;
 use super::terms;
+use kernel::contract::SchemaChange;
 use kernel::diagnostic::Diagnostic;
 use kernel::draft::{self, Draft, Node};
 use kernel::{Entity, TableName, suggest};
@@ -104,6 +105,11 @@ impl Check<'_> {
         self.found.extend(faults);
         if changes {
             self.reserved(draft, &entity);
+        }
+        if self.has_broker && config.broker != Some(false) && entity.schema_change == SchemaChange::Evolve {
+            let message = "columns that its contract takes in by `schema_change: evolve` do not fit through a broker";
+            let help = "state `freeze` or `quarantine` there, or `broker: false` here";
+            self.found.push(Diagnostic::new(file, draft.key_span("connector"), message).help(Some(help)));
         }
         let materialized = match &config.materialize {
             Some(asked) => Some(self.materialized(name, asked, changes, draft, &entity)?),

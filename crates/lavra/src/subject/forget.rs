@@ -5,6 +5,7 @@ use super::case::Case;
 use super::certificate::{Certificate, ErasedFile, load, set_by};
 use super::find::{HeldFile, Located, in_table, locate};
 use super::requests;
+use crate::relay;
 use crate::show;
 use crate::work::{ProjectWork, Report};
 use arrow::compute::{filter_record_batch, not};
@@ -207,7 +208,21 @@ pub async fn state(case: &Case, certificate: &mut Certificate) -> Result<()> {
         }
     }
     certificate.remains.extend(untold(case));
+    certificate.remains.extend(in_logs(case, &certificate.request.requested_at)?);
     Ok(())
+}
+
+/// What is in topics goes with their retention, and not before: a log can't be written anew.
+fn in_logs(case: &Case, requested_at: &str) -> Result<Vec<String>> {
+    let since = chrono::DateTime::parse_from_rfc3339(requested_at).map_err(|e| Error::internal("read a request", e))?;
+    let kept = relay::kept(&case.wiring)?.into_iter();
+    let kept = kept.map(|(topic, home, time)| {
+        let until = time.and_then(|time| i64::try_from(time.as_micros()).ok());
+        let until = until.map(|micros| show::rfc3339(since.timestamp_micros().saturating_add(micros)));
+        let until = until.map_or("without end: give it a `retention`".to_owned(), |until| format!("until {until}"));
+        format!("topic {topic} of {home}: masked rows that came in before {requested_at}, by its retention {until}")
+    });
+    Ok(kept.collect())
 }
 
 /// What nobody can tell: columns of the kind that hide whose they are, and rows that models made without them.

@@ -11,7 +11,7 @@ mod tell;
 
 pub use state::{ProcessState, ProcessView, processes};
 
-use crate::project::{COMMIT_EVERY, STATE, Source, span};
+use crate::project::{STATE, Source};
 use crate::show::Format;
 use crate::wiring::{Failure, Wiring};
 use crate::work::ProjectWork;
@@ -19,8 +19,8 @@ use kernel::error::{Error, Result};
 use lines::ProjectLines;
 use models::Models;
 use orchestrate::lock::{is_asked_to_make_way, is_dead};
-use orchestrate::up::{Board, Planned, Refine, Up, UpEvent, UpOptions};
-use orchestrate::{Breakers, Holder, Leases, Retry, RunLock, SqliteLedger, Timetable};
+use orchestrate::up::{Board, Refine, Up, UpEvent, UpOptions};
+use orchestrate::{Breakers, Holder, Leases, Retry, RunLock, SqliteLedger};
 use signals::Signals;
 use state::Desk;
 use std::net::SocketAddr;
@@ -94,7 +94,7 @@ async fn round(
     let registry = http::registry(wiring, address).await?;
     let serving = tokio::spawn(http::serve(server, desk.clone(), parts.lines.doors.clone(), registry));
     let writing = tokio::spawn(desk.clone().write_on_and_on());
-    let planned = parts.sources.iter().map(planned).collect();
+    let planned = parts.lines.planned();
     let cancel = parts.cancel.clone();
     let round = until_told(parts.up(wiring).run(planned), &cancel, &state, signals).await;
     for task in [writing, serving] {
@@ -162,8 +162,8 @@ impl Parts {
         let told = teller.clone();
         let tell = move |turned| told.tell(&UpEvent::BreakerTurned(turned));
         let breakers = Breakers::new(up.breaker(), up.call_timeout(), wiring.clock.clone(), tell);
-        let lines = Arc::new(ProjectLines::new(wiring.clone(), work.clone(), breakers.clone(), &sources));
-        let board = Arc::new(Board::new(wiring.clock.clone(), sources.iter().map(|source| shown(source, &lines))));
+        let lines = Arc::new(ProjectLines::new(wiring.clone(), work.clone(), &breakers, &sources)?);
+        let board = Arc::new(Board::new(wiring.clock.clone(), lines.shown()));
         let models = call.with_models.then(|| Arc::new(Models::new(work, leases.clone(), teller.clone())));
         let others = call.others.clone();
         Ok(Self { sources, others, leases, teller, breakers, lines, board, models, cancel: CancellationToken::new() })
@@ -250,21 +250,6 @@ fn left_out(wiring: &Wiring, sources: &[Source]) -> Vec<String> {
     let is_taken = |name: &String| sources.iter().any(|source| source.name == *name);
     let all = wiring.project.sources.iter().filter(|source| source.config.schedule.is_none());
     all.map(|source| source.name.clone()).filter(|name| !is_taken(name)).collect()
-}
-
-fn shown(source: &Source, lines: &ProjectLines) -> (String, String, String) {
-    let schedule = source.config.schedule.clone().unwrap_or_else(|| "continuous".to_owned());
-    (source.name.clone(), schedule, lines.system(&source.name).to_owned())
-}
-
-/// One without a schedule was asked for by name: then it goes on and on.
-fn planned(source: &Source) -> Planned {
-    let timetable = source.config.schedule.as_deref().and_then(|text| Timetable::parse(text).ok());
-    Planned {
-        source: source.name.clone(),
-        timetable: timetable.unwrap_or(Timetable::Continuous),
-        commit_every: source.config.commit_every.as_deref().and_then(span).unwrap_or(COMMIT_EVERY),
-    }
 }
 
 /// A quarter of the memory is for rows on their way, in equal parts for all sources; the rest is for models.

@@ -144,7 +144,9 @@ impl Line {
         let committed = |done: &Ingested| {
             goes_on();
             let (rows, quarantined) = up.board.committed(source, done);
-            up.changed([source.clone()]);
+            if self.planned.feeds_models {
+                up.changed([source.clone()]);
+            }
             (up.tell)(UpEvent::Committed { source: source.clone(), version: done.version, rows, quarantined });
         };
         let idle = || {
@@ -158,13 +160,13 @@ impl Line {
     fn pace(&self) -> Pace {
         let options = &self.up.options;
         let pace = Pace { batch_bytes: options.batch_bytes, commit_bytes: options.commit_bytes, ..Pace::default() };
-        match self.planned.timetable {
+        (self.planned.pace)(match self.planned.timetable {
             Timetable::Continuous => {
                 let (commit_every, ask_again) = (Some(self.planned.commit_every), Some(options.ask_again));
                 Pace { commit_every, ask_again, ..pace }
             }
             Timetable::Every(_) | Timetable::Cron(_) => pace,
-        }
+        })
     }
 
     /// Waits behind a failure: longer each time, and not before its systems may be called again.

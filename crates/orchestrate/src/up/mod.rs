@@ -14,6 +14,7 @@ pub use board::{Board, Failure, Lag, LineState, SourceView};
 pub use event::{Tell, UpEvent};
 pub use refine::Refine;
 
+use crate::ingest::Pace;
 use crate::lease::{LEASE, Leases};
 use crate::run::Retry;
 use crate::timetable::Timetable;
@@ -64,6 +65,10 @@ pub struct Planned {
     pub source: String,
     pub timetable: Timetable,
     pub commit_every: Duration,
+    /// What its way asks of the usual pace.
+    pub pace: fn(Pace) -> Pace,
+    /// Whether models are made of what it commits.
+    pub feeds_models: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -149,7 +154,8 @@ impl Up {
         helpers.spawn(self.clone().keep_leases());
         helpers.spawn(self.clone().count_lag());
         // What was committed while nobody was here.
-        self.changed(planned.iter().map(|planned| planned.source.clone()).chain(self.options.others.clone()));
+        let feeding = planned.iter().filter(|planned| planned.feeds_models).map(|planned| planned.source.clone());
+        self.changed(feeding.chain(self.options.others.clone()));
         let names: Vec<String> = planned.iter().map(|planned| planned.source.clone()).collect();
         let mut tasks = JoinSet::new();
         if self.refine.is_some() {

@@ -123,7 +123,7 @@ impl Source for Rows {
         upto.set("p", Point::Offset(self.at));
         // Transactions end in every row that is a multiple of ten, and at the end.
         let whole = self.at.is_multiple_of(10) || left == taken || self.stage.roll(3) == 0;
-        Ok(Some(Pulled { rows, upto, whole }))
+        Ok(Some(Pulled { rows: rows.into(), upto, whole }))
     }
 
     async fn settled(&mut self, upto: &Positions) -> Result<()> {
@@ -220,7 +220,13 @@ fn process(stage: &Stage, ledger: &Arc<Memory>, pid: u32, schedule: &str) -> Pro
     let told = events.clone();
     let tell: Tell = Arc::new(move |event| told.lock().expect("events").push(event));
     let timetable = Timetable::parse(schedule).expect("a schedule");
-    let planned = |source| Planned { source, timetable: timetable.clone(), commit_every: Duration::from_secs(5) };
+    let planned = |source| Planned {
+        source,
+        timetable: timetable.clone(),
+        commit_every: Duration::from_secs(5),
+        pace: |pace| pace,
+        feeds_models: true,
+    };
     let planned = names.into_iter().map(planned).collect();
     let options = UpOptions { seed: 7, ..UpOptions::default() };
     let lines = Arc::new(stage.clone());

@@ -1,10 +1,14 @@
 //! A batch as the log stores it: its key tells all that is asked without reading it, its value is an Arrow stream behind a
-//! check sum.
+//! check sum and a seal.
 
+use arrow::array::new_null_array;
 use arrow::buffer::Buffer;
+use arrow::compute::cast;
+use arrow::datatypes::{FieldRef, SchemaRef};
 use arrow::ipc::reader::StreamDecoder;
 use arrow::ipc::writer::StreamWriter;
-use arrow::record_batch::RecordBatch;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use kernel::gate::{Safe, Seal, Sealer, Tag};
 use kernel::{Error, Result};
 
 /// A key: the offset of the first row, how many rows there are, the bytes of the value, and when they were appended in
@@ -55,23 +59,28 @@ pub struct Encoded {
 }
 
 const SUM_BYTES: usize = 4;
+const SEAL_BYTES: usize = size_of::<Tag>();
+const HEAD_BYTES: usize = SUM_BYTES + SEAL_BYTES;
 
-pub fn encode(batch: &RecordBatch) -> Result<Encoded> {
+pub fn encode(batch: &RecordBatch, sealer: &Sealer) -> Result<Encoded> {
     let fault = |e| Error::internal("write rows for the log", e);
     let room = batch.get_array_memory_size() + (4 << 10);
     let mut value = Vec::with_capacity(room);
-    value.extend_from_slice(&[0; SUM_BYTES]);
+    value.extend_from_slice(&[0; HEAD_BYTES]);
     let mut stream = StreamWriter::try_new(value, &batch.schema()).map_err(fault)?;
     stream.write(batch).and_then(|()| stream.finish()).map_err(fault)?;
     let mut value = stream.into_inner().map_err(fault)?;
+    let seal = sealer.seal(&value[HEAD_BYTES..]);
+    value[SUM_BYTES..HEAD_BYTES].copy_from_slice(&seal);
     let sum = crc32fast::hash(&value[SUM_BYTES..]);
     value[..SUM_BYTES].copy_from_slice(&sum.to_le_bytes());
     let rows = u32::try_from(batch.num_rows()).map_err(|e| Error::internal("write rows for the log", e))?;
     Ok(Encoded { rows, value })
 }
 
-/// `name` is of the log, for messages.
-pub fn decode(name: &str, key: Key, value: &[u8]) -> Result<RecordBatch> {
+/// The rows from one on; `None` when the seal is somebody else's. `place` is of the log, for messages.
+pub fn decode(place: &Place<'_>, key: Key, value: &[u8], skip: usize) -> Result<Option<Safe>> {
+    let name = &place.name;
     let broken = |why: &str| {
         let what = format!("read {name} at offset {}", key.offset);
         Error::data(what, format!("{why}: the disk gives other bytes than were written to it"))
@@ -80,14 +89,43 @@ pub fn decode(name: &str, key: Key, value: &[u8]) -> Result<RecordBatch> {
     if crc32fast::hash(body) != u32::from_le_bytes(*sum) {
         return Err(broken("the check sum does not fit"));
     }
-    let mut rest = Buffer::from_vec(body.to_vec());
-    let mut decoder = StreamDecoder::new();
-    let batch = decoder.decode(&mut rest).map_err(|e| broken("it is no Arrow stream").because(e))?;
-    let batch = batch.ok_or_else(|| broken("it holds no batch"))?;
-    match batch.num_rows() == key.rows as usize {
-        true => Ok(batch),
-        false => Err(broken("it has another number of rows than its key")),
-    }
+    let (seal, body) = body.split_at_checked(SEAL_BYTES).ok_or_else(|| broken("the batch is cut off"))?;
+    let read = |own: &[&[u8]]| {
+        let mut rest = Buffer::from_vec(own.concat());
+        let mut decoder = StreamDecoder::new();
+        let batch = decoder.decode(&mut rest).map_err(|e| broken("it is no Arrow stream").because(e))?;
+        let batch = batch.ok_or_else(|| broken("it holds no batch"))?;
+        if batch.num_rows() != key.rows as usize {
+            return Err(broken("it has another number of rows than its key"));
+        }
+        conform(name, &batch.slice(skip, batch.num_rows() - skip), place.schema)
+    };
+    Ok(place.seal.open(place.topic, std::iter::once((body, Some(seal))), read)?.rows)
+}
+
+/// Where a batch is read from, and as what.
+pub struct Place<'a> {
+    pub topic: &'a str,
+    /// With the partition.
+    pub name: String,
+    pub schema: &'a SchemaRef,
+    pub seal: &'a Seal,
+}
+
+/// Rows as a topic has them now: what its contract gained since is null, what it lost goes.
+fn conform(name: &str, rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let column = |field: &FieldRef| match rows.column_by_name(field.name()) {
+        Some(column) if column.data_type() == field.data_type() => Ok(column.clone()),
+        Some(column) => cast(column, field.data_type()).map_err(|_| {
+            let detail = format!("`{}` was of another type when it was written: change it back", field.name());
+            Error::data(format!("read {name}"), detail)
+        }),
+        None => Ok(new_null_array(field.data_type(), rows.num_rows())),
+    };
+    let columns = schema.fields().iter().map(column).collect::<Result<Vec<_>>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    let rows = RecordBatch::try_new_with_options(schema.clone(), columns, &options);
+    rows.map_err(|e| Error::internal(format!("read {name}"), e))
 }
 
 #[cfg(test)]

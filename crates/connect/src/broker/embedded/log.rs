@@ -1,9 +1,11 @@
 //! A topic as it lies in the store.
 
-use super::batch::{Encoded, Key, decode};
+use super::batch::{Encoded, Key, Place, decode};
 use super::{data, stored};
+use arrow::datatypes::SchemaRef;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions};
 use kernel::broker::{Ends, Fetched, Retention};
+use kernel::gate::Seal;
 use kernel::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -60,8 +62,9 @@ impl Log {
     }
 
     /// Blocks on the disk.
-    pub fn fetch(&self, at: u32, from: u64, bytes_max: usize) -> Result<Fetched> {
-        let name = format!("{}/{at}", self.name);
+    pub fn fetch(&self, schema: &SchemaRef, seal: &Seal, at: u32, from: u64, bytes_max: usize) -> Result<Fetched> {
+        let place = Place { topic: &self.name, name: format!("{}/{at}", self.name), schema, seal };
+        let name = &place.name;
         let partition = self.partition(at)?;
         let Ends { first, next } = partition.ends();
         if from < first || from > next {
@@ -73,7 +76,7 @@ impl Log {
             };
             return Err(Error::new(Kind::Data, format!("fetch from offset {from} of {name}"), detail));
         }
-        let mut fetched = Fetched { rows: Vec::new(), next: from };
+        let mut fetched = Fetched { rows: Vec::new(), strangers: Vec::new(), next: from };
         let mut bytes = 0;
         while fetched.next < next && (bytes == 0 || bytes < bytes_max) {
             for guard in partition.rows.range(partition.start_of(fetched.next)?..) {
@@ -83,16 +86,18 @@ impl Log {
                     return Ok(fetched);
                 }
                 if key.offset > fetched.next {
-                    return Err(data(&name, "retention has removed rows while they were fetched"));
+                    return Err(data(name, "retention has removed rows while they were fetched"));
                 }
-                let batch = decode(&name, key, &value)?;
                 let skip = usize::try_from(fetched.next.saturating_sub(key.offset)).unwrap_or_default();
-                fetched.rows.push(batch.slice(skip, batch.num_rows() - skip));
+                match decode(&place, key, &value, skip)? {
+                    Some(rows) => fetched.rows.push(rows),
+                    None => fetched.strangers.push(key.offset),
+                }
                 bytes += value.len();
                 fetched.next = key.next();
             }
             if bytes == 0 {
-                return Err(data(&name, "rows that were appended are not there"));
+                return Err(data(name, "rows that were appended are not there"));
             }
         }
         Ok(fetched)

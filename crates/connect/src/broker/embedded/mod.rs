@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use kernel::broker::{Appended, Appender, Broker, Capabilities, Ends, Fetched, Topic};
 use kernel::clock::Clock;
-use kernel::gate::Safe;
+use kernel::gate::{Safe, Seal};
 use kernel::{Error, Kind, Positions, Result};
 use log::{Log, Logs, Settings};
 use std::collections::HashMap;
@@ -36,12 +36,13 @@ struct Inner {
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
     room: Arc<Semaphore>,
+    seal: Seal,
     _db: Database,
 }
 
 impl Embedded {
     /// Opens the log in this folder, or makes it. Blocks on the disk.
-    pub fn open(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub fn open(folder: &Path, clock: Arc<dyn Clock>, seal: Seal) -> Result<Self> {
         let what = || format!("open the log {}", folder.display());
         let db = Database::builder(folder).journal_compression(fjall::CompressionType::None).open();
         let db = db.map_err(|e| match e {
@@ -59,7 +60,7 @@ impl Embedded {
         let thread = std::thread::Builder::new().name("lavra-log".into()).spawn(move || writer.run(&waiting));
         let thread = thread.map_err(|e| Error::internal(what(), "no thread could be started").because(e))?;
         let room = Arc::new(Semaphore::new(WAITING_BYTES));
-        Ok(Self { inner: Arc::new(Inner { meta, logs, jobs: Some(jobs), thread: Some(thread), room, _db: db }) })
+        Ok(Self { inner: Arc::new(Inner { meta, logs, jobs: Some(jobs), thread: Some(thread), room, seal, _db: db }) })
     }
 }
 
@@ -110,8 +111,14 @@ impl Broker for Embedded {
 
     async fn fetch(&self, topic: &Topic, partition: u32, from: u64, bytes_max: usize) -> Result<Fetched> {
         let log = self.inner.log(&topic.name)?;
-        let fetched = tokio::task::spawn_blocking(move || log.fetch(partition, from, bytes_max));
+        let (schema, seal) = (topic.schema.clone(), self.inner.seal.clone());
+        let fetched = tokio::task::spawn_blocking(move || log.fetch(&schema, &seal, partition, from, bytes_max));
         fetched.await.map_err(|e| Error::internal("fetch from the log", e))?
+    }
+
+    async fn appended(&self, topic: &str, writer: &str) -> Result<Positions> {
+        self.inner.log(topic)?;
+        writer::positions(&self.inner.meta, &format!("w\0{topic}\0{writer}\0"))
     }
 
     async fn ends(&self, topic: &str) -> Result<Vec<Ends>> {
@@ -146,9 +153,10 @@ impl Appender for EmbeddedAppender {
 
     async fn append(&mut self, rows: &[Safe], upto: &Positions) -> Result<Appended> {
         let mut batches = Vec::new();
+        let sealer = self.inner.seal.sealer(&self.topic.name)?;
         for rows in rows {
             for (partition, own) in self.topic.split(rows.batch())? {
-                batches.push((partition, batch::encode(&own)?));
+                batches.push((partition, batch::encode(&own, &sealer)?));
             }
         }
         let bytes = batches.iter().map(|(_, batch)| batch.value.len()).sum::<usize>().clamp(1, WAITING_BYTES);

@@ -6,6 +6,7 @@ use fjall::{Database, KeyspaceCreateOptions};
 use kernel::broker::{Appended, Broker, Ends, Retention, Topic};
 use kernel::clock::{ManualClock, Timestamp};
 use kernel::gate::{Raw, Safe};
+use kernel::laws::broker::seal;
 use kernel::laws::source::as_text;
 use kernel::{Kind, Point, Positions};
 use std::io::{BufRead, BufReader};
@@ -17,7 +18,7 @@ use std::time::Duration;
 const DAY: i64 = 86_400_000_000;
 
 fn open(folder: &Path) -> Embedded {
-    Embedded::open(folder, Arc::new(ManualClock::at(DAY))).expect("a log")
+    Embedded::open(folder, Arc::new(ManualClock::at(DAY)), seal()).expect("a log")
 }
 
 fn safe(from: i64, rows: i64) -> Safe {
@@ -47,7 +48,7 @@ async fn count(broker: &Embedded, topic: &Topic) -> usize {
         let mut at = first;
         while at < next {
             let fetched = broker.fetch(topic, partition, at, 1 << 20).await.expect("rows");
-            rows += fetched.rows.iter().map(RecordBatch::num_rows).sum::<usize>();
+            rows += fetched.rows.iter().map(Safe::num_rows).sum::<usize>();
             at = fetched.next;
         }
     }
@@ -64,7 +65,7 @@ async fn the_embedded_log_obeys_the_laws_of_brokers() {
 async fn a_log_has_one_owner_at_a_time() {
     let folder = tempfile::tempdir().expect("a folder");
     let first = open(folder.path());
-    let second = Embedded::open(folder.path(), Arc::new(ManualClock::at(DAY))).err().expect("a refusal");
+    let second = Embedded::open(folder.path(), Arc::new(ManualClock::at(DAY)), seal()).err().expect("a refusal");
     assert_eq!(second.kind, Kind::Conflict);
     assert!(second.to_string().contains("another process owns it"), "{second}");
     drop(first);
@@ -76,7 +77,7 @@ async fn rows_go_by_age_and_by_size_and_offsets_go_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let clock = Arc::new(ManualClock::at(DAY));
     let by_age = topic(Retention { time: Some(Duration::from_secs(3600)), bytes: None }, 1);
-    let broker = Embedded::open(folder.path(), clock.clone()).expect("a log");
+    let broker = Embedded::open(folder.path(), clock.clone(), seal()).expect("a log");
     broker.create(&by_age).await.expect("a topic");
     let mut appender = broker.appender(&by_age, "law").await.expect("an appender");
     appender.append(&[safe(1, 10)], &upto(11)).await.expect("rows");
@@ -94,7 +95,7 @@ async fn rows_go_by_age_and_by_size_and_offsets_go_on() {
     broker.create(&by_age).await.expect("the same topic");
     assert_eq!(broker.ends(&by_age.name).await.expect("ends"), [Ends { first: 30, next: 30 }], "all are too old");
     drop((appender, broker));
-    let broker = Embedded::open(folder.path(), clock).expect("a log");
+    let broker = Embedded::open(folder.path(), clock, seal()).expect("a log");
     assert_eq!(broker.ends(&by_age.name).await.expect("ends"), [Ends { first: 30, next: 30 }], "an empty log goes on");
     let by_size = Topic { retention: Retention { time: None, bytes: Some(20_000) }, ..by_age };
     broker.create(&by_size).await.expect("the topic with another retention");

@@ -110,7 +110,7 @@ impl Writer {
         let known = self.writers.get(&(append.log.name.clone(), append.writer.clone()));
         match known {
             Some((number, positions)) if *number == append.number => {
-                positions.reaches(&append.upto).then_some(Appended::AlreadyDone)
+                positions.holds(&append.upto).then_some(Appended::AlreadyDone)
             }
             _ => Some(Appended::Conflict(format!(
                 "another appender of `{}` was opened for {} since",

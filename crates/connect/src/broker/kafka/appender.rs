@@ -5,11 +5,11 @@ use crate::broker::rows;
 use crate::kafka::client::{Access, Told};
 use async_trait::async_trait;
 use kernel::broker::{Appended, Appender, Topic};
-use kernel::gate::Safe;
+use kernel::gate::{Safe, Seal, Tag};
 use kernel::{Error, Kind, Point, Positions, Result};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::Message;
+use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaErrorCode as Code;
@@ -23,6 +23,7 @@ pub struct KafkaAppender {
 
 struct Inner {
     access: Arc<Access>,
+    seal: Seal,
     producer: BaseProducer<Told>,
     topic: Topic,
     positions_topic: String,
@@ -43,7 +44,7 @@ pub fn positions_topic(topic: &str, writer: &str) -> Result<String> {
 
 impl KafkaAppender {
     /// Blocks.
-    pub fn open(access: Arc<Access>, topic: Topic, writer: &str, positions_topic: String) -> Result<Self> {
+    pub fn open(access: Arc<Access>, seal: Seal, topic: Topic, writer: &str, positions_topic: String) -> Result<Self> {
         let mut config = access.config();
         config
             .set("transactional.id", format!("{}.{writer}", topic.name))
@@ -60,7 +61,7 @@ impl KafkaAppender {
         // Whoever had this name can commit no more, and what they had begun is taken back.
         producer.init_transactions(access.timeout).map_err(|e| access.error(&what, &e, producer.client().context()))?;
         let positions = read(&access, &positions_topic)?;
-        Ok(Self { inner: Arc::new(Inner { access, producer, topic, positions_topic }), positions })
+        Ok(Self { inner: Arc::new(Inner { access, seal, producer, topic, positions_topic }), positions })
     }
 }
 
@@ -71,7 +72,7 @@ impl Appender for KafkaAppender {
     }
 
     async fn append(&mut self, rows: &[Safe], upto: &Positions) -> Result<Appended> {
-        if self.positions.reaches(upto) {
+        if self.positions.holds(upto) {
             return Ok(Appended::AlreadyDone);
         }
         let batches: Vec<_> = rows.iter().map(|rows| rows.batch().clone()).collect();
@@ -109,7 +110,7 @@ impl Inner {
         }
         for (partition, point) in upto.iter() {
             let text = serde_json::to_vec(point).unwrap_or_default();
-            self.send(&self.positions_topic, 0, Some(partition), &text)?;
+            self.send(&self.positions_topic, 0, Some(partition), &text, None)?;
         }
         loop {
             // It may be asked again as often as it says so: what was decided stays.
@@ -125,16 +126,27 @@ impl Inner {
         let partitions = self.topic.partitions_of(batch, &keys);
         let lines = rows::encode(batch)?;
         let mut lines = lines.split(|byte| *byte == b'\n');
+        let sealer = self.seal.sealer(&self.topic.name)?;
         for (key, partition) in keys.iter().zip(partitions) {
             let missing = || Failed::Own(Error::internal("write rows as JSON", "there are fewer lines than rows"));
             let value = lines.next().filter(|line| !line.is_empty()).ok_or_else(missing)?;
-            self.send(&self.topic.name, partition as i32, key, value)?;
+            self.send(&self.topic.name, partition as i32, key, value, Some(&sealer.seal(value)))?;
         }
         Ok(())
     }
 
-    fn send(&self, topic: &str, partition: i32, key: Option<&str>, value: &[u8]) -> Result<(), Failed> {
+    fn send(
+        &self,
+        topic: &str,
+        partition: i32,
+        key: Option<&str>,
+        value: &[u8],
+        seal: Option<&Tag>,
+    ) -> Result<(), Failed> {
         let mut record = BaseRecord::<str, [u8], ()>::to(topic).partition(partition).payload(value);
+        record.headers = seal.map(|seal| {
+            OwnedHeaders::new_with_capacity(1).insert(Header { key: rows::SEAL, value: Some(seal.as_slice()) })
+        });
         record.key = key;
         loop {
             match self.producer.send(record) {
@@ -184,7 +196,7 @@ impl From<Error> for Failed {
 }
 
 /// A writer's positions, by what is committed.
-fn read(access: &Access, topic: &str) -> Result<Positions> {
+pub fn read(access: &Access, topic: &str) -> Result<Positions> {
     let consumer: BaseConsumer<Told> = access.consumer(super::LOOKER)?;
     let fault = |e: KafkaError| access.error(&format!("read positions from {topic}"), &e, consumer.client().context());
     let ends = super::ends(access, &consumer, topic, 0)?;

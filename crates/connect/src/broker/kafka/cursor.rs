@@ -1,14 +1,15 @@
 //! Reads one partition, and remembers where it is: who goes on there is served from what was fetched ahead.
 
 use super::{LOOKER, ends};
-use crate::broker::rows;
+use crate::broker::rows::{self, SEAL};
 use crate::kafka::client::{Access, Told};
 use arrow::datatypes::SchemaRef;
 use kernel::broker::Fetched;
+use kernel::gate::{Seal, Unsealed};
 use kernel::{Error, Result};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::Message;
+use rdkafka::message::{Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 pub struct Cursor {
     access: Arc<Access>,
+    seal: Seal,
     consumer: BaseConsumer<Told>,
     topic: String,
     partition: i32,
@@ -23,13 +25,19 @@ pub struct Cursor {
     next: Option<i64>,
 }
 
+struct Record {
+    offset: u64,
+    value: Vec<u8>,
+    seal: Option<Vec<u8>>,
+}
+
 const POLL: Duration = Duration::from_millis(50);
 
 impl Cursor {
-    pub fn open(access: Arc<Access>, topic: &str, partition: u32) -> Result<Self> {
+    pub fn open(access: Arc<Access>, seal: Seal, topic: &str, partition: u32) -> Result<Self> {
         let consumer = access.consumer(LOOKER)?;
         let partition = i32::try_from(partition).map_err(|e| Error::project(format!("partition of {topic}"), e))?;
-        Ok(Self { access, consumer, topic: topic.to_owned(), partition, next: None })
+        Ok(Self { access, seal, consumer, topic: topic.to_owned(), partition, next: None })
     }
 
     fn fault(&self, error: &KafkaError) -> Error {
@@ -39,17 +47,17 @@ impl Cursor {
 
     /// Blocks.
     pub fn fetch(&mut self, schema: &SchemaRef, from: u64, bytes_max: usize) -> Result<Fetched> {
-        let fetched = self.values(from, bytes_max);
-        let (values, next) = fetched.inspect_err(|_| self.next = None)?;
+        let fetched = self.records(from, bytes_max);
+        let (records, next) = fetched.inspect_err(|_| self.next = None)?;
         let name = format!("{}/{}", self.topic, self.partition);
-        let rows = match values.is_empty() {
-            true => Vec::new(),
-            false => vec![rows::decode(&name, schema, values.iter().map(Vec::as_slice))?],
-        };
-        Ok(Fetched { rows, next })
+        let sealed = records.iter().map(|record| (record.value.as_slice(), record.seal.as_deref()));
+        let read = |own: &[&[u8]]| rows::decode(&name, schema, own.iter().copied());
+        let Unsealed { rows, strangers } = self.seal.open(&self.topic, sealed, read)?;
+        let strangers = strangers.into_iter().map(|place| records[place].offset).collect();
+        Ok(Fetched { rows: rows.into_iter().collect(), strangers, next })
     }
 
-    fn values(&mut self, from: u64, bytes_max: usize) -> Result<(Vec<Vec<u8>>, u64)> {
+    fn records(&mut self, from: u64, bytes_max: usize) -> Result<(Vec<Record>, u64)> {
         let known = ends(&self.access, &self.consumer, &self.topic, self.partition)?;
         let (start, end) = (i64::try_from(from).unwrap_or(i64::MAX), i64::try_from(known.next).unwrap_or(i64::MAX));
         if from < known.first || from > known.next {
@@ -71,11 +79,12 @@ impl Cursor {
                         continue;
                     }
                     next = message.offset() + 1;
-                    // A record without value is none of ours.
-                    if let Some(value) = message.payload() {
-                        bytes += value.len();
-                        values.push(value.to_vec());
-                    }
+                    let value = message.payload().unwrap_or_default().to_vec();
+                    let headers = message.headers().into_iter().flat_map(Headers::iter);
+                    let seal = headers.filter(|header| header.key == SEAL).find_map(|header| header.value);
+                    bytes += value.len();
+                    let offset = u64::try_from(message.offset()).unwrap_or_default();
+                    values.push(Record { offset, value, seal: seal.map(<[u8]>::to_vec) });
                 }
                 Some(Err(error)) => self.forgive(&error)?,
                 None => {

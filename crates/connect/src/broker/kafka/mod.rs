@@ -9,6 +9,7 @@ use appender::KafkaAppender;
 use async_trait::async_trait;
 use cursor::Cursor;
 use kernel::broker::{Appender, Broker, Capabilities, Ends, Fetched, Retention, Topic};
+use kernel::gate::Seal;
 use kernel::{Error, Kind, Point, Positions, Result};
 use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication,
@@ -21,13 +22,14 @@ use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// By topic and partition.
 type Cursors = Mutex<HashMap<(String, u32), Arc<Mutex<Cursor>>>>;
 
 pub struct KafkaBroker {
     access: Arc<Access>,
+    seal: Seal,
     /// Copies that the cluster keeps of what is made here.
     replication: i32,
     /// Who reads a partition goes on where they were.
@@ -37,7 +39,7 @@ pub struct KafkaBroker {
 impl KafkaBroker {
     /// Of `kafka://host:9092,host2:9092?security=sasl_tls&…`: the settings are the options of a `kafka` source, and
     /// `replication`, by default the cluster's own. Opens no connection.
-    pub fn open(url: &str, base: &Path) -> Result<Self> {
+    pub fn open(url: &str, base: &Path, seal: Seal) -> Result<Self> {
         let (connection, query) = url.split_once('?').unwrap_or((url, ""));
         let mut options =
             Map::from_iter([("connection".to_owned(), json!(connection)), ("topic".to_owned(), json!("all"))]);
@@ -50,31 +52,43 @@ impl KafkaBroker {
             }
         }
         let options = Options::read("broker", &Value::Object(options))?;
-        Ok(Self { access: Arc::new(Access::new(&options, base)?), replication, cursors: Mutex::default() })
+        Ok(Self { access: Arc::new(Access::new(&options, base)?), seal, replication, cursors: Mutex::default() })
     }
 
-    async fn make(&self, topic: &Topic) -> Result<()> {
-        let what = format!("make topic {}", topic.name);
-        let admin: AdminClient<Told> = self
-            .access
-            .config()
-            .create_with_context(Told::default())
-            .map_err(|e| self.access.error(&what, &e, &Told::default()))?;
-        let fault = |e: KafkaError| self.access.error(&what, &e, admin.inner().context());
-        let options =
-            AdminOptions::new().request_timeout(Some(self.access.timeout)).operation_timeout(Some(self.access.timeout));
-        let settings = settings(topic.retention);
-        let count = i32::try_from(topic.partitions).map_err(|e| Error::project(&what, e))?;
-        let mut new = NewTopic::new(&topic.name, count, TopicReplication::Fixed(self.replication));
-        for (key, value) in &settings {
-            new = new.set(key, value);
+    /// Makes a topic; false if it is there. Each try has a part of the time: the node that was asked may stand still, and
+    /// the cluster takes it off its list only after a while.
+    async fn make(&self, what: &str, new: &NewTopic<'_>) -> Result<bool> {
+        let began = Instant::now();
+        loop {
+            let (admin, options) = self.admin(what)?;
+            let fault = |e: KafkaError| self.access.error(what, &e, admin.inner().context());
+            let made = match admin.create_topics([new], &options).await {
+                Ok(made) => match made.into_iter().next() {
+                    Some(Err((_, Code::TopicAlreadyExists))) => Ok(false),
+                    Some(Err((_, code))) => Err(KafkaError::MetadataFetch(code)),
+                    _ => Ok(true),
+                },
+                Err(error) => Err(error),
+            };
+            match made.map_err(fault) {
+                Err(error) if error.kind == Kind::Unreachable && began.elapsed() < self.access.timeout => {
+                    tokio::time::sleep(STEP).await;
+                }
+                made => return made,
+            }
         }
-        let made = admin.create_topics([&new], &options).await.map_err(fault)?;
-        match made.into_iter().next() {
-            Some(Err((_, Code::TopicAlreadyExists))) => {}
-            Some(Err((_, code))) => return Err(fault(KafkaError::MetadataFetch(code))),
-            _ => return Ok(()),
-        }
+    }
+
+    fn admin(&self, what: &str) -> Result<(AdminClient<Told>, AdminOptions)> {
+        let admin = self.access.config().create_with_context(Told::default());
+        let admin = admin.map_err(|e| self.access.error(what, &e, &Told::default()))?;
+        let part = Some(self.access.timeout / TRIES);
+        Ok((admin, AdminOptions::new().request_timeout(part).operation_timeout(part)))
+    }
+
+    async fn retain(&self, what: &str, topic: &Topic, settings: &[(&'static str, String)]) -> Result<()> {
+        let (admin, options) = self.admin(what)?;
+        let fault = |e: KafkaError| self.access.error(what, &e, admin.inner().context());
         // What else was set by whoever runs the cluster stays as it is.
         let resource = ResourceSpecifier::Topic(&topic.name);
         let known = admin.describe_configs([&resource], &options).await.map_err(fault)?;
@@ -119,6 +133,7 @@ impl KafkaBroker {
 /// The name under which this program asks for what no group keeps.
 const LOOKER: &str = "lavra-broker";
 const STEP: Duration = Duration::from_millis(50);
+const TRIES: u32 = 3;
 const RETENTION: [&str; 2] = ["retention.ms", "retention.bytes"];
 
 fn settings(retention: Retention) -> Vec<(&'static str, String)> {
@@ -139,7 +154,16 @@ impl Broker for KafkaBroker {
     }
 
     async fn create(&self, topic: &Topic) -> Result<()> {
-        self.make(topic).await?;
+        let what = format!("make topic {}", topic.name);
+        let settings = settings(topic.retention);
+        let count = i32::try_from(topic.partitions).map_err(|e| Error::project(&what, e))?;
+        let mut new = NewTopic::new(&topic.name, count, TopicReplication::Fixed(self.replication));
+        for (key, value) in &settings {
+            new = new.set(key, value);
+        }
+        if !self.make(&what, &new).await? {
+            self.retain(&what, topic, &settings).await?;
+        }
         let (access, name, partitions) = (self.access.clone(), topic.name.clone(), topic.partitions as usize);
         blocking(move || Self::settle(&access, &name, partitions)).await
     }
@@ -148,9 +172,15 @@ impl Broker for KafkaBroker {
         let name = appender::positions_topic(&topic.name, writer)?;
         let schema = topic.schema.clone();
         let positions = Topic { name, partitions: 1, key: Vec::new(), schema, retention: Retention::default() };
-        self.make_compacted(&positions).await?;
-        let (access, topic, writer) = (self.access.clone(), topic.clone(), writer.to_owned());
-        let appender = blocking(move || KafkaAppender::open(access, topic, &writer, positions.name)).await?;
+        let what = format!("make topic {}", positions.name);
+        // The last of each key is all that counts.
+        let new = NewTopic::new(&positions.name, 1, TopicReplication::Fixed(self.replication));
+        self.make(&what, &new.set("cleanup.policy", "compact")).await?;
+        let (access, name) = (self.access.clone(), positions.name.clone());
+        blocking(move || Self::settle(&access, &name, 1)).await?;
+        let (access, seal) = (self.access.clone(), self.seal.clone());
+        let (topic, writer) = (topic.clone(), writer.to_owned());
+        let appender = blocking(move || KafkaAppender::open(access, seal, topic, &writer, positions.name)).await?;
         Ok(Box::new(appender))
     }
 
@@ -159,15 +189,25 @@ impl Broker for KafkaBroker {
         let fault = || Error::internal("fetch from Kafka", "a thread died");
         let cursor = {
             let mut cursors = self.cursors.lock().map_err(|_| fault())?;
-            let open =
-                || Cursor::open(self.access.clone(), &topic.name, partition).map(|new| Arc::new(Mutex::new(new)));
             match cursors.get(&key) {
                 Some(cursor) => cursor.clone(),
-                None => cursors.entry(key).or_insert(open()?).clone(),
+                None => {
+                    let new = Cursor::open(self.access.clone(), self.seal.clone(), &topic.name, partition)?;
+                    cursors.entry(key).or_insert(Arc::new(Mutex::new(new))).clone()
+                }
             }
         };
         let schema = topic.schema.clone();
         blocking(move || cursor.lock().map_err(|_| fault())?.fetch(&schema, from, bytes_max)).await
+    }
+
+    async fn appended(&self, topic: &str, writer: &str) -> Result<Positions> {
+        let (access, topic) = (self.access.clone(), appender::positions_topic(topic, writer)?);
+        blocking(move || match appender::read(&access, &topic) {
+            Err(error) if error.kind == Kind::Project => Ok(Positions::new()),
+            read => read,
+        })
+        .await
     }
 
     async fn ends(&self, topic: &str) -> Result<Vec<Ends>> {
@@ -218,31 +258,6 @@ impl Broker for KafkaBroker {
             consumer.commit(&told, CommitMode::Sync).map_err(fault)
         })
         .await
-    }
-}
-
-impl KafkaBroker {
-    /// The topic that keeps one writer's positions: the last of each key is all that counts.
-    async fn make_compacted(&self, topic: &Topic) -> Result<()> {
-        let what = format!("make topic {}", topic.name);
-        let admin: AdminClient<Told> = self
-            .access
-            .config()
-            .create_with_context(Told::default())
-            .map_err(|e| self.access.error(&what, &e, &Told::default()))?;
-        let fault = |e: KafkaError| self.access.error(&what, &e, admin.inner().context());
-        let options =
-            AdminOptions::new().request_timeout(Some(self.access.timeout)).operation_timeout(Some(self.access.timeout));
-        let new =
-            NewTopic::new(&topic.name, 1, TopicReplication::Fixed(self.replication)).set("cleanup.policy", "compact");
-        let made = admin.create_topics([&new], &options).await.map_err(fault)?;
-        match made.into_iter().next() {
-            Some(Err((_, code))) if code != Code::TopicAlreadyExists => Err(fault(KafkaError::MetadataFetch(code))),
-            _ => {
-                let (access, name) = (self.access.clone(), topic.name.clone());
-                blocking(move || Self::settle(&access, &name, 1)).await
-            }
-        }
     }
 }
 

@@ -10,6 +10,8 @@ use arrow::array::{Array, AsArray};
 use arrow::datatypes::Int64Type;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use kernel::broker::{Appended, Appender, Topic};
 use kernel::gate::Safe;
 use kernel::{Error, Kind, Positions, Result};
@@ -60,6 +62,7 @@ impl PulsarAppender {
         let sources = places(batch)?;
         let text = rows::encode(batch)?;
         let lines = text.split(|byte| *byte == b'\n');
+        let sealer = self.home.seal.sealer(&self.topic.name)?;
         let mut sent = Vec::with_capacity(batch.num_rows());
         for (row, (line, partition)) in lines.zip(partitions).enumerate() {
             if self.there.contains(&sources[row]) {
@@ -67,7 +70,10 @@ impl PulsarAppender {
             }
             let message = Message {
                 payload: line.to_vec(),
-                properties: HashMap::from([(WRITER.to_owned(), self.writer.clone())]),
+                properties: HashMap::from([
+                    (WRITER.to_owned(), self.writer.clone()),
+                    (rows::SEAL.to_owned(), STANDARD_NO_PAD.encode(sealer.seal(line))),
+                ]),
                 partition_key: keys.is_valid(row).then(|| keys.value(row).to_owned()),
                 ..Message::default()
             };
@@ -86,7 +92,7 @@ impl Appender for PulsarAppender {
     }
 
     async fn append(&mut self, rows: &[Safe], upto: &Positions) -> Result<Appended> {
-        if self.kept.positions.reaches(upto) {
+        if self.kept.positions.holds(upto) {
             return Ok(Appended::AlreadyDone);
         }
         let mut sent = Vec::new();
@@ -177,7 +183,7 @@ async fn unfinished(home: &Arc<Home>, topic: &Topic, writer: &str, kept: &Kept) 
         let name = partition_name(&topic.name, partition);
         let ends = home.admin.ends(&name).await?;
         let from = kept.ends.get(partition as usize).copied().unwrap_or_default();
-        let (mut at, mut cursor) = (from.max(ends.first), Cursor::new(home.clone(), name));
+        let (mut at, mut cursor) = (from.max(ends.first), Cursor::new(home.clone(), &topic.name, partition));
         while at < ends.next {
             let (found, next) = cursor.values(at, ends.next, 8 << 20).await?;
             at = next;

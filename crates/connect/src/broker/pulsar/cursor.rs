@@ -1,11 +1,14 @@
 //! Reads one partition, and remembers where it is.
 
-use super::Home;
 use super::admin::{offset, place};
-use crate::broker::rows;
+use super::{Home, partition_name};
+use crate::broker::rows::{self, SEAL};
 use arrow::datatypes::SchemaRef;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use futures::StreamExt;
 use kernel::broker::Fetched;
+use kernel::gate::Unsealed;
 use kernel::{Error, Result};
 use pulsar::consumer::{ConsumerOptions, InitialPosition};
 use pulsar::message::proto::MessageIdData;
@@ -21,15 +24,30 @@ pub struct Found {
     pub payload: Payload,
 }
 
+impl Found {
+    pub fn property(&self, key: &str) -> Option<&str> {
+        let properties = &self.payload.metadata.properties;
+        properties.iter().find(|pair| pair.key == key).map(|pair| pair.value.as_str())
+    }
+}
+
+/// Properties are text.
+fn seal(text: &str) -> Option<Vec<u8>> {
+    STANDARD_NO_PAD.decode(text).ok()
+}
+
 pub struct Cursor {
     home: Arc<Home>,
+    /// The topic, and the partition's own.
+    topic: String,
     name: String,
     reader: Option<(u64, Reader<Vec<u8>, TokioExecutor>)>,
 }
 
 impl Cursor {
-    pub fn new(home: Arc<Home>, name: String) -> Self {
-        Self { home, name, reader: None }
+    pub fn new(home: Arc<Home>, topic: &str, partition: u32) -> Self {
+        let name = partition_name(topic, partition);
+        Self { home, topic: topic.to_owned(), name, reader: None }
     }
 
     pub async fn fetch(&mut self, schema: &SchemaRef, from: u64, bytes_max: usize) -> Result<Fetched> {
@@ -42,11 +60,13 @@ impl Cursor {
             return Err(Error::data(format!("fetch from offset {from} of {}", self.name), detail));
         }
         let (values, next) = self.values(from, ends.next, bytes_max).await?;
-        let rows = match values.is_empty() {
-            true => Vec::new(),
-            false => vec![rows::decode(&self.name, schema, values.iter().map(|found| found.payload.data.as_slice()))?],
-        };
-        Ok(Fetched { rows, next })
+        let seals: Vec<_> = values.iter().map(|found| found.property(SEAL).and_then(seal)).collect();
+        let records = values.iter().zip(&seals);
+        let records = records.map(|(found, seal)| (found.payload.data.as_slice(), seal.as_deref()));
+        let read = |own: &[&[u8]]| rows::decode(&self.name, schema, own.iter().copied());
+        let Unsealed { rows, strangers } = self.home.seal.open(&self.topic, records, read)?;
+        let strangers = strangers.into_iter().map(|place| values[place].offset).collect();
+        Ok(Fetched { rows: rows.into_iter().collect(), strangers, next })
     }
 
     /// Messages of whole entries, from one on up to `end`, of about so many bytes, and where the next entry is.

@@ -41,7 +41,7 @@ pub async fn read(home: &Arc<Home>, topic: &str) -> Result<Kept> {
         return Ok(Kept::default());
     }
     // The last message; before it may be an empty ledger, so that all of what can be the last is read.
-    let mut cursor = Cursor::new(home.clone(), name);
+    let mut cursor = Cursor::new(home.clone(), topic, 0);
     let (ledger, entry) = place(ends.next);
     let mut at = if entry == 0 { ends.first } else { offset(ledger, entry - 1).max(ends.first) };
     let mut last = None;

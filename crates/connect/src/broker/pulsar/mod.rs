@@ -11,6 +11,7 @@ use appender::PulsarAppender;
 use async_trait::async_trait;
 use cursor::Cursor;
 use kernel::broker::{Appender, Broker, Capabilities, Ends, Fetched, Topic};
+use kernel::gate::Seal;
 use kernel::{Error, Kind, Positions, Result};
 use pulsar::{Authentication, Pulsar, TokioExecutor};
 use std::collections::HashMap;
@@ -36,13 +37,14 @@ pub struct Home {
     namespace: String,
     pub admin: Admin,
     pub timeout: Duration,
+    pub seal: Seal,
     client: OnceCell<Client>,
 }
 
 impl PulsarBroker {
     /// Of `pulsar://host:6650/tenant/namespace?admin=http://host:8080`, by default in `public/default`; a user's password
     /// is their token. Opens no connection.
-    pub fn open(url: &str, timeout: Duration) -> Result<Self> {
+    pub fn open(url: &str, timeout: Duration, seal: Seal) -> Result<Self> {
         let shown = kernel::error::redacted(url);
         let wrong = |why: &str| Error::project(format!("broker {shown}"), why);
         let url = Url::parse(url).map_err(|_| wrong("write it as `pulsar://host:6650`"))?;
@@ -59,7 +61,7 @@ impl PulsarBroker {
         let admin = given.unwrap_or_else(|| format!("http://{host}:8080"));
         let admin = Admin::new(&admin, namespace, url.password(), timeout)?;
         let namespace = format!("persistent://{namespace}/");
-        let home = Home { url, namespace, admin, timeout, client: OnceCell::new() };
+        let home = Home { url, namespace, admin, timeout, seal, client: OnceCell::new() };
         Ok(Self { home: Arc::new(home), cursors: Mutex::default() })
     }
 }
@@ -126,11 +128,15 @@ impl Broker for PulsarBroker {
         let cursor = {
             let mut cursors = self.cursors.lock().await;
             let key = (topic.name.clone(), partition);
-            let new = || Arc::new(Mutex::new(Cursor::new(self.home.clone(), partition_name(&topic.name, partition))));
+            let new = || Arc::new(Mutex::new(Cursor::new(self.home.clone(), &topic.name, partition)));
             cursors.entry(key).or_insert_with(new).clone()
         };
         let mut cursor = cursor.lock().await;
         cursor.fetch(&topic.schema, from, bytes_max).await
+    }
+
+    async fn appended(&self, topic: &str, writer: &str) -> Result<Positions> {
+        Ok(kept::read(&self.home, &kept::topic(topic, "writer", writer)?).await?.positions)
     }
 
     async fn ends(&self, topic: &str) -> Result<Vec<Ends>> {

@@ -36,7 +36,9 @@ async fn taken(file: &str, content: &[u8], options: Value) -> (Vec<String>, Vec<
     let mut source = Files::open(opening).expect("a source");
     let (mut rows, mut malformed) = (Vec::new(), Vec::new());
     while let Some(pulled) = source.next(1 << 20).await.expect("a batch") {
-        let passed = kernel::laws::source::as_text(true).pass(pulled.rows, Timestamp(0)).expect("a pass");
+        let passed = kernel::laws::source::as_text(true)
+            .pass(pulled.rows.into_raw().expect("raw rows"), Timestamp(0))
+            .expect("a pass");
         let batch = passed.safe.into_batch();
         for row in 0..batch.num_rows() {
             let shown = |name: &str| {

@@ -143,7 +143,11 @@ async fn follow(mut cdc: Cdc, events: Vec<Event>) -> (Vec<String>, Token, Option
 }
 
 fn shown(pulled: Pulled) -> Vec<String> {
-    let batch = kernel::laws::source::as_text(true).pass(pulled.rows, Timestamp(0)).expect("a pass").safe.into_batch();
+    let batch = kernel::laws::source::as_text(true)
+        .pass(pulled.rows.into_raw().expect("raw rows"), Timestamp(0))
+        .expect("a pass")
+        .safe
+        .into_batch();
     let names: Vec<String> = batch
         .schema()
         .fields()

@@ -322,7 +322,7 @@ impl Stream {
         (self.read.is_due, self.is_news) = (false, false);
         let mut upto = Positions::new();
         upto.set(&*self.partition, self.at.point(self.rows)?);
-        Ok(Pulled { rows: raw, upto, whole: taken == 0 })
+        Ok(Pulled { rows: raw.into(), upto, whole: taken == 0 })
     }
 
     /// What is durable up to the end of a transaction, the server may forget.

@@ -136,7 +136,7 @@ impl Source for Toy {
         if self.fault != Fault::MovesNothing {
             upto.set(self.partitions[at].0, point);
         }
-        Ok(Some(Pulled { rows: self.rows(at, start, to)?, upto, whole: true }))
+        Ok(Some(Pulled { rows: self.rows(at, start, to)?.into(), upto, whole: true }))
     }
 
     async fn settled(&mut self, upto: &Positions) -> Result<()> {

@@ -1,10 +1,10 @@
 //! Random change logs, cut anywhere: the table is what applying each change to it, row by row, would have left.
 
 use crate::commit::Change;
+use crate::commits::{json, make};
 use crate::model::{Model, exposure};
 use crate::model::{ModelFile, ModelReport, ModelRun, compile, run};
 use crate::origin::Origin;
-use crate::sink::{json, make};
 use crate::sql::{Catalog, EngineOptions, SqlEngine, failed};
 use crate::store::Store;
 use crate::table::{At, Table};

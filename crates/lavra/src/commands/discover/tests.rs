@@ -49,7 +49,7 @@ impl Source for Rows {
         let mut upto = Positions::new();
         upto.set("t", Point::Offset(batch.num_rows() as u64));
         let offsets: Vec<i64> = (0..batch.num_rows() as i64).collect();
-        Ok(Some(Pulled { rows: Raw::new(batch, "t", offsets.into())?, upto, whole: true }))
+        Ok(Some(Pulled { rows: Raw::new(batch, "t", offsets.into())?.into(), upto, whole: true }))
     }
 
     async fn settled(&mut self, _: &Positions) -> kernel::Result<()> {

@@ -6,13 +6,13 @@ use super::Outcome;
 use super::up::known;
 use crate::cli::Context;
 use crate::project::Source;
+use crate::relay;
 use crate::show::{self, Format, print_records};
 use crate::wiring::Wiring;
 use crate::work::opening;
 use connect::{Finding, Grade};
 use futures::future::join_all;
 use kernel::error::{Error, Kind, Result, advice};
-use lake::BronzeSink;
 use serde::Serialize;
 use serde_json::json;
 use std::time::Duration;
@@ -74,7 +74,7 @@ pub async fn run(context: &Context, args: Doctor) -> Outcome {
 /// What a source's connector finds.
 async fn look(wiring: &Wiring, source: &Source) -> Vec<Told> {
     let Some(spec) = connect::by_name(&source.config.connector) else { return Vec::new() };
-    let from = match BronzeSink::progress_of(&wiring.store, &source.table, &source.name).await {
+    let from = match relay::reached(wiring, source).await {
         Ok(from) => from,
         Err(error) => return vec![Told::failed(&source.name, "progress", &error)],
     };

@@ -8,6 +8,7 @@ mod status;
 use super::Outcome;
 use crate::cli::Context;
 use crate::wiring::Wiring;
+use std::sync::Arc;
 
 /// The keys that masks are made with: their versions, and what carries them. See docs/keys.md.
 #[derive(clap::Args)]
@@ -30,7 +31,7 @@ enum Action {
 }
 
 pub async fn run(context: &Context, args: Keys) -> Outcome {
-    let wiring = Wiring::open(context.ask()?).await?;
+    let wiring = Arc::new(Wiring::open(context.ask()?).await?);
     match args.action {
         Action::Status => status::run(context, &wiring).await,
         Action::Rotate => rotate::run(context, &wiring).await,

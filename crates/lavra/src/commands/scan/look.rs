@@ -10,6 +10,7 @@ use kernel::engine::{Engine, Session};
 use kernel::error::{Error, Result};
 use kernel::gate::Inspector;
 use kernel::name::TableName;
+use kernel::source::{Pulled, Rows};
 use privacy::detect::OwnKind;
 use std::sync::Arc;
 
@@ -120,18 +121,18 @@ async fn pull(spec: &Spec, mut opening: Opening, rows_max: u64, watch: &mut Watc
     let mut source = (spec.open)(opening).await?;
     let mut rows = 0;
     while rows < rows_max {
-        let Some(pulled) = source.next(BATCH_BYTES).await? else { return Ok(()) };
-        for (place, field) in (1..).zip(pulled.rows.schema().fields()) {
+        let Some(Pulled { rows: Rows::Raw(raw), upto, .. }) = source.next(BATCH_BYTES).await? else { return Ok(()) };
+        for (place, field) in (1..).zip(raw.schema().fields()) {
             if watch.is_personal_name(field.name()) {
-                let file = pulled.upto.iter().next().map(|(partition, _)| partition.to_owned()).unwrap_or_default();
+                let file = upto.iter().next().map(|(partition, _)| partition.to_owned()).unwrap_or_default();
                 return Err(nameless(&file, place));
             }
         }
-        pulled.rows.inspect(watch);
-        rows += pulled.rows.num_rows() as u64;
-        count.rows += pulled.rows.num_rows() as u64;
-        count.malformed += pulled.rows.num_malformed() as u64;
-        count.partitions.extend(pulled.upto.iter().map(|(partition, _)| partition.to_owned()));
+        raw.inspect(watch);
+        rows += raw.num_rows() as u64;
+        count.rows += raw.num_rows() as u64;
+        count.malformed += raw.num_malformed() as u64;
+        count.partitions.extend(upto.iter().map(|(partition, _)| partition.to_owned()));
     }
     count.is_whole &= source.next(BATCH_BYTES).await?.is_none();
     Ok(())
@@ -168,7 +169,8 @@ async fn is_headerless(files: &Files, group: &Group, seen: &Seen) -> Result<bool
         options.insert("header".into(), true.into());
     }
     let Ok(mut source) = (files.spec.open)(opening).await else { return Ok(true) };
-    let schema = source.next(BATCH_BYTES).await.ok().flatten().map(|pulled| pulled.rows.schema());
+    let schema = source.next(BATCH_BYTES).await.ok().flatten();
+    let schema = schema.and_then(|pulled| pulled.rows.into_raw()).map(|rows| rows.schema());
     Ok(schema.is_none_or(|schema| !(1..).zip(schema.fields()).all(|(place, field)| is_made_up((place, field.name())))))
 }
 

@@ -1,0 +1,219 @@
+//! A source's way through the broker: rows go to its topic, and from there to its table.
+//!
+//! Each half has its own positions: the source's are in the topic, beside the rows that they cover; the topic's are in the
+//! table's commits. Rows that are set aside go to the quarantine at once, before those beside them are in the topic.
+
+use crate::project::Source;
+use crate::wiring::Wiring;
+use async_trait::async_trait;
+use connect::broker::{Home, TopicSource, is_of_log};
+use kernel::broker::{Appended, Appender, Broker, Topic, topic_name};
+use kernel::error::{Error, Result};
+use kernel::gate::{Passed, Safe};
+use kernel::position::Positions;
+use kernel::sink::{Commit, Sink};
+use kernel::{Kind, TableName};
+use lake::{AsideSink, BronzeSink};
+use orchestrate::Pace;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+/// Bytes of one append, but for a batch that is larger.
+const APPEND_BYTES: usize = 16 << 20;
+/// A transaction of a source that is larger arrives in parts: until its end it would be in memory.
+const TRANSACTION_BYTES: usize = 64 << 20;
+/// How long a row may wait for others before it is appended.
+const LINGER: Duration = Duration::from_millis(100);
+
+pub struct Relay {
+    broker: Arc<dyn Broker>,
+    topic: Topic,
+    /// The name under which the source appends, and the one under which the table's half consumes.
+    writer: String,
+    group: String,
+}
+
+impl Relay {
+    /// Of a source that goes through the broker.
+    pub async fn of(wiring: &Wiring, source: &Source) -> Result<Option<Self>> {
+        let Some(home) = home(wiring, source)? else { return Ok(None) };
+        let broker = wiring.log(&home).await?;
+        let keys = source.entity.properties.iter().filter_map(|p| Some((p.primary_key?, p)));
+        // A key that a mask drops is in no row.
+        let mut keys: Vec<_> = keys.filter(|(_, p)| source.schema.field_with_name(&p.name).is_ok()).collect();
+        keys.sort_by_key(|(place, _)| *place);
+        let topic = Topic {
+            name: topic_of(wiring, source)?,
+            partitions: home.partitions,
+            key: keys.into_iter().map(|(_, property)| property.name.clone()).collect(),
+            schema: source.schema.clone(),
+            retention: home.retention,
+        };
+        let group = format!("{}.{}", wiring.project.config.project, source.table);
+        Ok(Some(Self { broker, topic, writer: source.name.clone(), group }))
+    }
+
+    pub fn topic(&self) -> &str {
+        &self.topic.name
+    }
+
+    /// The half from the source to the topic.
+    pub async fn sink(&self, wiring: &Wiring, source: &Source, run_id: &str) -> Result<TopicSink> {
+        self.broker.create(&self.topic).await?;
+        let mut appender = self.broker.appender(&self.topic, &self.writer).await?;
+        if appender.positions().is_empty() {
+            // What went into the table before there was a broker is not read again.
+            let before = BronzeSink::progress_of(&wiring.store, &source.table, &source.name).await?;
+            let before = own(&before);
+            if !before.is_empty() {
+                settled(&self.topic, appender.append(&[], &before).await?)?;
+            }
+        }
+        let reached = appender.positions().clone();
+        let aside = AsideSink::open(&wiring.store, &source.table, &source.name, run_id, wiring.clock.clone(), &reached);
+        Ok(TopicSink { aside: aside.await?, reached, appender: Mutex::new(appender), rows: Vec::new() })
+    }
+
+    /// The half from the topic to the table, behind the table's positions.
+    pub async fn source(&self, from: &Positions) -> Result<TopicSource> {
+        self.broker.create(&self.topic).await?;
+        TopicSource::open(self.broker.clone(), self.topic.clone(), self.group.clone(), from).await
+    }
+
+    /// How far the source is in the topic.
+    pub async fn reached(&self) -> Result<Positions> {
+        match self.broker.appended(&self.topic.name, &self.writer).await {
+            // Nothing was ever appended.
+            Err(error) if error.kind == Kind::Project => Ok(Positions::new()),
+            reached => reached,
+        }
+    }
+
+    /// Partitions with rows that are not in the table, and how many offsets those are.
+    pub async fn behind(&self, wiring: &Wiring, source: &Source) -> Result<(u64, u64)> {
+        let from = BronzeSink::progress_of(&wiring.store, &source.table, &source.name).await?;
+        match TopicSource::behind(self.broker.as_ref(), &self.topic.name, &from).await {
+            Err(error) if error.kind == Kind::Project => Ok((0, 0)),
+            behind => behind,
+        }
+    }
+
+    /// How rows are brought to the topic: soon, and in small appends.
+    pub fn pace(pace: Pace) -> Pace {
+        Pace {
+            commit_bytes: APPEND_BYTES,
+            commit_every: pace.commit_every.map(|every| every.min(LINGER)),
+            split_bytes: Some(TRANSACTION_BYTES),
+            ..pace
+        }
+    }
+}
+
+/// Where the logs are that this source goes through.
+pub fn home(wiring: &Wiring, source: &Source) -> Result<Option<Home>> {
+    match wiring.environment.broker() {
+        Some(home) if source.config.broker != Some(false) => {
+            home.map(Some).map_err(|why| Error::project("open the broker", why))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// How far a source is taken, wherever that is kept.
+pub async fn reached(wiring: &Wiring, source: &Source) -> Result<Positions> {
+    let in_table = BronzeSink::progress_of(&wiring.store, &source.table, &source.name).await?;
+    let Some(relay) = Relay::of(wiring, source).await? else { return Ok(in_table) };
+    let reached = relay.reached().await?;
+    Ok(if reached.is_empty() { own(&in_table) } else { reached })
+}
+
+/// What topics keep of rows that went through them: each with its home and how long.
+pub fn kept(wiring: &Wiring) -> Result<Vec<(String, String, Option<Duration>)>> {
+    let mut kept = Vec::new();
+    for source in &wiring.project.sources {
+        if let Some(home) = home(wiring, source)? {
+            kept.push((topic_of(wiring, source)?, home.shown(), home.retention.time));
+        }
+    }
+    Ok(kept)
+}
+
+/// By the source's name, for several may end in one table.
+fn topic_of(wiring: &Wiring, source: &Source) -> Result<String> {
+    topic_name(&wiring.project.config.project, &TableName::new("bronze", &source.name)?)
+}
+
+/// Refuses to take a source straight into a table that it came to through a log: what it is told there would come again.
+pub fn refuse_detour(source: &Source, positions: &Positions) -> Result<()> {
+    if !positions.iter().any(|(partition, _)| is_of_log(partition)) {
+        return Ok(());
+    }
+    Err(Error::project(
+        format!("take `{}` into {}", source.name, source.table),
+        "its rows came through a broker so far, which knows how far the source is taken: set `broker:` in lavra.yaml as it \
+         was, or move the table's folder away and load all again",
+    ))
+}
+
+/// A table's positions without those of a log.
+fn own(positions: &Positions) -> Positions {
+    let mut own = Positions::new();
+    for (partition, point) in positions.iter().filter(|(partition, _)| !is_of_log(partition)) {
+        own.set(partition, point.clone());
+    }
+    own
+}
+
+fn settled(topic: &Topic, appended: Appended) -> Result<()> {
+    match appended {
+        Appended::Done | Appended::AlreadyDone => Ok(()),
+        Appended::Conflict(why) => Err(Error::new(Kind::Conflict, format!("append to {}", topic.name), why)),
+    }
+}
+
+/// Takes what the gate let through to the topic, and the rest to the quarantine.
+pub struct TopicSink {
+    /// Never locked: an appender need not bear two at once, and a sink may be looked at by several.
+    appender: Mutex<Box<dyn Appender>>,
+    reached: Positions,
+    aside: AsideSink,
+    rows: Vec<Safe>,
+}
+
+/// Of a topic, which has no versions.
+const NO_VERSION: u64 = 0;
+
+#[async_trait]
+impl Sink for TopicSink {
+    async fn positions(&self) -> Result<Positions> {
+        Ok(self.reached.clone())
+    }
+
+    async fn write(&mut self, rows: Passed) -> Result<()> {
+        if let Some(aside) = rows.quarantined {
+            self.aside.write(aside).await?;
+        }
+        if rows.safe.num_rows() > 0 {
+            self.rows.push(rows.safe);
+        }
+        Ok(())
+    }
+
+    async fn commit(&mut self, upto: &Positions) -> Result<Commit> {
+        let rows = std::mem::take(&mut self.rows);
+        if self.reached.holds(upto) {
+            self.aside.forget().await?;
+            return Ok(Commit::AlreadyDone(NO_VERSION));
+        }
+        self.aside.commit(upto).await?;
+        Ok(match self.appender.get_mut().append(&rows, upto).await? {
+            Appended::Done => {
+                self.reached.advance(upto);
+                Commit::Done(NO_VERSION)
+            }
+            Appended::AlreadyDone => Commit::AlreadyDone(NO_VERSION),
+            Appended::Conflict(why) => Commit::Conflict(why),
+        })
+    }
+}
