@@ -104,6 +104,19 @@ fn what_a_broker_is_written_as_is_checked() {
     }
 }
 
+#[test]
+fn a_table_that_was_removed_is_made_again_out_of_the_log() {
+    let project = project("removed");
+    embedded(&project);
+    for wave in 0..2 {
+        arrive(&project, wave);
+        project.run();
+    }
+    std::fs::remove_dir_all(project.path("lake/bronze")).expect("no bronze");
+    project.run();
+    has(&project, 2);
+}
+
 /// Rows whose log was written with other keys are nobody's: their places are set aside, and nothing of them.
 #[test]
 fn a_log_of_other_keys_is_not_believed() {
@@ -156,6 +169,46 @@ fn in_a_long_running_process_both_halves_go_on_and_on() {
     assert_eq!(up.end(), Some(0));
     project.run();
     has(&project, 6);
+}
+
+/// The log has one owner; whoever else needs it asks that one.
+#[test]
+fn a_worker_and_a_run_reach_the_log_through_the_process_that_has_it() {
+    let project = project("shared");
+    embedded(&project);
+    for name in ["people", "others"] {
+        project.source(name, &format!("data/{name}-*.csv"), &["schedule: continuous", "commit_every: 1 second"]);
+        project.contract(name, COLUMNS, &[]);
+    }
+    let up = Running::worker(&project, "people");
+    is_in(&project, "people", "idle");
+    let other = Running::worker(&project, "others");
+    is_in(&project, "others", "idle");
+    let write = |name: &str, from: u32| {
+        let rows: String = (from..from + 50).map(|row| format!("{name}{row},1.00,\n")).collect();
+        project.write(&format!("data/{name}-{from}.csv"), format!("id,amount,cpf\n{rows}"));
+        project.age(&format!("data/{name}-{from}.csv"));
+    };
+    write("people", 0);
+    write("others", 0);
+    arrive(&project, 0);
+    project.run_with(&["orders"]).exits(0);
+    assert_eq!(project.count("bronze.orders"), 100);
+    project.lavra(&["doctor", "orders", "others"]).says("shared.bronze.others");
+    let has =
+        |name: &str, rows: u64| wait_for(name, || (project.count(&format!("bronze.{name}")) == rows).then_some(()));
+    is_in(&project, "bronze.others", "idle");
+    has("people", 50);
+    has("others", 50);
+    // The owner dies, and who asked it takes the log over.
+    up.kill();
+    write("others", 50);
+    has("others", 100);
+    let up = Running::worker(&project, "people");
+    write("people", 50);
+    is_in(&project, "bronze.people", "idle");
+    has("people", 100);
+    assert_eq!((up.end(), other.end()), (Some(0), Some(0)));
 }
 
 /// What waits in a log is in the tables before a person is forgotten, and the certificate says what the log keeps.

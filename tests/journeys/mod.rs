@@ -10,7 +10,7 @@ mod detection;
 mod exposure;
 mod happy;
 mod keys;
-mod kill;
+pub mod kill;
 mod late;
 mod masks;
 mod outside;

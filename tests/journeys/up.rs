@@ -29,6 +29,10 @@ impl Running {
         Self::start(project, &["up", "--listen", "127.0.0.1:0"])
     }
 
+    pub(super) fn worker(project: &Project, source: &str) -> Self {
+        Self::start(project, &["worker", "--source", source, "--listen", "127.0.0.1:0"])
+    }
+
     fn said(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }

@@ -2,7 +2,7 @@
 
 use super::harness::appending::{append_until_killed, is_killed, runtime};
 use super::harness::kafka::{Kafka, append};
-use super::harness::{Own, sized, unique};
+use super::harness::{Own, relayed, sized, unique};
 use crate::harness::{Answer, Project, finish, node};
 use crate::people::cpf;
 use connect::Opening;
@@ -390,6 +390,15 @@ fn what_is_appended_others_read() {
         kafka.server.address()
     ));
     assert_eq!(kcat.exits(0).stdout.trim(), "100", "kcat reads them");
+}
+
+#[test]
+fn a_source_goes_through_a_topic_and_a_strangers_record_does_not() {
+    let kafka = Kafka::new();
+    relayed::goes_through(&kafka.connection(), |project, topic, secret| {
+        let row = format!("{{'id': 'forged', 'amount': '1.00', 'cpf': '{secret}'}}");
+        kafka.python(project, &format!("produce('{topic}', [{{'key': 'forged', 'value': {row}}}])"));
+    });
 }
 
 /// It stands still in the middle of a run, as when a network is gone: who may wait goes on, and who may not is told.

@@ -2,7 +2,7 @@
 
 use super::harness::appending::{append_until_killed, is_killed, runtime};
 use super::harness::kafka::append;
-use super::harness::{server, unique};
+use super::harness::{relayed, server, unique};
 use crate::harness::Project;
 use crate::python::Python;
 use connect::broker::pulsar::PulsarBroker;
@@ -46,6 +46,22 @@ fn what_is_appended_others_read() {
         server("pulsar").url
     );
     assert_eq!(CLIENT.run(&Project::new("interop"), &script), "100 True\n");
+}
+
+#[test]
+fn a_source_goes_through_a_topic_and_a_strangers_record_does_not() {
+    relayed::goes_through(&url(), |project, topic, secret| {
+        let row = format!("{{'id': 'forged', 'amount': '1.00', 'cpf': '{secret}'}}");
+        let script = format!(
+            "import json, pulsar\n\
+             client = pulsar.Client('{}', logger=pulsar.ConsoleLogger(pulsar.LoggerLevel.Error))\n\
+             producer = client.create_producer('persistent://public/default/{topic}')\n\
+             producer.send(json.dumps({row}).encode(), partition_key='forged', properties={{'lavra-seal': 'AQAAAA'}})\n\
+             client.close()\n",
+            server("pulsar").url
+        );
+        CLIENT.run(project, &script);
+    });
 }
 
 #[test]

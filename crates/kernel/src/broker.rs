@@ -9,6 +9,7 @@ use arrow::compute::{cast, take_record_batch};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// A log by name, and what its rows are.
@@ -43,7 +44,7 @@ pub struct Capabilities {
 }
 
 /// The offsets of a partition: fetches go from `first` up to `next`, where the next row will be. Offsets grow, with gaps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ends {
     pub first: u64,
     pub next: u64,
@@ -59,7 +60,7 @@ pub struct Fetched {
 }
 
 /// What became of an append that did not fail.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Appended {
     /// Rows and positions are durable.
     Done,

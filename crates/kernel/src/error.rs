@@ -1,10 +1,12 @@
 //! One error crosses rooms. Its [`Kind`] is a closed set, and [`advice`] is the one place that decides
 //! retry-or-stop, what the operator reads and which exit code the program ends with.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What went wrong, in the few ways that change what happens next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// The project or the call is wrong; only its author can mend it.
     Project,

@@ -28,8 +28,7 @@ pub use schemas::{Checked, refuse};
 use spill::SpillFolder;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use tokio::sync::OnceCell;
+use std::sync::{Arc, OnceLock};
 
 /// What was asked for on the command line, for every command.
 #[derive(Debug, Clone)]
@@ -54,7 +53,7 @@ pub struct Wiring {
     pub vault: Arc<dyn Vault>,
     pub audit: Arc<ProjectAudit>,
     /// Opened when the first source goes through it.
-    log: OnceCell<Arc<dyn Broker>>,
+    log: OnceLock<Arc<dyn Broker>>,
     spill: SpillFolder,
 }
 
@@ -143,7 +142,7 @@ impl Wiring {
             keys,
             vault,
             audit,
-            log: OnceCell::new(),
+            log: OnceLock::new(),
             spill,
         })
     }
@@ -168,14 +167,15 @@ impl Wiring {
 
     /// The broker of this environment. Its rows are sealed by the project's keys.
     pub async fn log(&self, home: &Home) -> Result<Arc<dyn Broker>> {
-        let open = || async {
-            let seal = Seal::new(keys::to_mask_with(self).await?);
-            let (home, folder) = (home.clone(), self.ask.folder.join(STATE).join("log"));
-            let (base, clock) = (self.ask.folder.clone(), self.clock.clone());
-            let opened = tokio::task::spawn_blocking(move || home.open(folder, &base, clock, seal)).await;
-            opened.map_err(|e| Error::internal("open the broker", e))?
-        };
-        self.log.get_or_try_init(open).await.cloned()
+        if let Some(log) = self.log.get() {
+            return Ok(log.clone());
+        }
+        let seal = Seal::new(keys::to_mask_with(self).await?);
+        let (home, folder) = (home.clone(), self.ask.folder.join(STATE).join("log"));
+        let (base, clock) = (self.ask.folder.clone(), self.clock.clone());
+        let opened = tokio::task::spawn_blocking(move || home.open(&folder, &base, clock, seal)).await;
+        let (log, can_be_kept) = opened.map_err(|e| Error::internal("open the broker", e))??;
+        Ok(if can_be_kept { self.log.get_or_init(|| log).clone() } else { log })
     }
 
     /// Opens the keys for what reads the hidden: functions of SQL, the seal of the audit.

@@ -7,6 +7,7 @@ pub mod mariadb;
 pub mod opened;
 pub mod postgres;
 pub mod proxy;
+pub mod relayed;
 pub mod s3;
 pub mod vault;
 

@@ -15,7 +15,7 @@ use kernel::clock::Clock;
 use kernel::error::redacted;
 use kernel::gate::Seal;
 pub use source::{TopicSource, is_of_log};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,19 +88,32 @@ impl Home {
         }
     }
 
-    /// Opens it; `folder` is that of the embedded log, `base` what paths in settings start from.
-    pub fn open(&self, folder: PathBuf, base: &Path, clock: Arc<dyn Clock>, seal: Seal) -> Result<Arc<dyn Broker>> {
-        match &self.kind {
-            HomeKind::Embedded => Ok(Arc::new(embedded::Embedded::open(&folder, clock, seal)?)),
+    /// Opens it, and says whether it can be kept: the embedded log of another process ends with that one. `folder` is that of
+    /// the embedded log, `base` what paths in settings start from.
+    pub fn open(
+        &self,
+        folder: &Path,
+        base: &Path,
+        clock: Arc<dyn Clock>,
+        seal: Seal,
+    ) -> Result<(Arc<dyn Broker>, bool)> {
+        let outside: Arc<dyn Broker> = match &self.kind {
+            HomeKind::Embedded => {
+                let log = embedded::Embedded::open(folder, clock, seal)?;
+                let is_owner = log.is_owner();
+                return Ok((Arc::new(log), is_owner));
+            }
             #[cfg(feature = "kafka")]
-            HomeKind::Kafka(url) => Ok(Arc::new(kafka::KafkaBroker::open(url, base, seal)?)),
+            HomeKind::Kafka(url) => Arc::new(kafka::KafkaBroker::open(url, base, seal)?),
             #[cfg(feature = "pulsar")]
-            HomeKind::Pulsar(url) => Ok(Arc::new(pulsar::PulsarBroker::open(url, PATIENCE, seal)?)),
+            HomeKind::Pulsar(url) => Arc::new(pulsar::PulsarBroker::open(url, PATIENCE, seal)?),
             #[cfg(not(all(feature = "kafka", feature = "pulsar")))]
             HomeKind::Kafka(_) | HomeKind::Pulsar(_) => {
-                Err(kernel::Error::project(format!("broker {}", self.shown()), "this build has no client of it"))
+                let detail = "this build has no client of it";
+                return Err(kernel::Error::project(format!("broker {}", self.shown()), detail));
             }
-        }
+        };
+        Ok((outside, true))
     }
 }
 
@@ -128,7 +141,7 @@ mod tests {
         }
         assert_eq!(
             parse("pulsar://u:secret@p:6650?admin=http://p:8080").expect("a home").shown(),
-            "pulsar://u:***@p:6650"
+            "pulsar://***@p:6650"
         );
     }
 }

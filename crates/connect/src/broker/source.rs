@@ -33,27 +33,28 @@ struct Part {
 }
 
 impl TopicSource {
-    /// Goes on behind `from`, the table's positions; where they say nothing, where the group was, or at the first row there
-    /// is. The group is told of what is in the table.
+    /// Goes on behind `from`, the table's positions. Where they say nothing it begins where the table once began, which is
+    /// kept beside the group's own positions: a table that was removed is made again, or what retention has taken meanwhile
+    /// is an error.
     pub async fn open(broker: Arc<dyn Broker>, topic: Topic, group: String, from: &Positions) -> Result<Self> {
         let ends = broker.ends(&topic.name).await?;
-        let consumed = broker.consumed(&topic.name, &group).await?;
-        let mut first = Positions::new();
+        let origin = format!("{group}.origin");
+        let begun = broker.consumed(&topic.name, &origin).await?;
+        let mut new = Positions::new();
         let parts = ends.iter().enumerate().map(|(number, ends)| {
-            let name: Arc<str> = format!("{LOG}{}/{number}", topic.name).into();
-            let known = from.get(&name).or(consumed.get(&number.to_string()));
-            let at = if let Some(Point::Offset(at)) = known {
-                *at
-            } else {
-                // From here on retention can remove nothing unseen.
-                first.set(number.to_string(), Point::Offset(ends.first));
-                ends.first
+            let (name, key) = (Arc::from(format!("{LOG}{}/{number}", topic.name)), number.to_string());
+            let at = match from.get(&name).or(begun.get(&key)) {
+                Some(Point::Offset(at)) => *at,
+                _ => {
+                    new.set(key, Point::Offset(ends.first));
+                    ends.first
+                }
             };
             Part { name, at, end: ends.next }
         });
         let parts = parts.collect();
-        if !first.is_empty() {
-            broker.consume(&topic.name, &group, &first).await?;
+        if !new.is_empty() {
+            broker.consume(&topic.name, &origin, &new).await?;
         }
         Ok(Self { broker, topic, group, parts, turn: 0 })
     }

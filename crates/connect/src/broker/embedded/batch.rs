@@ -10,10 +10,11 @@ use arrow::ipc::writer::StreamWriter;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use kernel::gate::{Safe, Seal, Sealer, Tag};
 use kernel::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 /// A key: the offset of the first row, how many rows there are, the bytes of the value, and when they were appended in
 /// microseconds since 1970; all big-endian, so that keys sort by offset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key {
     pub offset: u64,
     pub rows: u32,

@@ -1,11 +1,9 @@
 //! A topic as it lies in the store.
 
-use super::batch::{Encoded, Key, Place, decode};
+use super::batch::{Encoded, Key};
 use super::{data, stored};
-use arrow::datatypes::SchemaRef;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions};
-use kernel::broker::{Ends, Fetched, Retention};
-use kernel::gate::Seal;
+use kernel::broker::{Ends, Retention};
 use kernel::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -61,10 +59,9 @@ impl Log {
         self.partitions.get(at as usize).ok_or_else(fault)
     }
 
-    /// Blocks on the disk.
-    pub fn fetch(&self, schema: &SchemaRef, seal: &Seal, at: u32, from: u64, bytes_max: usize) -> Result<Fetched> {
-        let place = Place { topic: &self.name, name: format!("{}/{at}", self.name), schema, seal };
-        let name = &place.name;
+    /// Batches as they are stored, from the one that holds an offset on. Blocks on the disk.
+    pub fn fetch(&self, at: u32, from: u64, bytes_max: usize) -> Result<Vec<Stored>> {
+        let name = format!("{}/{at}", self.name);
         let partition = self.partition(at)?;
         let Ends { first, next } = partition.ends();
         if from < first || from > next {
@@ -76,32 +73,33 @@ impl Log {
             };
             return Err(Error::new(Kind::Data, format!("fetch from offset {from} of {name}"), detail));
         }
-        let mut fetched = Fetched { rows: Vec::new(), strangers: Vec::new(), next: from };
-        let mut bytes = 0;
-        while fetched.next < next && (bytes == 0 || bytes < bytes_max) {
-            for guard in partition.rows.range(partition.start_of(fetched.next)?..) {
+        let (mut fetched, mut bytes, mut at) = (Vec::new(), 0, from);
+        while at < next && (bytes == 0 || bytes < bytes_max) {
+            for guard in partition.rows.range(partition.start_of(at)?..) {
                 let (key, value) = guard.into_inner().map_err(|e| stored("read the log", e))?;
                 let key = Key::read(&key)?;
                 if key.next() > next || bytes > 0 && bytes + value.len() > bytes_max {
                     return Ok(fetched);
                 }
-                if key.offset > fetched.next {
-                    return Err(data(name, "retention has removed rows while they were fetched"));
-                }
-                let skip = usize::try_from(fetched.next.saturating_sub(key.offset)).unwrap_or_default();
-                match decode(&place, key, &value, skip)? {
-                    Some(rows) => fetched.rows.push(rows),
-                    None => fetched.strangers.push(key.offset),
+                if key.offset > at {
+                    return Err(data(&name, "retention has removed rows while they were fetched"));
                 }
                 bytes += value.len();
-                fetched.next = key.next();
+                at = key.next();
+                fetched.push(Stored { key, value: value.to_vec() });
             }
             if bytes == 0 {
-                return Err(data(name, "rows that were appended are not there"));
+                return Err(data(&name, "rows that were appended are not there"));
             }
         }
         Ok(fetched)
     }
+}
+
+/// A batch with its key.
+pub struct Stored {
+    pub key: Key,
+    pub value: Vec<u8>,
 }
 
 impl Partition {

@@ -1,29 +1,28 @@
 //! The embedded log: batches in fjall, with one owner. An append is answered when it is on the disk; appends that wait
-//! together are synced together.
+//! together are synced together. Other processes ask the owner through its door.
 
 mod batch;
+#[cfg(unix)]
+mod door;
 mod log;
+mod owner;
+mod port;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 use async_trait::async_trait;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+use batch::{Place, decode};
 use kernel::broker::{Appended, Appender, Broker, Capabilities, Ends, Fetched, Topic};
 use kernel::clock::Clock;
 use kernel::gate::{Safe, Seal};
 use kernel::{Error, Kind, Positions, Result};
 use log::{Log, Logs, Settings};
+use owner::Owner;
+use port::{Answer, Ask, Blobs, Port};
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, RwLock, RwLockReadGuard};
-use std::thread::JoinHandle;
-use tokio::sync::{Semaphore, oneshot};
-use writer::{Append, Job, Reply, Writer};
-
-/// Bytes that may wait for the writing thread.
-const WAITING_BYTES: usize = 64 << 20;
+use std::sync::{Arc, RwLockReadGuard};
 
 /// The embedded home. Clones of what it holds live in its appenders; when all are gone, the log is free for another owner.
 pub struct Embedded {
@@ -31,64 +30,89 @@ pub struct Embedded {
 }
 
 struct Inner {
-    meta: Keyspace,
-    logs: Logs,
-    jobs: Option<Sender<Job>>,
-    thread: Option<JoinHandle<()>>,
-    room: Arc<Semaphore>,
+    port: Arc<dyn Port>,
     seal: Seal,
-    _db: Database,
+    is_owner: bool,
+    /// What only an owner has. Behind its port, so that it is closed first.
+    #[cfg(unix)]
+    _door: Option<door::Door>,
 }
 
 impl Embedded {
-    /// Opens the log in this folder, or makes it. Blocks on the disk.
+    /// Opens the log in this folder, or makes it; when another process has it, that one is asked. In a runtime, whose threads
+    /// it blocks on the disk.
     pub fn open(folder: &Path, clock: Arc<dyn Clock>, seal: Seal) -> Result<Self> {
-        let what = || format!("open the log {}", folder.display());
-        let db = Database::builder(folder).journal_compression(fjall::CompressionType::None).open();
-        let db = db.map_err(|e| match e {
-            fjall::Error::Locked => {
-                let detail =
-                    "another process owns it: stop that one, or let it do this work; one process at a time has a log";
-                Error::new(Kind::Conflict, what(), detail)
-            }
-            other => stored(what(), other),
+        private(folder)?;
+        match Owner::open(&folder.join("store"), clock) {
+            Ok(owner) => Ok(Self::owned(folder, Arc::new(owner), seal)),
+            Err(error) if error.kind == Kind::Conflict => Self::of_another(folder, seal, error),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether this process has it. When not, its owner may end, and it is to be opened again.
+    pub fn is_owner(&self) -> bool {
+        self.inner.is_owner
+    }
+
+    #[cfg(unix)]
+    fn owned(folder: &Path, owner: Arc<Owner>, seal: Seal) -> Self {
+        let door = door::Door::open(&folder.join(DOOR), &owner);
+        let door = door.inspect_err(|e| tracing::warn!("other processes can't ask for the log: {e}")).ok();
+        Self { inner: Arc::new(Inner { port: owner, seal, is_owner: true, _door: door }) }
+    }
+
+    #[cfg(unix)]
+    fn of_another(folder: &Path, seal: Seal, error: Error) -> Result<Self> {
+        let remote = door::Remote::find(&folder.join(DOOR)).map_err(|e| {
+            Error::new(Kind::Conflict, error.what, "another process owns it, and does not answer: stop that one")
+                .because(e)
         })?;
-        let meta = db.keyspace("meta", KeyspaceCreateOptions::default).map_err(|e| stored(what(), e))?;
-        let logs: Logs = Arc::new(RwLock::new(logs(&db, &meta)?));
-        let writer = Writer { db: db.clone(), meta: meta.clone(), logs: logs.clone(), clock, writers: HashMap::new() };
-        let (jobs, waiting) = channel();
-        let thread = std::thread::Builder::new().name("lavra-log".into()).spawn(move || writer.run(&waiting));
-        let thread = thread.map_err(|e| Error::internal(what(), "no thread could be started").because(e))?;
-        let room = Arc::new(Semaphore::new(WAITING_BYTES));
-        Ok(Self { inner: Arc::new(Inner { meta, logs, jobs: Some(jobs), thread: Some(thread), room, seal, _db: db }) })
+        Ok(Self { inner: Arc::new(Inner { port: Arc::new(remote), seal, is_owner: false, _door: None }) })
+    }
+
+    #[cfg(not(unix))]
+    fn owned(_: &Path, owner: Arc<Owner>, seal: Seal) -> Self {
+        Self { inner: Arc::new(Inner { port: owner, seal, is_owner: true }) }
+    }
+
+    #[cfg(not(unix))]
+    fn of_another(_: &Path, _: Seal, error: Error) -> Result<Self> {
+        Err(error)
     }
 }
 
-impl Drop for Inner {
-    fn drop(&mut self) {
-        // The thread ends when nobody can ask it any more, and with it the last hold on the store.
-        self.jobs = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+/// Beside the store. Its path has to be short, as those of sockets have.
+#[cfg(unix)]
+const DOOR: &str = "door";
+
+/// Only who runs this may look into the folder, or knock at the door in it.
+fn private(folder: &Path) -> Result<()> {
+    let make = || {
+        std::fs::create_dir_all(folder)?;
+        #[cfg(unix)]
+        std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+        Ok(())
+    };
+    make().map_err(|e| kernel::error::io(format!("open the log {}", folder.display()), e))
+}
+
+impl Inner {
+    async fn ask(&self, ask: Ask) -> Result<Answer> {
+        self.port.ask(ask, Blobs::new()).await.map(|(answer, _)| answer)
+    }
+
+    async fn positions(&self, ask: Ask) -> Result<Positions> {
+        match self.ask(ask).await? {
+            Answer::Positions(positions) => Ok(positions),
+            _ => Err(misunderstood()),
         }
     }
 }
 
-impl Inner {
-    fn log(&self, topic: &str) -> Result<Arc<Log>> {
-        let found = lock(&self.logs)?.get(topic).cloned();
-        found.ok_or_else(|| {
-            Error::project(format!("topic {topic}"), "there is no such topic in this log; make it first")
-        })
-    }
-
-    async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T> {
-        let gone = || Error::internal("ask the log", "its writing thread is gone");
-        let (reply, answer) = oneshot::channel();
-        let jobs = self.jobs.as_ref().ok_or_else(gone)?;
-        jobs.send(job(reply)).map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
-    }
+/// The owner is of another version of this program.
+fn misunderstood() -> Error {
+    Error::new(Kind::Conflict, "ask the process that has the log", "it answers in another way: is it another version?")
 }
 
 #[async_trait]
@@ -98,48 +122,67 @@ impl Broker for Embedded {
     }
 
     async fn create(&self, topic: &Topic) -> Result<()> {
-        self.inner.ask(|reply| Job::Create(topic.clone(), reply)).await
+        let settings = Settings::new(topic.partitions, topic.retention);
+        self.inner.ask(Ask::Create { topic: topic.name.clone(), settings }).await.map(drop)
     }
 
     async fn appender(&self, topic: &Topic, writer: &str) -> Result<Box<dyn Appender>> {
-        let log = self.inner.log(&topic.name)?;
-        let (own, name) = (log.clone(), writer.to_owned());
-        let (number, positions) = self.inner.ask(|reply| Job::Open(own, name, reply)).await?;
         let (inner, topic, writer) = (self.inner.clone(), topic.clone(), writer.to_owned());
-        Ok(Box::new(EmbeddedAppender { inner, topic, log, writer, number, positions }))
+        match inner.ask(Ask::Open { topic: topic.name.clone(), writer: writer.clone() }).await? {
+            Answer::Opened { number, positions } => {
+                Ok(Box::new(EmbeddedAppender { inner, topic, writer, number, positions }))
+            }
+            _ => Err(misunderstood()),
+        }
     }
 
     async fn fetch(&self, topic: &Topic, partition: u32, from: u64, bytes_max: usize) -> Result<Fetched> {
-        let log = self.inner.log(&topic.name)?;
-        let (schema, seal) = (topic.schema.clone(), self.inner.seal.clone());
-        let fetched = tokio::task::spawn_blocking(move || log.fetch(&schema, &seal, partition, from, bytes_max));
-        fetched.await.map_err(|e| Error::internal("fetch from the log", e))?
+        let ask = Ask::Fetch { topic: topic.name.clone(), partition, from, bytes_max };
+        let (Answer::Fetched(keys), values) = self.inner.port.ask(ask, Blobs::new()).await? else {
+            return Err(misunderstood());
+        };
+        let (topic, seal) = (topic.clone(), self.inner.seal.clone());
+        let decoded = tokio::task::spawn_blocking(move || {
+            let name = format!("{}/{partition}", topic.name);
+            let place = Place { topic: &topic.name, name, schema: &topic.schema, seal: &seal };
+            let mut fetched = Fetched { rows: Vec::new(), strangers: Vec::new(), next: from };
+            for (key, value) in keys.into_iter().zip(values) {
+                let skip = usize::try_from(fetched.next.saturating_sub(key.offset)).unwrap_or_default();
+                match decode(&place, key, &value, skip)? {
+                    Some(rows) => fetched.rows.push(rows),
+                    None => fetched.strangers.push(key.offset),
+                }
+                fetched.next = key.next();
+            }
+            Ok(fetched)
+        });
+        decoded.await.map_err(|e| Error::internal("fetch from the log", e))?
     }
 
     async fn appended(&self, topic: &str, writer: &str) -> Result<Positions> {
-        self.inner.log(topic)?;
-        writer::positions(&self.inner.meta, &format!("w\0{topic}\0{writer}\0"))
+        self.inner.positions(Ask::Appended { topic: topic.to_owned(), writer: writer.to_owned() }).await
     }
 
     async fn ends(&self, topic: &str) -> Result<Vec<Ends>> {
-        Ok(self.inner.log(topic)?.ends())
+        match self.inner.ask(Ask::Ends { topic: topic.to_owned() }).await? {
+            Answer::Ends(ends) => Ok(ends),
+            _ => Err(misunderstood()),
+        }
     }
 
     async fn consumed(&self, topic: &str, group: &str) -> Result<Positions> {
-        self.inner.log(topic)?;
-        writer::positions(&self.inner.meta, &format!("g\0{topic}\0{group}\0"))
+        self.inner.positions(Ask::Consumed { topic: topic.to_owned(), group: group.to_owned() }).await
     }
 
     async fn consume(&self, topic: &str, group: &str, upto: &Positions) -> Result<()> {
-        let log = self.inner.log(topic)?;
-        self.inner.ask(|reply| Job::Consume(log, group.to_owned(), upto.clone(), reply)).await
+        let (topic, group) = (topic.to_owned(), group.to_owned());
+        self.inner.ask(Ask::Consume { topic, group, upto: upto.clone() }).await.map(drop)
     }
 }
 
 struct EmbeddedAppender {
     inner: Arc<Inner>,
     topic: Topic,
-    log: Arc<Log>,
     writer: String,
     number: u64,
     positions: Positions,
@@ -152,43 +195,25 @@ impl Appender for EmbeddedAppender {
     }
 
     async fn append(&mut self, rows: &[Safe], upto: &Positions) -> Result<Appended> {
-        let mut batches = Vec::new();
+        let (mut batches, mut blobs) = (Vec::new(), Blobs::new());
         let sealer = self.inner.seal.sealer(&self.topic.name)?;
         for rows in rows {
             for (partition, own) in self.topic.split(rows.batch())? {
-                batches.push((partition, batch::encode(&own, &sealer)?));
+                let encoded = batch::encode(&own, &sealer)?;
+                batches.push((partition, encoded.rows));
+                blobs.push(encoded.value);
             }
         }
-        let bytes = batches.iter().map(|(_, batch)| batch.value.len()).sum::<usize>().clamp(1, WAITING_BYTES);
-        let room = self.inner.room.clone().acquire_many_owned(bytes as u32).await.ok();
-        let append = Append {
-            log: self.log.clone(),
-            writer: self.writer.clone(),
-            number: self.number,
-            batches,
-            upto: upto.clone(),
-            _room: room,
+        let (topic, writer) = (self.topic.name.clone(), self.writer.clone());
+        let ask = Ask::Append { topic, writer, number: self.number, batches, upto: upto.clone() };
+        let (Answer::Appended(appended), _) = self.inner.port.ask(ask, blobs).await? else {
+            return Err(misunderstood());
         };
-        let appended = self.inner.ask(|reply| Job::Append(append, reply)).await?;
         if appended == Appended::Done {
             self.positions.advance(upto);
         }
         Ok(appended)
     }
-}
-
-/// The topics that the store knows.
-fn logs(db: &Database, meta: &Keyspace) -> Result<HashMap<String, Arc<Log>>> {
-    let mut found = HashMap::new();
-    for guard in meta.prefix("t\0") {
-        let (key, value) = guard.into_inner().map_err(|e| stored("open the log", e))?;
-        let name = String::from_utf8_lossy(&key[2..]).into_owned();
-        let settings: Settings =
-            serde_json::from_slice(&value).map_err(|e| data(&name, "its settings are broken").because(e))?;
-        let log = Log::open(db, meta, &name, settings)?;
-        found.insert(name, Arc::new(log));
-    }
-    Ok(found)
 }
 
 fn lock(logs: &Logs) -> Result<RwLockReadGuard<'_, HashMap<String, Arc<Log>>>> {

@@ -4,7 +4,7 @@ use super::batch::Encoded;
 use super::log::{Log, Logs, Settings, key_of, next_key};
 use super::{lock, stored};
 use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode};
-use kernel::broker::{Appended, Topic};
+use kernel::broker::Appended;
 use kernel::clock::Clock;
 use kernel::{Error, Kind, Point, Positions, Result};
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 pub type Reply<T> = oneshot::Sender<Result<T>>;
 
 pub enum Job {
-    Create(Topic, Reply<()>),
+    Create(String, Settings, Reply<()>),
     /// Opens the next appender of a writer: its number, and what its writer has appended.
     Open(Arc<Log>, String, Reply<(u64, Positions)>),
     Append(Append, Reply<Appended>),
@@ -174,37 +174,33 @@ impl Writer {
 
     fn rare(&mut self, job: Job) {
         match job {
-            Job::Create(topic, reply) => drop(reply.send(self.create(&topic))),
+            Job::Create(topic, settings, reply) => drop(reply.send(self.create(&topic, settings))),
             Job::Open(log, writer, reply) => drop(reply.send(self.open(&log, writer))),
             Job::Append(..) | Job::Consume(..) => {}
         }
     }
 
-    fn create(&mut self, topic: &Topic) -> Result<()> {
-        let settings = Settings::new(topic.partitions, topic.retention);
-        let what = || format!("make topic {}", topic.name);
-        let present = lock(&self.logs)?.get(&topic.name).cloned();
+    fn create(&mut self, topic: &str, settings: Settings) -> Result<()> {
+        let what = || format!("make topic {}", topic);
+        let present = lock(&self.logs)?.get(topic).cloned();
         if let Some(log) = &present
-            && log.partitions.len() != topic.partitions as usize
+            && log.partitions.len() != settings.partitions as usize
         {
             let detail =
-                format!("it has {} partitions, not {}: keys would move", log.partitions.len(), topic.partitions);
+                format!("it has {} partitions, not {}: keys would move", log.partitions.len(), settings.partitions);
             return Err(Error::new(Kind::Conflict, what(), detail));
         }
         let text = serde_json::to_vec(&settings).map_err(|e| Error::internal(what(), e))?;
         // First the place of its rows: a topic that is known has all its partitions.
         let log = match present {
             Some(log) => log,
-            None => Arc::new(Log::open(&self.db, &self.meta, &topic.name, settings.clone())?),
+            None => Arc::new(Log::open(&self.db, &self.meta, topic, settings.clone())?),
         };
         let mut batch = self.batch();
-        batch.insert(&self.meta, format!("t\0{}", topic.name), text);
+        batch.insert(&self.meta, format!("t\0{}", topic), text);
         batch.commit().map_err(|e| stored(what(), e))?;
         *log.settings.lock().map_err(|_| Error::internal(what(), "a thread died"))? = settings;
-        self.logs
-            .write()
-            .map_err(|_| Error::internal(what(), "a thread died"))?
-            .insert(topic.name.clone(), log.clone());
+        self.logs.write().map_err(|_| Error::internal(what(), "a thread died"))?.insert(topic.to_owned(), log.clone());
         self.expire_log(&log);
         Ok(())
     }

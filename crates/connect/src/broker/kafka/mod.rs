@@ -55,9 +55,17 @@ impl KafkaBroker {
         Ok(Self { access: Arc::new(Access::new(&options, base)?), seal, replication, cursors: Mutex::default() })
     }
 
-    /// Makes a topic; false if it is there. Each try has a part of the time: the node that was asked may stand still, and
-    /// the cluster takes it off its list only after a while.
+    /// Makes a topic; false if it is there, which any node knows: only the controller can make one, and one that stands still
+    /// is replaced after half a minute. Each try has a part of the time, for the node that was asked may stand still too.
     async fn make(&self, what: &str, new: &NewTopic<'_>) -> Result<bool> {
+        let (access, name) = (self.access.clone(), new.name.to_owned());
+        let is_there = blocking(move || {
+            let found = crate::kafka::reader::partitions(&access, &access.consumer(LOOKER)?, &name);
+            Ok(found.is_ok_and(|found| !found.is_empty()))
+        });
+        if is_there.await? {
+            return Ok(false);
+        }
         let began = Instant::now();
         loop {
             let (admin, options) = self.admin(what)?;

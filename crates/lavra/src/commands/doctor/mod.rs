@@ -80,9 +80,13 @@ async fn look(wiring: &Wiring, source: &Source) -> Vec<Told> {
     };
     let opening = opening(wiring, source, from);
     let silent = |_| Error::new(Kind::Unreachable, "ask it", format!("it did not answer within {} s", LIMIT.as_secs()));
+    let mut told = in_log(wiring, source).await;
     let findings = match tokio::time::timeout(LIMIT, (spec.probe)(&opening)).await.map_err(silent) {
         Ok(findings) => findings,
-        Err(error) => return vec![Told::failed(&source.name, "reachability", &error)],
+        Err(error) => {
+            told.push(Told::failed(&source.name, "reachability", &error));
+            return told;
+        }
     };
     // A connector says in words that it reaches nothing; the kind of a look's error tells programs.
     let is_bad = findings.iter().any(|finding| finding.grade == Grade::Bad);
@@ -90,11 +94,28 @@ async fn look(wiring: &Wiring, source: &Source) -> Vec<Told> {
         let pending = tokio::time::timeout(LIMIT, (spec.pending)(&opening)).await;
         pending.map_or(true, |pending| pending.is_err_and(|error| error.kind == Kind::Unreachable))
     };
-    let told = |finding: Finding| {
+    told.extend(findings.into_iter().map(|finding: Finding| {
         let is_unreachable = is_unreachable && finding.grade == Grade::Bad;
         Told { about: source.name.clone(), finding, is_unreachable }
+    }));
+    told
+}
+
+/// How many rows wait in the source's topic.
+async fn in_log(wiring: &Wiring, source: &Source) -> Vec<Told> {
+    let behind = async {
+        let Some(relay) = relay::Relay::of(wiring, source).await? else { return Ok(None) };
+        let (_, offsets) = relay.behind(wiring, source).await?;
+        Ok(Some(format!("{}: {} behind {}", relay.topic(), show::plural(offsets, "offset"), source.table)))
     };
-    findings.into_iter().map(told).collect()
+    match behind.await {
+        Ok(None) => Vec::new(),
+        Ok(Some(found)) => {
+            let finding = Finding { subject: "broker", grade: Grade::Good, found, remedy: None };
+            vec![Told { about: source.name.clone(), finding, is_unreachable: false }]
+        }
+        Err(error) => vec![Told::failed(&source.name, "broker", &error)],
+    }
 }
 
 fn exit(told: &[Told]) -> u8 {

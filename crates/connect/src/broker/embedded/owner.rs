@@ -1,0 +1,144 @@
+//! The process that has the log.
+
+use super::batch::Encoded;
+use super::log::{Log, Logs, Settings};
+use super::port::{Answer, Ask, Blobs, Port};
+use super::stored;
+use super::writer::{self, Append, Job, Reply, Writer};
+use async_trait::async_trait;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+use kernel::clock::Clock;
+use kernel::{Error, Kind, Positions, Result};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, RwLock};
+use std::thread::JoinHandle;
+use tokio::sync::{Semaphore, oneshot};
+
+/// Bytes that may wait for the writing thread.
+const WAITING_BYTES: usize = 64 << 20;
+
+pub struct Owner {
+    meta: Keyspace,
+    logs: Logs,
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+    room: Arc<Semaphore>,
+    _db: Database,
+}
+
+impl Owner {
+    /// Opens the store in this folder, or makes it. `Conflict` when another process has it. Blocks on the disk.
+    pub fn open(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
+        let what = || format!("open the log {}", folder.display());
+        let db = Database::builder(folder).journal_compression(fjall::CompressionType::None).open();
+        let db = db.map_err(|e| match e {
+            fjall::Error::Locked => Error::new(Kind::Conflict, what(), "another process owns it"),
+            other => stored(what(), other),
+        })?;
+        let meta = db.keyspace("meta", KeyspaceCreateOptions::default).map_err(|e| stored(what(), e))?;
+        let logs: Logs = Arc::new(RwLock::new(logs(&db, &meta)?));
+        let writer = Writer { db: db.clone(), meta: meta.clone(), logs: logs.clone(), clock, writers: HashMap::new() };
+        let (jobs, waiting) = channel();
+        let thread = std::thread::Builder::new().name("lavra-log".into()).spawn(move || writer.run(&waiting));
+        let thread = thread.map_err(|e| Error::internal(what(), "no thread could be started").because(e))?;
+        let room = Arc::new(Semaphore::new(WAITING_BYTES));
+        Ok(Self { meta, logs, jobs: Some(jobs), thread: Some(thread), room, _db: db })
+    }
+
+    fn log(&self, topic: &str) -> Result<Arc<Log>> {
+        let found = super::lock(&self.logs)?.get(topic).cloned();
+        found.ok_or_else(|| {
+            Error::project(format!("topic {topic}"), "there is no such topic in this log; make it first")
+        })
+    }
+
+    async fn job<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T> {
+        let gone = || Error::internal("ask the log", "its writing thread is gone");
+        let (reply, answer) = oneshot::channel();
+        let jobs = self.jobs.as_ref().ok_or_else(gone)?;
+        jobs.send(job(reply)).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// Of a writer (`w`) or a group (`g`).
+    fn positions(&self, of: char, topic: &str, name: &str) -> Result<Answer> {
+        self.log(topic)?;
+        writer::positions(&self.meta, &format!("{of}\0{topic}\0{name}\0")).map(Answer::Positions)
+    }
+
+    async fn append(
+        &self,
+        topic: &str,
+        writer: String,
+        number: u64,
+        batches: Vec<(u32, Encoded)>,
+        upto: Positions,
+    ) -> Result<Answer> {
+        let bytes = batches.iter().map(|(_, batch)| batch.value.len()).sum::<usize>().clamp(1, WAITING_BYTES);
+        let room = self.room.clone().acquire_many_owned(bytes as u32).await.ok();
+        let append = Append { log: self.log(topic)?, writer, number, batches, upto, _room: room };
+        self.job(|reply| Job::Append(append, reply)).await.map(Answer::Appended)
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // The thread ends when nobody can ask it any more, and with it the last hold on the store.
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[async_trait]
+impl Port for Owner {
+    async fn ask(&self, ask: Ask, blobs: Blobs) -> Result<(Answer, Blobs)> {
+        let answer = match ask {
+            Ask::Create { topic, settings } => {
+                self.job(|reply| Job::Create(topic, settings, reply)).await.map(|()| Answer::Done)
+            }
+            Ask::Open { topic, writer } => {
+                let log = self.log(&topic)?;
+                let opened = self.job(|reply| Job::Open(log, writer, reply)).await;
+                opened.map(|(number, positions)| Answer::Opened { number, positions })
+            }
+            Ask::Append { topic, writer, number, batches, upto } => {
+                let batches = batches.into_iter().zip(blobs);
+                let batches = batches.map(|((partition, rows), value)| (partition, Encoded { rows, value })).collect();
+                self.append(&topic, writer, number, batches, upto).await
+            }
+            Ask::Fetch { topic, partition, from, bytes_max } => {
+                let log = self.log(&topic)?;
+                let fetched = tokio::task::spawn_blocking(move || log.fetch(partition, from, bytes_max));
+                let fetched = fetched.await.map_err(|e| Error::internal("fetch from the log", e))??;
+                let (keys, values) = fetched.into_iter().map(|stored| (stored.key, stored.value)).unzip();
+                return Ok((Answer::Fetched(keys), values));
+            }
+            Ask::Ends { topic } => Ok(Answer::Ends(self.log(&topic)?.ends())),
+            Ask::Appended { topic, writer } => self.positions('w', &topic, &writer),
+            Ask::Consumed { topic, group } => self.positions('g', &topic, &group),
+            Ask::Consume { topic, group, upto } => {
+                let log = self.log(&topic)?;
+                self.job(|reply| Job::Consume(log, group, upto, reply)).await.map(|()| Answer::Done)
+            }
+        };
+        Ok((answer?, Blobs::new()))
+    }
+}
+
+/// The topics that the store knows.
+fn logs(db: &Database, meta: &Keyspace) -> Result<HashMap<String, Arc<Log>>> {
+    let mut found = HashMap::new();
+    for guard in meta.prefix("t\0") {
+        let (key, value) = guard.into_inner().map_err(|e| stored("open the log", e))?;
+        let name = String::from_utf8_lossy(&key[2..]).into_owned();
+        let settings: Settings =
+            serde_json::from_slice(&value).map_err(|e| super::data(&name, "its settings are broken").because(e))?;
+        let log = Log::open(db, meta, &name, settings)?;
+        found.insert(name, Arc::new(log));
+    }
+    Ok(found)
+}
