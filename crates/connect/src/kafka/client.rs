@@ -81,6 +81,11 @@ impl Access {
 
     /// A client that reads what is committed, from where it is told to and nowhere else.
     pub fn consumer(&self, group: &str) -> Result<BaseConsumer<Told>> {
+        self.consumer_of(group, "read_committed")
+    }
+
+    /// The same with another `isolation.level`.
+    pub fn consumer_of(&self, group: &str, isolation: &str) -> Result<BaseConsumer<Told>> {
         let mut config = self.config();
         config
             .set("group.id", group)
@@ -88,7 +93,7 @@ impl Access {
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "error")
             .set("allow.auto.create.topics", "false")
-            .set("isolation.level", "read_committed")
+            .set("isolation.level", isolation)
             .set("fetch.wait.max.ms", "50")
             .set("fetch.error.backoff.ms", "50")
             .set("queued.max.messages.kbytes", "65536")

@@ -27,6 +27,9 @@ struct Inner {
     producer: BaseProducer<Told>,
     topic: Topic,
     positions_topic: String,
+    /// One that sees what is committed, and one that sees what is not yet, too.
+    committed: BaseConsumer<Told>,
+    written: BaseConsumer<Told>,
 }
 
 const POLL: Duration = Duration::from_millis(50);
@@ -61,7 +64,10 @@ impl KafkaAppender {
         // Whoever had this name can commit no more, and what they had begun is taken back.
         producer.init_transactions(access.timeout).map_err(|e| access.error(&what, &e, producer.client().context()))?;
         let positions = read(&access, &positions_topic)?;
-        Ok(Self { inner: Arc::new(Inner { access, seal, producer, topic, positions_topic }), positions })
+        let committed = access.consumer(super::LOOKER)?;
+        let written = access.consumer_of(super::LOOKER, "read_uncommitted")?;
+        let inner = Inner { access, seal, producer, topic, positions_topic, committed, written };
+        Ok(Self { inner: Arc::new(inner), positions })
     }
 }
 
@@ -88,7 +94,10 @@ impl Appender for KafkaAppender {
 impl Inner {
     fn append(&self, batches: &[arrow::record_batch::RecordBatch], upto: &Positions) -> Result<Appended> {
         match self.transaction(batches, upto) {
-            Ok(()) => Ok(Appended::Done),
+            Ok(()) => {
+                self.wait_for_readers();
+                Ok(Appended::Done)
+            }
             Err(error) if self.is_fenced(&error) => {
                 Ok(Appended::Conflict(format!("another appender was opened for {} since", self.topic.name)))
             }
@@ -117,6 +126,20 @@ impl Inner {
             match self.producer.commit_transaction(self.access.timeout) {
                 Err(KafkaError::Transaction(error)) if error.is_retriable() => continue,
                 done => return Ok(done?),
+            }
+        }
+    }
+
+    /// What is committed is durable, and readers see it when each partition was told so, which takes a moment; where a node
+    /// stands still, as long as it takes to replace it. In vain when others have open transactions in this topic.
+    fn wait_for_readers(&self) {
+        let mut waited = Duration::ZERO;
+        for partition in 0..self.topic.partitions as i32 {
+            let end = |consumer| super::ends(&self.access, consumer, &self.topic.name, partition).map(|ends| ends.next);
+            let Ok(written) = end(&self.written) else { continue };
+            while waited < self.access.timeout && end(&self.committed).is_ok_and(|committed| committed < written) {
+                std::thread::sleep(POLL / 10);
+                waited += POLL / 10;
             }
         }
     }

@@ -22,7 +22,7 @@ use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// By topic and partition.
 type Cursors = Mutex<HashMap<(String, u32), Arc<Mutex<Cursor>>>>;
@@ -66,7 +66,7 @@ impl KafkaBroker {
         if is_there.await? {
             return Ok(false);
         }
-        let began = Instant::now();
+        let mut tries = TRIES;
         loop {
             let (admin, options) = self.admin(what)?;
             let fault = |e: KafkaError| self.access.error(what, &e, admin.inner().context());
@@ -78,10 +78,9 @@ impl KafkaBroker {
                 },
                 Err(error) => Err(error),
             };
+            tries -= 1;
             match made.map_err(fault) {
-                Err(error) if error.kind == Kind::Unreachable && began.elapsed() < self.access.timeout => {
-                    tokio::time::sleep(STEP).await;
-                }
+                Err(error) if error.kind == Kind::Unreachable && tries > 0 => tokio::time::sleep(STEP).await,
                 made => return made,
             }
         }
