@@ -75,8 +75,9 @@ def main():
 
 
 def produce(servers, topic, events):
-    made = AdminClient({"bootstrap.servers": servers}).create_topics([NewTopic(topic, PARTITIONS, 1)])
-    for one in made.values():
+    # Its answers end with it.
+    admin = AdminClient({"bootstrap.servers": servers})
+    for one in admin.create_topics([NewTopic(topic, PARTITIONS, 1)]).values():
         one.result()
     producer = Producer({"bootstrap.servers": servers, "linger.ms": 50, "batch.num.messages": 100000,
                          "queue.buffering.max.messages": 1000000})

@@ -3,9 +3,9 @@
 //! Reading and judging go on side by side: while the gate has one batch, the source reads the next. So at most three batches
 //! are held: the one that is read, the one that waits, the one that is judged.
 
-use kernel::clock::Clock;
+use kernel::clock::{Clock, Timestamp};
 use kernel::error::{Error, Kind, Result};
-use kernel::gate::{Gate, Tally};
+use kernel::gate::{Gate, Passed, Tally};
 use kernel::position::Positions;
 use kernel::sink::{Commit, Sink};
 use kernel::source::{Pulled, Rows, Source};
@@ -95,11 +95,7 @@ pub async fn ingest(
             Some(Ok(Read::Batch(pulled))) => {
                 let Pulled { rows, upto, whole } = *pulled;
                 let bytes = rows.num_bytes();
-                let passed = match rows {
-                    Rows::Raw(rows) => gate.pass(rows, clock.now()),
-                    Rows::Sealed(rows) => gate.admit(rows, clock.now()),
-                };
-                let passed = match passed {
+                let passed = match judge(&mut gate, rows, clock.now()) {
                     Ok(passed) => passed,
                     Err(error) => break Err(error),
                 };
@@ -136,6 +132,13 @@ pub async fn ingest(
         None => Ok(()),
     };
     outcome.and(ended).map(|()| done)
+}
+
+fn judge(gate: &mut Gate, rows: Rows, now: Timestamp) -> Result<Passed> {
+    match rows {
+        Rows::Raw(rows) => gate.pass(rows, now),
+        Rows::Sealed(rows) => gate.admit(rows, now),
+    }
 }
 
 fn stopped() -> Error {

@@ -85,22 +85,13 @@ pub async fn compile(
 ) -> Result<Compiled, (Files, Vec<Diagnostic>)> {
     let secrets = Secrets::new(env);
     let env = |name: &str| secrets.ask(name);
-    let mut check = Check {
-        files: &files,
-        env: &env,
-        masks,
-        screen,
-        found: files.faults.clone(),
-        broken: BTreeSet::new(),
-        has_broker: false,
-    };
+    let mut check = Check::new(&files, &env, masks, screen);
     let config = check.config();
     let (own_kinds, faults) = super::own_kinds(&files, &env, masks);
     check.found.extend(faults);
     let mut contracts = check.contracts(config.as_ref(), &own_kinds);
     check.gates(&mut contracts);
     check.set_rules(&contracts, engine).await;
-    check.has_broker = config.as_ref().is_some_and(|config| config.value.has_broker());
     let sources = check.sources(&contracts);
     let base: BTreeMap<TableName, SchemaRef> = sources.iter().map(|s| (s.table.clone(), s.schema.clone())).collect();
     let mut model_files = check.model_files(&base);
@@ -167,6 +158,17 @@ pub(super) struct Check<'a> {
     pub broken: BTreeSet<TableName>,
 }
 
+impl<'a> Check<'a> {
+    fn new(
+        files: &'a Files,
+        env: &'a (dyn Fn(&str) -> Option<String> + Sync),
+        masks: &'a dyn MaskFactory,
+        screen: Arc<dyn Screen>,
+    ) -> Self {
+        Self { files, env, masks, screen, found: files.faults.clone(), broken: BTreeSet::new(), has_broker: false }
+    }
+}
+
 impl Check<'_> {
     pub fn keep<T>(&mut self, read: Result<T, Vec<Diagnostic>>) -> Option<T> {
         read.map_err(|faults| self.found.extend(faults)).ok()
@@ -181,6 +183,7 @@ impl Check<'_> {
         self.found.extend(super::running::faults(&config));
         self.found.extend(config::unreadable_keys(&config));
         self.default_masks(&config);
+        self.has_broker = config.value.has_broker();
         Some(config)
     }
 
