@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 
-/// A client that says nothing for so long is let go.
+/// Who says nothing for so long is let go.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Open as long as the value is there.
@@ -77,7 +77,9 @@ impl Remote {
 #[async_trait]
 impl Port for Remote {
     async fn ask(&self, ask: Ask, blobs: Blobs) -> Result<(Answer, Blobs)> {
-        let (answer, blobs) = self.exchange(&ask, &blobs).await.map_err(|e| {
+        let exchanged = tokio::time::timeout(PATIENCE, self.exchange(&ask, &blobs)).await;
+        let exchanged = exchanged.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
+        let (answer, blobs) = exchanged.map_err(|e| {
             let what = format!("ask the process that has the log {}", self.path.display());
             Error::new(Kind::Unreachable, what, "it has ended, or does not answer").because(e)
         })?;

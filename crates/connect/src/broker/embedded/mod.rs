@@ -23,6 +23,7 @@ use port::{Answer, Ask, Blobs, Port};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, RwLockReadGuard};
+use std::time::Duration;
 
 /// The embedded home. Clones of what it holds live in its appenders; when all are gone, the log is free for another owner.
 pub struct Embedded {
@@ -43,10 +44,19 @@ impl Embedded {
     /// it blocks on the disk.
     pub fn open(folder: &Path, clock: Arc<dyn Clock>, seal: Seal) -> Result<Self> {
         private(folder)?;
-        match Owner::open(&folder.join("store"), clock) {
-            Ok(owner) => Ok(Self::owned(folder, Arc::new(owner), seal)),
-            Err(error) if error.kind == Kind::Conflict => Self::of_another(folder, seal, error),
-            Err(error) => Err(error),
+        let mut tries = TRIES;
+        loop {
+            tries -= 1;
+            let taken = match Owner::open(&folder.join("store"), clock.clone()) {
+                Ok(owner) => return Ok(Self::owned(folder, Arc::new(owner), seal)),
+                Err(error) if error.kind == Kind::Conflict => error,
+                Err(error) => return Err(error),
+            };
+            match Self::of_another(folder, &seal, taken) {
+                // Its owner is on its way in or out: the door opens behind the store, and closes before it.
+                Err(error) if error.kind == Kind::Conflict && tries > 0 => std::thread::sleep(STEP),
+                opened => return opened,
+            }
         }
     }
 
@@ -63,12 +73,12 @@ impl Embedded {
     }
 
     #[cfg(unix)]
-    fn of_another(folder: &Path, seal: Seal, error: Error) -> Result<Self> {
+    fn of_another(folder: &Path, seal: &Seal, error: Error) -> Result<Self> {
         let remote = door::Remote::find(&folder.join(DOOR)).map_err(|e| {
             Error::new(Kind::Conflict, error.what, "another process owns it, and does not answer: stop that one")
                 .because(e)
         })?;
-        Ok(Self { inner: Arc::new(Inner { port: Arc::new(remote), seal, is_owner: false, _door: None }) })
+        Ok(Self { inner: Arc::new(Inner { port: Arc::new(remote), seal: seal.clone(), is_owner: false, _door: None }) })
     }
 
     #[cfg(not(unix))]
@@ -77,10 +87,14 @@ impl Embedded {
     }
 
     #[cfg(not(unix))]
-    fn of_another(_: &Path, _: Seal, error: Error) -> Result<Self> {
+    fn of_another(_: &Path, _: &Seal, error: Error) -> Result<Self> {
         Err(error)
     }
 }
+
+/// How often, and how far apart, a log is looked for that somebody else has.
+const TRIES: u32 = 100;
+const STEP: Duration = Duration::from_millis(50);
 
 /// Beside the store. Its path has to be short, as those of sockets have.
 #[cfg(unix)]
