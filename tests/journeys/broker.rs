@@ -104,35 +104,49 @@ fn what_a_broker_is_written_as_is_checked() {
     }
 }
 
+/// Neither half believes the other when that is not what it was.
 #[test]
-fn a_table_that_was_removed_is_made_again_out_of_the_log() {
+fn a_table_or_a_log_that_was_removed_is_told() {
     let project = project("removed");
     embedded(&project);
     for wave in 0..2 {
         arrive(&project, wave);
         project.run();
     }
-    std::fs::remove_dir_all(project.path("lake/bronze")).expect("no bronze");
+    std::fs::rename(project.path("lake/bronze"), project.path("kept")).expect("no bronze");
+    arrive(&project, 2);
+    project.run_with(&[]).exits(1).says("was it removed, or brought back as it was before?");
+    std::fs::remove_dir_all(project.path("lake/bronze")).expect("an empty table");
+    std::fs::rename(project.path("kept"), project.path("lake/bronze")).expect("bronze again");
     project.run();
-    has(&project, 2);
+    has(&project, 3);
+    std::fs::remove_dir_all(project.path(".lavra/log")).expect("no log");
+    arrive(&project, 3);
+    project.run_with(&[]).exits(1).says("it was removed and made anew");
+    assert_eq!(project.count("bronze.orders"), 300, "nothing of it is believed");
 }
 
-/// Rows whose log was written with other keys are nobody's: their places are set aside, and nothing of them.
+/// Two sources of one table have a topic and a line each.
 #[test]
-fn a_log_of_other_keys_is_not_believed() {
-    let project = project("sealed");
+fn two_sources_go_into_one_table_each_by_its_own_topic() {
+    let project = project("two");
     embedded(&project);
+    let options =
+        ["into: orders", "contract: orders", "entity: orders", "schedule: continuous", "commit_every: 1 second"];
+    project.source("orders", "data/orders-*.csv", &options).source("more", "data/more-*.csv", &options);
     arrive(&project, 0);
-    // The log is filled, and the table's half is taken back.
-    project.run();
-    std::fs::remove_dir_all(project.path("lake")).expect("no lake");
-    std::fs::remove_file(project.path(".lavra/keys.json")).expect("no keys");
-    let other = Project::new("other");
-    std::fs::copy(other.path(".lavra/keys.json"), project.path(".lavra/keys.json")).expect("other keys");
-    let run = project.run();
-    assert_eq!(project.count("bronze.orders"), 0, "{run}");
-    let aside = project.lines("select distinct rule, \"row\" from quarantine.orders");
-    assert_eq!(aside, ["seal,"], "{run}");
+    project.write("data/more-0.csv", "id,amount,cpf\nm1,1.00,\n");
+    for file in ["data/orders-0.csv", "data/more-0.csv"] {
+        project.age(file);
+    }
+    let up = Running::up(&project);
+    wait_for("rows of both", || {
+        let n = project.lavra(&["query", "--format", "csv", "select count(*) as n from bronze.orders"]);
+        (n.stdout.lines().last() == Some("101")).then_some(())
+    });
+    is_in(&project, "bronze.more", "idle");
+    is_in(&project, "bronze.orders", "idle");
+    assert_eq!(up.end(), Some(0));
 }
 
 #[test]

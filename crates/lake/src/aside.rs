@@ -1,7 +1,7 @@
 //! Rows that are set aside while the others go into a log: the quarantine of the table that the log leads to.
 
 use crate::commits::Commits;
-use crate::origin::{Origin, progress};
+use crate::origin::progress;
 use crate::store::Store;
 use crate::table::{At, Table};
 use crate::write::TableWriter;
@@ -9,7 +9,6 @@ use kernel::clock::Clock;
 use kernel::error::Result;
 use kernel::gate::Safe;
 use kernel::name::TableName;
-use kernel::position::Positions;
 use std::sync::Arc;
 
 pub struct AsideSink {
@@ -20,24 +19,23 @@ pub struct AsideSink {
 }
 
 impl AsideSink {
-    /// Of a source whose log has come as far as `reached`: what was set aside behind that comes again, and is taken back.
+    /// Of a source whose log knows of so many commits: what the later ones set aside comes again, and is taken back.
     pub async fn open(
         store: &Store,
         table: &TableName,
         source: &str,
         run_id: &str,
         clock: Arc<dyn Clock>,
-        reached: &Positions,
+        known: u64,
     ) -> Result<Self> {
         // A name of its own, for the table's commits from the log have the source's.
         let (source, run_id) = (format!("{source}/log"), run_id.to_owned());
         let commits = Commits { store: store.clone(), source, run_id, clock };
-        let mut sink = Self { commits, name: table.quarantine(), sequence: 0, writer: None };
+        let sink = Self { commits, name: table.quarantine(), sequence: known, writer: None };
         if let Some(table) = Table::open(store, &sink.name, At::Latest).await? {
             let held = progress(store, &sink.name, table.version()).await?.of(&sink.commits.source);
-            sink.sequence = held.sequence;
-            if !held.positions.is_empty() && !reached.holds(&held.positions) {
-                sink.commits.undo_since(&table, held.sequence.saturating_sub(1)).await?;
+            if held.sequence > known {
+                sink.commits.undo_since(&table, known).await?;
             }
         }
         Ok(sink)
@@ -48,14 +46,15 @@ impl AsideSink {
         self.writer.get_or_insert_with(new).write(rows.into_batch()).await
     }
 
-    /// Shows what was written. To be called before the rows beside it go into the log up to the same positions.
-    pub async fn commit(&mut self, upto: &Positions) -> Result<()> {
-        let Some(writer) = self.writer.take() else { return Ok(()) };
-        let sequence = self.sequence + 1;
-        let origin = Origin { positions: upto.clone(), ..self.commits.origin(sequence) };
-        self.commits.set_aside(&self.name, writer, origin).await?;
-        self.sequence = sequence;
-        Ok(())
+    /// Shows what was written; gives the number of commits there are now, which is to go into the log with the rows beside
+    /// it. To be called before that.
+    pub async fn commit(&mut self) -> Result<u64> {
+        if let Some(writer) = self.writer.take() {
+            let origin = self.commits.origin(self.sequence + 1);
+            self.commits.set_aside(&self.name, writer, origin).await?;
+            self.sequence += 1;
+        }
+        Ok(self.sequence)
     }
 
     /// Drops what was written, for it was committed before.

@@ -12,7 +12,7 @@ use kernel::error::{Error, Result};
 use kernel::gate::{Passed, Safe};
 use kernel::position::Positions;
 use kernel::sink::{Commit, Sink};
-use kernel::{Kind, TableName};
+use kernel::{Kind, Point, TableName};
 use lake::{AsideSink, BronzeSink};
 use orchestrate::Pace;
 use std::sync::Arc;
@@ -21,8 +21,10 @@ use tokio::sync::Mutex;
 
 /// Bytes of one append, but for a batch that is larger.
 const APPEND_BYTES: usize = 16 << 20;
-/// A transaction of a source that is larger arrives in parts: until its end it would be in memory.
-const TRANSACTION_BYTES: usize = 64 << 20;
+/// What a source gives as one transaction is in memory until its end, and may not be larger.
+const TRANSACTION_BYTES: usize = 256 << 20;
+/// Under which the log knows how many commits have set rows aside.
+const ASIDE: &str = "lavra:quarantine";
 /// How long a row may wait for others before it is appended.
 const LINGER: Duration = Duration::from_millis(100);
 
@@ -65,14 +67,26 @@ impl Relay {
         if appender.positions().is_empty() {
             // What went into the table before there was a broker is not read again.
             let before = BronzeSink::progress_of(&wiring.store, &source.table, &source.name).await?;
+            if before.iter().any(|(partition, _)| is_of_log(partition)) {
+                let detail = format!(
+                    "{} has rows that came through this topic, which knows nothing of them: it was made anew, or is that of \
+                     another machine. Put it back, or move the table's folder away and load all again",
+                    source.table
+                );
+                return Err(Error::data(format!("go on in topic {}", self.topic.name), detail));
+            }
             let before = own(&before);
             if !before.is_empty() {
                 settled(&self.topic, appender.append(&[], &before).await?)?;
             }
         }
-        let reached = appender.positions().clone();
-        let aside = AsideSink::open(&wiring.store, &source.table, &source.name, run_id, wiring.clock.clone(), &reached);
-        Ok(TopicSink { aside: aside.await?, reached, appender: Mutex::new(appender), rows: Vec::new() })
+        let known = match appender.positions().get(ASIDE) {
+            Some(Point::Offset(known)) => *known,
+            _ => 0,
+        };
+        let reached = own(appender.positions());
+        let aside = AsideSink::open(&wiring.store, &source.table, &source.name, run_id, wiring.clock.clone(), known);
+        Ok(TopicSink { aside: aside.await?, reached, appender: Mutex::new(appender), rows: Vec::new(), bytes: 0 })
     }
 
     /// The half from the topic to the table, behind the table's positions.
@@ -86,7 +100,7 @@ impl Relay {
         match self.broker.appended(&self.topic.name, &self.writer).await {
             // Nothing was ever appended.
             Err(error) if error.kind == Kind::Project => Ok(Positions::new()),
-            reached => reached,
+            reached => Ok(own(&reached?)),
         }
     }
 
@@ -101,12 +115,7 @@ impl Relay {
 
     /// How rows are brought to the topic: soon, and in small appends.
     pub fn pace(pace: Pace) -> Pace {
-        Pace {
-            commit_bytes: APPEND_BYTES,
-            commit_every: pace.commit_every.map(|every| every.min(LINGER)),
-            split_bytes: Some(TRANSACTION_BYTES),
-            ..pace
-        }
+        Pace { commit_bytes: APPEND_BYTES, commit_every: pace.commit_every.map(|every| every.min(LINGER)), ..pace }
     }
 }
 
@@ -156,10 +165,15 @@ pub fn refuse_detour(source: &Source, positions: &Positions) -> Result<()> {
     ))
 }
 
-/// A table's positions without those of a log.
+/// The name of the line in a long-running process that takes a source's topic into its table.
+pub fn line(source: &str) -> String {
+    format!("bronze.{source}")
+}
+
+/// A source's own positions, without those of a log.
 fn own(positions: &Positions) -> Positions {
     let mut own = Positions::new();
-    for (partition, point) in positions.iter().filter(|(partition, _)| !is_of_log(partition)) {
+    for (partition, point) in positions.iter().filter(|(partition, _)| !is_of_log(partition) && *partition != ASIDE) {
         own.set(partition, point.clone());
     }
     own
@@ -179,6 +193,7 @@ pub struct TopicSink {
     reached: Positions,
     aside: AsideSink,
     rows: Vec<Safe>,
+    bytes: usize,
 }
 
 /// Of a topic, which has no versions.
@@ -195,19 +210,29 @@ impl Sink for TopicSink {
             self.aside.write(aside).await?;
         }
         if rows.safe.num_rows() > 0 {
+            self.bytes += rows.safe.batch().get_array_memory_size();
             self.rows.push(rows.safe);
         }
-        Ok(())
+        match self.bytes > TRANSACTION_BYTES {
+            true => Err(Error::new(
+                Kind::Memory,
+                "append to a topic",
+                "a transaction or a snapshot of the source, which can't be cut, is larger than 256 MiB: say `broker: false` for it",
+            )),
+            false => Ok(()),
+        }
     }
 
     async fn commit(&mut self, upto: &Positions) -> Result<Commit> {
         let rows = std::mem::take(&mut self.rows);
+        self.bytes = 0;
         if self.reached.holds(upto) {
             self.aside.forget().await?;
             return Ok(Commit::AlreadyDone(NO_VERSION));
         }
-        self.aside.commit(upto).await?;
-        Ok(match self.appender.get_mut().append(&rows, upto).await? {
+        let mut moved = upto.clone();
+        moved.set(ASIDE, Point::Offset(self.aside.commit().await?));
+        Ok(match self.appender.get_mut().append(&rows, &moved).await? {
             Appended::Done => {
                 self.reached.advance(upto);
                 Commit::Done(NO_VERSION)

@@ -25,15 +25,13 @@ pub struct Pace {
     /// Time after which what was taken is committed. When the source has nothing more before that, at once; but there is
     /// no more than one commit in this time, so that a source that drips makes no table of crumbs.
     pub commit_every: Option<Duration>,
-    /// Bytes after which it is committed though a transaction of the source is open; without it, at its end only.
-    pub split_bytes: Option<usize>,
     /// How long to wait before a source that has nothing more now is asked again; without it, that is the end.
     pub ask_again: Option<Duration>,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { batch_bytes: 8 << 20, commit_bytes: 2 << 30, commit_every: None, split_bytes: None, ask_again: None }
+        Self { batch_bytes: 8 << 20, commit_bytes: 2 << 30, commit_every: None, ask_again: None }
     }
 }
 
@@ -201,8 +199,7 @@ impl Open {
     fn should_commit(&self) -> bool {
         let is_rested = self.not_before.is_none_or(|at| Instant::now() >= at);
         let is_time = self.hurry || self.bytes >= self.pace.commit_bytes || self.idle && is_rested;
-        let is_large = self.pace.split_bytes.is_some_and(|most| self.bytes >= most);
-        !self.upto.is_empty() && (self.whole && is_time || is_large)
+        self.whole && !self.upto.is_empty() && is_time
     }
 
     /// What is to be committed; from here on it is empty.

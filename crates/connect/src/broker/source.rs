@@ -32,14 +32,31 @@ struct Part {
     end: u64,
 }
 
+impl Part {
+    /// A log that ends before what was taken of it is another one of its name.
+    fn check(&self, topic: &str) -> Result<()> {
+        if self.at <= self.end {
+            return Ok(());
+        }
+        let detail = format!(
+            "offset {} of {} was taken, and it ends at {}: it was removed and made anew, or is that of another machine. Put it \
+             back, or move the table's folder away and load all again",
+            self.at, self.name, self.end
+        );
+        Err(Error::data(format!("read {topic}"), detail))
+    }
+}
+
 impl TopicSource {
-    /// Goes on behind `from`, the table's positions. Where they say nothing it begins where the table once began, which is
-    /// kept beside the group's own positions: a table that was removed is made again, or what retention has taken meanwhile
-    /// is an error.
+    /// Goes on behind `from`, the table's positions. Where they say nothing it begins where it once began to look, which is
+    /// kept beside the group's own positions, so that retention takes nothing unseen. A table that is behind its group was
+    /// removed, or brought back as it was before: it is not made again out of the log, which may have lost some of its rows
+    /// and have others that the table was to lose.
     pub async fn open(broker: Arc<dyn Broker>, topic: Topic, group: String, from: &Positions) -> Result<Self> {
         let ends = broker.ends(&topic.name).await?;
         let origin = format!("{group}.origin");
         let begun = broker.consumed(&topic.name, &origin).await?;
+        let consumed = broker.consumed(&topic.name, &group).await?;
         let mut new = Positions::new();
         let parts = ends.iter().enumerate().map(|(number, ends)| {
             let (name, key) = (Arc::from(format!("{LOG}{}/{number}", topic.name)), number.to_string());
@@ -52,7 +69,21 @@ impl TopicSource {
             };
             Part { name, at, end: ends.next }
         });
-        let parts = parts.collect();
+        let parts: Vec<Part> = parts.collect();
+        for (number, part) in parts.iter().enumerate() {
+            part.check(&topic.name)?;
+            if let Some(Point::Offset(known)) = consumed.get(&number.to_string())
+                && part.at < *known
+            {
+                let what = format!("take {} into {group}", topic.name);
+                let detail = format!(
+                    "the table was at offset {known} of {} and knows of {} now: was it removed, or brought back as it was \
+                     before? Put it back as it was; or remove the topic too, and load all again",
+                    part.name, part.at
+                );
+                return Err(Error::data(what, detail));
+            }
+        }
         if !new.is_empty() {
             broker.consume(&topic.name, &origin, &new).await?;
         }
@@ -62,11 +93,14 @@ impl TopicSource {
     /// The partitions with rows that are not taken, and how many offsets those are.
     pub async fn behind(broker: &dyn Broker, topic: &str, from: &Positions) -> Result<(u64, u64)> {
         let ends = broker.ends(topic).await?;
-        let left = ends.iter().enumerate().map(|(number, ends)| match from.get(&format!("{LOG}{topic}/{number}")) {
-            Some(Point::Offset(at)) => ends.next.saturating_sub(*at),
-            _ => ends.next.saturating_sub(ends.first),
-        });
-        Ok(left.filter(|left| *left > 0).fold((0, 0), |(parts, sum), left| (parts + 1, sum + left)))
+        let mut left = Vec::new();
+        for (number, ends) in ends.iter().enumerate() {
+            let name = Arc::from(format!("{LOG}{topic}/{number}"));
+            let at = if let Some(Point::Offset(at)) = from.get(&name) { *at } else { ends.first };
+            Part { name, at, end: ends.next }.check(topic)?;
+            left.push(ends.next - at);
+        }
+        Ok(left.into_iter().filter(|left| *left > 0).fold((0, 0), |(parts, sum), left| (parts + 1, sum + left)))
     }
 
     fn next_part(&self) -> Option<usize> {
@@ -82,6 +116,7 @@ impl Source for TopicSource {
             let ends = self.broker.ends(&self.topic.name).await?;
             for (part, ends) in self.parts.iter_mut().zip(ends) {
                 part.end = ends.next;
+                part.check(&self.topic.name)?;
             }
         }
         let Some(at) = self.next_part() else { return Ok(None) };

@@ -5,7 +5,7 @@
 //! who can write to the topic can bring a sealed record a second time.
 
 use super::Safe;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::keys::KeyProvider;
 use arrow::record_batch::RecordBatch;
 use hmac::{Hmac, KeyInit, Mac};
@@ -57,6 +57,15 @@ impl Seal {
         Ok(Sealer { version: key.version(), mac: mac.chain_update(length).chain_update(topic) })
     }
 
+    /// A version that never was is a stranger's, and no fault of the keys; one that can't be asked for is.
+    fn older(&self, topic: &str, version: u32) -> Result<Option<Sealer>> {
+        match self.of_version(topic, Some(version)) {
+            Ok(sealer) => Ok(Some(sealer)),
+            Err(error) if error.kind == Kind::Unreachable => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
     /// Reads the records that hold to their seals; `read` is given these alone, in their order. Keys that can't be had are an
     /// error: then nobody knows whose the records are.
     pub fn open<'a>(
@@ -70,15 +79,19 @@ impl Seal {
         let (mut own, mut strangers) = (Vec::new(), Vec::new());
         for (place, (record, seal)) in records.enumerate() {
             let seal = seal.and_then(|seal| seal.split_first_chunk::<4>());
-            let holds = seal.is_some_and(|(version, tag)| {
-                let version = u32::from_le_bytes(*version);
-                if version == newest.version {
-                    return newest.holds(record, tag);
+            let holds = match seal.map(|(version, tag)| (u32::from_le_bytes(*version), tag)) {
+                None => false,
+                Some((version, tag)) if version == newest.version => newest.holds(record, tag),
+                Some((version, tag)) => {
+                    let known = match sealers.remove(&version) {
+                        Some(known) => known,
+                        None => self.older(topic, version)?,
+                    };
+                    let holds = known.as_ref().is_some_and(|sealer| sealer.holds(record, tag));
+                    sealers.insert(version, known);
+                    holds
                 }
-                // A version that never was is a stranger's, and no fault of the keys: the newest could be had.
-                let known = sealers.entry(version).or_insert_with(|| self.of_version(topic, Some(version)).ok());
-                known.as_ref().is_some_and(|sealer| sealer.holds(record, tag))
-            });
+            };
             match holds {
                 true => own.push(record),
                 false => strangers.push(place),

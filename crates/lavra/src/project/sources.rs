@@ -111,6 +111,10 @@ impl Check<'_> {
             let help = "state `freeze` or `quarantine` there, or `broker: false` here";
             self.found.push(Diagnostic::new(file, draft.key_span("connector"), message).help(Some(help)));
         }
+        if self.has_broker && config.broker != Some(false) && config.materialize.is_some() {
+            let fault = draft.fault("materialize", "a table can't be kept from changes that come through a broker");
+            self.found.push(fault.help(Some("say `broker: false` here: order is told by the positions of the source")));
+        }
         let materialized = match &config.materialize {
             Some(asked) => Some(self.materialized(name, asked, changes, draft, &entity)?),
             None => None,

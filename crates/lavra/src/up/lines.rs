@@ -22,7 +22,7 @@ pub struct ProjectLines {
     wiring: Arc<Wiring>,
     work: Arc<ProjectWork>,
     lake: Guard,
-    /// By name: a source's own, or its table's for the half behind the broker.
+    /// By name: a source's own, or `bronze.NAME` for the half behind the broker.
     lines: BTreeMap<String, Line>,
     pub doors: Arc<Doors>,
 }
@@ -64,7 +64,7 @@ impl ProjectLines {
             if let Some(home) = relay::home(&wiring, source)? {
                 let log = breakers.guard(&home.shown());
                 let half = Line { source: source.clone(), system: log.clone(), way: Way::OutOfLog };
-                lines.insert(source.table.to_string(), half);
+                lines.insert(relay::line(&source.name), half);
                 way = Way::IntoLog(log);
             }
             lines.insert(source.name.clone(), Line { source: source.clone(), system, way });

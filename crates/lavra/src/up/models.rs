@@ -2,9 +2,9 @@
 
 use super::state::ModelView;
 use super::tell::Teller;
+use crate::relay;
 use crate::work::{ProjectWork, Report};
 use async_trait::async_trait;
-use kernel::TableName;
 use kernel::error::{Error, Result, advice};
 use orchestrate::up::{Failure, Refine};
 use orchestrate::{Claim, End, Ended, Leases, NodeKind, Options, Outcome, Retry, Work};
@@ -35,11 +35,9 @@ impl Models {
     async fn due(&self, sources: &BTreeSet<String>) -> Result<BTreeSet<String>> {
         let project = &self.work.wiring.project;
         let dag = &project.dag;
-        // What comes out of a log is told by its table.
-        let is_meant = |line: &str, name: &str, table: &TableName| line == name || line == table.to_string();
-        let sources = sources
-            .iter()
-            .flat_map(|line| project.sources.iter().filter(move |source| is_meant(line, &source.name, &source.table)));
+        let is_meant = |line: &str, name: &str| line == name || line == relay::line(name);
+        let sources =
+            sources.iter().flat_map(|line| project.sources.iter().filter(move |source| is_meant(line, &source.name)));
         let below = sources.flat_map(|source| dag.descendants(&source.name));
         let names: BTreeSet<String> =
             below.filter(|node| node.kind == NodeKind::Model).map(|node| node.name.clone()).collect();

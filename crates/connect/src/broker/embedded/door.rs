@@ -13,6 +13,8 @@ use tokio::task::JoinHandle;
 /// Who says nothing for so long is let go.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// Open as long as the value is there.
 pub struct Door {
     path: PathBuf,
@@ -34,8 +36,12 @@ impl Door {
         let listener = UnixListener::bind(path)?;
         let owner = Arc::downgrade(owner);
         let task = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, owner.clone()));
+            loop {
+                match listener.accept().await {
+                    Ok((stream, _)) => drop(tokio::spawn(serve(stream, owner.clone()))),
+                    // Too many open files, say: that passes.
+                    Err(_) => tokio::time::sleep(PAUSE).await,
+                }
             }
         });
         Ok(Self { path: path.to_owned(), task })

@@ -31,12 +31,12 @@ pub struct Embedded {
 }
 
 struct Inner {
+    /// What only an owner has. Before its port, so that it is closed first.
+    #[cfg(unix)]
+    _door: Option<door::Door>,
     port: Arc<dyn Port>,
     seal: Seal,
     is_owner: bool,
-    /// What only an owner has. Behind its port, so that it is closed first.
-    #[cfg(unix)]
-    _door: Option<door::Door>,
 }
 
 impl Embedded {

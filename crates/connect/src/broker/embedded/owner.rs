@@ -106,6 +106,14 @@ impl Port for Owner {
                 opened.map(|(number, positions)| Answer::Opened { number, positions })
             }
             Ask::Append { topic, writer, number, batches, upto } => {
+                let is_meant =
+                    |(partition, _): &(u32, u32)| self.log(&topic).is_ok_and(|log| log.partition(*partition).is_ok());
+                if batches.len() != blobs.len() || !batches.iter().all(is_meant) {
+                    return Err(Error::project(
+                        format!("append to {topic}"),
+                        "its batches have no bytes, or no partition",
+                    ));
+                }
                 let batches = batches.into_iter().zip(blobs);
                 let batches = batches.map(|((partition, rows), value)| (partition, Encoded { rows, value })).collect();
                 self.append(&topic, writer, number, batches, upto).await
