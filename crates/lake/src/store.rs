@@ -252,10 +252,15 @@ fn sync_folder(file: &std::path::Path) -> std::io::Result<()> {
 
 /// An object store's error is the store's; the network's is somebody else's.
 pub(crate) fn failed(what: impl Into<String>, error: object_store::Error) -> Error {
-    let text = without_secrets(&error.to_string());
+    told(what, &error.to_string()).because(error)
+}
+
+/// The same of an error that is known by its text alone.
+pub(crate) fn told(what: impl Into<String>, text: &str) -> Error {
+    let text = without_secrets(text);
     let is_network = ["error sending request", "dns error", "connection", "timed out"].iter().any(|m| text.contains(m));
     let kind = if is_network { Kind::Unreachable } else { Kind::Storage };
-    Error::new(kind, what, text).because(error)
+    Error::new(kind, what, text)
 }
 
 /// A store's text with its URLs as they may be shown: a query can hold a signature.

@@ -279,6 +279,10 @@ async fn history_entry(store: &Store, name: &TableName, version: u64) -> Result<
 pub(crate) fn fault(what: String, error: DeltaTableError) -> Error {
     match error {
         DeltaTableError::ObjectStore { source } => crate::store::failed(what, source),
+        // The store's error within one of the log's readers, who hand on its text.
+        other if other.to_string().contains("object store") => {
+            crate::store::told(what, &other.to_string()).because(other)
+        }
         other => Error::data(what, &other).because(other),
     }
 }
