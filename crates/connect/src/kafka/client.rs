@@ -96,7 +96,7 @@ impl Access {
             .set("isolation.level", isolation)
             .set("fetch.wait.max.ms", "50")
             .set("fetch.error.backoff.ms", "50")
-            // A full queue is looked at again after this; the library's own second leaves a fast reader idle.
+            // A full queue is looked at again after this; librdkafka's usual second leaves a fast reader idle.
             .set("fetch.queue.backoff.ms", "20")
             .set("queued.max.messages.kbytes", "65536")
             // A partition's messages are told apart by this program: the library's own check is of no use twice.
@@ -138,7 +138,7 @@ impl Access {
     }
 }
 
-/// The library's own way to ask leaves administration out.
+/// What rdkafka itself answers leaves errors of administration out.
 fn code_of(error: &KafkaError) -> Option<Code> {
     match error {
         KafkaError::AdminOp(code) => Some(*code),
