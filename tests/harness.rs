@@ -239,6 +239,24 @@ fn collect(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<Vec<
     })
 }
 
+/// The most memory that a command held, as the operating system counts it, without its own program and without what the
+/// allocator keeps for each thread that once had something.
+pub fn peak(project: &Project, args: &[&str]) -> u64 {
+    let mut child = project.call(args).env("MALLOC_ARENA_MAX", "1").start();
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    while child.try_wait().expect("a child to wait for").is_none() {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        peak = peak.max(kib.unwrap_or_default() << 10);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let output = finish(child, "a run whose memory is measured");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    peak
+}
+
 /// What became of a command.
 #[derive(Debug)]
 pub struct Answer {

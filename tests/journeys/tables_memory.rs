@@ -1,7 +1,7 @@
 //! A table of long texts, of which most changes send none, is kept in less memory than the changes are long.
 
 use super::tables::{UNSENT, change, order, project};
-use crate::harness::{Project, finish};
+use crate::harness::peak;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -10,24 +10,6 @@ use std::fmt::Write;
 const ROWS: u64 = 2_500;
 const TEXT_BYTES: usize = 64 << 10;
 const BUDGET: u64 = 96 << 20;
-
-/// The most memory that a command held, as the operating system counts it, without its own program and without what the
-/// allocator keeps for each thread that once had something.
-fn peak(project: &Project, args: &[&str]) -> u64 {
-    let mut child = project.call(args).env("MALLOC_ARENA_MAX", "1").start();
-    let status = format!("/proc/{}/status", child.id());
-    let mut peak = 0;
-    while child.try_wait().expect("a child to wait for").is_none() {
-        let text = std::fs::read_to_string(&status).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-        let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-        peak = peak.max(kib.unwrap_or_default() << 10);
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    let output = finish(child, "a run whose memory is measured");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    peak
-}
 
 fn text(dice: &mut fastrand::Rng) -> String {
     let mut text = String::with_capacity(TEXT_BYTES);

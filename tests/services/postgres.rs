@@ -1,7 +1,6 @@
 //! Tables of PostgreSQL: as they are, their new rows, and every change of them. Needs: postgres.
 
-use super::harness::postgres::{Database, expected, replayed};
-use super::harness::sized;
+use super::harness::postgres::{CREATE, Database, ORDERS, fill, is_same, project};
 use crate::harness::Project;
 use connect::Opening;
 use kernel::clock::ManualClock;
@@ -11,46 +10,6 @@ use kernel::source::Source;
 use kernel::{Entity, Positions};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-const ORDERS: &str = "
-    { name: id, logicalType: integer, physicalType: bigint, primaryKey: true, required: true }
-    { name: amount, logicalType: number, physicalType: 'decimal(12,2)' }
-    { name: note, logicalType: string }
-    { name: at, logicalType: timestamp, physicalType: 'timestamp(6, UTC)' }";
-
-const CREATE: &str = "create table orders (id bigint primary key, amount numeric(12,2), note text, at timestamptz)";
-
-/// What is compared: exact text of all, and a hash of what is large.
-const KEPT: &str = "id, cast(amount as varchar) as amount, md5(note) as note, cast(at as varchar) as at";
-const THERE: &str = "select id, amount::text, md5(note) as note, to_char(at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS') || 'Z' as at \
-                     from orders";
-
-fn project(database: &Database, options: &[&str]) -> Project {
-    let project = Project::new("shop");
-    database.source(&project, "orders", &[&["table: orders"], options].concat());
-    project.contract("orders", ORDERS, &[]);
-    project
-}
-
-fn fill(database: &Database, from: u32, to: u32) {
-    database.sql(&format!(
-        "insert into orders select n, n * 1.01, 'note ' || n, '2026-07-01 12:00+00'::timestamptz + n * interval '1 second' \
-         from generate_series({from}, {to}) n"
-    ));
-}
-
-#[track_caller]
-fn is_same(project: &Project, database: &Database) {
-    let (found, wanted) = (replayed(project, "bronze.orders", "id", KEPT), expected(database, "id", THERE));
-    let differs = wanted.iter().find(|(id, row)| found.get(*id) != Some(row));
-    assert_eq!(
-        differs.map(|(id, row)| (id, row, found.get(id))),
-        None,
-        "a row of the database is another one in the lake"
-    );
-    assert_eq!(found.len(), wanted.len(), "rows of the lake that the database does not have");
-}
 
 fn entity() -> Entity {
     Entity {
@@ -106,7 +65,8 @@ fn incremental_rows_obey_the_laws_of_sources() {
 
 #[test]
 fn changes_obey_the_laws_of_sources() {
-    let database = Database::new();
+    // The log is the whole server's: what other tests write would be input that changes.
+    let database = Database::alone();
     database.sql(CREATE);
     fill(&database, 1, 20);
     let spec = connect::by_name("postgres").expect("the connector");
@@ -299,28 +259,6 @@ fn infinity_is_set_aside_or_clamped() {
 }
 
 #[test]
-fn large_values_that_did_not_change_stay_what_they_were() {
-    let database = Database::new();
-    database.sql(CREATE);
-    // Stored aside and not compressed, as values are that are not sent again.
-    database.sql("alter table orders alter column note set storage external");
-    let large = "repeat(md5(n::text), 200)";
-    database.sql(&format!("insert into orders select n, n, {large}, null from generate_series(1, 500) n"));
-    let project = project(&database, &["mode: cdc"]);
-    project.run();
-    database.sql("update orders set amount = amount + 1; update orders set amount = amount * 2 where id % 2 = 0");
-    database.sql(&format!("update orders set note = (select {large} from (select id + 7 as n) x) where id % 5 = 0"));
-    project.run();
-    let unsent = project.value("select count(*) from bronze.orders where _op = 'u' and array_length(_unchanged) = 1");
-    assert!(unsent.as_u64() >= Some(700), "values were not sent: {unsent}");
-    is_same(&project, &database);
-    // A key that changes takes its large value along, though it is not sent.
-    database.sql("update orders set id = id + 1000 where id < 50; update orders set amount = 1 where id > 1000");
-    project.run();
-    is_same(&project, &database);
-}
-
-#[test]
 fn columns_that_come_and_go_are_followed() {
     let database = Database::new();
     database.sql(CREATE);
@@ -470,92 +408,4 @@ fn doctor_and_discover_tell_what_there_is_and_what_to_do() {
     assert_eq!(names, [("public.bare", None), ("public.orders", Some("cdc")), ("sales.items", Some("cdc"))]);
     assert_eq!(found[1].entity.key(), ["id"]);
     assert!(found[2].entity.properties[1].data_type.is_nested());
-}
-
-/// Writes until it is dropped: new rows, changes, changes beside a large value, other keys, deletes; each a transaction.
-struct Writer(std::process::Child);
-
-impl Writer {
-    fn start(database: &Database) -> Self {
-        let script = "do $$ declare n bigint := 100000; k bigint; begin loop
-            n := n + 1; k := 1 + floor(random() * 6000)::bigint;
-            insert into orders values (n, n * 0.01, repeat(md5(n::text), 1 + (n % 100)::int), date_trunc('second', clock_timestamp()));
-            update orders set amount = amount + 1 where id = k;
-            commit;
-            update orders set note = repeat(md5(random()::text), 1 + (n % 90)::int) where id = n - 5;
-            update orders set amount = amount + 2 where id between n - 3 and n;
-            if n % 7 = 0 then delete from orders where id = k + 1; end if;
-            if n % 11 = 0 then update orders set id = -id where id = k + 2 and k > 0; end if;
-            if n % 3 = 0 then commit; else commit; end if;
-            perform pg_sleep(0.002);
-          end loop; end $$";
-        let mut command = database.psql(&database.name);
-        Self(command.args(["-c", script]).spawn().expect("a writer"))
-    }
-
-    fn stop(mut self, database: &Database) {
-        assert_eq!(self.0.try_wait().expect("a child"), None, "the writer never stopped");
-        database.sql("select pg_terminate_backend(pid) from pg_stat_activity where query like 'do $$%' and datname = current_database()");
-        self.0.wait().expect("its end");
-    }
-}
-
-const KILLS_OF_ONE: u32 = 10;
-
-#[test]
-fn kill_9_under_a_writer_that_never_stops_loses_nothing_and_doubles_nothing() {
-    let mut dice = fastrand::Rng::with_seed(20_261_125);
-    let (mut kills, mut in_snapshot, mut in_changes) = (0, 0, 0);
-    let mut longest = Duration::from_millis(1500);
-    while kills < sized(20, 200) {
-        let database = Database::new();
-        database.sql(CREATE);
-        database.sql("alter table orders alter column note set storage external");
-        database.sql("insert into orders select n, n, repeat(md5(n::text), 1 + n % 200), '2026-07-01 12:00+00' from generate_series(1, 20000) n");
-        let project = project(&database, &["mode: cdc", "parallel: 2", "batch_rows_max: 500"]);
-        let writer = Writer::start(&database);
-        let mut has_run = false;
-        let mut own = 0;
-        while own < KILLS_OF_ONE {
-            // One half of the kills before the table was taken whole, one behind it.
-            if own == KILLS_OF_ONE / 2 && !has_run {
-                let start = Instant::now();
-                project.run();
-                (has_run, longest) = (true, start.elapsed());
-            }
-            let mut call = project.call(&["run", "--quiet"]);
-            let mut child = call.start();
-            std::thread::sleep(longest.mul_f64(dice.f64()));
-            if child.try_wait().expect("a child").is_some() {
-                let output = child.wait_with_output().expect("what it said");
-                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-                continue;
-            }
-            child.kill().expect("kill -9");
-            child.wait().expect("its end");
-            own += 1;
-            let begun = database.sql("select count(*) from pg_replication_slots where database = current_database()");
-            match begun.as_str() {
-                "0" => {}
-                _ if project.path("lake/bronze/orders").exists() && is_streaming(&project) => in_changes += 1,
-                _ => in_snapshot += 1,
-            }
-        }
-        kills += own;
-        writer.stop(&database);
-        project.run();
-        is_same(&project, &database);
-        let doubles =
-            "select count(*) from (select _position['partition'] as p, _position['offset'] as o, count(*) as n
-            from bronze.orders group by 1, 2 having count(*) > 1)";
-        assert_eq!(project.value(doubles), 0, "no change is there twice");
-    }
-    assert!(
-        in_snapshot > 0 && in_changes > 0,
-        "killed {in_snapshot} times before the changes and {in_changes} times in them"
-    );
-}
-
-fn is_streaming(project: &Project) -> bool {
-    project.count("bronze.orders where _op <> 'r'") > 0
 }

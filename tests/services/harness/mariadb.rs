@@ -118,3 +118,20 @@ impl Drop for Writer {
         let _ = self.client.wait();
     }
 }
+
+// ---- a table of accounts
+
+pub const ACCOUNT: &str = "
+    { name: id, logicalType: integer, physicalType: bigint, primaryKey: true, required: true }
+    { name: name, logicalType: string }
+    { name: amount, logicalType: number, physicalType: 'decimal(20,2)' }
+    { name: n, logicalType: integer, physicalType: int }";
+
+pub fn accounts(database: &Database, rows: u64) {
+    database.sql("CREATE TABLE accounts (id BIGINT PRIMARY KEY, name VARCHAR(60), amount DECIMAL(20,2), n INT); CREATE TABLE other (n BIGINT)");
+    let row = |id: u64| format!("({}, 'old {id}', {id}.75, {id})", 1_000_000 + id);
+    for part in (0..rows).collect::<Vec<_>>().chunks(2000) {
+        let all: Vec<String> = part.iter().map(|id| row(*id)).collect();
+        database.sql(&format!("INSERT INTO accounts VALUES {}", all.join(", ")));
+    }
+}

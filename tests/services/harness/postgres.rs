@@ -145,3 +145,44 @@ pub fn expected(database: &Database, key: &str, select: &str) -> BTreeMap<String
     };
     lines.lines().map(read).map(|row: Row| (row[key].to_string(), row)).collect()
 }
+
+// ---- a table of orders, and a project that takes it
+
+pub const ORDERS: &str = "
+    { name: id, logicalType: integer, physicalType: bigint, primaryKey: true, required: true }
+    { name: amount, logicalType: number, physicalType: 'decimal(12,2)' }
+    { name: note, logicalType: string }
+    { name: at, logicalType: timestamp, physicalType: 'timestamp(6, UTC)' }";
+
+pub const CREATE: &str = "create table orders (id bigint primary key, amount numeric(12,2), note text, at timestamptz)";
+
+/// What is compared: exact text of all, and a hash of what is large.
+const KEPT: &str = "id, cast(amount as varchar) as amount, md5(note) as note, cast(at as varchar) as at";
+const THERE: &str = "select id, amount::text, md5(note) as note, to_char(at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS') || 'Z' as at \
+                     from orders";
+
+pub fn project(database: &Database, options: &[&str]) -> Project {
+    let project = Project::new("shop");
+    database.source(&project, "orders", &[&["table: orders"], options].concat());
+    project.contract("orders", ORDERS, &[]);
+    project
+}
+
+pub fn fill(database: &Database, from: u32, to: u32) {
+    database.sql(&format!(
+        "insert into orders select n, n * 1.01, 'note ' || n, '2026-07-01 12:00+00'::timestamptz + n * interval '1 second' \
+         from generate_series({from}, {to}) n"
+    ));
+}
+
+#[track_caller]
+pub fn is_same(project: &Project, database: &Database) {
+    let (found, wanted) = (replayed(project, "bronze.orders", "id", KEPT), expected(database, "id", THERE));
+    let differs = wanted.iter().find(|(id, row)| found.get(*id) != Some(row));
+    assert_eq!(
+        differs.map(|(id, row)| (id, row, found.get(id))),
+        None,
+        "a row of the database is another one in the lake"
+    );
+    assert_eq!(found.len(), wanted.len(), "rows of the lake that the database does not have");
+}
