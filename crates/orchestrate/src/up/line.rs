@@ -162,8 +162,8 @@ impl Line {
         let pace = Pace { batch_bytes: options.batch_bytes, commit_bytes: options.commit_bytes, ..Pace::default() };
         (self.planned.pace)(match self.planned.timetable {
             Timetable::Continuous => {
-                let (commit_every, ask_again) = (Some(self.planned.commit_every), Some(options.ask_again));
-                Pace { commit_every, ask_again, ..pace }
+                let every = self.planned.commit_every;
+                Pace { commit_every: Some(every), ask_again: Some(options.ask_again.min(every)), ..pace }
             }
             Timetable::Every(_) | Timetable::Cron(_) => pace,
         })

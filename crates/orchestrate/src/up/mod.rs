@@ -76,7 +76,7 @@ pub struct UpOptions {
     /// Bytes of one batch.
     pub batch_bytes: usize,
     pub commit_bytes: usize,
-    /// How long to wait before a source that has nothing more is asked again.
+    /// How long to wait before a source that has nothing more is asked again, at most: it is asked as often as it may commit.
     pub ask_again: Duration,
     /// Waits behind failures that may heal.
     pub retry: Retry,
