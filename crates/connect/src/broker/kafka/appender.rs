@@ -33,6 +33,8 @@ struct Inner {
 }
 
 const POLL: Duration = Duration::from_millis(50);
+/// Each of them as long as the connection's time-out.
+const COMMIT_TRIES: u32 = 10;
 
 /// Where a writer's positions are.
 pub fn positions_topic(topic: &str, writer: &str) -> Result<String> {
@@ -121,12 +123,15 @@ impl Inner {
             let text = serde_json::to_vec(point).unwrap_or_default();
             self.send(&self.positions_topic, 0, Some(partition), &text, None)?;
         }
+        let mut tries = 1;
         loop {
-            // It may be asked again as often as it says so: what was decided stays.
+            // It may be asked again when it says so: what was decided stays. Who gives up does not know what was; that is found by
+            // who opens an appender of this name next.
             match self.producer.commit_transaction(self.access.timeout) {
-                Err(KafkaError::Transaction(error)) if error.is_retriable() => continue,
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && tries < COMMIT_TRIES => tries += 1,
                 done => return Ok(done?),
             }
+            std::thread::sleep(POLL);
         }
     }
 
