@@ -10,7 +10,7 @@ const BUDGET: u64 = 512 << 20;
 
 #[test]
 fn a_large_transaction_is_seen_whole_and_costs_little_memory() {
-    let rows: u64 = sized(300_000, 5_000_000);
+    let rows: u64 = sized(100_000, 5_000_000);
     let database = Database::new();
     database.sql(CREATE);
     let project = project(&database, &["mode: cdc"]);
