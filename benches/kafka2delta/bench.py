@@ -24,11 +24,13 @@ from deltalake import DeltaTable
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+sys.path.insert(0, str(HERE.parent / "file2delta"))
+import bench as common  # noqa: E402
+
 RECIPE = ROOT / "tests/services/recipes/kafka"
 WORK = ROOT / "target" / "bench-kafka2delta"
 PARTITIONS = 6
 GOAL = 2.0
-CONTROL = (0.95, 1.05)
 CONTRACT = """apiVersion: v3.1.0
 kind: DataContract
 id: bids
@@ -48,7 +50,7 @@ schema:
 
 
 def main():
-    args = argparse.ArgumentParser()
+    args = argparse.ArgumentParser(prog="cargo x bench kafka2delta", description=__doc__.splitlines()[0])
     args.add_argument("--events", type=int, default=2_000_000)
     args.add_argument("--rounds", type=int, default=3)
     args.add_argument("--kills", type=int, default=0, help="takes the topic in once more under so many kills -9")
@@ -78,8 +80,8 @@ def main():
         print(f"{name:28} {cpu:8.2f} {wall:8.2f} {args.events / cpu:14,.0f} {args.events / wall:12,.0f}")
     ours, control, theirs = (median(c for c, _ in all) for all in costs.values())
     print(f"{theirs / ours:.2f} times the peer per CPU-second (goal {GOAL}); control {control / ours:.2f}")
-    if not CONTROL[0] <= control / ours <= CONTROL[1]:
-        print(f"The control is outside {CONTROL[0]}-{CONTROL[1]}: other work disturbed this run, its ratio is no score.")
+    if not common.CONTROL[0] <= control / ours <= common.CONTROL[1]:
+        print(f"The control is outside {common.CONTROL[0]}-{common.CONTROL[1]}: other work disturbed this run, its ratio is no score.")
         return 1
     return 0
 
