@@ -25,7 +25,7 @@ pub fn run(args: &[String]) -> Result<u8> {
         [arg, ..] => return Ok(misuse("docs", arg)),
     };
     let repo = Repo::load()?;
-    if !steps::succeeds(&repo.root, steps::BUILD)? {
+    if !steps::succeeds(&repo.root, steps::BUILD, &[])? {
         return Ok(FAILED);
     }
     let binary = binary(&repo.root)?;

@@ -97,14 +97,14 @@ fn describe(verdict: &Verdict) -> String {
 }
 
 /// Runs cargo with what it prints going straight to the terminal.
-pub fn succeeds(root: &Path, args: &[&str]) -> Result<bool> {
+pub fn succeeds(root: &Path, args: &[&str], env: &[(&str, String)]) -> Result<bool> {
     println!("$ cargo {}", args.join(" "));
-    Ok(cargo().args(args).current_dir(root).status().context("starting cargo")?.success())
+    Ok(cargo().args(args).envs(env.iter().cloned()).current_dir(root).status().context("starting cargo")?.success())
 }
 
 /// One cargo command that is one check.
 pub fn check(root: &Path, args: &[&str]) -> Result<Verdict> {
-    Ok(Verdict::Checked(Count::one(succeeds(root, args)?)))
+    Ok(Verdict::Checked(Count::one(succeeds(root, args, &[])?)))
 }
 
 /// Runs `cargo test`, shows what it prints as it comes, and counts the single tests.

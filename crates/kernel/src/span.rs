@@ -1,6 +1,6 @@
 //! Spans of time as people write them: `2 days`, `90 minutes`.
 
-pub const HOW: &str = "write a number and a unit: `2 days`, `90 minutes`";
+pub const HOW: &str = "write a number and a unit, from milliseconds to weeks: `2 days`, `90 minutes`";
 
 /// Microseconds of a span; `None` for what is none.
 pub fn micros(text: &str) -> Option<i64> {

@@ -1,7 +1,10 @@
 //! The source against a server that is a program of its own, with the habits of real ones.
 
+mod patience;
+mod sign_in;
+
 use super::spec;
-use crate::files::testing::{entity, opening, pull, pull_into};
+use crate::files::testing::{entity, opening, pull};
 use kernel::clock::ManualClock;
 use kernel::error::{Error, Kind, Result};
 use kernel::laws::source::obeys;
@@ -336,129 +339,6 @@ async fn a_cursor_that_is_too_old_begins_the_pass_again_where_a_key_tells_the_ro
 }
 
 #[tokio::test]
-async fn a_server_without_an_end_is_told() {
-    let server = Server::start(json!({ "reset": true, "rows": 37, "beyond": "clamp" })).await;
-    let (path, more) = kinds().remove(0);
-    let options = server.options(path, more);
-    assert!(fails(&options, &orders()).await.detail.contains("no end"));
-    server.control(json!({ "beyond": "404" })).await;
-    assert_eq!(all(&options, &orders(), &mut Positions::new()).await.expect("rows").len(), 37);
-}
-
-#[tokio::test]
-async fn credentials_go_nowhere_else() {
-    let elsewhere = Server::start(json!({ "reset": true, "rows": 37 })).await;
-    let server =
-        Server::start(json!({ "reset": true, "rows": 37, "away": elsewhere.url.replace("127.0.0.1", "localhost") }))
-            .await;
-    let (path, more) = kinds().remove(4);
-    let mut options = server.options(path, more);
-    options["auth"] = json!({ "type": "bearer", "token": "SECRET" });
-    let error = fails(&options, &orders()).await;
-    assert!(error.kind == Kind::Refused && error.detail.contains("`localhost` under `allow_hosts`"), "{error}");
-    assert_eq!(elsewhere.stats("requests").await, 0);
-    options["allow_hosts"] = json!(["localhost"]);
-    assert_eq!(all(&options, &orders(), &mut Positions::new()).await.expect("rows").len(), 37);
-    assert!(elsewhere.stats("requests").await > 0);
-}
-
-#[tokio::test]
-async fn everybody_signs_in_as_the_server_wants_it() {
-    let server = Server::start(json!({ "reset": true, "rows": 37 })).await;
-    let (path, more) = kinds().remove(4);
-    let oauth = json!({ "type": "oauth2", "id": "me", "secret": "SECRET", "uses": 2, "refresh": "again" });
-    let token_url = format!("{}/oauth/token", server.url);
-    let client = json!({ "type": "oauth2", "token_url": token_url, "client_id": "me", "client_secret": "SECRET" });
-    let mut by_header = client.clone();
-    by_header["client_auth"] = "basic".into();
-    let mut refreshed = client.clone();
-    refreshed["refresh_token"] = "again".into();
-    for (wanted, given) in [
-        (
-            json!({ "type": "basic", "user": "u", "password": "p:w" }),
-            json!({ "type": "basic", "user": "u", "password": "p:w" }),
-        ),
-        (json!({ "type": "bearer", "token": "123" }), json!({ "type": "bearer", "token": 123 })),
-        (json!({ "type": "header", "name": "X-Api-Key", "key": "k" }), json!({ "type": "api_key", "key": "k" })),
-        (
-            json!({ "type": "query", "name": "token", "key": "k" }),
-            json!({ "type": "api_key", "key": "k", "name": "token", "in": "query" }),
-        ),
-        (oauth.clone(), client),
-        (oauth.clone(), by_header),
-        (oauth, refreshed),
-    ] {
-        server.control(json!({ "auth": wanted })).await;
-        let mut options = server.options(path, more.clone());
-        options["auth"] = given.clone();
-        let mut taken = Positions::new();
-        let rows = all(&options, &orders(), &mut taken).await.unwrap_or_else(|e| panic!("{given}: {e}"));
-        assert_eq!(rows.len(), 37, "{given}");
-        assert!(!format!("{taken:?}").contains("token=k"), "{taken:?}");
-        server
-            .control(json!({ "auth": { "type": "bearer", "token": "changed", "id": "other", "secret": "other" } }))
-            .await;
-        let error = fails(&options, &orders()).await;
-        assert!(error.kind == Kind::Refused && error.detail.contains("HTTP 401"), "{given}: {error}");
-        assert!(!format!("{error}").contains("SECRET"), "{error}");
-    }
-    assert!(server.stats("token_requests").await >= 6, "tokens that are used up are asked for anew");
-}
-
-#[tokio::test]
-async fn a_token_that_changes_is_read_again_from_its_file() {
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("token"), "first\n").expect("a file");
-    let server =
-        Server::start(json!({ "reset": true, "rows": 37, "auth": { "type": "bearer", "token": "first" } })).await;
-    let (path, more) = kinds().remove(3);
-    let mut options = server.options(path, more);
-    options["auth"] = json!({ "type": "bearer", "token_file": "token" });
-    let opening = opening(folder.path(), options, orders(), Positions::new());
-    let mut source = (spec().open)(opening).await.expect("a source");
-    let (mut taken, mut rows) = (Positions::new(), Vec::new());
-    taken.advance(&source.next(1).await.expect("a batch").expect("rows").upto);
-    server.control(json!({ "auth": { "type": "bearer", "token": "second" } })).await;
-    let error = source.next(1).await.err().expect("an error");
-    assert_eq!(error.kind, Kind::Refused);
-    std::fs::write(folder.path().join("token"), "second\n").expect("a file");
-    pull_into(source.as_mut(), &mut taken, &mut rows).await.expect("rows");
-    assert_eq!(ids(&rows), (11..=37).collect::<Vec<_>>(), "nothing is lost between the two tokens");
-}
-
-#[tokio::test]
-async fn patience_ends_and_says_why() {
-    let server = Server::start(json!({ "reset": true, "rows": 37 })).await;
-    let (path, more) = kinds().remove(0);
-    let mut options = server.options(path, more);
-    options["retries_max"] = 2.into();
-    options["timeout_ms"] = 300.into();
-    for (habit, says) in [
-        ("500", "HTTP 500"),
-        ("half", "breaks off"),
-        ("cut", "breaks off"),
-        ("stuck", "in time"),
-        ("reset", "breaks off"),
-    ] {
-        server.control(json!({ "habits": { habit: 1.0 } })).await;
-        let error = fails(&options, &orders()).await;
-        assert!(error.kind == Kind::Unreachable && error.detail.contains(says), "{habit}: {error}");
-        assert!(error.detail.contains("asked 3 times") && !error.to_string().contains("limit="), "{error}");
-        server.control(json!({ "habits": {}, "reset": true, "rows": 37 })).await;
-    }
-    let error = fails(&server.options("orders/none", json!({})), &orders()).await;
-    assert!(error.kind == Kind::Project && error.detail.contains("HTTP 404"), "{error}");
-    let error = fails(&server.options("orders/html", json!({})), &orders()).await;
-    assert!(error.kind == Kind::Data && !error.to_string().contains("log in"), "{error}");
-    let mut small = server.options("orders/page", json!({ "body_bytes_max": 100 }));
-    assert!(fails(&small, &orders()).await.detail.contains("body_bytes_max"));
-    small["connection"] = "http://127.0.0.1:9".into();
-    small["retries_max"] = 0.into();
-    let error = fails(&small, &orders()).await;
-    assert!(error.kind == Kind::Unreachable && error.detail.contains("can't be reached"), "{error}");
-}
-
-#[tokio::test]
 async fn a_pass_waits_for_its_time_and_all_is_read_once_where_that_is_asked_for() {
     let server = Server::start(json!({ "reset": true, "rows": 12 })).await;
     let (path, more) = kinds().remove(3);
@@ -483,28 +363,4 @@ async fn a_pass_waits_for_its_time_and_all_is_read_once_where_that_is_asked_for(
     assert!(matches!(taken.get(path), Some(Point::Mark { done: true, .. })));
     server.control(json!({ "rows": 20 })).await;
     assert!(all(&once, &entity(&COLUMNS), &mut taken).await.expect("nothing").is_empty());
-}
-
-#[tokio::test]
-async fn requests_are_no_more_than_allowed() {
-    let server = Server::start(json!({ "reset": true, "rows": 37 })).await;
-    let (path, more) = kinds().remove(3);
-    let mut options = server.options(path, more);
-    options["requests_per_minute_max"] = 600.into();
-    let begun = tokio::time::Instant::now();
-    assert_eq!(all(&options, &orders(), &mut Positions::new()).await.expect("rows").len(), 37);
-    assert!(begun.elapsed().as_millis() >= 300, "four pages, a tenth of a second between two");
-}
-
-#[tokio::test]
-async fn the_doctor_looks_at_the_first_page() {
-    let server = Server::start(json!({ "reset": true, "rows": 37 })).await;
-    let probe = async |options: Value| {
-        let opening = opening(Path::new("/"), options, orders(), Positions::new());
-        (spec().probe)(&opening).await
-    };
-    let (path, more) = kinds().remove(3);
-    assert_eq!(probe(server.options(path, more)).await[0].found, "10 records, 0 of them malformed");
-    let bad = probe(server.options("orders/none", json!({}))).await;
-    assert!(bad[0].remedy.is_some() && bad[0].found.contains("HTTP 404"), "{bad:?}");
 }

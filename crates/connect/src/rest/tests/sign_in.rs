@@ -1,0 +1,89 @@
+//! Who asks, and to whom that is told.
+
+use super::{Server, all, fails, ids, kinds, orders};
+use crate::files::testing::{opening, pull_into};
+use crate::rest::spec;
+use kernel::Positions;
+use kernel::error::Kind;
+use serde_json::json;
+
+#[tokio::test]
+async fn credentials_go_nowhere_else() {
+    let elsewhere = Server::start(json!({ "reset": true, "rows": 37 })).await;
+    let server =
+        Server::start(json!({ "reset": true, "rows": 37, "away": elsewhere.url.replace("127.0.0.1", "localhost") }))
+            .await;
+    let (path, more) = kinds().remove(4);
+    let mut options = server.options(path, more);
+    options["auth"] = json!({ "type": "bearer", "token": "SECRET" });
+    let error = fails(&options, &orders()).await;
+    assert!(error.kind == Kind::Refused && error.detail.contains("`localhost` under `allow_hosts`"), "{error}");
+    assert_eq!(elsewhere.stats("requests").await, 0);
+    options["allow_hosts"] = json!(["localhost"]);
+    assert_eq!(all(&options, &orders(), &mut Positions::new()).await.expect("rows").len(), 37);
+    assert!(elsewhere.stats("requests").await > 0);
+}
+
+#[tokio::test]
+async fn everybody_signs_in_as_the_server_wants_it() {
+    let server = Server::start(json!({ "reset": true, "rows": 37 })).await;
+    let (path, more) = kinds().remove(4);
+    let oauth = json!({ "type": "oauth2", "id": "me", "secret": "SECRET", "uses": 2, "refresh": "again" });
+    let token_url = format!("{}/oauth/token", server.url);
+    let client = json!({ "type": "oauth2", "token_url": token_url, "client_id": "me", "client_secret": "SECRET" });
+    let mut by_header = client.clone();
+    by_header["client_auth"] = "basic".into();
+    let mut refreshed = client.clone();
+    refreshed["refresh_token"] = "again".into();
+    for (wanted, given) in [
+        (
+            json!({ "type": "basic", "user": "u", "password": "p:w" }),
+            json!({ "type": "basic", "user": "u", "password": "p:w" }),
+        ),
+        (json!({ "type": "bearer", "token": "123" }), json!({ "type": "bearer", "token": 123 })),
+        (json!({ "type": "header", "name": "X-Api-Key", "key": "k" }), json!({ "type": "api_key", "key": "k" })),
+        (
+            json!({ "type": "query", "name": "token", "key": "k" }),
+            json!({ "type": "api_key", "key": "k", "name": "token", "in": "query" }),
+        ),
+        (oauth.clone(), client),
+        (oauth.clone(), by_header),
+        (oauth, refreshed),
+    ] {
+        server.control(json!({ "auth": wanted })).await;
+        let mut options = server.options(path, more.clone());
+        options["auth"] = given.clone();
+        let mut taken = Positions::new();
+        let rows = all(&options, &orders(), &mut taken).await.unwrap_or_else(|e| panic!("{given}: {e}"));
+        assert_eq!(rows.len(), 37, "{given}");
+        assert!(!format!("{taken:?}").contains("token=k"), "{taken:?}");
+        server
+            .control(json!({ "auth": { "type": "bearer", "token": "changed", "id": "other", "secret": "other" } }))
+            .await;
+        let error = fails(&options, &orders()).await;
+        assert!(error.kind == Kind::Refused && error.detail.contains("HTTP 401"), "{given}: {error}");
+        assert!(!format!("{error}").contains("SECRET"), "{error}");
+    }
+    assert!(server.stats("token_requests").await >= 6, "tokens that are used up are asked for anew");
+}
+
+#[tokio::test]
+async fn a_token_that_changes_is_read_again_from_its_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("token"), "first\n").expect("a file");
+    let server =
+        Server::start(json!({ "reset": true, "rows": 37, "auth": { "type": "bearer", "token": "first" } })).await;
+    let (path, more) = kinds().remove(3);
+    let mut options = server.options(path, more);
+    options["auth"] = json!({ "type": "bearer", "token_file": "token" });
+    let opening = opening(folder.path(), options, orders(), Positions::new());
+    let mut source = (spec().open)(opening).await.expect("a source");
+    let (mut taken, mut rows) = (Positions::new(), Vec::new());
+    taken.advance(&source.next(1).await.expect("a batch").expect("rows").upto);
+    server.control(json!({ "auth": { "type": "bearer", "token": "second" } })).await;
+    let error = source.next(1).await.err().expect("an error");
+    assert_eq!(error.kind, Kind::Refused);
+    std::fs::write(folder.path().join("token"), "second\n").expect("a file");
+    pull_into(source.as_mut(), &mut taken, &mut rows).await.expect("rows");
+    assert_eq!(ids(&rows), (11..=37).collect::<Vec<_>>(), "nothing is lost between the two tokens");
+}
