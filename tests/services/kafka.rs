@@ -1,4 +1,5 @@
 //! Topics of Kafka, as a source and as a home of logs. Needs: kafka.
+//! At once: 6, since most of the time they wait for the broker.
 
 use super::harness::appending::{append_until_killed, is_killed, runtime};
 use super::harness::kafka::{Kafka, append};

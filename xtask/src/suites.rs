@@ -24,6 +24,8 @@ pub enum Size {
 struct Suite {
     name: String,
     needs: Vec<String>,
+    /// How many of its tests run at a time, where that is not the number of cores.
+    at_once: Option<String>,
 }
 
 /// The servers that were started for suites: they end with this value, whatever happened meanwhile.
@@ -93,10 +95,13 @@ fn tests(root: &Path, suite: &Suite, servers: &[Status], size: Size) -> Result<V
     let lines: Vec<&str> = servers.iter().map(|server| server.line.as_str()).collect();
     let mut told = vec![("LAVRA_SERVICES", lines.join("\n"))];
     let mut args = vec!["test", "--workspace", "--test", "all", &filter];
-    if size == Size::Full {
-        told.push((FULL, "yes".to_owned()));
-        // One at a time, and heard: what a case found is its result.
-        args.extend(["--", "--nocapture", "--test-threads", "1"]);
+    match size {
+        Size::Full => {
+            told.push((FULL, "yes".to_owned()));
+            // One at a time, and heard: what a case found is its result.
+            args.extend(["--", "--nocapture", "--test-threads", "1"]);
+        }
+        Size::Small => args.extend(suite.at_once.iter().flat_map(|number| ["--", "--test-threads", number])),
     }
     let verdict = steps::test(root, &args, &told)?;
     ensure!(verdict != Verdict::Checked(Count::default()), "suite {} has no test", suite.name);
@@ -113,7 +118,7 @@ fn suites(root: &Path) -> Result<Vec<Suite>> {
             let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
             let needs =
                 needs(&text).with_context(|| format!("the first line of {} says no `Needs: …`", path.display()))?;
-            found.push(Suite { name, needs });
+            found.push(Suite { name, needs, at_once: at_once(&text) });
         }
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
@@ -126,6 +131,12 @@ fn needs(text: &str) -> Option<Vec<String>> {
     Some(names.trim_end_matches('.').split(", ").map(str::to_owned).collect())
 }
 
+/// Of `//! At once: 6, since they wait.` the number.
+fn at_once(text: &str) -> Option<String> {
+    let line = text.lines().find_map(|line| line.strip_prefix("//! At once: "))?;
+    Some(line.chars().take_while(char::is_ascii_digit).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +146,8 @@ mod tests {
     fn what_a_suite_needs_stands_in_its_first_line() {
         assert_eq!(needs("//! A lake in S3. Needs: moto, versitygw.\n"), Some(vec!["moto".into(), "versitygw".into()]));
         assert_eq!(needs("//! A lake in S3.\n//! Needs: moto."), None);
+        assert_eq!(at_once("//! A lake. Needs: moto.\n//! At once: 6, since they wait.\n"), Some("6".into()));
+        assert_eq!(at_once("//! A lake. Needs: moto.\n"), None);
     }
 
     #[test]
@@ -144,7 +157,7 @@ mod tests {
         let modules = std::fs::read_to_string(root.join(FOLDER).join("mod.rs")).unwrap();
         let suites = suites(&root).unwrap();
         assert!(!suites.is_empty());
-        for Suite { name, needs } in suites {
+        for Suite { name, needs, .. } in suites {
             assert!(modules.contains(&format!("\nmod {name};")), "{name} is not in mod.rs");
             assert!(needs.iter().all(|need| recipes.iter().any(|recipe| recipe.name == *need)), "{name}: {needs:?}");
         }
