@@ -1,5 +1,5 @@
 //! *M* of *M*·G, by baby steps and giant steps (Shanks 1971): a table of the small multiples of G, and strides as long as the
-//! table from the point towards it, to both sides of zero and outwards.
+//! table from the point towards it, to both sides of zero at once and outwards.
 //!
 //! Points are compared by their encodings, which are made in batches; what comes out of a batch is doubled, and so are the
 //! points in the table.
@@ -9,6 +9,7 @@ use curve25519_dalek::constants::{RISTRETTO_BASEPOINT_POINT, RISTRETTO_BASEPOINT
 use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Points compressed at a time.
 const BATCH: usize = 512;
@@ -62,21 +63,30 @@ impl Steps {
         (u32::from_le_bytes([a, b, c, d]) as usize % self.slots.len(), u32::from_le_bytes([e, f, g, h]))
     }
 
+    /// Both sides at once, each in a thread.
     fn find(&self, point: &RistrettoPoint, most: i64) -> Option<i64> {
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let up = scope.spawn(|| self.walk(point, most, -1, &over));
+            let down = self.walk(point, most, 1, &over);
+            up.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).or(down)
+        })
+    }
+
+    /// Against the sign: from the point towards what is negative with 1, towards what is positive with -1. It ends when the other
+    /// side is `over`.
+    fn walk(&self, point: &RistrettoPoint, most: i64, sign: i64, over: &AtomicBool) -> Option<i64> {
         let stride = 1i64 << self.bits;
-        let step = RISTRETTO_BASEPOINT_TABLE * &scalar(stride);
+        let step = RISTRETTO_BASEPOINT_TABLE * &scalar(-sign * stride);
         let strides = most / stride + 1;
-        let (mut down, mut up) = (*point, point + step);
-        let mut done = 0;
-        while done <= strides {
+        let (mut at, mut done) = (*point, 0);
+        while done <= strides && !over.load(Relaxed) {
             let batch = BATCH.min(usize::try_from(strides - done + 1).unwrap_or(BATCH));
-            for (points, sign, first) in [(run(&mut down, -step, batch), 1, 0), (run(&mut up, step, batch), -1, 1)] {
-                let encodings = RistrettoPoint::double_and_compress_batch(&points);
-                for (encoding, n) in encodings.iter().zip(done + first..) {
-                    let found = self.look(encoding, |near| near + sign * n * stride, point);
-                    if let Some(found) = found {
-                        return (found.abs() <= most).then_some(found);
-                    }
+            let points = run(&mut at, step, batch);
+            for (encoding, n) in RistrettoPoint::double_and_compress_batch(&points).iter().zip(done..) {
+                if let Some(found) = self.look(encoding, |near| near + sign * n * stride, point) {
+                    over.store(true, Relaxed);
+                    return (found.abs() <= most).then_some(found);
                 }
             }
             done += batch as i64;
