@@ -45,8 +45,8 @@ def packed(values):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--small", action="store_true")
-    rows = (args := parser.parse_args()).rows if not args.small else 20_000
+    parser.add_argument("--small", action="store_const", dest="rows", const=20_000)
+    rows = parser.parse_args().rows
     values = [row * 7_919 % 1_000_000 for row in range(rows)]
     ours = json.loads(subprocess.run([os.environ["HE_SUM_SPEED"], str(rows)], check=True, capture_output=True, text=True).stdout)
     theirs = packed(values)

@@ -144,7 +144,8 @@ class Score:
         right = sum(self.right[kind] for kind in kinds)
         found = right + sum(self.wrong[kind] for kind in kinds)
         there = right + sum(self.missed[kind] for kind in kinds)
-        precision, recall = right / found if found else 1.0, right / there if there else 1.0
+        # Of a kind that it never names there is no precision.
+        precision, recall = right / found if found else None, right / there if there else None
         return precision, recall, 2 * precision * recall / (precision + recall) if right else 0.0
 
 
@@ -153,7 +154,8 @@ def table(title, scores, kinds):
     print(f"{'kind':<20}" + "".join(f"{who + ' P':>12}{'R':>8}{'F1':>8}" for who in scores))
     for kind in [*kinds, None]:
         chosen = [kind] if kind else kinds
-        cells = "".join("{:>12.3f}{:>8.3f}{:>8.3f}".format(*score.line(chosen)) for score in scores.values())
+        figures = [figure for score in scores.values() for figure in score.line(chosen)]
+        cells = "".join(f"{'-' if figure is None else f'{figure:.3f}':>{width}}" for figure, width in zip(figures, [12, 8, 8] * 2))
         print(f"{kind or 'all':<20}{cells}")
     for who, score in scores.items():
         if who == "lavra":

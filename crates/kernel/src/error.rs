@@ -46,7 +46,9 @@ pub struct Advice {
 /// The one match that decides every retry and every exit code.
 pub fn advice(kind: Kind) -> Advice {
     let (retry, exit, sentence, page) = match kind {
-        Kind::Project => (false, 2, "Mend the project and run `lavra check`.", "project"),
+        Kind::Project => {
+            (false, 2, "Mend the call or the project; `lavra check` names all that is wrong with that.", "project")
+        }
         Kind::Contract => (
             false,
             1,
@@ -56,7 +58,12 @@ pub fn advice(kind: Kind) -> Advice {
         Kind::Refused => (false, 3, "Refused on purpose; the reason is above.", "refused"),
         Kind::Data => (false, 1, "The input can't be read as it is; nothing of it was lost or stored twice.", "data"),
         Kind::Conflict => (false, 1, "Another process moved this table; look who, then run again.", "conflict"),
-        Kind::Unreachable => (true, 4, "An outside system does not answer; what was committed is safe.", "unreachable"),
+        Kind::Unreachable => (
+            true,
+            4,
+            "An outside system does not answer: is it up, and its address right? What was committed is safe.",
+            "unreachable",
+        ),
         Kind::Storage => {
             (false, 1, "The store refused: look at free space and permissions, then run again.", "storage")
         }

@@ -1,5 +1,8 @@
 //! "did you mean …"
 
+/// A longer list is not read.
+const LISTED_MAX: usize = 24;
+
 /// The candidate nearest to `wrong`, if one is near enough to be what was meant.
 pub fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = wrong.to_lowercase();
@@ -16,7 +19,7 @@ pub fn hint<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> O
     let all: Vec<&str> = candidates.into_iter().collect();
     match nearest(wrong, all.iter().copied()) {
         Some(near) => Some(format!("did you mean `{near}`?")),
-        None if !all.is_empty() && all.len() <= 12 => Some(format!("it can be: {}", all.join(", "))),
+        None if !all.is_empty() && all.len() <= LISTED_MAX => Some(format!("it can be: {}", all.join(", "))),
         None => None,
     }
 }

@@ -8,6 +8,7 @@
 //! has a key.
 
 use super::per_subject::PerSubject;
+use super::swar::base64url;
 use super::{Arg, SCOPE, SUBJECT, Secrets, Spec, takes, text};
 use crate::keys::{check_scope, subkey};
 use crate::multi::siv::Siv;
@@ -200,7 +201,7 @@ impl Deterministic {
         let mut texts = text::Texts::with_capacity(values.len(), 0);
         Siv::new(&self.key, self.scope.as_bytes()).seal(&values, |sealed| {
             texts.bytes().extend_from_slice(self.head.as_bytes());
-            base64(sealed, texts.bytes());
+            base64url(sealed, texts.bytes());
             texts.end();
         });
         Ok(texts)
@@ -241,37 +242,6 @@ impl Mask for Deterministic {
             let present: Vec<&str> = text.iter().flatten().collect();
             self.seal(&present)?.column(text)
         })
-    }
-}
-
-/// base64url without padding (RFC 4648, section 5), twelve bits at a time.
-fn base64(bytes: &[u8], out: &mut Vec<u8>) {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    const PAIRS: [[u8; 2]; 4096] = {
-        let mut pairs = [[0; 2]; 4096];
-        let mut at = 0;
-        while at < 4096 {
-            pairs[at] = [LETTERS[at >> 6], LETTERS[at & 63]];
-            at += 1;
-        }
-        pairs
-    };
-    static TABLE: [[u8; 2]; 4096] = PAIRS;
-    let pair = |bits: u32| TABLE[(bits & 0xfff) as usize];
-    let (threes, rest) = bytes.as_chunks::<3>();
-    for [a, b, c] in threes {
-        let bits = u32::from(*a) << 16 | u32::from(*b) << 8 | u32::from(*c);
-        let ([w, x], [y, z]) = (pair(bits >> 12), pair(bits));
-        out.extend_from_slice(&[w, x, y, z]);
-    }
-    match rest {
-        [a] => out.extend_from_slice(&pair(u32::from(*a) << 4)),
-        [a, b] => {
-            let bits = u32::from(*a) << 10 | u32::from(*b) << 2;
-            out.extend_from_slice(&pair(bits >> 6));
-            out.push(pair(bits << 6)[0]);
-        }
-        _ => {}
     }
 }
 

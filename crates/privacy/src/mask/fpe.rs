@@ -7,10 +7,12 @@
 //! is hidden and comes back too. Nothing in a token tells the key's version, so that it is always the first.
 
 use super::encrypt::Deterministic;
+use super::swar::{decimal, is_decimal, write_decimal};
 use super::{Arg, SCOPE, Secrets, Spec, takes, text};
 use crate::detect::{cnpj_check, cpf_check};
 use crate::ff1::{Ff1, Halves};
 use crate::keys::{check_scope, subkey};
+use crate::multi::TOGETHER;
 use arrow::array::{Array, ArrayRef, AsArray, StringViewArray};
 use arrow::datatypes::DataType;
 use kernel::contract::MaskSpec;
@@ -35,8 +37,10 @@ pub(super) const SPEC: Spec = Spec {
 
 /// The longest text that FF1 takes here has 57 digits; a CNPJ's two check digits make no difference.
 const CHARACTERS_MAX: usize = 64;
-/// So many characters of any radix are a number of 64 bits.
+/// So many characters of radix 36 are a number of 64 bits.
 const WORD: usize = 12;
+/// Rows that are masked together; what is made of them stays in a near cache.
+const ROWS: usize = 4 * TOGETHER;
 /// A form that is kept has no place for a version: a rotation leaves these tokens as they are.
 const VERSION: u32 = 1;
 /// The step between right check digits and ours.
@@ -65,10 +69,11 @@ pub fn unfpe(token: &str, scope: &str, kind: Option<&str>, secrets: &Secrets) ->
     }
     let radix = if kind == Some("cnpj") { 36 } else { 10 };
     let mask = Fpe::new(scope, Checked::of(kind), radix, &secrets.keys.key(scope, Some(VERSION))?)?;
-    let characters = mask.characters(token).ok_or_else(closed)?;
-    let base = characters.all().len().checked_sub(mask.checked.map_or(0, |_| 2)).ok_or_else(closed)?;
+    let mut room = [0; CHARACTERS_MAX];
+    let characters = mask.characters(token, &mut room).ok_or_else(closed)?;
+    let base = characters.len().checked_sub(mask.checked.map_or(0, |_| 2)).ok_or_else(closed)?;
     let ff1 = mask.ff1(base).ok_or_else(closed)?;
-    let mut texts = [mask.halves(&characters.all()[..base], &ff1)];
+    let mut texts = [mask.halves(&characters[..base], &ff1)];
     ff1.decrypt(&mut texts);
     let mut plain = Vec::new();
     mask.spell(token, &ff1, base, texts[0], 0, &mut plain);
@@ -100,34 +105,23 @@ impl Checked {
     }
 }
 
-/// Characters of one value, without the marks between them.
-struct Characters {
-    bytes: [u8; CHARACTERS_MAX],
-    length: usize,
-}
-
-impl Characters {
-    fn all(&self) -> &[u8] {
-        &self.bytes[..self.length]
-    }
-
-    /// Whether there was room for it.
-    fn push(&mut self, character: u8) -> bool {
-        let room = self.bytes.get_mut(self.length);
-        self.length += usize::from(room.is_some());
-        room.map(|place| *place = character).is_some()
-    }
-}
+/// Room for the characters of one value, without the marks between them.
+type Room = [u8; CHARACTERS_MAX];
 
 /// Values of one length, and what FF1 makes of them.
 struct Batch {
     length: usize,
     ff1: Option<Ff1>,
     texts: Vec<Halves>,
+    /// How many of them are written.
+    written: usize,
 }
 
-/// A value's batch and its place in it; `None` for what FF1 doesn't take.
-type Place = Option<(usize, usize)>;
+struct Batches {
+    all: Vec<Batch>,
+    /// Of each length, its place and one.
+    of_length: [u8; CHARACTERS_MAX + 1],
+}
 
 struct Fpe {
     scope: String,
@@ -152,38 +146,38 @@ impl Fpe {
         byte.is_ascii_digit() || self.radix == 36 && byte.is_ascii_uppercase()
     }
 
+    fn is_all_alphabet(&self, text: &[u8]) -> bool {
+        if self.radix == 10 { is_decimal(text) } else { text.iter().all(|byte| self.is_of_alphabet(*byte)) }
+    }
+
     /// The characters to be exchanged; `None` when others than marks stand between them, or when they are too many.
-    fn characters(&self, value: &str) -> Option<Characters> {
-        let mut characters = Characters { bytes: [0; CHARACTERS_MAX], length: 0 };
+    fn characters<'a>(&self, value: &'a str, room: &'a mut Room) -> Option<&'a [u8]> {
         // Most have no marks.
-        if value.len() <= CHARACTERS_MAX && value.bytes().all(|byte| self.is_of_alphabet(byte)) {
-            characters.bytes[..value.len()].copy_from_slice(value.as_bytes());
-            characters.length = value.len();
-            return Some(characters);
+        if value.len() <= CHARACTERS_MAX && self.is_all_alphabet(value.as_bytes()) {
+            return Some(value.as_bytes());
         }
+        let mut count = 0;
         for byte in value.bytes() {
             match byte {
-                byte if self.is_of_alphabet(byte) => characters.push(byte).then_some(())?,
+                byte if self.is_of_alphabet(byte) => {
+                    *room.get_mut(count)? = byte;
+                    count += 1;
+                }
                 b' '..=b'/' => {}
                 _ => return None,
             }
         }
-        Some(characters)
+        Some(&room[..count])
     }
 
     /// What of a value goes through FF1.
-    fn base(&self, value: &str) -> Option<Characters> {
-        let mut characters = self.characters(value)?;
-        if let Some(checked) = self.checked {
-            let (base, given) = characters.all().split_last_chunk::<2>()?;
-            let is_right = given.iter().all(u8::is_ascii_digit)
-                && checked.digits(base) == Some((given[0] - b'0') * 10 + (given[1] - b'0'));
-            if !is_right {
-                return None;
-            }
-            characters.length -= 2;
-        }
-        Some(characters)
+    fn base<'a>(&self, value: &'a str, room: &'a mut Room) -> Option<&'a [u8]> {
+        let characters = self.characters(value, room)?;
+        let Some(checked) = self.checked else { return Some(characters) };
+        let (base, given) = characters.split_last_chunk::<2>()?;
+        let is_right = given.iter().all(u8::is_ascii_digit)
+            && checked.digits(base) == Some((given[0] - b'0') * 10 + (given[1] - b'0'));
+        is_right.then_some(base)
     }
 
     fn halves(&self, base: &[u8], ff1: &Ff1) -> Halves {
@@ -193,6 +187,9 @@ impl Fpe {
 
     /// The number that digits of our radix write.
     fn number(&self, digits: &[u8]) -> u128 {
+        if self.radix == 10 {
+            return decimal(digits);
+        }
         let value = |c: &u8| u64::from(if c.is_ascii_digit() { c - b'0' } else { c - b'A' + 10 });
         let word = |digits: &[u8]| digits.iter().fold(0, |n, c| n * u64::from(self.radix) + value(c)).into();
         match digits.split_last_chunk::<WORD>() {
@@ -205,35 +202,33 @@ impl Fpe {
 
     /// Writes a number with as many digits of our radix as there are places.
     fn digits(&self, number: u128, places: &mut [u8]) {
-        // Division by a constant is a multiplication.
-        let write = match self.radix {
-            10 => word_digits::<10>,
-            _ => word_digits::<36>,
-        };
+        if self.radix == 10 {
+            return write_decimal(number, places);
+        }
         match places.split_last_chunk_mut::<WORD>() {
             Some((more, last)) if !more.is_empty() => {
                 let word = u128::from(self.radix).pow(WORD as u32);
                 self.digits(number / word, more);
-                write((number % word) as u64, last);
+                word_digits((number % word) as u64, last);
             }
-            _ => write(number as u64, places),
+            _ => word_digits(number as u64, places),
         }
     }
 
     /// Writes `value` with its characters exchanged for those of the halves; check digits are off by `step`.
     fn spell(&self, value: &str, ff1: &Ff1, length: usize, (left, right): Halves, step: u8, out: &mut Vec<u8>) {
-        let mut characters = Characters { bytes: [0; CHARACTERS_MAX], length };
-        self.digits(left, &mut characters.bytes[..ff1.left()]);
-        self.digits(right, &mut characters.bytes[ff1.left()..length]);
-        if let Some(right) = self.checked.and_then(|checked| checked.digits(characters.all())) {
+        let (mut room, mut count) = ([0; CHARACTERS_MAX + 2], length);
+        self.digits(left, &mut room[..ff1.left()]);
+        self.digits(right, &mut room[ff1.left()..length]);
+        if let Some(right) = self.checked.and_then(|checked| checked.digits(&room[..length])) {
             let digits = (right + step) % 100;
-            characters.push(b'0' + digits / 10);
-            characters.push(b'0' + digits % 10);
+            room[length..length + 2].copy_from_slice(&[b'0' + digits / 10, b'0' + digits % 10]);
+            count += 2;
         }
-        if characters.length == value.len() {
-            return out.extend_from_slice(characters.all());
+        if count == value.len() {
+            return out.extend_from_slice(&room[..count]);
         }
-        let mut next = characters.all().iter();
+        let mut next = room[..count].iter();
         out.extend(value.bytes().map(|byte| match self.is_of_alphabet(byte) {
             true => *next.next().unwrap_or(&b'0'),
             false => byte,
@@ -241,53 +236,76 @@ impl Fpe {
     }
 
     fn tokens(&self, values: &StringViewArray) -> Result<ArrayRef> {
-        let (batches, places) = self.batches(values);
+        let mut out = text::Texts::with_capacity(values.len(), values.total_buffer_bytes_used());
+        let mut batches = Batches { all: Vec::new(), of_length: [0; CHARACTERS_MAX + 1] };
+        for from in (0..values.len()).step_by(ROWS) {
+            let values = values.slice(from, ROWS.min(values.len() - from));
+            self.append_tokens(&values, &mut batches, &mut out)?;
+        }
+        out.rows(values.nulls())
+    }
+
+    fn append_tokens(&self, values: &StringViewArray, batches: &mut Batches, out: &mut text::Texts) -> Result<()> {
+        let places = self.encrypted(values, batches);
         let others: Vec<&str> =
             values.iter().zip(&places).filter(|(_, at)| at.is_none()).flat_map(|(value, _)| value).collect();
-        let others = self.other.seal(&others)?;
+        let others = if others.is_empty() { text::Texts::with_capacity(0, 0) } else { self.other.seal(&others)? };
         let mut others = others.iter();
-        let mut out = text::Texts::with_capacity(values.len(), values.total_buffer_bytes_used());
         for (value, place) in values.iter().zip(places) {
-            match (value, place.and_then(|(batch, at)| Some((batches.get(batch)?, at)))) {
+            match (value, place.and_then(|at| batches.all.get_mut(at))) {
                 (None, _) => {}
-                (Some(value), Some((Batch { length, ff1: Some(ff1), texts }, at))) => {
-                    self.spell(value, ff1, *length, texts[at], WRONG_BY, out.bytes());
+                (Some(value), Some(Batch { length, ff1: Some(ff1), texts, written })) => {
+                    self.spell(value, ff1, *length, texts[*written], WRONG_BY, out.bytes());
+                    *written += 1;
                 }
                 (Some(_), _) => out.bytes().extend_from_slice(others.next().ok_or_else(text::lost)?),
             }
             out.end();
         }
-        out.rows(values.nulls())
+        Ok(())
     }
 
-    /// The values that have the form, encrypted, by their length; and where each row's is among them.
-    fn batches(&self, values: &StringViewArray) -> (Vec<Batch>, Vec<Place>) {
-        let mut batches: Vec<Batch> = Vec::new();
-        let mut of_length = [None; CHARACTERS_MAX + 1];
+    /// The values that have the form, encrypted, by their length; and which batch each row's is in, where it is the next one.
+    /// `None` for what FF1 doesn't take.
+    fn encrypted(&self, values: &StringViewArray, batches: &mut Batches) -> Vec<Option<usize>> {
+        for Batch { texts, written, .. } in &mut batches.all {
+            texts.clear();
+            *written = 0;
+        }
+        let mut room = [0; CHARACTERS_MAX];
         let mut place = |value: &str| {
-            let base = self.base(value)?;
-            let at = *of_length[base.length].get_or_insert_with(|| {
-                batches.push(Batch { length: base.length, ff1: self.ff1(base.length), texts: Vec::new() });
-                batches.len() - 1
-            });
-            let Batch { ff1, texts, .. } = &mut batches[at];
-            texts.push(self.halves(base.all(), ff1.as_ref()?));
-            Some((at, texts.len() - 1))
+            let base = self.base(value, &mut room)?;
+            let at = batches.of(base.len(), || self.ff1(base.len()));
+            let Batch { ff1, texts, .. } = &mut batches.all[at];
+            texts.push(self.halves(base, ff1.as_ref()?));
+            Some(at)
         };
         let places = values.iter().map(|value| place(value?)).collect();
-        for Batch { ff1, texts, .. } in &mut batches {
+        for Batch { ff1, texts, .. } in &mut batches.all {
             ff1.iter().for_each(|ff1| ff1.encrypt(texts));
         }
-        (batches, places)
+        places
     }
 }
 
-/// The digits of a number below `RADIX` to the number of places.
-fn word_digits<const RADIX: u64>(mut number: u64, places: &mut [u8]) {
+impl Batches {
+    /// The place of the one with values of this length.
+    fn of(&mut self, length: usize, ff1: impl FnOnce() -> Option<Ff1>) -> usize {
+        let place = &mut self.of_length[length];
+        if *place == 0 {
+            self.all.push(Batch { length, ff1: ff1(), texts: Vec::new(), written: 0 });
+            *place = self.all.len() as u8;
+        }
+        usize::from(*place) - 1
+    }
+}
+
+/// Writes a number with as many digits of radix 36 as there are places.
+fn word_digits(mut number: u64, places: &mut [u8]) {
     for place in places.iter_mut().rev() {
-        let digit = (number % RADIX) as u8;
+        let digit = (number % 36) as u8;
         *place = digit + if digit < 10 { b'0' } else { b'A' - 10 };
-        number /= RADIX;
+        number /= 36;
     }
 }
 

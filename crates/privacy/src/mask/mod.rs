@@ -18,6 +18,7 @@ mod refused;
 mod renewed;
 mod retoken;
 mod scrub;
+mod swar;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -27,8 +28,8 @@ pub use defaults::default_for;
 pub use fpe::unfpe;
 pub use normalize::Normalize;
 pub use open::{Opener, decrypt};
-pub(crate) use pseudonym::base32;
 pub use retoken::{Retoken, retoken, version_of};
+pub(crate) use swar::base32;
 pub(crate) use text::canonical as canonical_text;
 pub use token::detokenize;
 pub(crate) use token::detokenize_all;

@@ -7,15 +7,18 @@
 //! token from one version to another without the value (`retoken`), and neither of them alone makes a token.
 
 use super::normalize::Normalize;
+use super::swar::{BASE32_DIGITS, base32, base32_of_all};
 use super::text::{self, Texts};
 use super::{Arg, SCOPE, Secrets, Spec, takes};
 use crate::keys::{check_scope, hmac_sha256, subkey};
-use crate::multi::hmac::{Hmacs, Id};
+use crate::multi::TOGETHER;
+use crate::multi::hmac::Hmacs;
 use aes::Aes256;
 use aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
-use arrow::array::{ArrayRef, AsArray, StringViewArray, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, StringViewArray, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::DataType;
+use foldhash::fast::RandomState;
 use kernel::contract::MaskSpec;
 use kernel::error::{Error, Result};
 use kernel::keys::Key;
@@ -41,10 +44,12 @@ pub(super) const SPEC: Spec = Spec {
 };
 
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-const DIGITS: usize = 26;
 
-/// Rows looked at to see whether a batch repeats itself.
+/// Rows looked at to see whether a batch repeats itself; when none of the first is there twice, that is enough.
 const PROBE_ROWS: usize = 1024;
+const PROBE_FIRST: usize = 256;
+/// `p`, a number of 32 bits, `_`.
+const MARKER_MAX: usize = 12;
 
 /// One value's id, or its token's bits.
 pub(super) type Block = aes::Block;
@@ -100,7 +105,7 @@ impl Outer {
 /// The version and the bits of a token; `None` for any other text.
 pub(super) fn read(token: &str) -> Option<(u32, Block)> {
     let (version, digits) = token.strip_prefix('p')?.split_once('_')?;
-    let digits: &[u8; DIGITS] = digits.as_bytes().try_into().ok()?;
+    let digits: &[u8; BASE32_DIGITS] = digits.as_bytes().try_into().ok()?;
     let mut bits = 0u128;
     for (at, digit) in digits.iter().enumerate() {
         let five = u128::try_from(BASE32.iter().position(|known| known == digit)?).ok()?;
@@ -140,32 +145,45 @@ impl Mask for Pseudonym {
 impl Pseudonym {
     fn tokens(&self, values: &StringViewArray, hmacs: &Hmacs) -> Result<ArrayRef> {
         if !repeats(values) {
-            return self.spelled(hmacs.ids(values.iter().flatten().map(|v| self.normalize.apply(v))))?.column(values);
+            return self.spelled(hmacs, values.iter().flatten(), values.len()).column(values);
         }
         let (distinct, places) = places(values);
-        let tokens = self.spelled(hmacs.ids(distinct.into_iter().map(|value| self.normalize.apply(value))))?;
-        let tokens = tokens.rows(None)?;
+        let count = distinct.len();
+        let tokens = self.spelled(hmacs, distinct.into_iter(), count).rows(None)?;
         take(&tokens, &places, None).map_err(text::failed)
     }
 
-    /// The outer layer over all ids, for the processor works on many blocks at a time, and their texts.
-    fn spelled(&self, ids: Vec<Id>) -> Result<Texts> {
-        let mut blocks: Vec<Block> = ids.into_iter().map(Block::from).collect();
-        self.outer.close(&mut blocks);
-        let marker = self.outer.marker.as_bytes();
-        let mut texts = Texts::with_capacity(blocks.len(), blocks.len() * (marker.len() + DIGITS));
-        for block in &blocks {
-            texts.bytes().extend_from_slice(marker);
-            texts.bytes().extend_from_slice(&base32(&block.0));
-            texts.end();
+    /// The tokens of at most `count` values: the outer layer over many ids at a time, and their texts.
+    fn spelled<'a>(&self, hmacs: &Hmacs, values: impl Iterator<Item = &'a str>, count: usize) -> Texts {
+        let (cipher, marker) = (self.outer.cipher(), self.outer.marker.as_bytes());
+        let length = marker.len() + BASE32_DIGITS;
+        let mut texts = Texts::with_capacity(count, count * length);
+        let mut head = [0; MARKER_MAX];
+        head[..marker.len()].copy_from_slice(marker);
+        let mut values = values.map(|value| self.normalize.apply(value));
+        loop {
+            let ids = hmacs.ids(values.by_ref().take(TOGETHER));
+            if ids.is_empty() {
+                return texts;
+            }
+            let mut blocks: Vec<Block> = ids.into_iter().map(Block::from).collect();
+            cipher.encrypt_blocks(&mut blocks);
+            let digits = base32_of_all(blocks.iter().map(|block| &block.0));
+            for (token, digits) in texts.alike(blocks.len(), length).zip(digits) {
+                // What is too much of it is written over. Words, for a copy of a few bytes is a call.
+                token[..MARKER_MAX].copy_from_slice(&head);
+                if let ([one, two, three], [y, z]) = token[marker.len()..].as_chunks_mut() {
+                    (*one, *two, *three) = (digits[0], digits[1], digits[2]);
+                    [*y, *z, ..] = digits[3];
+                }
+            }
         }
-        Ok(texts)
     }
 }
 
 /// The values, each once in the order they are first met, and which of them each row has.
 fn places(values: &StringViewArray) -> (Vec<&str>, UInt32Array) {
-    let (mut known, mut distinct) = (HashMap::new(), Vec::new());
+    let (mut known, mut distinct) = (HashMap::<_, _, RandomState>::default(), Vec::new());
     let mut last: Option<(&str, u32)> = None;
     let place = |value: Option<_>| {
         let value = value?;
@@ -186,35 +204,16 @@ fn places(values: &StringViewArray) -> (Vec<&str>, UInt32Array) {
 
 /// Whether remembering codes pays: a look-up costs half of one.
 fn repeats(values: &StringViewArray) -> bool {
-    let mut distinct = HashSet::new();
+    let mut distinct = HashSet::<_, RandomState>::with_capacity_and_hasher(PROBE_ROWS, RandomState::default());
     let (mut rows, mut again) = (0, 0);
     for value in values.iter().take(PROBE_ROWS).flatten() {
+        if rows == PROBE_FIRST && again == 0 {
+            return false;
+        }
         rows += 1;
         again += usize::from(!distinct.insert(value));
     }
     again * 4 > rows
-}
-
-/// 128 bits as 26 digits, the last one padded with two zero bits.
-pub(crate) fn base32(id: &Id) -> [u8; DIGITS] {
-    let bits = u128::from_be_bytes(*id);
-    let mut digits = [0; 32];
-    for (at, eight) in digits.chunks_exact_mut(8).enumerate() {
-        let from = if at < 3 { bits >> (88 - 40 * at) } else { bits << 32 };
-        eight.copy_from_slice(&eight_digits(from as u64 & 0xff_ffff_ffff));
-    }
-    std::array::from_fn(|at| digits[at])
-}
-
-/// The digits of 40 bits, side by side in one word and without a table.
-fn eight_digits(bits: u64) -> [u8; 8] {
-    let twenties = ((bits & 0xff_fff0_0000) << 12) | (bits & 0xf_ffff);
-    let tens = ((twenties & 0x000f_fc00_000f_fc00) << 6) | (twenties & 0x0000_03ff_0000_03ff);
-    let fives = ((tens & 0x03e0_03e0_03e0_03e0) << 3) | (tens & 0x001f_001f_001f_001f);
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    // From 26 on a digit is one of `2` to `7`.
-    let numerals = ((fives + (128 - 26) * EACH) >> 7) & EACH;
-    (fives + u64::from(b'a') * EACH - numerals * u64::from(b'a' + 26 - b'2')).to_be_bytes()
 }
 
 #[cfg(test)]
@@ -251,12 +250,6 @@ mod tests {
         ];
         assert!(odd.iter().all(|text| read(text).is_none()));
         assert_eq!(read("p12_aaaaaaaaaaaaaaaaaaaaaaaaaa"), Some((12, Block::default())));
-    }
-
-    #[test]
-    fn the_digits_are_those_of_rfc_4648() {
-        assert_eq!(&base32(b"foobar\0\0\0\0\0\0\0\0\0\0"), b"mzxw6ytboiaaaaaaaaaaaaaaaa");
-        assert_eq!(&base32(&[0xff; 16]), b"77777777777777777777777774");
     }
 
     #[test]

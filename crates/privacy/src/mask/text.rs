@@ -87,6 +87,14 @@ impl Texts {
         self.ends.push(self.all.len() as i64);
     }
 
+    /// Appends as many texts of one length, to be written over.
+    pub fn alike(&mut self, texts: usize, length: usize) -> std::slice::ChunksExactMut<'_, u8> {
+        let start = self.all.len();
+        self.all.resize(start + texts * length, b' ');
+        self.ends.extend((1..=texts).map(|n| (start + n * length) as i64));
+        self.all[start..].chunks_exact_mut(length)
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.ends.windows(2).map(|pair| &self.all[pair[0] as usize..pair[1] as usize])
     }

@@ -4,7 +4,7 @@
 //! The default form is `t_` and 26 digits of base32, 128 random bits. `format: keep` puts a random digit for each digit and a
 //! random letter for each letter of the value in its one spelling; where that leaves few tokens the form is the default.
 
-use super::pseudonym::base32;
+use super::swar::base32;
 use super::{Arg, Normalize, SCOPE, Secrets, Spec, per_subject, takes, text};
 use crate::detect::Form;
 use crate::keys::{Subjects, check_scope, random};

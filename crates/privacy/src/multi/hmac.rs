@@ -3,7 +3,7 @@
 //! A value of up to 55 bytes costs two compressions: its only block on top of the key's inner block, and the inner hash on
 //! top of the outer one. Both key blocks are taken in once.
 
-use super::sha256::{Block, START, State, Way};
+use super::sha256::{Code, START, State, Way, end};
 use crate::keys::Keyed;
 use hmac::Mac;
 use sha2::block_api::compress256;
@@ -11,12 +11,10 @@ use zeroize::Zeroizing;
 
 /// What a block has room for beside the end mark and the length.
 const SHORT_MAX: usize = 64 - 1 - 8;
-const HASH_BYTES: usize = 32;
-/// Their blocks and states stay in the nearest cache; a whole number of lanes.
+/// Their blocks stay in the nearest cache; a whole number of lanes.
 const TOGETHER: usize = 64;
 
-/// The first 128 bits of a code.
-pub(crate) type Id = [u8; 16];
+pub(crate) type Id = Code;
 
 pub(crate) struct Hmacs {
     inner: Zeroizing<State>,
@@ -40,57 +38,31 @@ impl Hmacs {
     }
 
     /// The codes of `values`, in their order.
-    pub fn ids(&self, values: impl Iterator<Item = impl AsRef<str>>) -> Vec<Id> {
-        let mut ids = Vec::with_capacity(values.size_hint().0);
-        let (mut blocks, mut long) = (Vec::with_capacity(TOGETHER), Vec::new());
-        let mut values = values.peekable();
-        while values.peek().is_some() {
-            for value in values.by_ref().take(TOGETHER) {
+    pub fn ids(&self, mut values: impl Iterator<Item = impl AsRef<str>>) -> Vec<Id> {
+        let mut ids = Vec::with_capacity(values.size_hint().1.unwrap_or_default());
+        let (mut blocks, mut long) = ([[0; 64]; TOGETHER], Vec::new());
+        loop {
+            let mut count = 0;
+            for (block, value) in blocks.iter_mut().zip(&mut values) {
                 let value = value.as_ref().as_bytes();
                 if value.len() > SHORT_MAX {
-                    long.push((ids.len() + blocks.len(), self.long(value)));
+                    long.push((ids.len() + count, self.long(value)));
                 }
-                blocks.push(last_block(&value[..value.len().min(SHORT_MAX)]));
+                end(&value[..value.len().min(SHORT_MAX)], block);
+                count += 1;
             }
-            ids.extend(self.short(&mut blocks));
-            blocks.clear();
+            if count == 0 {
+                return ids;
+            }
+            self.way.codes(&self.inner, &self.outer, &blocks[..count], &mut ids);
             long.drain(..).for_each(|(at, id)| ids[at] = id);
         }
-        ids
-    }
-
-    /// The codes of values that are one block each; the blocks are overwritten.
-    fn short(&self, blocks: &mut [Block]) -> impl Iterator<Item = Id> {
-        let mut states = vec![*self.inner; blocks.len()];
-        self.way.compress(&mut states, blocks);
-        for (block, state) in blocks.iter_mut().zip(&mut states) {
-            *block = last_block(&bytes::<HASH_BYTES>(state));
-            *state = *self.outer;
-        }
-        self.way.compress(&mut states, blocks);
-        states.into_iter().map(|state| bytes(&state))
     }
 
     fn long(&self, value: &[u8]) -> Id {
         let code = self.keyed.clone().chain_update(value).finalize().into_bytes();
         std::array::from_fn(|at| code[at])
     }
-}
-
-/// The block that follows a key's block and ends the message (FIPS 180-4, section 5.1.1).
-fn last_block(text: &[u8]) -> Block {
-    let mut block = [0; 64];
-    block[..text.len()].copy_from_slice(text);
-    block[text.len()] = 0x80;
-    block[62..].copy_from_slice(&((64 + text.len() as u16) * 8).to_be_bytes());
-    block
-}
-
-/// The first bytes of a hash.
-fn bytes<const N: usize>(state: &State) -> [u8; N] {
-    let mut bytes = [0; N];
-    bytes.chunks_exact_mut(4).zip(state).for_each(|(bytes, word)| bytes.copy_from_slice(&word.to_be_bytes()));
-    bytes
 }
 
 #[cfg(test)]

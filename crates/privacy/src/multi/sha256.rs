@@ -1,4 +1,4 @@
-//! SHA-256's compression function (FIPS 180-4, section 6.2.2): one block for each of many states.
+//! HMAC's two turns of SHA-256's compression function (FIPS 180-4, section 6.2.2) for many short messages.
 
 use fearless_simd::prelude::*;
 use fearless_simd::{Level, dispatch};
@@ -6,6 +6,8 @@ use sha2::block_api::compress256;
 
 pub(super) type State = [u32; 8];
 pub(super) type Block = [u8; 64];
+/// The first 128 bits of a hash.
+pub(super) type Code = [u8; 16];
 
 /// Section 5.3.3.
 pub(super) const START: State =
@@ -13,15 +15,15 @@ pub(super) const START: State =
 
 /// Section 4.2.2.
 #[rustfmt::skip]
-const K: [u32; 64] = [
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
-    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
+const K: [[u32; 16]; 4] = [
+    [0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+     0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174],
+    [0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+     0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967],
+    [0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+     0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070],
+    [0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2],
 ];
 /// The most 32-bit words that a vector of any processor has.
 const LANES_MAX: usize = 16;
@@ -50,57 +52,133 @@ impl Way {
         Self::Lanes(level)
     }
 
-    /// Takes one block into each state.
-    pub fn compress(self, states: &mut [State], blocks: &[Block]) {
+    /// HMAC's two hashes (RFC 2104) of messages that end in the blocks: `inner` has taken in the block before it, `outer` that
+    /// before the inner hash. Appends the first 128 bits of each code.
+    pub fn codes(self, inner: &State, outer: &State, blocks: &[Block], codes: &mut Vec<Code>) {
         match self {
-            Self::Instructions => one_by_one(states, blocks),
-            Self::Lanes(level) => dispatch!(level, simd => in_lanes(simd, states, blocks)),
+            Self::Instructions => one_by_one(inner, outer, blocks, codes),
+            Self::Lanes(level) => dispatch!(level, simd => in_lanes(simd, inner, outer, blocks, codes)),
         }
     }
 }
 
-fn one_by_one(states: &mut [State], blocks: &[Block]) {
-    states.iter_mut().zip(blocks).for_each(|(state, block)| compress256(state, std::slice::from_ref(block)));
-}
-
-#[inline(always)]
-fn in_lanes<S: Simd>(simd: S, states: &mut [State], blocks: &[Block]) {
-    let lanes = S::u32s::LEN;
-    let whole = states.len() / lanes * lanes;
-    for (states, blocks) in states[..whole].chunks_exact_mut(lanes).zip(blocks.chunks_exact(lanes)) {
-        group(simd, states, blocks);
+/// Makes the block that ends a message (section 5.1.1) of which a block was taken in before. It is made where it stays: a copy
+/// would wait for what was just written.
+pub(super) fn end(text: &[u8], block: &mut Block) {
+    *block = [0; 64];
+    match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        // Most values: two words that overlap. A copy of some bytes is a call.
+        (Some(first), Some(last)) if text.len() <= 16 => {
+            block.as_chunks_mut::<8>().0[0] = *first;
+            if let Some(place) = block[text.len() - 8..].first_chunk_mut::<8>() {
+                *place = *last;
+            }
+        }
+        _ => block[..text.len()].copy_from_slice(text),
     }
-    one_by_one(&mut states[whole..], &blocks[whole..]);
+    block[text.len()] = 0x80;
+    block[62..].copy_from_slice(&bits(text.len()).to_be_bytes());
 }
 
-/// As many states as a vector has lanes; the names are the standard's.
+/// Of a message of a block and more bytes.
+const fn bits(bytes: usize) -> u16 {
+    (64 + bytes as u16) * 8
+}
+
+fn one_by_one(inner: &State, outer: &State, blocks: &[Block], codes: &mut Vec<Code>) {
+    codes.extend(blocks.iter().map(|block| {
+        let mut state = *inner;
+        compress256(&mut state, std::slice::from_ref(block));
+        let hash: [u8; 32] = bytes(&state);
+        let mut block = [0; 64];
+        end(&hash, &mut block);
+        state = *outer;
+        compress256(&mut state, &[block]);
+        bytes(&state)
+    }));
+}
+
+/// The first bytes of a hash.
+fn bytes<const N: usize>(state: &State) -> [u8; N] {
+    let mut bytes = [0; N];
+    bytes.chunks_exact_mut(4).zip(state).for_each(|(bytes, word)| bytes.copy_from_slice(&word.to_be_bytes()));
+    bytes
+}
+
 #[inline(always)]
-fn group<S: Simd>(simd: S, states: &mut [State], blocks: &[Block]) {
-    let mut w: [S::u32s; 16] = std::array::from_fn(|t| {
+fn in_lanes<S: Simd>(simd: S, inner: &State, outer: &State, blocks: &[Block], codes: &mut Vec<Code>) {
+    let lanes = S::u32s::LEN;
+    let splat = |state: &State| state.map(|word| S::u32s::splat(simd, word));
+    let (before_inner, before_outer) = (splat(inner), splat(outer));
+    let mut groups = blocks.chunks_exact(lanes);
+    for blocks in &mut groups {
+        let hash = compressed::<S>(before_inner, words(simd, blocks));
+        // The hash, its end's mark and length, without the way over bytes.
+        let mut rest = [0; 16];
+        (rest[8], rest[15]) = (1 << 31, bits(32).into());
+        let words = std::array::from_fn(|t| if t < 8 { hash[t] } else { S::u32s::splat(simd, rest[t]) });
+        let [a, b, c, d, ..] = compressed::<S>(before_outer, words);
+        for lane in 0..lanes {
+            codes.push(bytes(&[a[lane], b[lane], c[lane], d[lane], 0, 0, 0, 0]));
+        }
+    }
+    one_by_one(inner, outer, groups.remainder(), codes);
+}
+
+/// The words of a block for each lane. Most values are short, and what is behind the longest is nothing but zeros.
+#[inline(always)]
+fn words<S: Simd>(simd: S, blocks: &[Block]) -> [S::u32s; 16] {
+    let longest = blocks.iter().map(|block| u16::from_be_bytes([block[62], block[63]])).max().unwrap_or_default();
+    let used = (usize::from(longest) / 8 - 64) / 4 + 1;
+    std::array::from_fn(|t| {
+        if (used..15).contains(&t) {
+            return S::u32s::splat(simd, 0);
+        }
         let word =
             |block: &Block| u32::from_be_bytes([block[4 * t], block[4 * t + 1], block[4 * t + 2], block[4 * t + 3]]);
         vector(simd, blocks.iter().map(word))
-    });
-    let before: [S::u32s; 8] = std::array::from_fn(|at| vector(simd, states.iter().map(|state| state[at])));
-    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = before;
-    for (t, k) in K.into_iter().enumerate() {
-        let i = t % 16;
-        if t >= 16 {
-            let (x, y) = (w[(i + 1) % 16], w[(i + 14) % 16]);
-            let sigma0 = rotated::<S>(x, 7) ^ rotated::<S>(x, 18) ^ (x >> 3);
-            let sigma1 = rotated::<S>(y, 17) ^ rotated::<S>(y, 19) ^ (y >> 10);
-            w[i] = w[i] + sigma0 + w[(i + 9) % 16] + sigma1;
+    })
+}
+
+/// The compression function in every lane.
+#[inline(always)]
+fn compressed<S: Simd>(before: [S::u32s; 8], mut w: [S::u32s; 16]) -> [S::u32s; 8] {
+    let mut state = before;
+    for (turn, k) in K.iter().enumerate() {
+        // Written out, so that all of it is in registers.
+        macro_rules! rounds {
+            ($($i:literal)*) => {$(
+                if turn > 0 {
+                    next_word::<S>(&mut w, $i);
+                }
+                round::<S>(&mut state, w[$i] + k[$i], $i);
+            )*};
         }
-        let sum1 = rotated::<S>(e, 6) ^ rotated::<S>(e, 11) ^ rotated::<S>(e, 25);
-        let t1 = h + sum1 + ((e & f) ^ (!e & g)) + w[i] + k;
-        let sum0 = rotated::<S>(a, 2) ^ rotated::<S>(a, 13) ^ rotated::<S>(a, 22);
-        let t2 = sum0 + ((a & b) ^ (a & c) ^ (b & c));
-        (h, g, f, e, d, c, b, a) = (g, f, e, d + t1, c, b, a, t1 + t2);
+        rounds!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
     }
-    for (at, (before, word)) in before.into_iter().zip([a, b, c, d, e, f, g, h]).enumerate() {
-        let after = before + word;
-        states.iter_mut().zip(after.as_slice()).for_each(|(state, word)| state[at] = *word);
-    }
+    std::array::from_fn(|at| before[at] + state[at])
+}
+
+/// Word 16 and later, in the place of the one 16 before.
+#[inline(always)]
+fn next_word<S: Simd>(w: &mut [S::u32s; 16], i: usize) {
+    let (x, y) = (w[(i + 1) % 16], w[(i + 14) % 16]);
+    let sigma0 = rotated::<S>(x, 7) ^ rotated::<S>(x, 18) ^ (x >> 3);
+    let sigma1 = rotated::<S>(y, 17) ^ rotated::<S>(y, 19) ^ (y >> 10);
+    w[i] = w[i] + sigma0 + w[(i + 9) % 16] + sigma1;
+}
+
+/// The names are the standard's; instead of the values their places move on.
+#[inline(always)]
+fn round<S: Simd>(state: &mut [S::u32s; 8], word: S::u32s, i: usize) {
+    let [a, b, c, d, e, f, g, h] = std::array::from_fn(|at| (at + 16 - i) % 8);
+    let is = |at: usize| state[at];
+    let sum1 = rotated::<S>(is(e), 6) ^ rotated::<S>(is(e), 11) ^ rotated::<S>(is(e), 25);
+    let t1 = is(h) + sum1 + ((is(e) & is(f)) ^ (!is(e) & is(g))) + word;
+    let sum0 = rotated::<S>(is(a), 2) ^ rotated::<S>(is(a), 13) ^ rotated::<S>(is(a), 22);
+    let t2 = sum0 + ((is(a) & is(b)) ^ (is(a) & is(c)) ^ (is(b) & is(c)));
+    state[d] += t1;
+    state[h] = t1 + t2;
 }
 
 #[inline(always)]
@@ -126,31 +204,38 @@ mod tests {
 
     #[test]
     fn all_ways_give_what_the_library_gives() {
+        let (inner, outer) = (START.map(|word| word.rotate_left(3)), START.map(|word| !word));
         for count in [0, 1, 3, 4, 7, 8, 15, 16, 17, 33, 100] {
-            let blocks: Vec<Block> =
-                (0..count).map(|n| std::array::from_fn(|at| (n * 31 + at * 7 + at * n) as u8)).collect();
-            let states: Vec<State> = (0..count as u32).map(|n| START.map(|word| word.rotate_left(n))).collect();
-            let mut expected = states.clone();
-            one_by_one(&mut expected, &blocks);
-            for way in ways() {
-                let mut got = states.clone();
-                way.compress(&mut got, &blocks);
-                assert_eq!(got, expected, "{count} states");
+            for longest in [0, 3, 4, 14, 31, 55] {
+                let mut blocks = vec![[0xff; 64]; count];
+                for (n, block) in blocks.iter_mut().enumerate() {
+                    let text: Vec<u8> = (0..n * 5 % (longest + 1)).map(|at| (n * 31 + at * 7) as u8).collect();
+                    end(&text, block);
+                }
+                let mut expected = Vec::new();
+                one_by_one(&inner, &outer, &blocks, &mut expected);
+                for way in ways() {
+                    let mut got = Vec::new();
+                    way.codes(&inner, &outer, &blocks, &mut got);
+                    assert_eq!(got, expected, "{count} blocks");
+                }
             }
         }
     }
 
-    /// FIPS 180-4's example of one block ("abc", csrc.nist.gov, Examples with Intermediate Values).
+    /// FIPS 180-4's example of one block ("abc", csrc.nist.gov, Examples with Intermediate Values), in lanes.
     #[test]
     fn abc_has_the_hash_of_the_standard() {
-        let mut block = [0; 64];
-        block[..4].copy_from_slice(b"abc\x80");
-        block[63] = 24;
         let hash = [0xba7816bf, 0x8f01cfea, 0x414140de, 0x5dae2223, 0xb00361a3, 0x96177a9c, 0xb410ff61, 0xf20015ad];
-        for way in ways() {
-            let mut states = [START; 17];
-            way.compress(&mut states, &[block; 17]);
-            assert_eq!(states, [hash; 17]);
-        }
+        let mut words = [0; 16];
+        (words[0], words[15]) = (u32::from_be_bytes(*b"abc\x80"), 24);
+        assert_eq!(dispatch!(Level::new(), simd => hashed(simd, words)), hash);
+        assert_eq!(dispatch!(Level::baseline(), simd => hashed(simd, words)), hash);
+    }
+
+    #[inline(always)]
+    fn hashed<S: Simd>(simd: S, words: [u32; 16]) -> State {
+        let splat = |word| S::u32s::splat(simd, word);
+        compressed::<S>(START.map(splat), words.map(splat)).map(|word| word[0])
     }
 }

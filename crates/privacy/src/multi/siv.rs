@@ -44,7 +44,7 @@ impl Siv {
                 out.clear();
                 out.extend_from_slice(&iv.to_be_bytes());
                 for (part, key) in value.chunks(BLOCK).zip(&mut keys) {
-                    out.extend(part.iter().zip(key).map(|(byte, key)| byte ^ key));
+                    out.extend_from_slice(&xored(part, &key)[..part.len()]);
                 }
                 sealed(&out);
             }
@@ -114,6 +114,13 @@ impl Siv {
 /// Multiplication by x in GF(2^128) (RFC 5297, section 2.3).
 fn doubled(x: u128) -> u128 {
     (x << 1) ^ (0x87 * (x >> 127))
+}
+
+/// At most a block, added to the keystream's; what is behind it means nothing.
+fn xored(part: &[u8], key: &Array<u8, U16>) -> [u8; BLOCK] {
+    let mut block = [0; BLOCK];
+    block[..part.len()].copy_from_slice(part);
+    (u128::from_ne_bytes(block) ^ u128::from_ne_bytes((*key).into())).to_ne_bytes()
 }
 
 /// Less than a block, a 1 behind it, zeros to the end.
