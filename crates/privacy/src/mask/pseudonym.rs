@@ -145,31 +145,35 @@ impl Mask for Pseudonym {
 impl Pseudonym {
     fn tokens(&self, values: &StringViewArray, hmacs: &Hmacs) -> Result<ArrayRef> {
         if !repeats(values) {
-            return self.spelled(hmacs, values.iter().flatten(), values.len()).column(values);
+            return self.normalized(hmacs, values.iter().flatten(), values.len()).column(values);
         }
         let (distinct, places) = places(values);
         let count = distinct.len();
-        let tokens = self.spelled(hmacs, distinct.into_iter(), count).rows(None)?;
+        let tokens = self.normalized(hmacs, distinct.into_iter(), count).rows(None)?;
         take(&tokens, &places, None).map_err(text::failed)
     }
 
+    fn normalized<'a>(&self, hmacs: &Hmacs, values: impl Iterator<Item = &'a str>, count: usize) -> Texts {
+        match self.normalize {
+            Normalize::None => self.spelled(hmacs, values, count),
+            way => self.spelled(hmacs, values.map(|value| way.apply(value)), count),
+        }
+    }
+
     /// The tokens of at most `count` values: the outer layer over many ids at a time, and their texts.
-    fn spelled<'a>(&self, hmacs: &Hmacs, values: impl Iterator<Item = &'a str>, count: usize) -> Texts {
+    fn spelled(&self, hmacs: &Hmacs, mut values: impl Iterator<Item = impl AsRef<str>>, count: usize) -> Texts {
         let (cipher, marker) = (self.outer.cipher(), self.outer.marker.as_bytes());
         let length = marker.len() + BASE32_DIGITS;
         let mut texts = Texts::with_capacity(count, count * length);
         let mut head = [0; MARKER_MAX];
         head[..marker.len()].copy_from_slice(marker);
-        let mut values = values.map(|value| self.normalize.apply(value));
         loop {
-            let ids = hmacs.ids(values.by_ref().take(TOGETHER));
+            let mut ids = hmacs.ids(values.by_ref().take(TOGETHER));
             if ids.is_empty() {
                 return texts;
             }
-            let mut blocks: Vec<Block> = ids.into_iter().map(Block::from).collect();
-            cipher.encrypt_blocks(&mut blocks);
-            let digits = base32_of_all(blocks.iter().map(|block| &block.0));
-            for (token, digits) in texts.alike(blocks.len(), length).zip(digits) {
+            cipher.encrypt_blocks(Block::cast_slice_from_core_mut(&mut ids));
+            for (token, digits) in texts.alike(ids.len(), length).zip(base32_of_all(&ids)) {
                 // What is too much of it is written over. Words, for a copy of a few bytes is a call.
                 token[..MARKER_MAX].copy_from_slice(&head);
                 if let ([one, two, three], [y, z]) = token[marker.len()..].as_chunks_mut() {
@@ -204,7 +208,7 @@ fn places(values: &StringViewArray) -> (Vec<&str>, UInt32Array) {
 
 /// Whether remembering codes pays: a look-up costs half of one.
 fn repeats(values: &StringViewArray) -> bool {
-    let mut distinct = HashSet::<_, RandomState>::with_capacity_and_hasher(PROBE_ROWS, RandomState::default());
+    let mut distinct = HashSet::<_, RandomState>::with_capacity_and_hasher(PROBE_FIRST, RandomState::default());
     let (mut rows, mut again) = (0, 0);
     for value in values.iter().take(PROBE_ROWS).flatten() {
         if rows == PROBE_FIRST && again == 0 {

@@ -18,14 +18,17 @@ pub(crate) fn base32(id: &[u8; 16]) -> [u8; BASE32_DIGITS] {
 }
 
 /// The same of many, several words in each vector of the processor. What is behind the digits means nothing.
-pub(crate) fn base32_of_all<'a>(ids: impl Iterator<Item = &'a [u8; 16]>) -> impl Iterator<Item = [[u8; EIGHT]; 4]> {
-    let mut words: Vec<[u64; 4]> = ids.map(forties).collect();
+pub(crate) fn base32_of_all(ids: &[[u8; 16]]) -> impl Iterator<Item = [[u8; EIGHT]; 4]> {
+    let mut words = vec![[0; 4]; ids.len()];
     dispatch!(Level::new(), simd => simd.vectorize(#[inline(always)] || {
-        words.as_flattened_mut().iter_mut().for_each(|word| *word = u64::from_ne_bytes(base32_of_40_bits(*word)));
+        for (words, id) in words.iter_mut().zip(ids) {
+            *words = forties(id).map(|bits| u64::from_ne_bytes(base32_of_40_bits(bits)));
+        }
     }));
     words.into_iter().map(|words| words.map(u64::to_ne_bytes))
 }
 
+#[inline(always)]
 fn forties(id: &[u8; 16]) -> [u64; 4] {
     let bits = u128::from_be_bytes(*id);
     [bits >> 88, bits >> 48, bits >> 8, bits << 32].map(|bits| bits as u64 & 0xff_ffff_ffff)
@@ -138,7 +141,7 @@ mod tests {
         assert_eq!(&base32(&[0xff; 16]), b"77777777777777777777777774");
         let mut random = fastrand::Rng::with_seed(7);
         let ids: Vec<[u8; 16]> = (0..100).map(|_| std::array::from_fn(|_| random.u8(..))).collect();
-        for (id, words) in ids.iter().zip(base32_of_all(ids.iter())) {
+        for (id, words) in ids.iter().zip(base32_of_all(&ids)) {
             assert_eq!(words.as_flattened()[..BASE32_DIGITS], base32(id));
         }
     }

@@ -99,9 +99,9 @@ fn one_by_one(inner: &State, outer: &State, blocks: &[Block], codes: &mut Vec<Co
 }
 
 /// The first bytes of a hash.
-fn bytes<const N: usize>(state: &State) -> [u8; N] {
+fn bytes<const N: usize>(words: &[u32]) -> [u8; N] {
     let mut bytes = [0; N];
-    bytes.chunks_exact_mut(4).zip(state).for_each(|(bytes, word)| bytes.copy_from_slice(&word.to_be_bytes()));
+    bytes.as_chunks_mut().0.iter_mut().zip(words).for_each(|(bytes, word)| *bytes = word.to_be_bytes());
     bytes
 }
 
@@ -112,49 +112,88 @@ fn in_lanes<S: Simd>(simd: S, inner: &State, outer: &State, blocks: &[Block], co
     let (before_inner, before_outer) = (splat(inner), splat(outer));
     let mut groups = blocks.chunks_exact(lanes);
     for blocks in &mut groups {
-        let hash = compressed::<S>(before_inner, words(simd, blocks));
+        let hash = hashes(simd, before_inner, blocks);
         // The hash, its end's mark and length, without the way over bytes.
         let mut rest = [0; 16];
         (rest[8], rest[15]) = (1 << 31, bits(32).into());
         let words = std::array::from_fn(|t| if t < 8 { hash[t] } else { S::u32s::splat(simd, rest[t]) });
         let [a, b, c, d, ..] = compressed::<S>(before_outer, words);
-        for lane in 0..lanes {
-            codes.push(bytes(&[a[lane], b[lane], c[lane], d[lane], 0, 0, 0, 0]));
-        }
+        codes.extend(together::<S>([a, b, c, d]).as_chunks::<4>().0[..lanes].iter().map(|words| bytes(words)));
     }
     one_by_one(inner, outer, groups.remainder(), codes);
 }
 
-/// The words of a block for each lane. Most values are short, and what is behind the longest is nothing but zeros.
+/// A block in each lane. Most values are short, and much of what is reckoned with the zeros behind them is known beforehand.
 #[inline(always)]
-fn words<S: Simd>(simd: S, blocks: &[Block]) -> [S::u32s; 16] {
+fn hashes<S: Simd>(simd: S, before: [S::u32s; 8], blocks: &[Block]) -> [S::u32s; 8] {
     let longest = blocks.iter().map(|block| u16::from_be_bytes([block[62], block[63]])).max().unwrap_or_default();
-    let used = (usize::from(longest) / 8 - 64) / 4 + 1;
-    std::array::from_fn(|t| {
-        if (used..15).contains(&t) {
-            return S::u32s::splat(simd, 0);
+    match longest < bits(16) {
+        true => compressed::<S>(before, words::<S, 4>(simd, blocks)),
+        false => compressed::<S>(before, words::<S, 14>(simd, blocks)),
+    }
+}
+
+/// The words of the blocks: the first `USED`, zeros, the length.
+#[inline(always)]
+fn words<S: Simd, const USED: usize>(simd: S, blocks: &[Block]) -> [S::u32s; 16] {
+    let mut words = [S::u32s::splat(simd, 0); 16];
+    for four in [0, 4, 8, 12] {
+        if four < USED || four == 12 {
+            let mut flat = [0; 4 * LANES_MAX];
+            for (words, block) in flat.as_chunks_mut::<4>().0.iter_mut().zip(blocks) {
+                let block = block.as_chunks::<4>().0;
+                *words = std::array::from_fn(|at| u32::from_be_bytes(block[four + at]));
+            }
+            for (at, vector) in apart(simd, &flat).into_iter().enumerate() {
+                if four + at < USED || four + at == 15 {
+                    words[four + at] = vector;
+                }
+            }
         }
-        let word =
-            |block: &Block| u32::from_be_bytes([block[4 * t], block[4 * t + 1], block[4 * t + 2], block[4 * t + 3]]);
-        vector(simd, blocks.iter().map(word))
-    })
+    }
+    words
+}
+
+/// Four words for each lane, one behind the other, into vectors of the first words, the second, the third and the fourth.
+#[inline(always)]
+fn apart<S: Simd>(simd: S, flat: &[u32; 4 * LANES_MAX]) -> [S::u32s; 4] {
+    let lanes = S::u32s::LEN;
+    let vector = |at: usize| S::u32s::from_slice(simd, &flat[at * lanes..(at + 1) * lanes]);
+    let (even, odd) = vector(0).deinterleave(vector(1));
+    let (more_even, more_odd) = vector(2).deinterleave(vector(3));
+    let ((a, c), (b, d)) = (even.deinterleave(more_even), odd.deinterleave(more_odd));
+    [a, b, c, d]
+}
+
+/// The other way round.
+#[inline(always)]
+fn together<S: Simd>([a, b, c, d]: [S::u32s; 4]) -> [u32; 4 * LANES_MAX] {
+    let ((even, more_even), (odd, more_odd)) = (a.interleave(c), b.interleave(d));
+    let ((one, two), (three, four)) = (even.interleave(odd), more_even.interleave(more_odd));
+    let mut flat = [0; 4 * LANES_MAX];
+    for (places, vector) in flat.chunks_exact_mut(S::u32s::LEN).zip([one, two, three, four]) {
+        places.copy_from_slice(vector.as_slice());
+    }
+    flat
 }
 
 /// The compression function in every lane.
 #[inline(always)]
 fn compressed<S: Simd>(before: [S::u32s; 8], mut w: [S::u32s; 16]) -> [S::u32s; 8] {
     let mut state = before;
-    for (turn, k) in K.iter().enumerate() {
-        // Written out, so that all of it is in registers.
-        macro_rules! rounds {
-            ($($i:literal)*) => {$(
-                if turn > 0 {
-                    next_word::<S>(&mut w, $i);
-                }
-                round::<S>(&mut state, w[$i] + k[$i], $i);
-            )*};
-        }
-        rounds!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+    // Written out, so that all of it is in registers.
+    macro_rules! rounds {
+        ($k:expr, $next:expr, $($i:literal)*) => {$(
+            $next(&mut w, $i);
+            round::<S>(&mut state, w[$i] + $k[$i], $i);
+        )*};
+        ($k:expr, $next:expr) => { rounds!($k, $next, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15) };
+    }
+    rounds!(K[0], |_: &mut [S::u32s; 16], _| ());
+    // By itself, for many words are constants until here.
+    rounds!(K[1], next_word::<S>);
+    for k in &K[2..] {
+        rounds!(k, next_word::<S>);
     }
     std::array::from_fn(|at| before[at] + state[at])
 }
@@ -179,13 +218,6 @@ fn round<S: Simd>(state: &mut [S::u32s; 8], word: S::u32s, i: usize) {
     let t2 = sum0 + ((is(a) & is(b)) ^ (is(a) & is(c)) ^ (is(b) & is(c)));
     state[d] += t1;
     state[h] = t1 + t2;
-}
-
-#[inline(always)]
-fn vector<S: Simd>(simd: S, words: impl Iterator<Item = u32>) -> S::u32s {
-    let mut lanes = [0; LANES_MAX];
-    lanes.iter_mut().zip(words).for_each(|(lane, word)| *lane = word);
-    S::u32s::from_slice(simd, &lanes[..S::u32s::LEN])
 }
 
 #[inline(always)]
