@@ -174,6 +174,7 @@ impl Pseudonym {
             }
             cipher.encrypt_blocks(Block::cast_slice_from_core_mut(&mut ids));
             for (token, digits) in texts.alike(ids.len(), length).zip(base32_of_all(&ids)) {
+                const { assert!(BASE32_DIGITS == 3 * 8 + 2) };
                 // What is too much of it is written over. Words, for a copy of a few bytes is a call.
                 token[..MARKER_MAX].copy_from_slice(&head);
                 if let ([one, two, three], [y, z]) = token[marker.len()..].as_chunks_mut() {
