@@ -1,8 +1,8 @@
-//! A lake in S3. Needs: moto, versitygw.
+//! A lake in an object store. Needs: moto, versitygw, azurite, gcs.
 
 use super::harness::proxy::Proxy;
-use super::harness::s3::{Bucket, SECRET, servers};
-use super::harness::{server, sized};
+use super::harness::stores::{Bucket, SECRET, servers};
+use super::harness::{server, sized, unique};
 use crate::harness::{Answer, Project, finish, gzip, node};
 use crate::people::cpf;
 use crate::python::READERS;
@@ -17,9 +17,8 @@ const COLUMNS: &str = "
 /// Two sources, one of compressed CSV and one of Parquet, below the bucket's `data/`, and a model over both.
 fn project(bucket: &Bucket, name: &str) -> Project {
     let project = bucket.project(name);
-    let at = |pattern: &str| format!("s3://{}/data/{pattern}", bucket.name);
-    project.source("orders", &at("orders-*.csv.gz"), &[]).contract("orders", COLUMNS, &[]);
-    project.source("returns", &at("returns/*.parquet"), &[]).contract("returns", COLUMNS, &[]);
+    project.source("orders", &bucket.url("data/orders-*.csv.gz"), &[]).contract("orders", COLUMNS, &[]);
+    project.source("returns", &bucket.url("data/returns/*.parquet"), &[]).contract("returns", COLUMNS, &[]);
     project.model(
         "silver.moved",
         "-- write: merge\n-- key: [id]\nselect id, amount from bronze.orders union all select id, -amount from bronze.returns\n",
@@ -75,7 +74,7 @@ fn a_lake_in_a_bucket_takes_each_object_once_and_is_read_by_delta_rs() {
         }
         let read = "import deltalake\n\
             for name in ['bronze/orders', 'silver/moved']:\n\
-            \x20   t = deltalake.DeltaTable(f's3://{bucket}/lake/{name}', storage_options=options)\n\
+            \x20   t = deltalake.DeltaTable(f'{url}/lake/{name}', storage_options=options)\n\
             \x20   rows = t.to_pyarrow_table()\n\
             \x20   print(name, rows.num_rows, len(set(rows['id'].to_pylist())), sum(rows['amount'].to_pylist()), t.version())";
         let version = |table: &str| project.version(table);
@@ -158,7 +157,7 @@ fn a_network_that_is_cut_in_the_middle_is_exit_4_and_loses_nothing() {
         let project = project(&bucket, "cut");
         arrive(&bucket, &project, 0, ROWS);
         let proxy = Proxy::to(server.address());
-        bucket.configure(&project, &[("aws_endpoint", &format!("http://{}", proxy.address))]);
+        bucket.through(&project, &proxy.address);
         proxy.cut_after(150_000);
         let told = project.run_with(&["--retries", "0"]).exits(4).json();
         assert!(proxy.is_cut(), "on {}: the run was at work", server.name);
@@ -176,11 +175,11 @@ fn a_server_that_is_gone_is_exit_4() {
     let project = project(&bucket, "gone");
     let proxy = Proxy::to("127.0.0.1:1");
     proxy.cut();
-    bucket.configure(&project, &[("aws_endpoint", &format!("http://{}", proxy.address))]);
+    bucket.through(&project, &proxy.address);
     project.lavra(&["run", "--retries", "0"]).exits(4).says(&proxy.address).says("does not answer");
 }
 
-/// moto takes any credentials and regions, so this is for the other one.
+/// moto takes any credentials and regions, so this is for the others.
 #[test]
 fn wrong_credentials_and_regions_are_told_and_no_secret_is_shown() {
     let bucket = Bucket::new(&server("versitygw"));
@@ -197,6 +196,11 @@ fn wrong_credentials_and_regions_are_told_and_no_secret_is_shown() {
             assert!(!answer.stderr.contains(secret) && !answer.stdout.contains(secret), "{answer:?}");
         }
     }
+    let bucket = Bucket::new(&server("azurite"));
+    let (project, wrong) = (project(&bucket, "wrong"), "bm90LXRoZS1rZXk=");
+    bucket.configure(&project, &[("azure_storage_account_key", wrong)]);
+    let answer = project.lavra(&["run"]).exits(1).says("403").says("permissions");
+    assert!(!answer.stderr.contains(wrong) && !answer.stdout.contains(wrong), "{answer:?}");
 }
 
 #[test]
@@ -216,7 +220,7 @@ fn a_folder_of_many_small_objects_is_taken_whole() {
     let objects: u64 = sized(3_500, 20_000);
     let bucket = Bucket::new(&server("versitygw"));
     let project = bucket.project("many");
-    project.source("orders", &format!("s3://{}/data/*.csv", bucket.name), &[]).contract("orders", COLUMNS, &[]);
+    project.source("orders", &bucket.url("data/*.csv"), &[]).contract("orders", COLUMNS, &[]);
     for object in 0..objects {
         project.write(&format!("data/{object}.csv"), format!("id,amount,cpf\no{object},1.00,\n"));
     }
@@ -229,4 +233,39 @@ fn a_folder_of_many_small_objects_is_taken_whole() {
     let start = Instant::now();
     assert_eq!(node(&project.run(), "orders")["status"], "up_to_date");
     assert!(start.elapsed() < Duration::from_secs(30), "looking again took {:?}", start.elapsed());
+}
+
+/// The lookalike takes no object that is put as Google's own store does, so that the lake is a folder here.
+#[test]
+fn objects_of_google_s_store_are_taken_once() {
+    let (server, bucket) = (server("gcs"), unique("lavra"));
+    let project = Project::new("google");
+    let account = format!(
+        r#"{{"gcs_base_url": "{}", "disable_oauth": true, "client_email": "", "private_key": "", "private_key_id": ""}}"#,
+        server.url
+    );
+    let store = format!("environments:\n  local:\n    store:\n      google_service_account_key: '{account}'\n");
+    project.write("lavra.yaml", format!("project: p\n{store}"));
+    project.source("orders", &format!("gs://{bucket}/data/*.csv"), &[]).contract("orders", COLUMNS, &[]);
+    let put = |objects: std::ops::Range<u64>| {
+        let script = format!(
+            "import urllib.request\ndef post(path, body, kind):\n\
+             \x20   urllib.request.urlopen(urllib.request.Request('{url}' + path, body, {{'Content-Type': kind}})).read()\n\
+             if {first}: post('/storage/v1/b?project=p', b'{{\"name\": \"{bucket}\"}}', 'application/json')\n\
+             for n in range({start}, {end}):\n\
+             \x20   post(f'/upload/storage/v1/b/{bucket}/o?uploadType=media&name=data/{{n}}.csv', f'id,amount,cpf\\no{{n}},1.50,\\n'.encode(), 'text/csv')\n",
+            url = server.url,
+            first = if objects.start == 0 { "True" } else { "False" },
+            start = objects.start,
+            end = objects.end,
+        );
+        READERS.run(&project, &script);
+    };
+    put(0..30);
+    assert_eq!(node(&project.run(), "orders")["report"]["rows_read"], 30);
+    assert_eq!(node(&project.run(), "orders")["status"], "up_to_date");
+    put(30..35);
+    assert_eq!(node(&project.run(), "orders")["report"]["rows_read"], 5);
+    let sums = project.lines("select count(*), count(distinct id), sum(amount) from bronze.orders");
+    assert_eq!(sums, ["35,35,52.50"]);
 }

@@ -175,8 +175,10 @@ mod tests {
         assert_eq!(
             names,
             [
+                "azurite",
                 "datasette",
                 "ferretdb",
+                "gcs",
                 "kafka",
                 "kafka3",
                 "mariadb",

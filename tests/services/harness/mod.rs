@@ -8,7 +8,7 @@ pub mod opened;
 pub mod postgres;
 pub mod proxy;
 pub mod relayed;
-pub mod s3;
+pub mod stores;
 pub mod vault;
 
 use std::path::PathBuf;
@@ -100,6 +100,9 @@ impl Drop for Own {
 pub fn sized<T>(small: T, full: T) -> T {
     if std::env::var_os("LAVRA_TORTURE").is_some() { full } else { small }
 }
+
+/// Bytes of memory that taking in a transaction of any size may cost.
+pub const MEMORY_OF_A_TRANSACTION: u64 = 512 << 20;
 
 /// A name that no other test, and no other run against the same server, has.
 pub fn unique(name: &str) -> String {

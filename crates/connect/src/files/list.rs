@@ -33,12 +33,16 @@ impl Found {
     }
 }
 
-/// The store's etag, or what comes nearest where a store has none.
+/// The store's etag, or what comes nearest where a store has none. Azure lists it without the quotes that it has elsewhere.
 pub fn etag(meta: &ObjectMeta) -> String {
     match &meta.e_tag {
-        Some(etag) => etag.clone(),
+        Some(etag) => unquoted(etag).to_owned(),
         None => format!("{:x}-{:x}", meta.last_modified.timestamp_micros(), meta.size),
     }
+}
+
+pub fn unquoted(etag: &str) -> &str {
+    etag.strip_prefix('"').and_then(|etag| etag.strip_suffix('"')).unwrap_or(etag)
 }
 
 /// All files of the places, in the order of their names, each once.

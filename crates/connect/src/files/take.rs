@@ -1,6 +1,6 @@
 //! What is still to be taken of a listed file: this and the positions are what "exactly once" rests on.
 
-use super::list::Found;
+use super::list::{Found, unquoted};
 use super::mark;
 use super::options::{OnReplaced, Options};
 use super::trouble::Troubles;
@@ -26,8 +26,8 @@ impl Step {
         let (behind, mark) = match taken.get(&found.partition) {
             None => (0, None),
             Some(Point::File { etag, row, done }) => match mark::take_apart(etag) {
-                (etag, _) if etag == found.etag && *done => return Ok(Step::Taken),
-                (etag, _) if etag == found.etag => (*row, None),
+                (etag, _) if unquoted(etag) == found.etag && *done => return Ok(Step::Taken),
+                (etag, _) if unquoted(etag) == found.etag => (*row, None),
                 // It had nothing to take.
                 _ if *row == 0 => (0, None),
                 (_, Some(mark)) => (*row, Some(mark)),
@@ -132,6 +132,14 @@ mod tests {
         let mut positions = Positions::new();
         positions.set("a.csv", Point::File { etag: "v1".into(), row, done });
         positions
+    }
+
+    #[test]
+    fn quotes_make_no_other_etag() {
+        let mut quoted = Positions::new();
+        quoted.set("a.csv", Point::File { etag: "\"v1\"".into(), row: 5, done: true });
+        let step = Step::of(&found("v1"), &quoted, &Options::default(), Timestamp(0)).expect("a step");
+        assert_eq!(step, Step::Taken);
     }
 
     #[test]
