@@ -1,9 +1,9 @@
-//! MariaDB at length: sources and processes that die under a writer. Needs: mariadb.
+//! MariaDB at length: a transaction that is large, sources and processes that die under a writer. Needs: mariadb.
 
 use super::harness::mariadb::{ACCOUNT, Database, accounts};
 use super::harness::opened::{entity, open, rows, text};
-use super::harness::sized;
-use crate::harness::Project;
+use super::harness::{MEMORY_OF_A_TRANSACTION, sized};
+use crate::harness::{Project, peak};
 use arrow::array::RecordBatch;
 use kernel::Positions;
 use serde_json::json;
@@ -187,21 +187,42 @@ const FOLDED: &str = "with log as (select *, _position['offset'] as o from bronz
     select id, coalesce(name, '') as name, coalesce(cast(amount as varchar), '') as amount, coalesce(cast(n as varchar), '') as n \
     from last where place = 1 and _op <> 'd'";
 
+fn project(database: &Database, name: &str) -> Project {
+    let project = Project::new(name);
+    let source = format!("connector: mysql\nconnection: {}\ntable: accounts\nmode: cdc\n", database.url());
+    project.write("sources/accounts.yaml", source).contract("accounts", ACCOUNT, &[]);
+    project
+}
+
+#[test]
+fn a_large_transaction_is_seen_whole_and_costs_little_memory() {
+    let rows: u64 = sized(100_000, 5_000_000);
+    let database = Database::new("large");
+    accounts(&database, 1);
+    let project = project(&database, "large");
+    project.run();
+    database.sql(&format!("INSERT INTO accounts SELECT -seq, CONCAT('note ', seq), seq, 1 FROM seq_1_to_{rows}"));
+    let before = project.version("bronze.accounts");
+    let start = Instant::now();
+    let peak = peak(&project, &["run", "--quiet", "--memory", "512MiB"]);
+    println!("{rows} rows in one transaction: {:?}, at most {} MiB", start.elapsed(), peak >> 20);
+    assert_eq!(project.version("bronze.accounts"), before + 1, "it is seen whole");
+    let sums = project.lines(
+        "select count(*), count(distinct id), cast(sum(amount) as varchar) from bronze.accounts where _op = 'c'",
+    );
+    assert_eq!(sums, [format!("{rows},{rows},{}.00", rows * (rows + 1) / 2)]);
+    assert!(peak < MEMORY_OF_A_TRANSACTION, "{} MiB", peak >> 20);
+}
+
 #[test]
 fn kill_nine_under_a_writer_that_never_stops_loses_and_doubles_nothing() {
     let database = Database::new("killed");
     accounts(&database, 10_000);
-    let make = |name: &str| {
-        let project = Project::new(name);
-        let source = format!("connector: mysql\nconnection: {}\ntable: accounts\nmode: cdc\n", database.url());
-        project.write("sources/accounts.yaml", source).contract("accounts", ACCOUNT, &[]);
-        project
-    };
     let writer = database.writer(busy);
     // How long a run takes here and now.
     let start = Instant::now();
-    make("straight").run();
-    let (project, mut longest) = (make("killed"), start.elapsed());
+    project(&database, "straight").run();
+    let (project, mut longest) = (project(&database, "killed"), start.elapsed());
     let mut dice = fastrand::Rng::with_seed(20_261_126);
     let (begun, mut kills, mut runs) = (Instant::now(), 0, 0);
     let enough = sized(20, 200);

@@ -1,12 +1,9 @@
 //! PostgreSQL at length: kills, a transaction and values that are large. Needs: postgres.
 
 use super::harness::postgres::{CREATE, Database, is_same, project};
-use super::harness::sized;
+use super::harness::{MEMORY_OF_A_TRANSACTION, sized};
 use crate::harness::{Project, peak};
 use std::time::{Duration, Instant};
-
-/// What a transaction of any size may take of memory.
-const BUDGET: u64 = 512 << 20;
 
 #[test]
 fn a_large_transaction_is_seen_whole_and_costs_little_memory() {
@@ -25,7 +22,7 @@ fn a_large_transaction_is_seen_whole_and_costs_little_memory() {
     assert_eq!(project.version("bronze.orders"), before + 1, "it is seen whole");
     let sums = project.lines("select count(*), count(distinct id), cast(sum(amount) as varchar) from bronze.orders");
     assert_eq!(sums, [format!("{rows},{rows},{}.00", rows * (rows + 1) / 2)]);
-    assert!(peak < BUDGET, "{} MiB", peak >> 20);
+    assert!(peak < MEMORY_OF_A_TRANSACTION, "{} MiB", peak >> 20);
 }
 
 #[test]
