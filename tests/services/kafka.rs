@@ -160,6 +160,32 @@ fn a_topic_is_taken_once_masked_and_what_is_wrong_is_set_aside() {
     assert_eq!(told, "[101, 101, 102]\n", "the group's offsets are for others to see");
 }
 
+/// Who takes over from another consumer starts where that one stopped, and from then on the lake's positions count.
+#[test]
+fn a_source_starts_where_a_group_is() {
+    let (kafka, topic) = (Kafka::new(), unique("taken-over"));
+    let group = [format!("group: {topic}-app"), "start_from: group".into()];
+    let project = project(&kafka, &topic, &group.each_ref().map(String::as_str));
+    let ten = |from: u32| {
+        format!(
+            "produce('{topic}', [{{'value': {{'id': f'o{{n}}'}}, 'partition': n % 2}} for n in range({from}, {from} + 10)])"
+        )
+    };
+    let commit = |offset: u32| {
+        format!(
+            "Consumer({{'bootstrap.servers': servers, 'group.id': '{topic}-app'}})\
+             .commit(offsets=[TopicPartition('{topic}', 0, {offset})], asynchronous=False)"
+        )
+    };
+    kafka.python(&project, &format!("topic('{topic}')\n{}\n{}", ten(0), commit(3)));
+    let run = project.run();
+    // Two of partition 0 are left, and partition 1, of which the group told nothing, is taken from its start.
+    assert_eq!(node(&run, "orders")["report"]["rows_read"], 7, "{run}");
+    kafka.python(&project, &format!("{}\n{}", ten(10), commit(0)));
+    let run = project.run();
+    assert_eq!(node(&run, "orders")["report"]["rows_read"], 10, "{run}");
+}
+
 /// A compacted topic: the last state by key, and deletions.
 #[test]
 fn a_tombstone_deletes_its_key() {

@@ -24,9 +24,10 @@ pub struct Options {
     /// there. It speaks Confluent's API.
     pub registry: Option<String>,
     /// The group under which the offsets that are committed in the lake are told to the cluster, for others to see how far
-    /// this source is; it is not joined, and nothing is read from it. By default they are not told.
+    /// this source is; it is not joined. By default they are not told.
     pub group: Option<String>,
-    /// Where to start when nothing was committed yet: `earliest`, `latest`, or a time such as `2026-11-25T00:00:00Z`.
+    /// Where to start when nothing was committed yet: `earliest`, `latest`, a time such as `2026-11-25T00:00:00Z`, or where the
+    /// `group` is (`group`): a partition of which the group tells nothing is taken from its start.
     #[schemars(with = "String", extend("default" = "earliest"))]
     pub start_from: StartFrom,
     /// How the connection is protected. `sasl` and `sasl_tls` sign in with the user and the password of `connection`.
@@ -113,6 +114,9 @@ impl Options {
         if let Some(Err(why)) = read.registry.as_deref().map(crate::registry::parse) {
             faults.push(Fault::new("registry", why));
         }
+        if read.start_from == StartFrom::Group && read.group.is_none() {
+            faults.push(Fault::new("start_from", "`start_from: group` starts where the `group` is, and none is named"));
+        }
         if read.mode == Mode::Upsert && read.format != Format::Json {
             faults.push(Fault::new("mode", "`mode: upsert` reads `format: json` only"));
         }
@@ -176,6 +180,8 @@ pub enum OnLost {
 pub enum StartFrom {
     Earliest,
     Latest,
+    /// Where the group is.
+    Group,
     /// Milliseconds since 1970.
     Time(i64),
 }
@@ -187,9 +193,10 @@ impl TryFrom<String> for StartFrom {
         match text.as_str() {
             "earliest" => Ok(StartFrom::Earliest),
             "latest" => Ok(StartFrom::Latest),
+            "group" => Ok(StartFrom::Group),
             time => arrow::compute::kernels::cast_utils::string_to_timestamp_nanos(time)
                 .map(|nanos| StartFrom::Time(nanos / 1_000_000))
-                .map_err(|_| "write `earliest`, `latest`, or a time such as `2026-11-25T00:00:00Z`"),
+                .map_err(|_| "write `earliest`, `latest`, `group`, or a time such as `2026-11-25T00:00:00Z`"),
         }
     }
 }
@@ -213,6 +220,8 @@ mod tests {
         };
         assert_eq!(told(base(json!({}))), "");
         assert_eq!(told(base(json!({ "start_from": "2026-11-25T00:00:00Z" }))), "");
+        assert_eq!(told(base(json!({ "start_from": "group", "group": "g" }))), "");
+        assert!(told(base(json!({ "start_from": "group" }))).contains("none is named"));
         assert!(told(base(json!({ "start_from": "soon" }))).contains("earliest"));
         assert!(told(base(json!({ "security": "sasl" }))).contains("no `user:password@`"));
         let user = told(base(json!({ "connection": "kafka://u:hunter2@a:9092" })));

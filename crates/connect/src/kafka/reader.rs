@@ -11,7 +11,7 @@ use kernel::{Entity, Error, Point, Positions, Result};
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,7 +105,7 @@ impl Reader {
                     self.is_there(&name, i64::try_from(*offset).unwrap_or(i64::MAX), low, high)?
                 }
                 Some(_) => return Err(Error::internal(name, "a position of a topic is an offset")),
-                None => starts.get(&partition).copied().unwrap_or(low),
+                None => self.is_there(&name, starts.get(&partition).copied().unwrap_or(low), low, high)?,
             };
             let mut part = Part::new(topic, partition, from, &self.entity);
             part.end = high;
@@ -138,6 +138,7 @@ impl Reader {
         let millis = match self.options.start_from {
             StartFrom::Earliest => return Ok(BTreeMap::new()),
             StartFrom::Latest => return Ok(new.iter().map(|(partition, _, high)| (*partition, *high)).collect()),
+            StartFrom::Group => return self.starts_of_group(new),
             StartFrom::Time(millis) => millis,
         };
         let (topic, told) = (&self.options.topic, self.consumer.client().context());
@@ -153,6 +154,22 @@ impl Reader {
             (*partition, if let Some(Offset::Offset(offset)) = offset { offset } else { *high })
         };
         Ok(new.iter().map(start).collect())
+    }
+
+    /// What the group has committed, by others who read for it before.
+    fn starts_of_group(&self, new: &[(i32, i64, i64)]) -> Result<BTreeMap<i32, i64>> {
+        let (topic, told) = (&self.options.topic, self.consumer.client().context());
+        let mut asked = TopicPartitionList::new();
+        for (partition, ..) in new {
+            asked.add_partition(topic, *partition);
+        }
+        let found = self.consumer.committed_offsets(asked, self.access.timeout);
+        let found = found.map_err(|e| self.access.error(&format!("look where the group is in {topic}"), &e, told))?;
+        let start = |element: TopicPartitionListElem<'_>| match element.offset() {
+            Offset::Offset(offset) => Some((element.partition(), offset)),
+            _ => None,
+        };
+        Ok(found.elements().into_iter().filter_map(start).collect())
     }
 
     /// Whether a partition still has what comes next.
