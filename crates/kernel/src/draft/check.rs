@@ -58,7 +58,9 @@ impl<'a> Checker<'a> {
         }
         let kinds = kinds(schema);
         if !kinds.is_empty() && !kinds.iter().any(|kind| fits(node, kind)) {
-            return self.faults.push(wrong_kind(node, &kinds));
+            let fault = wrong_kind(node, &kinds);
+            let help = fault.help.clone().or_else(|| fields(schema, &kinds));
+            return self.faults.push(fault.help(help));
         }
         match &node.content {
             Content::Scalar(scalar) => self.faults.extend(limits::scalar(scalar, node.span, schema)),
@@ -201,6 +203,13 @@ fn found(node: &Node) -> &'static str {
             Kind::Text => "text",
         },
     }
+}
+
+/// The fields that a place wants which holds something else.
+fn fields(schema: &Map<String, Value>, kinds: &[&str]) -> Option<String> {
+    let known = schema.get("properties").and_then(Value::as_object).filter(|_| kinds.contains(&"object"))?;
+    let names: Vec<&str> = known.keys().map(String::as_str).collect();
+    Some(format!("write `{}: …` lines below it, or `{{ {0}: … }}`; it can have: {}", names.first()?, names.join(", ")))
 }
 
 fn remedy(node: &Node, kinds: &[&str]) -> Option<String> {

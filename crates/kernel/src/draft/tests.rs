@@ -128,6 +128,10 @@ fn of_alternatives_the_one_that_was_meant_is_explained() {
     let one = |text: &str| faults(&format!("name: x\n{text}\n")).join("; ");
     assert_eq!(one("owner: [a]"), "2:8 expected text or fields, found a list");
     assert_eq!(one("owner: {team: t, people: p}"), "2:26 expected a list, found text [write it as a list: [p]]");
+    assert_eq!(
+        one("shelves: [[a]]"),
+        "2:11 expected fields, found a list [write `label: …` lines below it, or `{ label: … }`; it can have: label, items]"
+    );
     assert_eq!(one("source: {type: kafka, topic: t, port: 70000}"), "2:39 `70000` must be at most 65535");
     assert_eq!(one("source: {type: kafak}"), "2:16 unknown value `kafak` [did you mean `kafka`?]");
     assert_eq!(one("source: {topic: kafka}"), "2:1 the field `type` is missing [it can be: files, kafka]");
