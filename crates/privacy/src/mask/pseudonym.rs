@@ -167,13 +167,15 @@ impl Pseudonym {
         let mut texts = Texts::with_capacity(count, count * length);
         let mut head = [0; MARKER_MAX];
         head[..marker.len()].copy_from_slice(marker);
+        let (mut ids, mut words) = (Vec::new(), Vec::new());
         loop {
-            let mut ids = hmacs.ids(values.by_ref().take(TOGETHER));
+            ids.clear();
+            hmacs.ids(values.by_ref().take(TOGETHER), &mut ids);
             if ids.is_empty() {
                 return texts;
             }
             cipher.encrypt_blocks(Block::cast_slice_from_core_mut(&mut ids));
-            for (token, digits) in texts.alike(ids.len(), length).zip(base32_of_all(&ids)) {
+            for (token, digits) in texts.alike(ids.len(), length).zip(base32_of_all(&ids, &mut words)) {
                 const { assert!(BASE32_DIGITS == 3 * 8 + 2) };
                 // What is too much of it is written over. Words, for a copy of a few bytes is a call.
                 token[..MARKER_MAX].copy_from_slice(&head);

@@ -17,15 +17,16 @@ pub(crate) fn base32(id: &[u8; 16]) -> [u8; BASE32_DIGITS] {
     std::array::from_fn(|at| words[at / EIGHT][at % EIGHT])
 }
 
-/// The same of many, several words in each vector of the processor. What is behind the digits means nothing.
-pub(crate) fn base32_of_all(ids: &[[u8; 16]]) -> impl Iterator<Item = [[u8; EIGHT]; 4]> {
-    let mut words = vec![[0; 4]; ids.len()];
+/// The same of many, several words in each vector of the processor. What is behind the digits means nothing. `words` is room
+/// to work in.
+pub(crate) fn base32_of_all(ids: &[[u8; 16]], words: &mut Vec<[u64; 4]>) -> impl Iterator<Item = [[u8; EIGHT]; 4]> {
+    words.resize(ids.len(), [0; 4]);
     dispatch!(Level::new(), simd => simd.vectorize(#[inline(always)] || {
         for (words, id) in words.iter_mut().zip(ids) {
             *words = forties(id).map(|bits| u64::from_ne_bytes(base32_of_40_bits(bits)));
         }
     }));
-    words.into_iter().map(|words| words.map(u64::to_ne_bytes))
+    words.iter().map(|words| words.map(u64::to_ne_bytes))
 }
 
 #[inline(always)]
@@ -141,7 +142,7 @@ mod tests {
         assert_eq!(&base32(&[0xff; 16]), b"77777777777777777777777774");
         let mut random = fastrand::Rng::with_seed(7);
         let ids: Vec<[u8; 16]> = (0..100).map(|_| std::array::from_fn(|_| random.u8(..))).collect();
-        for (id, words) in ids.iter().zip(base32_of_all(&ids)) {
+        for (id, words) in ids.iter().zip(base32_of_all(&ids, &mut Vec::new())) {
             assert_eq!(words.as_flattened()[..BASE32_DIGITS], base32(id));
         }
     }

@@ -1,8 +1,11 @@
 //! HMAC's two turns of SHA-256's compression function (FIPS 180-4, section 6.2.2) for many short messages.
 
 use fearless_simd::prelude::*;
+#[cfg(target_arch = "x86_64")]
+use fearless_simd::x86::Avx512;
 use fearless_simd::{Level, dispatch};
 use sha2::block_api::compress256;
+use std::ops::{BitAnd, BitXor};
 
 pub(super) type State = [u32; 8];
 pub(super) type Block = [u8; 64];
@@ -27,6 +30,11 @@ const K: [[u32; 16]; 4] = [
 ];
 /// The most 32-bit words that a vector of any processor has.
 const LANES_MAX: usize = 16;
+
+/// [`majority`], as the processor does it best.
+trait Majority<S: Simd>: Fn(S::u32s, S::u32s, S::u32s) -> S::u32s + Copy {}
+
+impl<S: Simd, F: Fn(S::u32s, S::u32s, S::u32s) -> S::u32s + Copy> Majority<S> for F {}
 
 /// How this processor does it best.
 #[derive(Clone, Copy)]
@@ -57,27 +65,63 @@ impl Way {
     pub fn codes(self, inner: &State, outer: &State, blocks: &[Block], codes: &mut Vec<Code>) {
         match self {
             Self::Instructions => one_by_one(inner, outer, blocks, codes),
-            Self::Lanes(level) => dispatch!(level, simd => in_lanes(simd, inner, outer, blocks, codes)),
+            Self::Lanes(level) => {
+                #[cfg(target_arch = "x86_64")]
+                if let Some(simd) = level.as_avx512() {
+                    let majority = |a, b, c| avx512_majority(simd, a, b, c);
+                    return simd.vectorize(
+                        #[inline(always)]
+                        || in_lanes(simd, majority, inner, outer, blocks, codes),
+                    );
+                }
+                dispatch!(level, simd => in_lanes(simd, majority, inner, outer, blocks, codes));
+            }
         }
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+fearless_simd::kernel!(
+    /// One instruction, where the compiler makes two of [`majority`].
+    #[inline(always)]
+    fn avx512_majority(
+        simd: Avx512,
+        a: fearless_simd::u32x16<Avx512>,
+        b: fearless_simd::u32x16<Avx512>,
+        c: fearless_simd::u32x16<Avx512>,
+    ) -> fearless_simd::u32x16<Avx512> {
+        std::arch::x86_64::_mm512_ternarylogic_epi32::<0xe8>(a.into(), b.into(), c.into()).simd_into(simd)
+    }
+);
+
+/// The standard's `Maj`: of each bit, what most of the three have.
+#[inline(always)]
+fn majority<V: Copy + BitAnd<Output = V> + BitXor<Output = V>>(a: V, b: V, c: V) -> V {
+    (a & b) ^ (a & c) ^ (b & c)
 }
 
 /// Makes the block that ends a message (section 5.1.1) of which a block was taken in before. It is made where it stays: a copy
 /// would wait for what was just written.
 pub(super) fn end(text: &[u8], block: &mut Block) {
     *block = [0; 64];
-    match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-        // Most values: two words that overlap. A copy of some bytes is a call.
-        (Some(first), Some(last)) if text.len() <= 16 => {
-            block.as_chunks_mut::<8>().0[0] = *first;
-            if let Some(place) = block[text.len() - 8..].first_chunk_mut::<8>() {
-                *place = *last;
-            }
-        }
-        _ => block[..text.len()].copy_from_slice(text),
+    // A copy of some bytes is a call.
+    if !(in_two::<8>(text, block) || in_two::<16>(text, block)) {
+        block[..text.len()].copy_from_slice(text);
     }
     block[text.len()] = 0x80;
     block[62..].copy_from_slice(&bits(text.len()).to_be_bytes());
+}
+
+/// Copies a text of N to 2 N bytes as two words that overlap.
+#[inline(always)]
+fn in_two<const N: usize>(text: &[u8], block: &mut Block) -> bool {
+    let (Some(first), Some(last)) = (text.first_chunk::<N>(), text.last_chunk::<N>()) else { return false };
+    if text.len() > 2 * N {
+        return false;
+    }
+    block[..N].copy_from_slice(first);
+    block[text.len() - N..text.len()].copy_from_slice(last);
+    true
 }
 
 /// Of a message of a block and more bytes.
@@ -106,18 +150,25 @@ fn bytes<const N: usize>(words: &[u32]) -> [u8; N] {
 }
 
 #[inline(always)]
-fn in_lanes<S: Simd>(simd: S, inner: &State, outer: &State, blocks: &[Block], codes: &mut Vec<Code>) {
+fn in_lanes<S: Simd>(
+    simd: S,
+    majority: impl Majority<S>,
+    inner: &State,
+    outer: &State,
+    blocks: &[Block],
+    codes: &mut Vec<Code>,
+) {
     let lanes = S::u32s::LEN;
     let splat = |state: &State| state.map(|word| S::u32s::splat(simd, word));
     let (before_inner, before_outer) = (splat(inner), splat(outer));
     let mut groups = blocks.chunks_exact(lanes);
     for blocks in &mut groups {
-        let hash = hashes(simd, before_inner, blocks);
+        let hash = hashes(simd, majority, before_inner, blocks);
         // The hash, its end's mark and length, without the way over bytes.
         let mut rest = [0; 16];
         (rest[8], rest[15]) = (1 << 31, bits(32).into());
         let words = std::array::from_fn(|t| if t < 8 { hash[t] } else { S::u32s::splat(simd, rest[t]) });
-        let [a, b, c, d, ..] = compressed::<S>(before_outer, words);
+        let [a, b, c, d, ..] = compressed::<S>(majority, before_outer, words);
         codes.extend(together::<S>([a, b, c, d]).as_chunks::<4>().0[..lanes].iter().map(|words| bytes(words)));
     }
     one_by_one(inner, outer, groups.remainder(), codes);
@@ -125,47 +176,47 @@ fn in_lanes<S: Simd>(simd: S, inner: &State, outer: &State, blocks: &[Block], co
 
 /// A block in each lane. Most values are short, and much of what is reckoned with the zeros behind them is known beforehand.
 #[inline(always)]
-fn hashes<S: Simd>(simd: S, before: [S::u32s; 8], blocks: &[Block]) -> [S::u32s; 8] {
-    let longest = blocks.iter().map(|block| u16::from_be_bytes([block[62], block[63]])).max().unwrap_or_default();
-    match longest < bits(16) {
-        true => compressed::<S>(before, words::<S, 4>(simd, blocks)),
-        false => compressed::<S>(before, words::<S, 14>(simd, blocks)),
+fn hashes<S: Simd>(simd: S, majority: impl Majority<S>, before: [S::u32s; 8], blocks: &[Block]) -> [S::u32s; 8] {
+    match blocks.iter().map(|block| u16::from_be_bytes([block[62], block[63]])).max() {
+        Some(longest) if longest < bits(16) => compressed::<S>(majority, before, words::<S, 4>(simd, blocks)),
+        Some(longest) if longest < bits(36) => compressed::<S>(majority, before, words::<S, 9>(simd, blocks)),
+        _ => compressed::<S>(majority, before, words::<S, 14>(simd, blocks)),
     }
 }
 
 /// The words of the blocks: the first `USED`, zeros, the length.
 #[inline(always)]
 fn words<S: Simd, const USED: usize>(simd: S, blocks: &[Block]) -> [S::u32s; 16] {
+    let lanes = S::u32s::LEN;
     let mut words = [S::u32s::splat(simd, 0); 16];
-    for four in [0, 4, 8, 12] {
-        if four < USED || four == 12 {
-            let mut flat = [0; 4 * LANES_MAX];
-            for (words, block) in flat.as_chunks_mut::<4>().0.iter_mut().zip(blocks) {
-                let block = block.as_chunks::<4>().0;
-                *words = std::array::from_fn(|at| u32::from_be_bytes(block[four + at]));
+    for (part, words) in words.chunks_exact_mut(lanes).enumerate() {
+        for (row, block) in words.iter_mut().zip(blocks) {
+            let part = &block.as_chunks::<4>().0[part * lanes..(part + 1) * lanes];
+            *row = S::u32s::from_fn(simd, |at| u32::from_ne_bytes(part[at]));
+        }
+        // The rows of a square become its columns when they are shuffled into each other as often as they can be halved.
+        for _ in 0..lanes.ilog2() {
+            let mut rows = [S::u32s::splat(simd, 0); LANES_MAX];
+            for at in 0..lanes / 2 {
+                (rows[2 * at], rows[2 * at + 1]) = words[at].interleave(words[at + lanes / 2]);
             }
-            for (at, vector) in apart(simd, &flat).into_iter().enumerate() {
-                if four + at < USED || four + at == 15 {
-                    words[four + at] = vector;
-                }
-            }
+            words.copy_from_slice(&rows[..lanes]);
         }
     }
-    words
+    let is_used = |at| at < USED || at == 15;
+    std::array::from_fn(|at| if is_used(at) { big_endian::<S>(simd, words[at]) } else { S::u32s::splat(simd, 0) })
 }
 
-/// Four words for each lane, one behind the other, into vectors of the first words, the second, the third and the fourth.
 #[inline(always)]
-fn apart<S: Simd>(simd: S, flat: &[u32; 4 * LANES_MAX]) -> [S::u32s; 4] {
-    let lanes = S::u32s::LEN;
-    let vector = |at: usize| S::u32s::from_slice(simd, &flat[at * lanes..(at + 1) * lanes]);
-    let (even, odd) = vector(0).deinterleave(vector(1));
-    let (more_even, more_odd) = vector(2).deinterleave(vector(3));
-    let ((a, c), (b, d)) = (even.deinterleave(more_even), odd.deinterleave(more_odd));
-    [a, b, c, d]
+fn big_endian<S: Simd>(simd: S, x: S::u32s) -> S::u32s {
+    if cfg!(target_endian = "big") {
+        return x;
+    }
+    let even = S::u32s::splat(simd, 0x00ff_00ff);
+    (rotated::<S>(x, 24) & even) | (rotated::<S>(x, 8) & !even)
 }
 
-/// The other way round.
+/// Four words for each lane, one behind the other, of vectors of the first words, the second, the third and the fourth.
 #[inline(always)]
 fn together<S: Simd>([a, b, c, d]: [S::u32s; 4]) -> [u32; 4 * LANES_MAX] {
     let ((even, more_even), (odd, more_odd)) = (a.interleave(c), b.interleave(d));
@@ -179,13 +230,13 @@ fn together<S: Simd>([a, b, c, d]: [S::u32s; 4]) -> [u32; 4 * LANES_MAX] {
 
 /// The compression function in every lane.
 #[inline(always)]
-fn compressed<S: Simd>(before: [S::u32s; 8], mut w: [S::u32s; 16]) -> [S::u32s; 8] {
+fn compressed<S: Simd>(majority: impl Majority<S>, before: [S::u32s; 8], mut w: [S::u32s; 16]) -> [S::u32s; 8] {
     let mut state = before;
     // Written out, so that all of it is in registers.
     macro_rules! rounds {
         ($k:expr, $next:expr, $($i:literal)*) => {$(
             $next(&mut w, $i);
-            round::<S>(&mut state, w[$i] + $k[$i], $i);
+            round::<S>(majority, &mut state, w[$i] + $k[$i], $i);
         )*};
         ($k:expr, $next:expr) => { rounds!($k, $next, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15) };
     }
@@ -209,13 +260,13 @@ fn next_word<S: Simd>(w: &mut [S::u32s; 16], i: usize) {
 
 /// The names are the standard's; instead of the values their places move on.
 #[inline(always)]
-fn round<S: Simd>(state: &mut [S::u32s; 8], word: S::u32s, i: usize) {
+fn round<S: Simd>(majority: impl Majority<S>, state: &mut [S::u32s; 8], word: S::u32s, i: usize) {
     let [a, b, c, d, e, f, g, h] = std::array::from_fn(|at| (at + 16 - i) % 8);
     let is = |at: usize| state[at];
     let sum1 = rotated::<S>(is(e), 6) ^ rotated::<S>(is(e), 11) ^ rotated::<S>(is(e), 25);
     let t1 = is(h) + sum1 + ((is(e) & is(f)) ^ (!is(e) & is(g))) + word;
     let sum0 = rotated::<S>(is(a), 2) ^ rotated::<S>(is(a), 13) ^ rotated::<S>(is(a), 22);
-    let t2 = sum0 + ((is(a) & is(b)) ^ (is(a) & is(c)) ^ (is(b) & is(c)));
+    let t2 = sum0 + majority(is(a), is(b), is(c));
     state[d] += t1;
     state[h] = t1 + t2;
 }
@@ -268,6 +319,6 @@ mod tests {
     #[inline(always)]
     fn hashed<S: Simd>(simd: S, words: [u32; 16]) -> State {
         let splat = |word| S::u32s::splat(simd, word);
-        compressed::<S>(START.map(splat), words.map(splat)).map(|word| word[0])
+        compressed::<S>(majority, START.map(splat), words.map(splat)).map(|word| word[0])
     }
 }
