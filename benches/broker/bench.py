@@ -122,9 +122,10 @@ def nats(args, go):
     try:
         while "Server is ready" not in (folder / "log").read_text():
             time.sleep(0.1)
+        (folder / "payload").write_bytes(os.urandom(RECORD_BYTES))
         count = args.megabytes * 10**6 // RECORD_BYTES
         bench = [go / "nats", "--no-context", "-s", f"nats://127.0.0.1:{port}", "bench", "js"]
-        append = [*bench, "pub", "atomic", "speed", "--create", "--maxbytes", "100GB", "--size", str(RECORD_BYTES),
+        append = [*bench, "pub", "atomic", "speed", "--create", "--maxbytes", "100GB", "--payload", folder / "payload",
                   "--clients", str(WRITERS), "--batch", str(BATCH)]
         fetch = [*bench, "ordered", "--clients", "1", "--batch", "5000"]
         run = {"append_p99_ms": None}

@@ -112,7 +112,7 @@ class Project:
         self.folder, self.lavra, self.database = WORK / name, lavra, database
         subprocess.run([lavra, "init", self.folder], check=True, capture_output=True)
         url = f"postgres://postgres:postgres@{database.address}/postgres?sslmode=disable"
-        source = f"connector: postgres\nconnection: {url}\ntable: orders\nmode: cdc\n"
+        source = f"connector: postgres\nconnection: {url}\ntable: orders\nmode: cdc\nslot: bench_{name}\n"
         if commit_every:
             source += f"schedule: continuous\ncommit_every: {commit_every}\n"
         (self.folder / "sources/orders.yaml").write_text(source)

@@ -41,12 +41,17 @@ async fn main() -> Result<()> {
     }
 }
 
+/// Texts that no disk can make smaller.
+fn texts() -> Vec<String> {
+    let mut dice = fastrand::Rng::with_seed(20_261_126);
+    (0..ROWS).map(|_| (0..RECORD_BYTES - 12).map(|_| dice.alphanumeric()).collect()).collect()
+}
+
 /// A megabyte of rows.
 fn rows() -> Result<Safe> {
     let fault = |e| Error::internal("make rows", e);
     let ids: ArrayRef = Arc::new((0..ROWS).map(|n| Some(format!("key-{n:08}"))).collect::<StringArray>());
-    let text: String = (0..RECORD_BYTES - 12).map(|n| char::from(b'a' + (n % 26) as u8)).collect();
-    let values: ArrayRef = Arc::new((0..ROWS).map(|_| Some(text.as_str())).collect::<StringArray>());
+    let values: ArrayRef = Arc::new(StringArray::from(texts()));
     let batch = RecordBatch::try_from_iter([("id", ids), ("value", values)]).map_err(fault)?;
     let raw = Raw::new(batch, "speed/0", Int64Array::from_iter_values(0..ROWS as i64))?;
     Ok(as_text(false).pass(raw, Timestamp(0))?.safe)
@@ -109,12 +114,12 @@ fn kafka(servers: &str, megabytes: u64) -> Result<()> {
     config.set("bootstrap.servers", servers).set("acks", "all").set("enable.idempotence", "true");
     config.set("linger.ms", "5").set("batch.size", "1000000").set("queue.buffering.max.kbytes", "262144");
     let producer: BaseProducer = config.create().map_err(fault)?;
-    let value = vec![b'a'; RECORD_BYTES - 12];
+    let values = texts();
     let count = megabytes as usize * ROWS;
     let (start, cpu) = (Instant::now(), cpu_seconds());
     for row in 0..count {
         let key = format!("key-{:08}", row % ROWS);
-        let mut record = BaseRecord::to(topic).key(key.as_bytes()).payload(&value[..]);
+        let mut record = BaseRecord::to(topic).key(key.as_bytes()).payload(values[row % ROWS].as_bytes());
         while let Err((error, back)) = producer.send(record) {
             if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
                 return Err(fault(error));
