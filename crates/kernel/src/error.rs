@@ -55,7 +55,12 @@ pub fn advice(kind: Kind) -> Advice {
             "The data breaks its contract: mend the data, or the contract, or let `on_violation: quarantine` set it aside.",
             "contract",
         ),
-        Kind::Refused => (false, 3, "Refused on purpose; the reason is above.", "refused"),
+        Kind::Refused => (
+            false,
+            3,
+            "Refused, and trying again changes nothing: the reason says what would have to be another way.",
+            "refused",
+        ),
         Kind::Data => (false, 1, "The input can't be read as it is; nothing of it was lost or stored twice.", "data"),
         Kind::Conflict => (false, 1, "Another process moved this table; look who, then run again.", "conflict"),
         Kind::Unreachable => (
