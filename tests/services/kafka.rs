@@ -299,10 +299,9 @@ fn what_is_not_there_is_told() {
     project.lavra(&["run", "--retries", "0"]).exits(4).says("127.0.0.1:1").says("does not answer");
 }
 
-/// Transactions arrive, some are taken back, and the run is killed again and again.
+/// Transactions arrive and never stop, some are taken back, and the run is killed again and again.
 #[test]
 fn kill_nine_while_records_stream_in_loses_and_doubles_nothing() {
-    const ROWS: u64 = 60_000;
     let (kafka, topic) = (Kafka::new(), unique("killed"));
     let project = project(&kafka, &topic, &["batch_rows_max: 500"]);
     kafka.python(&project, &format!("topic('{topic}', 4)"));
@@ -311,8 +310,8 @@ fn kill_nine_while_records_stream_in_loses_and_doubles_nothing() {
         &format!(
             "producer = Producer({{'bootstrap.servers': servers, 'transactional.id': '{topic}'}})\n\
              producer.init_transactions(30)\n\
-             n = 0\n\
-             while n < {ROWS}:\n\
+             n, parent = 0, os.getppid()\n\
+             while not os.path.exists('stop') and os.getppid() == parent:\n\
              \x20   producer.begin_transaction()\n\
              \x20   is_good = random.random() < 0.8\n\
              \x20   for k in range(n, n + 1000):\n\
@@ -321,31 +320,35 @@ fn kill_nine_while_records_stream_in_loses_and_doubles_nothing() {
              \x20   if is_good: producer.commit_transaction(30)\n\
              \x20   else: producer.flush(30); producer.abort_transaction(30)\n\
              \x20   n += 1000 if is_good else 0\n\
-             \x20   time.sleep(0.02)\n"
+             \x20   time.sleep(0.02)\n\
+             open('written', 'w').write(str(n))\n"
         ),
     );
     let mut dice = fastrand::Rng::with_seed(20_261_126);
-    let (mut kills, mut ended) = (0, 0);
+    let (mut kills, mut longest) = (0, Duration::from_millis(1500));
     while kills < sized(30, 200) {
+        let (start, patience) = (Instant::now(), longest.mul_f64(dice.f64()));
         let mut child = project.call(&["run", "--quiet", "--retries", "0"]).start();
-        std::thread::sleep(Duration::from_millis(dice.u64(20..1500)));
-        match child.try_wait().expect("a child") {
-            Some(_) => {
-                Answer::of("a run".into(), &finish(child, "a run")).exits(0);
-                ended += 1;
-                assert!(ended < 500, "runs are too short to be killed");
-            }
-            None => {
-                child.kill().expect("kill -9");
-                child.wait().expect("its end");
-                kills += 1;
-            }
+        while start.elapsed() < patience && child.try_wait().expect("a child").is_none() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        if child.try_wait().expect("a child").is_some() {
+            Answer::of("a run".into(), &finish(child, "a run")).exits(0);
+            longest = start.elapsed().max(Duration::from_millis(100));
+        } else {
+            child.kill().expect("kill -9");
+            child.wait().expect("its end");
+            kills += 1;
         }
     }
+    assert!(producing.try_wait().expect("the producer").is_none(), "it never stopped");
+    project.write("stop", "");
     assert!(producing.wait().expect("the producer").success());
+    let rows: u64 = project.read("written").parse().expect("a number");
+    assert!(rows > 10_000, "{rows} rows were written");
     project.run();
     let counts = project.lines("select count(*), count(distinct id), cast(sum(amount) as bigint) from bronze.orders");
-    assert_eq!(counts, [format!("{ROWS},{ROWS},{}", (0..ROWS).map(|k| k % 1000).sum::<u64>())]);
+    assert_eq!(counts, [format!("{rows},{rows},{}", (0..rows).map(|k| k % 1000).sum::<u64>())]);
     assert!(!project.path("lake/quarantine").exists(), "nothing was set aside");
     project.lavra(&["run"]).exits(0).says("nothing new");
 }

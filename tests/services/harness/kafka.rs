@@ -12,7 +12,7 @@ static CLIENT: Python =
     Python::of("kafka-venv", &["confluent-kafka[avro,protobuf,json,schemaregistry]==2.16.1", "protobuf==7.36.2"]);
 
 const PRELUDE: &str = "
-import json, random, sys, time
+import json, os, random, sys, time
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, NewPartitions
 admin = AdminClient({'bootstrap.servers': servers})
