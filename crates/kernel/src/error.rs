@@ -58,7 +58,7 @@ pub fn advice(kind: Kind) -> Advice {
         Kind::Refused => (
             false,
             3,
-            "Refused, and trying again changes nothing: the reason says what would have to be another way.",
+            "Refused, and trying again changes nothing: the reason says what has to change first.",
             "refused",
         ),
         Kind::Data => (false, 1, "The input can't be read as it is; nothing of it was lost or stored twice.", "data"),
