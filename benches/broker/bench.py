@@ -13,17 +13,21 @@ import resource
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 from statistics import median
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+sys.path.insert(0, str(HERE.parent / "file2delta"))
+from bench import CONTROL  # noqa: E402
+
 RECIPE = ROOT / "tests/services/recipes/kafka"
 # NATS's server and its own client, built from Go's module proxy: that needs Go 1.25.
 GO = ["github.com/nats-io/nats-server/v2@v2.15.2", "github.com/nats-io/natscli/nats@v0.5.0"]
 WRITERS, BATCH, RECORD_BYTES = 4, 1000, 1000
-CONTROL = (0.95, 1.05)
 GOAL_RATIO = 3.0
 GOAL_MB_S = 1000
 

@@ -11,7 +11,7 @@ use kernel::{Entity, Error, Point, Positions, Result};
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,7 +105,7 @@ impl Reader {
                     self.is_there(&name, i64::try_from(*offset).unwrap_or(i64::MAX), low, high)?
                 }
                 Some(_) => return Err(Error::internal(name, "a position of a topic is an offset")),
-                None => self.is_there(&name, starts.get(&partition).copied().unwrap_or(low), low, high)?,
+                None => starts.get(&partition).copied().unwrap_or(low),
             };
             let mut part = Part::new(topic, partition, from, &self.entity);
             part.end = high;
@@ -165,11 +165,15 @@ impl Reader {
         }
         let found = self.consumer.committed_offsets(asked, self.access.timeout);
         let found = found.map_err(|e| self.access.error(&format!("look where the group is in {topic}"), &e, told))?;
-        let start = |element: TopicPartitionListElem<'_>| match element.offset() {
-            Offset::Offset(offset) => Some((element.partition(), offset)),
+        let start = |(partition, low, high): &(i32, i64, i64)| match found.find_partition(topic, *partition)?.offset() {
+            // What was removed since is lost to who takes over, as it would be to the group.
+            Offset::Offset(offset) => {
+                let start = self.is_there(&format!("{topic}/{partition}"), offset, *low, *high);
+                Some(start.map(|start| (*partition, start)))
+            }
             _ => None,
         };
-        Ok(found.elements().into_iter().filter_map(start).collect())
+        new.iter().filter_map(start).collect()
     }
 
     /// Whether a partition still has what comes next.

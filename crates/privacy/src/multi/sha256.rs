@@ -289,7 +289,7 @@ mod tests {
     fn all_ways_give_what_the_library_gives() {
         let (inner, outer) = (START.map(|word| word.rotate_left(3)), START.map(|word| !word));
         for count in [0, 1, 3, 4, 7, 8, 15, 16, 17, 33, 100] {
-            for longest in [0, 3, 4, 14, 31, 55] {
+            for longest in [0, 3, 4, 14, 15, 16, 31, 32, 35, 36, 55] {
                 let mut blocks = vec![[0xff; 64]; count];
                 for (n, block) in blocks.iter_mut().enumerate() {
                     let text: Vec<u8> = (0..n * 5 % (longest + 1)).map(|at| (n * 31 + at * 7) as u8).collect();
