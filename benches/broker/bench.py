@@ -22,7 +22,7 @@ from statistics import median
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE.parent / "file2delta"))
-from bench import CONTROL  # noqa: E402
+from bench import CONTROL, in_turn  # noqa: E402
 
 RECIPE = ROOT / "tests/services/recipes/kafka"
 # NATS's server and its own client, built from Go's module proxy: that needs Go 1.25.
@@ -36,14 +36,14 @@ def main():
     args = argparse.ArgumentParser()
     args.add_argument("program")
     args.add_argument("--megabytes", type=int, default=4000)
-    args.add_argument("--rounds", type=int, default=3)
+    args.add_argument("--rounds", type=int, default=4)
     args = args.parse_args()
     go = install_go()
     runs = {name: [] for name in ["embedded", "control", "kafka", "nats"]}
-    for _ in range(args.rounds):
-        for name, all in runs.items():
-            all.append({"kafka": kafka, "nats": lambda args: nats(args, go)}.get(name, embedded)(args))
-            print(name, json.dumps(all[-1]), flush=True)
+    for turn in range(args.rounds):
+        for name in in_turn(runs, turn):
+            runs[name].append({"kafka": kafka, "nats": lambda args: nats(args, go)}.get(name, embedded)(args))
+            print(name, json.dumps(runs[name][-1]), flush=True)
     print(f"{'':10} {'in MB/s':>9} {'in MB/CPU-s':>12} {'out MB/s':>9} {'out MB/CPU-s':>13} {'p99 ms':>7}")
     score = {}
     for name, all in runs.items():

@@ -63,7 +63,7 @@ def main():
 def arguments():
     parser = argparse.ArgumentParser(prog="cargo x bench cdc", description=__doc__.splitlines()[0])
     parser.add_argument("--changes", type=int, default=2_000_000, help="of a round [default: 2000000]")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--rate", type=int, default=10_000, help="changes a second of the steady writer [default: 10000]")
     parser.add_argument("--seconds", type=int, default=60, help="how long it writes [default: 60]")
     parser.add_argument("--commit-every", default="250 milliseconds", help="of `lavra up` [default: 250 milliseconds]")
@@ -100,6 +100,8 @@ class Database:
         """Transactions that are there when it returns; their number of changes."""
         loop = f"for turn in 0..{transactions - 1} loop base := {self.base} + turn * 60; {TRANSACTION} commit; end loop"
         self.sql(f"do $$ declare base bigint; begin {loop}; end $$")
+        # Else the first reader would have it beside itself.
+        self.sql("checkpoint")
         self.base += transactions * 60
         return transactions * CHANGES
 
@@ -153,11 +155,11 @@ def backlog(database, projects, args):
         end = database.sql("select pg_current_wal_lsn()")
         recv = [PROGRAMS / "pg_recvlogical", "-S", "peer", "--start", "-f", "/dev/null", f"--endpos={end}", "-d", "postgres",
                 "-o", "proto_version=2", "-o", "publication_names=bench"]
-        turns = [lambda: with_env(database.env, recv, peer)]
-        turns += [lambda project=project, cost=cost: common.measure(project.command(), cost)
-                  for project, cost in zip(projects, [own, control])]
-        for take in turns[turn % 3:] + turns[:turn % 3]:
-            take()
+        takes = {"pg_recvlogical": lambda: with_env(database.env, recv, peer)}
+        for (name, cost), project in zip([("lavra", own), ("control", control)], projects):
+            takes[name] = lambda project=project, cost=cost: common.measure(project.command(), cost)
+        for name in common.in_turn(takes, turn):
+            takes[name]()
     for name, cost in costs.items():
         rates = " ".join(f"{count / wall / 1e3:.0f}" for wall in cost.wall_s)
         print(f"  {name:<16}{count / median(cost.wall_s) / 1e3:.0f} thousand changes/s ({rates}), {cost.cpu:.2f} CPU-s of the client, "

@@ -42,6 +42,13 @@ class Cost:
         return median(self.cpu_s)
 
 
+def in_turn(names, turn):
+    """The order of a round: the control last, and every second one backwards, so that it and what it is held against come
+    behind the same others."""
+    order = sorted(names, key=lambda name: name.startswith("control"))
+    return order[:: -1 if turn % 2 else 1]
+
+
 def main():
     args = arguments()
     lavra, build = find_lavra()
@@ -104,7 +111,7 @@ def compare(format, file, source, lavra, args):
         run = Run(name, format, file, lavra)
         costs[name].start_s = median(measure(run.start_command(), Cost()).cpu_s[-1] for _ in range(3))
     for turn in range(args.rounds):
-        for name in names:
+        for name in in_turn(names, turn):
             if not costs[name].fault:
                 once(Run(name, format, file, lavra), costs[name], expected, check=turn == 0)
     show(costs, file.stat().st_size)

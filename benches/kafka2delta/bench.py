@@ -52,7 +52,7 @@ schema:
 def main():
     args = argparse.ArgumentParser(prog="cargo x bench kafka2delta", description=__doc__.splitlines()[0])
     args.add_argument("--events", type=int, default=2_000_000)
-    args.add_argument("--rounds", type=int, default=3)
+    args.add_argument("--rounds", type=int, default=4)
     args.add_argument("--kills", type=int, default=0, help="takes the topic in once more under so many kills -9")
     args = args.parse_args()
     lavra = os.environ.get("LAVRA_BIN") or str(ROOT / "target/release/lavra")
@@ -68,7 +68,7 @@ def main():
               f"{os.cpu_count()} cores; lavra: {lavra}")
         costs = {"lavra": [], "control (lavra)": [], "confluent-kafka + delta-rs": []}
         for turn in range(args.rounds):
-            for name in costs:
+            for name in common.in_turn(costs, turn):
                 costs[name].append(take_in(name, lavra, servers, topic, turn, sums))
         if args.kills:
             take_in("killed lavra", lavra, servers, topic, 0, sums, args.kills, median(wall for _, wall in costs["lavra"]))

@@ -118,7 +118,7 @@ def compare(url, source, lavra, args):
         run = Run(name, url, lavra)
         costs[name].start_s = median(common.measure(run.start_command(), common.Cost()).cpu_s[-1] for _ in range(3))
     for turn in range(args.rounds):
-        for name in names:
+        for name in common.in_turn(names, turn):
             if not costs[name].fault:
                 common.once(Run(name, url, lavra), costs[name], expected, check=turn == 0)
     common.show(costs, source.stat().st_size)

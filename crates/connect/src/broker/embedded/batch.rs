@@ -8,6 +8,7 @@ use arrow::datatypes::{FieldRef, SchemaRef};
 use arrow::ipc::reader::StreamDecoder;
 use arrow::ipc::writer::StreamWriter;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use bytes::Bytes;
 use kernel::gate::{Safe, Seal, Sealer, Tag};
 use kernel::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -56,7 +57,7 @@ impl Key {
 /// A batch ready to be stored.
 pub struct Encoded {
     pub rows: u32,
-    pub value: Vec<u8>,
+    pub value: Bytes,
 }
 
 const SUM_BYTES: usize = 4;
@@ -76,23 +77,21 @@ pub fn encode(batch: &RecordBatch, sealer: &Sealer) -> Result<Encoded> {
     let sum = crc32fast::hash(&value[SUM_BYTES..]);
     value[..SUM_BYTES].copy_from_slice(&sum.to_le_bytes());
     let rows = u32::try_from(batch.num_rows()).map_err(|e| Error::internal("write rows for the log", e))?;
-    Ok(Encoded { rows, value })
+    Ok(Encoded { rows, value: value.into() })
 }
 
 /// The rows from one on; `None` when the seal is somebody else's. `place` is of the log, for messages.
-pub fn decode(place: &Place<'_>, key: Key, value: &[u8], skip: usize) -> Result<Option<Safe>> {
+pub fn decode(place: &Place<'_>, key: Key, value: &Bytes, skip: usize) -> Result<Option<Safe>> {
     let name = &place.name;
     let broken = |why: &str| {
         let what = format!("read {name} at offset {}", key.offset);
         Error::data(what, format!("{why}: the disk gives other bytes than were written to it"))
     };
-    let (sum, body) = value.split_first_chunk::<SUM_BYTES>().ok_or_else(|| broken("the batch is cut off"))?;
-    if crc32fast::hash(body) != u32::from_le_bytes(*sum) {
-        return Err(broken("the check sum does not fit"));
-    }
-    let (seal, body) = body.split_at_checked(SEAL_BYTES).ok_or_else(|| broken("the batch is cut off"))?;
-    let read = |own: &[&[u8]]| {
-        let mut rest = Buffer::from_vec(own.concat());
+    let (sum, sealed) = value.split_first_chunk::<SUM_BYTES>().ok_or_else(|| broken("the batch is cut off"))?;
+    let (seal, body) = sealed.split_at_checked(SEAL_BYTES).ok_or_else(|| broken("the batch is cut off"))?;
+    // The only record, where it lies.
+    let read = |_: &[&[u8]]| {
+        let mut rest = Buffer::from(value.slice(HEAD_BYTES..));
         let mut decoder = StreamDecoder::new();
         let batch = decoder.decode(&mut rest).map_err(|e| broken("it is no Arrow stream").because(e))?;
         let batch = batch.ok_or_else(|| broken("it holds no batch"))?;
@@ -101,7 +100,12 @@ pub fn decode(place: &Place<'_>, key: Key, value: &[u8], skip: usize) -> Result<
         }
         conform(name, &batch.slice(skip, batch.num_rows() - skip), place.schema)
     };
-    Ok(place.seal.open(place.topic, std::iter::once((body, Some(seal))), read)?.rows)
+    let rows = place.seal.open(place.topic, std::iter::once((body, Some(seal))), read)?.rows;
+    // Bytes under a seal that holds are those that were written; else the sum tells damage from a stranger's.
+    match rows.is_none() && crc32fast::hash(sealed) != u32::from_le_bytes(*sum) {
+        true => Err(broken("the check sum does not fit")),
+        false => Ok(rows),
+    }
 }
 
 /// Where a batch is read from, and as what.

@@ -2,6 +2,7 @@
 
 use super::batch::{Encoded, Key};
 use super::{data, stored};
+use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions};
 use kernel::broker::{Ends, Retention};
 use kernel::{Error, Kind, Result};
@@ -86,7 +87,7 @@ impl Log {
                 }
                 bytes += value.len();
                 at = key.next();
-                fetched.push(Stored { key, value: value.to_vec() });
+                fetched.push(Stored { key, value: value.into() });
             }
             if bytes == 0 {
                 return Err(data(&name, "rows that were appended are not there"));
@@ -99,7 +100,7 @@ impl Log {
 /// A batch with its key.
 pub struct Stored {
     pub key: Key,
-    pub value: Vec<u8>,
+    pub value: Bytes,
 }
 
 impl Partition {

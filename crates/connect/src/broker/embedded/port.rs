@@ -3,6 +3,7 @@
 use super::batch::Key;
 use super::log::Settings;
 use async_trait::async_trait;
+use bytes::Bytes;
 use kernel::broker::{Appended, Ends};
 use kernel::{Error, Kind, Positions, Result};
 use serde::de::DeserializeOwned;
@@ -67,7 +68,7 @@ pub enum Answer {
 }
 
 /// Bytes beside a question or an answer.
-pub type Blobs = Vec<Vec<u8>>;
+pub type Blobs = Vec<Bytes>;
 
 #[async_trait]
 pub trait Port: Send + Sync {
@@ -97,7 +98,7 @@ const FRAME_MAX: u64 = 4 << 30;
 
 /// A head as JSON, then the blobs, each behind its length.
 pub async fn send(to: &mut (impl AsyncWrite + Unpin), head: &impl Serialize, blobs: &Blobs) -> std::io::Result<()> {
-    let head = serde_json::to_vec(head).map_err(std::io::Error::other)?;
+    let head = serde_json::to_vec(head).map(Bytes::from).map_err(std::io::Error::other)?;
     to.write_u32_le(u32::try_from(blobs.len()).map_err(std::io::Error::other)?).await?;
     for part in std::iter::once(&head).chain(blobs) {
         to.write_u64_le(part.len() as u64).await?;
@@ -116,7 +117,7 @@ pub async fn receive<T: DeserializeOwned>(from: &mut (impl AsyncRead + Unpin)) -
     Ok((serde_json::from_slice(&head).map_err(std::io::Error::other)?, blobs))
 }
 
-async fn part(from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Vec<u8>> {
+async fn part(from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Bytes> {
     let length = from.read_u64_le().await?;
     if length > FRAME_MAX {
         return Err(std::io::Error::other("a frame is too long"));
@@ -125,7 +126,7 @@ async fn part(from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(length).read_to_end(&mut bytes).await?;
     match bytes.len() as u64 == length {
-        true => Ok(bytes),
+        true => Ok(bytes.into()),
         false => Err(std::io::ErrorKind::UnexpectedEof.into()),
     }
 }
