@@ -28,6 +28,7 @@ mod subject;
 mod sums;
 mod tables;
 mod tables_memory;
+mod trouble;
 mod up;
 mod upkeep;
 mod writing;

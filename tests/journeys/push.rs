@@ -81,6 +81,33 @@ fn a_delivery_is_answered_when_it_is_in_the_table() {
     }
 }
 
+const KEYED: &str = "
+    { name: id, logicalType: integer, physicalType: bigint, primaryKey: true, required: true }
+    { name: state, logicalType: string }";
+
+#[test]
+fn a_key_that_comes_again_is_set_aside_and_an_unknown_field_stops_nobody() {
+    let project = Project::new("keyed_hooks");
+    project.write("sources/orders.yaml", HOOK.replace("${HOOK_TOKEN}", "s3cret")).contract("orders", KEYED, &[]);
+    let up = Running::up(&project);
+    is_in(&project, "orders", "idle");
+    let hook = format!("{}/hooks/orders", listening(&project));
+    let taken = |rows: u64| Some((200, json!({ "rows": rows })));
+    let repeated = Some((200, json!({ "repeated": true, "rows": 0 })));
+    assert_eq!(send(&hook, "s3cret", Some("a"), r#"{"id":1,"state":"new"}"#), taken(1));
+    assert_eq!(send(&hook, "s3cret", Some("b"), r#"{"id":1,"state":"paid"}"#), taken(1));
+    assert_eq!(send(&hook, "s3cret", Some("c"), r#"[{"id":2,"state":"new"},{"id":2,"state":"paid"}]"#), taken(2));
+    assert_eq!(send(&hook, "s3cret", Some("c"), r#"{"id":3}"#).map(|(status, _)| status), Some(422));
+    assert_eq!(send(&hook, "s3cret", None, r#"{"id":3,"state":"new"}"#), taken(1));
+    assert_eq!(send(&hook, "s3cret", None, r#"{"id":3,"state":"new"}"#), repeated);
+    let refused = send(&hook, "s3cret", Some("d"), r#"{"id":4,"coupon":"X"}"#).expect("an answer");
+    assert!(refused.0 == 422 && refused.1.to_string().contains("coupon"), "{refused:?}");
+    assert_eq!(send(&hook, "s3cret", Some("e"), r#"{"id":4,"state":"new"}"#), taken(1), "at once");
+    assert_eq!(project.lines("select id, state from bronze.orders order by id"), ["1,new", "2,new", "3,new", "4,new"]);
+    assert_eq!(project.count("quarantine.orders"), 2, "the states that came second");
+    assert_eq!(up.end(), Some(0));
+}
+
 #[test]
 fn two_that_want_one_path_are_told_and_the_first_goes_on() {
     let project = project("doors");

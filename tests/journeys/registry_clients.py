@@ -212,6 +212,8 @@ def protobuf_messages():
     message = ProtobufSerializer(order, client)(value, there)
     # Order is the second message of its file.
     assert message[0] == 0 and message[5:7] == bytes([2, 2]), message[:8]
+    # With the client that registered it, which keeps the descriptor that it sent, and with one that asks.
+    assert ProtobufDeserializer(order, schema_registry_client=client)(message, there) == value
     assert ProtobufDeserializer(order, schema_registry_client=fresh())(message, there) == value
     assert ProtobufDeserializer(order)(message, there) == value
     latest = fresh().get_latest_version("proto-value")

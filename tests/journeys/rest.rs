@@ -1,8 +1,10 @@
 //! An API that fails, waits, changes its token and is read by a program that is killed: every record is there once.
 
+use super::up::wait_for;
 use crate::harness::{Project, node};
 use crate::rest_api::RestApi;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 const ORDERS: &str = "
@@ -128,6 +130,28 @@ fn a_server_that_goes_down_is_gone_on_with_when_it_is_up() {
         assert_whole(&project, 200, path);
         let again = api.stats("good") - asked;
         assert_eq!(again < 11, kept, "{path}: {again} pages were read by the second run");
+    }
+}
+
+#[test]
+fn a_run_that_is_terminated_ends_as_one_that_is_interrupted() {
+    for signal in ["-INT", "-TERM"] {
+        let api = RestApi::start(&json!({ "reset": true, "rows": 400, "delay": 0.1 }));
+        let project = project(&api, "cursor", CURSOR);
+        let mut call = project.call(&["run", "--quiet", "--retries", "0", "--format", "json"]);
+        let child = call.start();
+        wait_for("its first pages", || (api.stats("good") > 2).then_some(()));
+        let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill");
+        assert!(sent.success());
+        let output = child.wait_with_output().expect("its end");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{signal}: {said}");
+        assert!(said.contains("stopping: what is committed stays"), "{signal}: {said}");
+        let summary: Value = serde_json::from_slice(&output.stdout).expect("a summary");
+        assert_eq!(node(&summary, "orders")["status"], "cancelled", "{signal}: {summary}");
+        api.control(&json!({ "delay": 0 }));
+        project.run();
+        assert_whole(&project, 400, signal);
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) struct Running {
 }
 
 impl Running {
-    fn start(project: &Project, args: &[&str]) -> Self {
+    pub(super) fn start(project: &Project, args: &[&str]) -> Self {
         let log = project.path(&format!("{}.log", fastrand::u64(..)));
         let file = std::fs::File::create(&log).expect("a log");
         let mut command = Command::new(binary());
@@ -33,19 +33,24 @@ impl Running {
         Self::start(project, &["worker", "--source", source, "--listen", "127.0.0.1:0"])
     }
 
-    fn said(&self) -> String {
+    pub(super) fn said(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    fn signal(&self, name: &str) {
+    pub(super) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         let status = Command::new("kill").args([name, &id]).status().expect("kill");
         assert!(status.success(), "kill {name} {id}");
     }
 
     /// Asks for its end and waits for it; gives the exit code.
-    pub(super) fn end(mut self) -> Option<i32> {
+    pub(super) fn end(self) -> Option<i32> {
         self.signal("-TERM");
+        self.ended()
+    }
+
+    /// Waits for its end; gives the exit code.
+    pub(super) fn ended(mut self) -> Option<i32> {
         let ended = wait_for("its end", || self.child.try_wait().expect("a child to wait for"));
         ended.code()
     }

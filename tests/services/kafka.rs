@@ -44,6 +44,7 @@ fn opening(kafka: &Kafka, options: Value, from: Positions) -> Opening {
     all.as_object_mut().expect("fields").extend(options.as_object().expect("fields").clone());
     Opening {
         source: "law".into(),
+        project: "test".into(),
         options: all,
         base: std::env::temp_dir(),
         entity: Entity {
@@ -452,4 +453,94 @@ fn a_broker_that_vanishes_costs_the_time_that_it_was_away() {
     project.lavra(&["run", "--retries", "0"]).exits(4).says("no broker answers within 3000 ms");
     own.signal("CONT");
     project.lavra(&["run"]).exits(0).says("nothing new");
+}
+
+/// A project with a file that goes through the broker, whose topics have these settings; and its data topic.
+fn through(kafka: &Kafka, settings: &str) -> (Project, String) {
+    let (name, project) = (unique("through"), Project::new("through"));
+    through_with(&project, &name, kafka, settings);
+    project.source("orders", "data/orders-*.csv", &[]);
+    project.contract("orders", "{ name: id, logicalType: string }\n{ name: note, logicalType: string }", &[]);
+    (project, format!("{name}.bronze.orders"))
+}
+
+fn through_with(project: &Project, name: &str, kafka: &Kafka, settings: &str) {
+    let broker = format!("{}{settings}", kafka.connection());
+    project.write("lavra.yaml", format!("project: {name}\nenvironments:\n  local: {{ broker: '{broker}' }}\n"));
+}
+
+/// The writer's positions outlive a topic that somebody removes; they are not believed of the one that is made anew.
+#[test]
+fn a_topic_that_was_removed_is_loaded_again_only_when_all_of_it_is_gone() {
+    let kafka = Kafka::new();
+    let (project, topic) = through(&kafka, "");
+    let rows: String = (0..500).map(|n| format!("o{n},x\n")).collect();
+    project.write("data/orders-0.csv", format!("id,note\n{rows}"));
+    project.run();
+    assert_eq!(project.count("bronze.orders"), 500);
+    let remove = |topic: &str| {
+        let script = format!("done(admin.delete_topics(['{topic}'], operation_timeout=30))\ntime.sleep(2)");
+        kafka.python(&project, &script);
+    };
+    remove(&topic);
+    project.lavra(&["run", "--retries", "0"]).exits(1).says("made anew");
+    std::fs::remove_dir_all(project.path("lake/bronze/orders")).expect("the table's folder");
+    let positions = format!("{topic}.positions.orders");
+    project.lavra(&["run", "--retries", "0"]).exits(1).says(&format!("remove {positions} too"));
+    remove(&positions);
+    project.run();
+    assert_eq!(project.lines("select count(*), count(distinct id) from bronze.orders"), ["500,500"]);
+    project.lavra(&["run"]).exits(0).says("nothing new");
+}
+
+/// All rows of its source were set aside: nothing is missing in it.
+#[test]
+fn a_topic_that_is_rightly_empty_is_gone_on_in() {
+    let kafka = Kafka::new();
+    let (project, _) = through(&kafka, "");
+    project.contract("orders", "{ name: id, logicalType: integer }\n{ name: note, logicalType: string }", &[]);
+    project.write("data/orders-0.csv", "id,note\nmuch,x\nmore,y\n");
+    project.run();
+    project.write("data/orders-1.csv", "id,note\nnone,x\n");
+    let run = project.run();
+    assert_eq!(node(&run, "orders")["report"]["rows_quarantined"], 1, "{run}");
+}
+
+#[test]
+fn a_row_beyond_kafkas_usual_bound_goes_through_and_beyond_the_topics_own_is_told_at_once() {
+    let kafka = Kafka::new();
+    let mut dice = fastrand::Rng::with_seed(20_261_127);
+    let note: String = (0..3_000_000).map(|_| dice.alphanumeric()).collect();
+    for (bound, code) in [(None, 0), (Some(100_000), 1)] {
+        let (project, topic) = through(&kafka, "");
+        if let Some(bound) = bound {
+            let config = format!("{{'max.message.bytes': '{bound}'}}");
+            kafka.python(&project, &format!("done(admin.create_topics([NewTopic('{topic}', 4, 1, config={config})]))"));
+        }
+        project.write("data/orders-0.csv", format!("id,note\no1,{note}\n"));
+        let start = Instant::now();
+        let answer = project.lavra(&["run"]).exits(code);
+        match bound {
+            None => assert_eq!(project.lines("select length(note) from bronze.orders"), ["3000000"]),
+            Some(_) => {
+                answer.says("raise its `max.message.bytes`");
+                assert!(start.elapsed() < Duration::from_secs(20), "it is not tried again: {:?}", start.elapsed());
+            }
+        }
+    }
+}
+
+#[test]
+fn another_number_of_partitions_is_told_at_once() {
+    let kafka = Kafka::new();
+    let (project, topic) = through(&kafka, "?partitions=3");
+    project.write("data/orders-0.csv", "id,note\no1,x\n");
+    project.run();
+    let name = topic.trim_end_matches(".bronze.orders");
+    through_with(&project, name, &kafka, "?partitions=5");
+    let start = Instant::now();
+    project.lavra(&["run", "--retries", "0"]).exits(2).says("it has 3 partitions, not 5").says("partitions=3");
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+    through_with(&project, name, &kafka, "?partitons=3");
+    project.lavra(&["check"]).exits(2).says("did you mean `partitions`?");
 }

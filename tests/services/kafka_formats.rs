@@ -56,16 +56,17 @@ fn avro_of_two_versions_is_read_by_the_contract() {
          \x20   serializer = AvroSerializer(client, json.dumps({{'type': 'record', 'name': 'Order', 'fields': kind}}))\n\
          \x20   values = [{{'id': f'o{{n}}-{{k}}', 'amount': decimal.Decimal('12.34'), 'at': at, 'note': 'né'}} for k in range(50)]\n\
          \x20   produce('{topic}', written(serializer, '{topic}', values))\n\
-         produce('{topic}', [{{'value': b'plain'}}, {{'value': b'\\0' + b'\\xff' * 3}}])\n"
+         produce('{topic}', [{{'value': b'plain'}}, {{'value': b'\\0' + b'\\xff' * 3}}, {{'value': b'\\0\\x7f\\xff\\xff\\xffx'}}])\n"
     );
     write(&kafka, &project, &script);
     let run = project.run();
-    assert_eq!(node(&run, "orders")["report"]["rows_read"], 102, "{run}");
+    // The last one names a schema that the registry says it does not have.
+    assert_eq!(node(&run, "orders")["report"]["rows_read"], 103, "{run}");
     let lines = project.lines(LINES);
     assert_eq!(lines.len(), 100);
     assert!(lines.contains(&"o0-7,12.34,2026-11-25T10:11:12.000013Z,".to_owned()), "{lines:?}");
     assert!(lines.contains(&"o1-7,12.34,2026-11-25T10:11:12.000013Z,né".to_owned()), "{lines:?}");
-    assert_eq!(project.count("quarantine.orders"), 2);
+    assert_eq!(project.count("quarantine.orders"), 3);
 }
 
 #[test]

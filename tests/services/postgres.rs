@@ -29,6 +29,7 @@ fn opening(database: &Database, options: &Value, from: Positions) -> Opening {
     fields.extend(options.as_object().cloned().unwrap_or_default());
     Opening {
         source: "law".into(),
+        project: "test".into(),
         options: all,
         base: ".".into(),
         entity: entity(),
@@ -245,12 +246,13 @@ fn infinity_is_set_aside_or_clamped() {
     let database = Database::new();
     database.sql(CREATE);
     database.sql(
-        "insert into orders values (1, 'NaN', 'x', 'infinity'), (2, 2, 'y', '-infinity'), (3, 3, 'z', '2026-07-01')",
+        "insert into orders values (1, 'NaN', 'x', 'infinity'), (2, 2, 'y', '-infinity'), (3, 3, 'z', '2026-07-01'),
+         (4, 4, 'far', '294276-12-31')",
     );
     let project = project(&database, &["mode: cdc"]);
     project.run();
     assert_eq!(project.lines("select id from bronze.orders"), ["3"]);
-    assert_eq!(project.count("quarantine.orders"), 2);
+    assert_eq!(project.count("quarantine.orders"), 3);
     project.contract("clamped", ORDERS, &[]);
     database.source(&project, "clamped", &["table: orders", "infinity: clamp", "mode: cdc"]);
     project.run_with(&["clamped"]).exits(0);
@@ -348,6 +350,47 @@ fn a_slot_beyond_its_budget_is_dropped_when_the_project_says_so() {
     project.lavra(&["run", "--retries", "0"]).exits(3).says("dropped the replication slot");
     assert_eq!(database.sql("select count(*) from pg_replication_slots where database = current_database()"), "0");
     project.lavra(&["run", "--retries", "0"]).exits(1).says("it is gone");
+    project.lavra(&["doctor", "orders"]).exits(1).says("it is gone");
+}
+
+#[test]
+fn a_table_or_a_publication_that_is_made_anew_is_no_more_what_was_followed() {
+    let database = Database::new();
+    database.sql(CREATE);
+    fill(&database, 1, 10);
+    let project = project(&database, &["mode: cdc", "publication: again"]);
+    project.run();
+    database.sql("drop table orders");
+    database.sql(CREATE);
+    database.sql("alter publication again add table orders; insert into orders values (20, 1, 'new', null)");
+    project.lavra(&["run", "--retries", "0"]).exits(1).says("dropped and made anew");
+    project.lavra(&["doctor", "orders"]).exits(1).says("dropped and made anew");
+    assert_eq!(project.count("bronze.orders"), 10);
+    database.source(&project, "other", &["table: orders", "mode: cdc", "publication: other"]);
+    project.contract("other", ORDERS, &[]);
+    project.run_with(&["other"]).exits(0);
+    database.sql("drop publication other; insert into orders values (21, 1, 'new', null)");
+    project.lavra(&["doctor", "other"]).exits(0).says("will be made");
+    for _ in 0..2 {
+        project.lavra(&["run", "other", "--retries", "0"]).exits(1).says("the publication was dropped");
+    }
+}
+
+/// Two environments of one project follow the same table side by side.
+#[test]
+fn environments_have_slots_of_their_own() {
+    let database = Database::new();
+    database.sql(CREATE);
+    fill(&database, 1, 10);
+    let project = project(&database, &["mode: cdc"]);
+    project.write("lavra.yaml", "project: shop\nenvironments:\n  local: {}\n  dev: { lake: lake_dev }\n");
+    for amount in [1, 2, 3] {
+        database.sql(&format!("update orders set amount = {amount}"));
+        for env in ["local", "dev"] {
+            project.lavra(&["run", "--quiet", "--env", env]).exits(0);
+        }
+    }
+    assert_eq!(database.sql("select count(*) from pg_replication_slots where database = current_database()"), "2");
 }
 
 #[test]
@@ -386,6 +429,7 @@ fn doctor_and_discover_tell_what_there_is_and_what_to_do() {
         "replication",
         "replica identity",
         "slot",
+        "publication",
         "senders",
         "disk",
     ];

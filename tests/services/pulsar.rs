@@ -1,14 +1,16 @@
 //! Pulsar as a home of logs. Needs: pulsar.
 
-use super::harness::appending::{append_until_killed, is_killed, runtime};
+use super::harness::appending::{append_until_killed, is_killed, places, runtime, safe, topic, upto};
 use super::harness::kafka::append;
 use super::harness::{relayed, server, unique};
 use crate::harness::Project;
+use crate::journeys::kill::under_fire;
 use crate::python::Python;
 use connect::broker::pulsar::PulsarBroker;
-use kernel::broker::Broker;
+use kernel::broker::{Appended, Broker, Places};
 use kernel::laws::broker::seal;
-use std::time::Duration;
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 static CLIENT: Python = Python::of("pulsar-venv", &["pulsar-client==3.13.0"]);
 
@@ -73,4 +75,91 @@ fn kill_nine_of_who_appends_loses_and_doubles_nothing() {
 #[ignore = "the process that `kill_nine_of_who_appends_loses_and_doubles_nothing` kills"]
 fn appends_until_it_is_killed() {
     append_until_killed(open);
+}
+
+/// An append that broke off was of more rows than come at once later, and not all at once either.
+#[test]
+fn what_an_append_left_behind_comes_again_in_other_portions_and_is_there_once() {
+    const ROWS: i64 = 20_000;
+    const PORTION: i64 = 5_000;
+    runtime().block_on(async {
+        let (broker, topic) = (open(), topic(&format!("{}.bronze.rows", unique("left"))));
+        broker.create(&topic).await.expect("a topic");
+        let mut left = Places::new();
+        for patience in (1..200).map(Duration::from_millis) {
+            let mut appender = broker.appender(&topic, "law").await.expect("an appender");
+            let (rows, upto) = ([safe(0, ROWS)], upto(ROWS));
+            let done = tokio::time::timeout(patience, appender.append(&rows, &upto)).await;
+            assert!(done.is_err(), "an append breaks off before one is done");
+            drop(appender);
+            left = broker.appender(&topic, "law").await.expect("an appender").unfinished();
+            if !left.is_empty() {
+                break;
+            }
+        }
+        assert!(!left.is_empty(), "some of it is there");
+        for next in (0..ROWS).step_by(PORTION as usize) {
+            let mut appender = broker.appender(&topic, "law").await.expect("an appender");
+            let appended = appender.append(&[safe(next, PORTION)], &upto(next + PORTION)).await;
+            assert_eq!(appended.expect("rows"), Appended::Done);
+        }
+        let unfinished = broker.appender(&topic, "law").await.expect("an appender").unfinished();
+        assert!(unfinished.is_empty(), "all of it came again");
+        let places = places(broker.as_ref(), &topic).await;
+        let distinct: HashSet<i64> = places.iter().copied().collect();
+        assert_eq!((places.len() as i64, distinct.len() as i64), (ROWS, ROWS), "each row is there once");
+    });
+}
+
+/// A project with files that go through the broker.
+fn through(name: &str) -> Project {
+    let project = Project::new("through");
+    project.write("lavra.yaml", format!("project: {name}\nenvironments:\n  local: {{ broker: '{}' }}\n", url()));
+    project.source("orders", "data/orders-*.csv", &[]);
+    project.contract("orders", "{ name: id, logicalType: string, primaryKey: true, required: true }", &[]);
+    project
+}
+
+/// Rows that a killed append had brought are in the table when the keys of that are looked up, and come again.
+#[test]
+fn rows_that_a_killed_append_had_brought_are_no_doubles_of_themselves() {
+    const ROWS: u64 = 60_000;
+    let project = through(&unique("keys"));
+    let arrive = |wave: u64| {
+        let rows: String = (0..ROWS).map(|row| format!("o{wave}-{row}\n")).collect();
+        project.write(&format!("data/orders-{wave}.csv"), format!("id\n{rows}"));
+    };
+    arrive(0);
+    let start = Instant::now();
+    project.run();
+    let longest = start.elapsed();
+    let mut dice = fastrand::Rng::with_seed(20_261_127);
+    let mut kills = 0;
+    for wave in 1..6 {
+        arrive(wave);
+        kills += under_fire(&project, &["run", "--quiet"], longest, &mut dice);
+        let rows = (wave + 1) * ROWS;
+        assert_eq!(project.lines("select count(*), count(distinct id) from bronze.orders"), [format!("{rows},{rows}")]);
+    }
+    assert!(kills > 0, "it was killed");
+    assert!(!project.path("lake/quarantine").exists(), "nothing was set aside");
+}
+
+#[test]
+fn a_topic_that_was_removed_is_loaded_again_once_the_table_is_away() {
+    let name = unique("removed");
+    let project = through(&name);
+    let rows: String = (0..500).map(|row| format!("o{row}\n")).collect();
+    project.write("data/orders-0.csv", format!("id\n{rows}"));
+    project.run();
+    let (server, topic) = (server("pulsar"), format!("{name}.bronze.orders"));
+    let (host, port) = server.address().rsplit_once(':').expect("host and port");
+    let admin = port.parse::<u16>().expect("a port") + 1;
+    let place = format!("http://{host}:{admin}/admin/v2/persistent/public/default/{topic}/partitions?force=true");
+    project.shell(&format!("curl -sSf -X DELETE '{place}'")).exits(0);
+    project.lavra(&["run", "--retries", "0"]).exits(1).says("made anew");
+    std::fs::remove_dir_all(project.path("lake/bronze/orders")).expect("the table's folder");
+    project.run();
+    assert_eq!(project.lines("select count(*), count(distinct id) from bronze.orders"), ["500,500"]);
+    project.lavra(&["run"]).exits(0).says("nothing new");
 }

@@ -31,6 +31,7 @@ async fn main() -> Result<()> {
     };
     let opening = Opening {
         source: "read_speed".into(),
+        project: "test".into(),
         options,
         base: ".".into(),
         entity,

@@ -53,14 +53,15 @@ impl Registry {
         Ok(Self { url, client, runtime: Handle::current(), by_id: Mutex::default() })
     }
 
-    /// The schema of this id. Blocks.
-    pub fn by_id(&self, id: u32) -> Result<Arc<Schema>> {
+    /// The schema of this id, or `None` when the registry says that it has none: it may have one later. Blocks.
+    pub fn by_id(&self, id: u32) -> Result<Option<Arc<Schema>>> {
         if let Some(known) = self.known().get(&id) {
-            return Ok(known.clone());
+            return Ok(Some(known.clone()));
         }
-        let schema = Arc::new(self.ask(&format!("schemas/ids/{id}"), &format!("schema {id}"))?);
+        let Some(schema) = self.ask(&format!("schemas/ids/{id}"), &format!("schema {id}"))? else { return Ok(None) };
+        let schema = Arc::new(schema);
         self.known().insert(id, schema.clone());
-        Ok(schema)
+        Ok(Some(schema))
     }
 
     /// What a schema refers to. Blocks.
@@ -69,17 +70,20 @@ impl Registry {
         let subject: String = url::form_urlencoded::byte_serialize(subject.as_bytes()).collect();
         // A path takes no `+` for a blank.
         let subject = subject.replace('+', "%20");
-        self.ask(
-            &format!("subjects/{subject}/versions/{version}"),
-            &format!("version {version} of a schema's reference"),
-        )
+        let what = format!("version {version} of a schema's reference");
+        let found = self.ask(&format!("subjects/{subject}/versions/{version}"), &what)?;
+        found.ok_or_else(|| absent(self.act(&what)))
+    }
+
+    fn act(&self, what: &str) -> String {
+        format!("get {what} from the registry {}", redacted(self.url.as_str()))
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, HashMap<u32, Arc<Schema>>> {
         self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ask(&self, path: &str, what: &str) -> Result<Schema> {
+    fn ask(&self, path: &str, what: &str) -> Result<Option<Schema>> {
         let mut tried = 0;
         loop {
             tried += 1;
@@ -92,8 +96,8 @@ impl Registry {
         }
     }
 
-    async fn get(&self, path: &str, what: &str) -> Result<Schema> {
-        let what = format!("get {what} from the registry {}", redacted(self.url.as_str()));
+    async fn get(&self, path: &str, what: &str) -> Result<Option<Schema>> {
+        let what = self.act(what);
         let mut url = self.url.clone();
         url.set_path(&format!("{}/{path}", self.url.path().trim_end_matches('/')));
         let mut request = self.client.get(plain(&url)).header("accept", "application/vnd.schemaregistry.v1+json");
@@ -106,16 +110,28 @@ impl Registry {
         let body = answer.bytes().await.map_err(unreachable)?;
         match status.as_u16() {
             200 => {
-                serde_json::from_slice(&body).map_err(|_| Error::data(what, "it answers something else than a schema"))
+                let schema = serde_json::from_slice(&body);
+                schema.map(Some).map_err(|_| Error::data(what, "it answers something else than a schema"))
             }
             401 | 403 => Err(Error::project(what, "it does not let this user in")),
-            404 => {
-                Err(Error::data(what, "it has no such schema: is it the registry that the records were written with?"))
-            }
+            // A place that is no registry has no page of this name either; a registry says that it looked.
+            404 if error_code(&body) == Some(NO_SCHEMA) => Ok(None),
+            404 => Err(absent(what)),
             429 | 500.. => Err(Error::new(Kind::Unreachable, what, format!("it answers {status}"))),
             _ => Err(Error::data(what, format!("it answers {status}"))),
         }
     }
+}
+
+/// The code of an error by which a registry says that it has no schema of an id.
+const NO_SCHEMA: u64 = 40403;
+
+fn error_code(body: &[u8]) -> Option<u64> {
+    serde_json::from_slice::<serde_json::Value>(body).ok()?.get("error_code")?.as_u64()
+}
+
+fn absent(what: String) -> Error {
+    Error::data(what, "it has no such schema: is it the registry that the records were written with?")
 }
 
 /// What a registry's URL must be; the message holds nothing of it.
@@ -161,7 +177,8 @@ mod tests {
                 7 => (StatusCode::OK, r#"{"schema":"\"string\""}"#.into()),
                 8 if count >= 2 => (StatusCode::OK, r#"{"schema":"x","schemaType":"PROTOBUF"}"#.into()),
                 8 => (StatusCode::SERVICE_UNAVAILABLE, String::new()),
-                _ => (StatusCode::NOT_FOUND, r#"{"error_code":40403}"#.into()),
+                9 => (StatusCode::NOT_FOUND, r#"{"error_code":40403}"#.into()),
+                _ => (StatusCode::NOT_FOUND, "no such page".into()),
             }
         }
         let app = axum::Router::new().route("/base/schemas/ids/{id}", get(schema)).with_state(asked);
@@ -171,7 +188,7 @@ mod tests {
         address.to_string()
     }
 
-    async fn ask(url: String, id: u32) -> Result<Arc<Schema>> {
+    async fn ask(url: String, id: u32) -> Result<Option<Arc<Schema>>> {
         let registry = Registry::new(&url, Duration::from_secs(5)).expect("a client");
         tokio::task::spawn_blocking(move || registry.by_id(id).and_then(|_| registry.by_id(id)))
             .await
@@ -182,21 +199,24 @@ mod tests {
     async fn a_schema_is_asked_for_once_and_what_is_wrong_is_told_without_the_password() {
         let asked = Arc::new(AtomicUsize::new(0));
         let address = server(asked.clone()).await;
-        let schema = ask(format!("http://ana:p%40ss@{address}/base/"), 7).await.expect("a schema");
+        let schema = ask(format!("http://ana:p%40ss@{address}/base/"), 7).await.expect("an answer").expect("a schema");
         assert_eq!((schema.schema.as_str(), schema.kind.as_str()), ("\"string\"", "AVRO"));
         assert_eq!(asked.load(Ordering::SeqCst), 1);
         asked.store(0, Ordering::SeqCst);
-        let schema = ask(format!("http://ana:p%40ss@{address}/base"), 8).await.expect("the third time");
+        let schema =
+            ask(format!("http://ana:p%40ss@{address}/base"), 8).await.expect("an answer").expect("the third time");
         assert_eq!((schema.kind.as_str(), asked.load(Ordering::SeqCst)), ("PROTOBUF", 3));
         for (user, id, kind, word) in [
             ("ana:hunter2@", 7, Kind::Project, "let this user in"),
             ("", 7, Kind::Project, "let this user in"),
-            ("ana:p%40ss@", 9, Kind::Data, "no such schema"),
+            ("ana:p%40ss@", 10, Kind::Data, "no such schema"),
         ] {
             let error = ask(format!("http://{user}{address}/base"), id).await.expect_err("an error");
             assert_eq!(error.kind, kind, "{error}");
             assert!(error.to_string().contains(word) && !error.to_string().contains("hunter2"), "{error}");
         }
+        let unknown = ask(format!("http://ana:p%40ss@{address}/base"), 9).await.expect("an answer");
+        assert_eq!(unknown, None, "it says that there is none");
         let error = ask("http://ana:hunter2@127.0.0.1:1".into(), 7).await.expect_err("an error");
         assert!(error.kind == Kind::Unreachable && !format!("{error:?}").contains("hunter2"), "{error:?}");
     }

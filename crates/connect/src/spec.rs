@@ -98,6 +98,8 @@ type Open = fn(Opening) -> BoxFuture<'static, Result<Box<dyn Source>>>;
 pub struct Opening {
     /// The source's name, for messages.
     pub source: String,
+    /// The project and its environment as one word: by it, what a source keeps on a server is told from what another has there.
+    pub project: String,
     pub options: Value,
     /// The project's folder: relative paths start here.
     pub base: PathBuf,

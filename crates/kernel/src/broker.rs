@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// A log by name, and what its rows are.
@@ -75,8 +76,8 @@ pub enum Appended {
 pub trait Broker: Send + Sync {
     fn capabilities(&self) -> Capabilities;
 
-    /// Makes a topic, or takes over the retention for one that is there. Another number of partitions than it has is a
-    /// `Conflict`: keys would move.
+    /// Makes a topic, or takes over the retention for one that is there. Another number of partitions than it has is an error
+    /// of kind `Project`: keys would move.
     async fn create(&self, topic: &Topic) -> Result<()>;
 
     /// Opens the only appender of this name, such as a source's; what earlier ones of the name had not finished is settled
@@ -101,11 +102,20 @@ pub trait Broker: Send + Sync {
     async fn consume(&self, topic: &str, group: &str, upto: &Positions) -> Result<()>;
 }
 
+/// Rows by the gate's stamp: the partition of their source, and their offsets in it.
+pub type Places = BTreeMap<String, BTreeSet<i64>>;
+
 /// Appends rows of one writer to one topic.
 #[async_trait]
 pub trait Appender: Send {
     /// How far the writer's own source is taken, by what is durable.
     fn positions(&self) -> &Positions;
+
+    /// Rows that readers have had though no position of the writer covers them, because an append broke off behind them: they
+    /// come again, and are passed over then. None where rows and positions become visible together.
+    fn unfinished(&self) -> Places {
+        Places::new()
+    }
 
     /// Appends rows and moves the writer's positions, both durable on return; without rows it moves them all the same. After
     /// an error, or when the call was dropped, nobody knows: open another appender and look at its positions.
@@ -121,6 +131,15 @@ pub fn topic_name(project: &str, table: &TableName) -> Result<String> {
         return Err(Error::project(format!("topic `{name}`"), detail));
     }
     Ok(name)
+}
+
+/// What `Broker::create` refuses a topic with that is there with another number of partitions.
+pub fn other_partitions(topic: &str, found: usize, wanted: usize) -> Error {
+    let detail = format!(
+        "it has {found} partitions, not {wanted}: keys would move. Write `partitions={found}` in `broker:`, or give the source \
+         another name"
+    );
+    Error::project(format!("make topic {topic}"), detail)
 }
 
 /// Kafka's bound.

@@ -7,7 +7,7 @@ use crate::project::Source;
 use crate::wiring::Wiring;
 use async_trait::async_trait;
 use connect::broker::{Home, TopicSource, is_of_log};
-use kernel::broker::{Appended, Appender, Broker, Topic, topic_name};
+use kernel::broker::{Appended, Appender, Broker, Places, Topic, topic_name};
 use kernel::error::{Error, Result};
 use kernel::gate::{Passed, Safe};
 use kernel::position::Positions;
@@ -194,6 +194,13 @@ pub struct TopicSink {
     aside: AsideSink,
     rows: Vec<Safe>,
     bytes: usize,
+}
+
+impl TopicSink {
+    /// Rows that may be in the table though the source gives them again: the topic passes over them.
+    pub fn unfinished(&mut self) -> Places {
+        self.appender.get_mut().unfinished()
+    }
 }
 
 /// Of a topic, which has no versions.

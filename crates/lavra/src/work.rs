@@ -5,9 +5,14 @@ mod meter;
 use crate::project::{Source, row_rules, set_rules};
 use crate::relay::{self, Relay};
 use crate::wiring::Wiring;
+use arrow::array::{Array, AsArray, BooleanArray};
+use arrow::compute::{cast, filter_record_batch};
+use arrow::datatypes::{DataType, Int64Type};
+use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use futures::StreamExt;
 use kernel::TableName;
+use kernel::broker::Places;
 use kernel::error::{Error, Result};
 use kernel::gate::{Forgotten, Gate, Stamp, Tally};
 use kernel::position::Positions;
@@ -132,7 +137,8 @@ impl ProjectWork {
             None => {
                 let from = bronze.positions().await?;
                 relay::refuse_detour(source, &from)?;
-                let done = self.read(source, gate, from, &mut bronze, self.pace, before, task).await;
+                let none = Places::new();
+                let done = self.read(source, gate, from, &none, &mut bronze, self.pace, before, task).await;
                 (done?, Ok(()))
             }
             Some(relay) => self.relayed(source, gate, &relay, &mut bronze, before, task).await?,
@@ -158,7 +164,8 @@ impl ProjectWork {
         let mut table = self.drain(source, relay, bronze, &task.cancel).await?;
         let mut sink = relay.sink(&self.wiring, source, &self.run_id).await?;
         let (from, pace) = (sink.positions().await?, Relay::pace(self.pace));
-        let read = self.read(source, gate, from, &mut sink, pace, before, task).await;
+        let again = sink.unfinished();
+        let read = self.read(source, gate, from, &again, &mut sink, pace, before, task).await;
         let rest = self.drain(source, relay, bronze, &task.cancel).await;
         if let Ok(rest) = &rest {
             table.tally.add(&rest.tally);
@@ -185,13 +192,14 @@ impl ProjectWork {
         ingest(Box::new(rows), self.gate(source)?, bronze, self.pace, clock, cancel, told).await
     }
 
-    /// Opens a source behind `from` and takes in all that it has now.
+    /// Opens a source behind `from` and takes in all that it has now; rows of `again` are in the table already.
     #[allow(clippy::too_many_arguments, reason = "each is another part of one act")]
     async fn read(
         &self,
         source: &Source,
         mut gate: Gate,
         from: Positions,
+        again: &Places,
         sink: &mut dyn Sink,
         pace: Pace,
         before: u64,
@@ -204,7 +212,7 @@ impl ProjectWork {
         let meter = Mutex::new(Meter::new((spec.pending)(&opening).await?));
         task.expect_bytes(meter.lock().unwrap_or_else(PoisonError::into_inner).total());
         let opened = (spec.open)(opening).await?;
-        self.remember_keys(source, &mut gate).await?;
+        self.remember_keys_but(source, &mut gate, again).await?;
         let read = |rows, bytes, upto: &Positions| {
             task.progress(rows, meter.lock().unwrap_or_else(PoisonError::into_inner).read(bytes, upto))
         };
@@ -287,27 +295,59 @@ impl ProjectWork {
 
     /// Shows the gate the keys that the table holds, so that keys stay unique over runs.
     pub async fn remember_keys(&self, source: &Source, gate: &mut Gate) -> Result<()> {
+        self.remember_keys_but(source, gate, &Places::new()).await
+    }
+
+    /// The same without the keys of rows of this source that come again and are known by where they are.
+    pub async fn remember_keys_but(&self, source: &Source, gate: &mut Gate, again: &Places) -> Result<()> {
         for columns in gate.unique_columns() {
             let table = Table::open(&self.wiring.store, &source.table, At::Latest).await?;
             if table.is_none_or(|table| table.num_rows() == Some(0)) {
                 continue;
             }
-            let list: Vec<String> = columns.iter().map(|c| format!("\"{c}\"")).collect();
+            let mut list: Vec<String> = columns.iter().map(|c| format!("\"{c}\"")).collect();
+            if !again.is_empty() {
+                // No column of a contract has a name with a blank in front.
+                list.push(r#"_source as " source""#.to_owned());
+                list.push(r#"_position['partition'] as " partition""#.to_owned());
+                list.push(r#"_position['offset'] as " offset""#.to_owned());
+            }
             let sql = format!("select {} from {}", list.join(", "), source.table);
             let session = kernel::engine::Session::owner("unique keys");
             let mut rows = kernel::engine::Engine::query(&self.wiring.engine, &session, &sql).await?;
             while let Some(batch) = rows.batches.next().await {
-                gate.remember(&batch?)?;
+                let batch = batch?;
+                gate.remember(&if again.is_empty() { batch } else { without(&batch, &source.name, again)? })?;
             }
         }
         Ok(())
     }
 }
 
+/// The rows but for those of this source in these places; the last columns say whose each is and where.
+fn without(rows: &RecordBatch, source: &str, places: &Places) -> Result<RecordBatch> {
+    let fault = |e| Error::internal("read keys", "the table's stamps can't be read").because(e);
+    let [.., of, partition, offset] = rows.columns() else {
+        return Err(Error::internal("read keys", "the table's stamps are missing"));
+    };
+    let (of, partition) = (cast(of, &DataType::Utf8).map_err(fault)?, cast(partition, &DataType::Utf8).map_err(fault)?);
+    let offset = cast(offset, &DataType::Int64).map_err(fault)?;
+    let (of, partition) = (of.as_string::<i32>(), partition.as_string::<i32>());
+    let offset = offset.as_primitive::<Int64Type>();
+    let stays = |row: usize| {
+        let is_known = of.is_valid(row) && partition.is_valid(row) && offset.is_valid(row) && of.value(row) == source;
+        let offsets = if is_known { places.get(partition.value(row)) } else { None };
+        offsets.is_none_or(|offsets| !offsets.contains(&offset.value(row)))
+    };
+    let stays: BooleanArray = (0..rows.num_rows()).map(|row| Some(stays(row))).collect();
+    filter_record_batch(rows, &stays).map_err(fault)
+}
+
 /// What a source is opened with, behind `from`.
 pub fn opening(wiring: &Wiring, source: &Source, from: Positions) -> connect::Opening {
     connect::Opening {
         source: source.name.clone(),
+        project: format!("{}_{}", wiring.project.config.project, wiring.ask.environment),
         options: serde_json::Value::Object(source.config.options.clone()),
         base: wiring.ask.folder.clone(),
         entity: source.entity.clone(),
@@ -365,5 +405,26 @@ fn report(source: &Source, done: &Ingested, bytes_written: u64, before: u64) -> 
         bytes_written,
         version: Some(done.version.unwrap_or(before)),
         ..Report::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{ArrayRef, Int64Array, StringViewArray};
+
+    #[test]
+    fn keys_of_rows_that_come_again_are_not_seen_yet() {
+        let text = |values: [&str; 4]| -> ArrayRef { Arc::new(StringViewArray::from_iter_values(values)) };
+        let rows = RecordBatch::try_from_iter([
+            ("id", text(["a", "b", "c", "d"])),
+            (" source", text(["s", "s", "other", "s"])),
+            (" partition", text(["p", "p", "p", "q"])),
+            (" offset", Arc::new(Int64Array::from(vec![1, 2, 2, 2])) as ArrayRef),
+        ]);
+        let again = Places::from([("p".to_owned(), BTreeSet::from([2, 3]))]);
+        let left = without(&rows.expect("a batch"), "s", &again).expect("rows");
+        let ids: Vec<Option<&str>> = left.column(0).as_string_view().iter().collect();
+        assert_eq!(ids, [Some("a"), Some("c"), Some("d")]);
     }
 }

@@ -87,7 +87,10 @@ pub struct Guard {
 /// What a call that did not fail says of the system.
 enum Says {
     Well,
-    /// Nothing came, which a system that is away may say too.
+    /// Nothing came, which a system that is away may say too. When the breaker is closed, an idle system would outvote its own
+    /// failures; when it is half-open, this may be all that ever comes.
+    Idle,
+    /// It may have asked nobody.
     Nothing,
 }
 
@@ -101,20 +104,22 @@ impl Guard {
         self.breakers.on(&self.system, |breaker, now| breaker.retry_at().filter(|at| *at > now))
     }
 
-    /// Makes a call that may be dropped before its end, for no longer than one may take.
-    pub async fn call<T>(&self, what: &str, call: impl Future<Output = Result<T>>) -> Result<T> {
-        self.through(self.in_time(what, call), |_| Says::Well, is_of_the_system).await
+    /// Opens something by a call that may be dropped before its end, for no longer than one may take. That it fails counts.
+    /// That it does not counts for nothing: many a source asks its system nothing before its first rows, and a table that
+    /// can be read may not be written. What is done with it afterwards counts.
+    pub async fn open<T>(&self, what: &str, call: impl Future<Output = Result<T>>) -> Result<T> {
+        self.through(self.in_time(what, call), |_| Says::Nothing, is_of_the_system).await
     }
 
     /// The same of a call that signs in: who is refused should not go on knocking, for that locks accounts.
     pub async fn sign_in<T>(&self, what: &str, call: impl Future<Output = Result<T>>) -> Result<T> {
         let is_failure = |error: &Error| is_of_the_system(error) || error.kind == Kind::Refused;
-        self.through(self.in_time(what, call), |_| Says::Well, is_failure).await
+        self.through(self.in_time(what, call), |_| Says::Nothing, is_failure).await
     }
 
     /// A source whose calls all go through the breaker.
     pub fn source(&self, source: Box<dyn Source>) -> Box<dyn Source> {
-        Box::new(GuardedSource { guard: self.clone(), source })
+        Box::new(GuardedSource { guard: self.clone(), source, is_behind_rows: false })
     }
 
     /// The same of a sink.
@@ -143,12 +148,10 @@ impl Guard {
         let Some(permit) = held.permit.take() else { return outcome };
         let took = self.breakers.clock.now().0.saturating_sub(begun.0);
         let took = Duration::from_micros(u64::try_from(took).unwrap_or(0));
-        self.breakers.on(&self.system, |breaker, now| match &outcome {
-            // When it is closed, an idle system would outvote its own failures.
-            Ok(answer) if matches!(says(answer), Says::Nothing) && breaker.state() == BreakerState::Closed => {
-                breaker.release(permit);
-            }
-            Ok(_) => breaker.record(permit, false, took, now),
+        self.breakers.on(&self.system, |breaker, now| match outcome.as_ref().map(says) {
+            Ok(Says::Idle) if breaker.state() == BreakerState::Closed => breaker.release(permit),
+            Ok(Says::Nothing) => breaker.release(permit),
+            Ok(Says::Well | Says::Idle) => breaker.record(permit, false, took, now),
             Err(error) => breaker.record(permit, is_failure(error), took, now),
         });
         outcome
@@ -183,18 +186,24 @@ impl Drop for Held<'_> {
 struct GuardedSource {
     guard: Guard,
     source: Box<dyn Source>,
+    /// The last answer had rows. That nothing more comes behind them is often known without asking.
+    is_behind_rows: bool,
 }
 
 #[async_trait]
 impl Source for GuardedSource {
     async fn next(&mut self, bytes_max: usize) -> Result<Option<Pulled>> {
-        let Self { guard, source } = self;
-        let says = |pulled: &Option<Pulled>| if pulled.is_some() { Says::Well } else { Says::Nothing };
-        guard.through(guard.in_time("the next rows", source.next(bytes_max)), says, is_of_the_system).await
+        let Self { guard, source, is_behind_rows } = self;
+        let without_rows = || if *is_behind_rows { Says::Nothing } else { Says::Idle };
+        let says = |pulled: &Option<Pulled>| if pulled.is_some() { Says::Well } else { without_rows() };
+        let next =
+            guard.through(guard.in_time("the next rows", source.next(bytes_max)), says, is_of_the_system).await?;
+        *is_behind_rows = next.is_some();
+        Ok(next)
     }
 
     async fn settled(&mut self, upto: &Positions) -> Result<()> {
-        let Self { guard, source } = self;
+        let Self { guard, source, .. } = self;
         guard.through(source.settled(upto), |()| Says::Nothing, is_of_the_system).await
     }
 }
@@ -226,8 +235,36 @@ mod tests {
     use super::*;
     use kernel::clock::ManualClock;
 
-    /// A source of a system that answers as told.
+    /// A source of a system that answers as told, the last first.
     struct Told(Vec<Option<Kind>>);
+
+    /// A source of a system that takes its time for rows, and says for nothing that there are no more.
+    struct Slow {
+        clock: Arc<ManualClock>,
+        has_rows: bool,
+    }
+
+    #[async_trait]
+    impl Source for Slow {
+        async fn next(&mut self, _: usize) -> Result<Option<Pulled>> {
+            self.has_rows = !self.has_rows;
+            if !self.has_rows {
+                return Ok(None);
+            }
+            self.clock.advance(61_000_000);
+            let schema = Arc::new(arrow::datatypes::Schema::empty());
+            let rows = kernel::gate::Raw::new(
+                arrow::record_batch::RecordBatch::new_empty(schema),
+                "p",
+                Vec::<i64>::new().into(),
+            )?;
+            Ok(Some(Pulled { rows: rows.into(), upto: Positions::new(), whole: true }))
+        }
+
+        async fn settled(&mut self, _: &Positions) -> Result<()> {
+            Ok(())
+        }
+    }
 
     #[async_trait]
     impl Source for Told {
@@ -298,11 +335,60 @@ mod tests {
         assert_eq!((view.state, view.failed_calls, view.buffered_calls), (BreakerState::Closed, 0, 9));
     }
 
+    #[tokio::test]
+    async fn a_system_that_is_opened_for_nothing_and_always_fails_is_measured_so() {
+        let desk = desk();
+        let guard = desk.breakers.guard("api");
+        let open = async |kind| {
+            let source: Box<dyn Source> = Box::new(Told(vec![Some(kind)]));
+            guard.sign_in("the source", async { Ok(source) }).await.map(|source| guard.source(source))
+        };
+        for _ in 0..3 {
+            assert!(open(Kind::Unreachable).await.expect("nobody was asked").next(1).await.is_err());
+        }
+        let view = desk.breakers.views()["api"];
+        assert_eq!((view.state, view.failure_rate, view.buffered_calls), (BreakerState::Open, Some(100.0), 3));
+        for _ in 0..2 {
+            desk.clock.advance(30_000_000);
+            for _ in 0..9 {
+                guard.open("the source", async { Ok(()) }).await.expect("half-open");
+            }
+            let view = desk.breakers.views()["api"];
+            assert_eq!((view.state, view.buffered_calls), (BreakerState::HalfOpen, 0), "no opening is a trial");
+            for _ in 0..2 {
+                assert!(open(Kind::Unreachable).await.expect("half-open").next(1).await.is_err());
+            }
+            assert_eq!(desk.breakers.views()["api"].state, BreakerState::Open);
+        }
+        let turns = desk.turns.lock().expect("turns").clone();
+        assert!(!turns.contains(&BreakerState::Closed), "{turns:?}");
+    }
+
+    #[tokio::test]
+    async fn a_system_that_is_always_slow_stays_open_whatever_is_free() {
+        let desk = desk();
+        let guard = desk.breakers.guard("api");
+        for _ in 0..3 {
+            let call = async { Err::<(), _>(Error::new(Kind::Unreachable, "open", "no")) };
+            assert!(guard.open("the source", call).await.is_err());
+        }
+        desk.clock.advance(30_000_000);
+        let source = Slow { clock: desk.clock.clone(), has_rows: false };
+        let mut source = guard.source(Box::new(source));
+        for turn in 1..=3 {
+            assert!(source.next(1).await.is_ok());
+            // The second slow call opens it, and then nothing is let through.
+            assert_eq!(source.settled(&Positions::new()).await.is_ok(), turn < 3);
+        }
+        let view = desk.breakers.views()["api"];
+        assert_eq!((view.state, view.slow_call_rate, view.slow_calls), (BreakerState::Open, Some(100.0), 2));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_call_that_never_comes_back_is_given_up() {
         let desk = desk();
         let guard = desk.breakers.guard("db");
-        let error = guard.call("open", std::future::pending::<Result<()>>()).await.expect_err("given up");
+        let error = guard.open("open", std::future::pending::<Result<()>>()).await.expect_err("given up");
         assert_eq!(error.to_string(), "open of db: it did not answer within 9 s");
         assert_eq!(desk.breakers.views()["db"].failed_calls, 1);
     }
@@ -319,9 +405,9 @@ mod tests {
         });
         desk.clock.advance(30_000_000);
         for _ in 0..5 {
-            let call = guard.call("open", std::future::pending::<Result<()>>());
+            let call = guard.open("open", std::future::pending::<Result<()>>());
             assert!(tokio::time::timeout(Duration::from_millis(1), call).await.is_err());
         }
-        assert!(guard.call("open", async { Ok(()) }).await.is_ok(), "half-open, and nothing is missing");
+        assert!(guard.open("open", async { Ok(()) }).await.is_ok(), "half-open, and nothing is missing");
     }
 }

@@ -108,7 +108,9 @@ pub async fn ingest(
             Some(Err(error)) => break Err(error),
             None => open.hurry = true,
         }
-        if open.should_commit() {
+        if open.should_commit() && open.is_known() {
+            open.let_go(&mut done, &settle);
+        } else if open.should_commit() {
             commit(sink, &mut open, &mut done, &settle).await?;
             (told.committed)(&done);
         }
@@ -116,9 +118,7 @@ pub async fn ingest(
     // What was read before the source failed is covered by its positions, and they cover nothing else. In the middle of a
     // transaction it is let go: it comes again.
     if open.whole && open.is_known() {
-        done.tally.add(&open.tally);
-        // Its rows are durable since an earlier commit; who sent them again may be told.
-        let _ = settle.send(std::mem::take(&mut open.upto));
+        open.let_go(&mut done, &settle);
     } else if open.whole && !open.upto.is_empty() {
         commit(sink, &mut open, &mut done, &settle).await?;
         (told.committed)(&done);
@@ -215,6 +215,14 @@ impl Open {
     fn is_known(&self) -> bool {
         self.tally.rows_read > 0 && self.tally.rows_read == self.tally.rows_repeated
     }
+
+    /// Takes what is known as done. Its rows are durable since an earlier commit; who sent them again may be told.
+    fn let_go(&mut self, done: &mut Ingested, settle: &mpsc::UnboundedSender<Positions>) {
+        let known = std::mem::replace(self, Self { not_before: self.not_before, ..Self::new(self.pace) });
+        done.tally.add(&known.tally);
+        // A reader that has ended needs no word.
+        let _ = settle.send(known.upto);
+    }
 }
 
 async fn commit(
@@ -297,5 +305,38 @@ async fn pause(
             },
             () = sleep_until(end) => return Ok(true),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::position::Point;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_came_before_is_let_go_without_a_commit_and_what_is_new_is_not() {
+        let pace = Pace { commit_every: Some(Duration::from_secs(5)), ..Pace::default() };
+        let (settle, mut settled) = mpsc::unbounded_channel();
+        let (mut open, mut done) = (Open::new(pace), Ingested::default());
+        open.close();
+        let not_before = open.not_before;
+        let take = |open: &mut Open, repeated, at| {
+            let tally = Tally { rows_read: 3, rows_repeated: repeated, ..Tally::default() };
+            let mut upto = Positions::new();
+            upto.set("p", Point::Offset(at));
+            open.take(&tally, 10, &upto, true);
+            upto
+        };
+        let upto = take(&mut open, 3, 7);
+        open.hurry = true;
+        assert!(open.should_commit() && open.is_known());
+        open.let_go(&mut done, &settle);
+        assert_eq!(settled.try_recv(), Ok(upto), "who sent them again is told");
+        assert_eq!((done.tally.rows_repeated, done.version), (3, None));
+        assert!(open.upto.is_empty() && open.due.is_none() && !open.hurry, "nothing of it is left");
+        assert_eq!(open.not_before, not_before, "the next commit does not wait for it");
+        take(&mut open, 3, 8);
+        take(&mut open, 2, 9);
+        assert!(!open.is_known(), "one of them is new");
     }
 }

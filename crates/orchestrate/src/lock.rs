@@ -190,13 +190,12 @@ fn sign_of(state: &Path, id: &str) -> PathBuf {
     state.join(AT_WORK).join(format!("{id}.{SIGN}"))
 }
 
-/// Puts a sign, and takes away those of processes that died, with what they told.
+/// Puts a sign, and takes away those of processes that died. What they told stays, for who asks how they are.
 fn sign(state: &Path, holder: &Holder) -> Result<Sign> {
     let path = sign_of(state, &holder.id);
     let failed = |e| io(format!("write {}", path.display()), e);
     std::fs::create_dir_all(state.join(AT_WORK)).map_err(failed)?;
     for dead in signs(state).into_iter().filter(|path| living(path).is_none()) {
-        let _ = std::fs::remove_file(dead.with_extension("json"));
         let _ = std::fs::remove_file(dead);
     }
     // It is locked before it has its name, so that what is seen without a lock is dead.

@@ -46,6 +46,7 @@ pub fn opening(options: &Value, entity: &Entity, from: Positions) -> Opening {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time after 1970");
     Opening {
         source: "t".into(),
+        project: "test".into(),
         options: options.clone(),
         base: std::env::temp_dir(),
         entity: entity.clone(),

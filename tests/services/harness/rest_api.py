@@ -181,7 +181,11 @@ class Api(BaseHTTPRequestHandler):
             raise Answer(400, '{"error":"invalid_grant"}')
         token = "t-%d" % len(STATE.tokens)
         STATE.tokens[token] = auth.get("uses", 1_000_000)
-        return json.dumps({"access_token": token, "token_type": "Bearer", "expires_in": auth.get("expires_in", 3600)})
+        given = {"access_token": token, "token_type": "Bearer", "expires_in": auth.get("expires_in", 3600)}
+        if auth.get("rotates"):
+            # Each refresh token is taken once.
+            auth["refresh"] = given["refresh_token"] = "r-%d" % STATE.stats["token_requests"]
+        return json.dumps(given)
 
     def trouble(self):
         """What goes wrong with this answer: never more than a few times in a row, so that patience is rewarded."""

@@ -77,6 +77,13 @@ impl Home {
             Some("pulsar" | "pulsar+ssl") => HomeKind::Pulsar(whole),
             _ => return Err("write `embedded`, `kafka://host:9092` or `pulsar://host:6650`".into()),
         };
+        match &kind {
+            #[cfg(feature = "kafka")]
+            HomeKind::Kafka(url) => kafka::KafkaBroker::check(url)?,
+            #[cfg(feature = "pulsar")]
+            HomeKind::Pulsar(url) => pulsar::PulsarBroker::check(url)?,
+            _ => {}
+        }
         Ok(Self { kind, partitions, retention })
     }
 
@@ -138,6 +145,15 @@ mod tests {
         for wrong in ["", "log", "http://h", "embedded?replication=3", "embedded?partitions=0", "embedded?retention=x"]
         {
             assert!(parse(wrong).is_err(), "{wrong}");
+        }
+        for (wrong, told) in [
+            ("kafka://k:9092?partitons=5", "did you mean `partitions`?"),
+            ("kafka://k:9092?security=sasl", "no `user:password@`"),
+            ("kafka://k:9092?replication=many", "a number of copies"),
+            ("pulsar://p:6650?partitons=5", "unknown option `partitons`"),
+        ] {
+            let why = parse(wrong).err().unwrap_or_default();
+            assert!(why.contains(told), "{wrong}: {why}");
         }
         assert_eq!(
             parse("pulsar://u:secret@p:6650?admin=http://p:8080").expect("a home").shown(),

@@ -171,6 +171,7 @@ pub fn resumes(name: &str, bytes: &[u8], options: &Value, entity: &Entity) {
 pub fn opening(base: &Path, options: Value, entity: Entity, from: Positions) -> Opening {
     Opening {
         source: "test".into(),
+        project: "test".into(),
         options,
         base: base.into(),
         entity,

@@ -122,6 +122,9 @@ impl Access {
             Code::OperationTimedOut | Code::RequestTimedOut => {
                 format!("no answer within {} ms (`timeout_ms`)", self.timeout.as_millis())
             }
+            Code::MessageSizeTooLarge => {
+                "a row is larger than the topic lets a record be: raise its `max.message.bytes`".to_owned()
+            }
             code => format!("{code}"),
         };
         Error::new(kind, what, detail)
@@ -163,7 +166,11 @@ fn kind_of(code: Code) -> Kind {
         | Code::InvalidConfig
         | Code::InvalidReplicationFactor
         | Code::InvalidPartitions => Kind::Project,
-        Code::OffsetOutOfRange | Code::AutoOffsetReset | Code::BadMessage | Code::BadCompression => Kind::Data,
+        Code::OffsetOutOfRange
+        | Code::AutoOffsetReset
+        | Code::BadMessage
+        | Code::BadCompression
+        | Code::MessageSizeTooLarge => Kind::Data,
         Code::Fenced | Code::InvalidProducerEpoch => Kind::Conflict,
         _ => Kind::Unreachable,
     }
@@ -195,7 +202,8 @@ impl ClientContext for Told {
         tracing::debug!("{error}: {reason}");
         let told = match error.rdkafka_error_code() {
             Some(Code::Authentication | Code::SaslAuthenticationFailed) => {
-                "the cluster does not let this user in: look at the user, the password and `mechanism` in `connection`"
+                "the cluster does not let this user in: look at the user and the password in `connection`; and it may want \
+                 another `mechanism` than this one (`scram-sha-512` where nothing is said; there are `scram-sha-256` and `plain`)"
             }
             Some(Code::SSL) => "TLS fails: look at `ca_file`, the host's name and `security`",
             _ => return,

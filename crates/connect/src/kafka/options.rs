@@ -15,13 +15,15 @@ pub struct Options {
     /// The cluster: `kafka://host:9092`, with further brokers behind commas, and with `user:password@` in front of them where
     /// it asks who is there.
     pub connection: String,
-    /// The topic to read, all partitions of it.
+    /// The topic to read, all partitions of it. Beside a record's value, a contract can name columns of the record itself:
+    /// `_key` and `_headers` (text, the headers as a JSON object; bytes that are no UTF-8 in hexadecimal digits), `_timestamp`
+    /// (when it was written), `_topic`, `_partition` and `_offset`.
     pub topic: String,
     /// What a record's value is. `avro` and `protobuf` are read with the schemas of the `registry`; values of `json` may have
     /// its five bytes in front. `text` and `bytes` are one column, `value`.
     pub format: Format,
     /// The schema registry that the records were written with: `http://host:8081`, with `user:password@` where it asks who is
-    /// there. It speaks Confluent's API.
+    /// there. It speaks Confluent's API. A record of a schema that it says it does not have is a malformed one.
     pub registry: Option<String>,
     /// The group under which the offsets that are committed in the lake are told to the cluster, for others to see how far
     /// this source is; it is not joined. By default they are not told.
@@ -32,7 +34,8 @@ pub struct Options {
     pub start_from: StartFrom,
     /// How the connection is protected. `sasl` and `sasl_tls` sign in with the user and the password of `connection`.
     pub security: Security,
-    /// How to sign in.
+    /// How to sign in: `scram-sha-512` where nothing is said. A server that refuses a user whose password is right may want
+    /// another one.
     pub mechanism: Mechanism,
     /// With TLS: a PEM file of the certificates to trust, relative to the project. By default the system's.
     pub ca_file: Option<String>,

@@ -89,7 +89,13 @@ impl Part {
     /// What was polled, as batches; the last of them covers all up to `next`.
     pub fn give(&mut self, decoder: &mut dyn Decode, options: &Options) -> Result<Vec<Pulled>> {
         let records = std::mem::take(&mut self.records);
-        let mut all = decoder.decode(records)?;
+        let first = records.iter().next().map(|(offset, _)| offset);
+        let mut all = decoder.decode(records).map_err(|mut error| {
+            if let Some(first) = first {
+                error.what = format!("{} (offsets {first} to {} of {})", error.what, self.next - 1, self.name);
+            }
+            error
+        })?;
         let malformed = std::mem::take(&mut self.malformed);
         if !malformed.is_empty() {
             let last = all.last_mut().ok_or_else(|| Error::internal(&*self.name, "no batch for malformed records"))?;

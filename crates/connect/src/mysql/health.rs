@@ -136,9 +136,8 @@ pub async fn probe(opening: &Opening) -> Vec<Finding> {
         Ok(conn) => conn,
         Err(error) => {
             let remedy = match error.kind {
-                Kind::Unreachable => {
-                    "look whether the server is up, reachable from here, and knows this user and password"
-                }
+                Kind::Unreachable => "look whether the server is up, and reachable from here",
+                Kind::Refused => "look at user and password of the connection, and from where the server lets them in",
                 _ => "mend the connection",
             };
             return vec![finding("connection", Grade::Bad, error.to_string(), remedy)];

@@ -14,6 +14,7 @@ use crate::cells::{days, micros};
 use crate::marks::{Batch, mark, read_token, write_token};
 use crate::spec::Opening;
 use async_trait::async_trait;
+use kernel::gate::Op;
 use kernel::source::{Pulled, Source};
 use kernel::{Error, Positions, Result};
 use serde::{Deserialize, Serialize};
@@ -61,7 +62,7 @@ impl Incremental {
             Some((rows, token, _)) => (rows, read_token(&partition, token)?),
             None => (0, Token::default()),
         };
-        let batch = Batch::new(partition, taken, false);
+        let batch = Batch::new(partition, taken, true);
         Ok(Self {
             opening,
             options,
@@ -85,7 +86,9 @@ impl Incremental {
             condition: self.condition(&columns)?,
             order: key::order(&columns),
             beside: columns.clone(),
-            skip: 0,
+            // A row that comes once more has changed; whether it was new the first time, nobody tells.
+            op: Some(Op::Update),
+            ..Which::default()
         };
         Ok((Scan::start(conn, plan, which).await?, columns))
     }

@@ -224,7 +224,7 @@ fn adopt(column: &mut Column, now: &Column) {
         let octets = if column.octets == 0 { now.octets } else { column.octets };
         let (precision, scale, bits) = (column.precision, column.scale, column.bits);
         *column = Column { name: std::mem::take(&mut column.name), octets, bits, ..now.clone() };
-        if now.kind == Kind::Decimal {
+        if matches!(now.kind, Kind::Decimal | Kind::Time) {
             (column.precision, column.scale) = (precision, scale);
         }
     }
@@ -263,7 +263,8 @@ fn of_log(kind: ColumnType, meta: &[u8], is_bytes: bool) -> Option<Column> {
         C::MYSQL_TYPE_DATE | C::MYSQL_TYPE_NEWDATE => Kind::Date,
         C::MYSQL_TYPE_DATETIME | C::MYSQL_TYPE_DATETIME2 => Kind::DateTime,
         C::MYSQL_TYPE_TIMESTAMP | C::MYSQL_TYPE_TIMESTAMP2 => Kind::Timestamp,
-        C::MYSQL_TYPE_TIME | C::MYSQL_TYPE_TIME2 => Kind::Time,
+        // Not the one of old servers, whose sign and hours beyond 255 do not come through.
+        C::MYSQL_TYPE_TIME2 => Kind::Time,
         C::MYSQL_TYPE_YEAR => Kind::Year,
         C::MYSQL_TYPE_ENUM => Kind::Enum,
         C::MYSQL_TYPE_SET => Kind::Set,

@@ -177,9 +177,11 @@ fn untrusted(what: &str, error: &dyn std::error::Error) -> Error {
 
 fn server_fault(what: &str, error: &mysql_async::ServerError) -> Error {
     let (kind, words) = match error.code {
-        // Who signs in, and what may be read. It may be granted any moment.
-        1044 | 1045 | 1142 | 1143 | 1227 | 1370 | 1698 => {
-            (Kind::Unreachable, format!("{}; grant it, or mend user and password", error.message))
+        1045 | 1698 => {
+            (Kind::Refused, format!("the server does not let this user in: {}; look at the password", error.message))
+        }
+        1044 | 1142 | 1143 | 1227 | 1370 => {
+            (Kind::Refused, format!("{}: the user lacks this right; `lavra doctor` lists them", error.message))
         }
         1049 | 1146 | 1054 => (Kind::Project, error.message.clone()),
         // Too many connections, shutting down, lock and statement time-outs, read-only.

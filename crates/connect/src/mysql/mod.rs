@@ -39,7 +39,7 @@ pub fn spec() -> Spec {
         check: |given| Options::check(given).err().unwrap_or_default(),
         open: |opening| async move { open(opening) }.boxed(),
         pending: |opening| async move { pending(opening) }.boxed(),
-        changes: |given| given["mode"] == "cdc",
+        changes: |given| given["mode"] == "cdc" || given["mode"] == "incremental",
         probe: |opening| health::probe(opening).boxed(),
         discover: Some(|opening| discover::discover(opening).boxed()),
         listen: None,

@@ -22,6 +22,7 @@ pub struct Scan {
     beside: Vec<Column>,
     /// Rows to pass over.
     skip: u64,
+    op: Op,
 }
 
 /// What a row of the table has beside the plan's columns.
@@ -50,12 +51,14 @@ pub struct Which {
     /// Columns to read beside those of the plan.
     pub beside: Vec<Column>,
     pub skip: u64,
+    /// What is told of each row, of a source of changes; else that it was read.
+    pub op: Option<Op>,
 }
 
 impl Scan {
     /// Starts the statement; the connection is its own.
     pub async fn start(conn: Conn, plan: Plan, which: Which) -> Result<Self> {
-        let Which { condition, order, beside, skip } = which;
+        let Which { condition, order, beside, skip, op } = which;
         let names: Vec<String> = plan.columns.iter().chain(&beside).map(|column| quoted(&column.name)).collect();
         let (condition, params) = condition.unwrap_or_default();
         let mut sql = format!("SELECT {} FROM {}", names.join(", "), plan.table.quoted());
@@ -66,7 +69,7 @@ impl Scan {
         }
         let params = if params.is_empty() { Params::Empty } else { Params::Positional(params) };
         let rows = sql.with(params).stream::<Row, _>(conn).await.map_err(|e| fault(&reading(&plan), e))?;
-        Ok(Self { rows: Some(rows), plan, beside, skip })
+        Ok(Self { rows: Some(rows), plan, beside, skip, op: op.unwrap_or(Op::Read) })
     }
 
     pub fn plan(&self) -> &Plan {
@@ -107,7 +110,7 @@ impl Scan {
         }
         batch.cells.end_row();
         if let Some(changes) = &mut batch.changes {
-            changes.push(Op::Read, None, Vec::new());
+            changes.push(self.op, None, Vec::new());
         }
         Ok(())
     }

@@ -118,7 +118,7 @@ pub fn which(plan: &Plan, opening: &Opening, behind: Option<&[Json]>, taken: u64
             Error::data(format!("go on with {}", plan.table.shown()), detail)
         })?),
     };
-    Ok((Which { condition, order: key::order(&columns), beside: columns, skip: 0 }, true))
+    Ok((Which { condition, order: key::order(&columns), beside: columns, ..Which::default() }, true))
 }
 
 pub async fn is_mariadb(conn: &mut mysql_async::Conn) -> Result<bool> {

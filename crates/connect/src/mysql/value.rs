@@ -17,6 +17,8 @@ pub struct Reader {
     unsigned: bool,
     /// Of a whole number.
     bits: u32,
+    /// A time with one or two decimals.
+    has_short_fraction: bool,
     labels: Vec<String>,
     octets: usize,
     /// Of text in the log, when it isn't UTF-8.
@@ -50,6 +52,7 @@ impl Reader {
             kind: column.kind,
             unsigned: column.unsigned,
             bits: column.bits,
+            has_short_fraction: column.kind == Kind::Time && (1..=2).contains(&column.precision),
             labels: column.labels.clone(),
             octets: column.octets,
             encoding,
@@ -92,6 +95,14 @@ impl Reader {
         match (self.kind, value) {
             // Without the metadata of a newer server the driver takes each number for a signed one.
             (Kind::Int, Value::Int(number)) if self.unsigned && *number < 0 => Ok(Cell::UInt(self.wrapped(*number))),
+            // Three bytes come without their sign.
+            (Kind::Int, Value::Int(number)) if self.bits == 24 && !self.unsigned && *number >= 1 << 23 => {
+                Ok(Cell::Int(*number - (1 << 24)))
+            }
+            (Kind::Time, Value::Time(negative, days, hours, minutes, seconds, micro)) if self.has_short_fraction => {
+                let hours = i64::from(*days) * 24 + i64::from(*hours);
+                self.typed(&unwrapped(*negative, hours << 12 | i64::from(*minutes) << 6 | i64::from(*seconds), *micro))
+            }
             (Kind::Enum, Value::Int(place)) => self.label(*place),
             (Kind::Set, Value::Bytes(bits)) => self.set(bits),
             (Kind::Bit(bits), Value::Bytes(bytes)) => bit(bits, bytes),
@@ -170,6 +181,8 @@ impl Reader {
         let (seconds, fraction) = text.split_once('.').unwrap_or((text, "0"));
         let (seconds, fraction): (i64, i64) =
             (seconds.parse().map_err(|_| wrong)?, fraction.parse().map_err(|_| wrong)?);
+        // Of 32 bits without a sign, which the driver takes for one with.
+        let seconds = if seconds < 0 { seconds + (1 << 32) } else { seconds };
         if seconds == 0 {
             return Ok(self.zero(|| "0000-00-00 00:00:00".into()));
         }
@@ -206,6 +219,24 @@ impl Reader {
         padded.resize(self.octets, 0);
         Cow::Owned(padded)
     }
+}
+
+/// A negative time with one or two decimals as it was written: the driver takes its fraction, which counts down from 256, for
+/// one of 32 bits without a sign, so that hours, minutes and seconds are off by 2^32 fractions of 10,000 microseconds.
+fn unwrapped(negative: bool, clock: i64, micro: u32) -> Value {
+    const MICROS_BITS: u32 = 24;
+    const OFF: i64 = (10_000 << 32) >> MICROS_BITS;
+    let packed = (clock << MICROS_BITS) + i64::from(micro);
+    // A true fraction is below a second; what the driver calls negative with a fraction is always off.
+    let right = match negative {
+        true if micro > 0 => packed + (OFF << MICROS_BITS),
+        false if micro >= 1_000_000 => (OFF << MICROS_BITS) - packed,
+        _ => packed,
+    };
+    let is_negative = negative || micro >= 1_000_000;
+    let (clock, micro) = (right >> MICROS_BITS, right & ((1 << MICROS_BITS) - 1));
+    let (hours, minutes, seconds) = (clock >> 12, clock >> 6 & 63, clock & 63);
+    Value::Time(is_negative, (hours / 24) as u32, (hours % 24) as u8, minutes as u8, seconds as u8, micro as u32)
 }
 
 fn text(bytes: &[u8]) -> Result<Cell<'_>, Refused> {
@@ -279,7 +310,18 @@ mod tests {
     fn reader(kind: Kind) -> Reader {
         let labels = vec!["a".into(), "b".into(), "c".into()];
         let (zero_dates, octets) = (ZeroDates::Null, 4);
-        Reader { kind, unsigned: true, bits: 16, labels, octets, encoding: None, zero_dates, parses_json: true }
+        let (encoding, has_short_fraction) = (None, kind == Kind::Time);
+        Reader {
+            kind,
+            unsigned: true,
+            bits: 16,
+            has_short_fraction,
+            labels,
+            octets,
+            encoding,
+            zero_dates,
+            parses_json: true,
+        }
     }
 
     fn log(kind: Kind, value: Value) -> Cell<'static> {
@@ -320,7 +362,28 @@ mod tests {
         assert_eq!(text.of_query(&zero), Ok(Cell::Text("2026-02-00".into())));
         assert_eq!(log(Kind::Date, Value::Date(1970, 1, 2, 0, 0, 0, 0)), Cell::Date(1));
         let time = Value::Time(true, 34, 22, 59, 59, 5);
-        assert_eq!(log(Kind::Time, time), Cell::Text("-838:59:59.000005".into()));
+        let six = Reader { has_short_fraction: false, ..reader(Kind::Time) };
+        assert_eq!(six.of_query(&time), Ok(Cell::Text("-838:59:59.000005".into())));
+    }
+
+    /// What the driver makes of `-0.1`, `-12:34:56.05`, `-838:59:59.99` and others, as it was seen with MariaDB 10.11.
+    #[test]
+    fn negative_numbers_of_three_bytes_and_short_fractions_are_put_right() {
+        let medium = Reader { unsigned: false, bits: 24, ..reader(Kind::Int) };
+        for (came, is) in [(16_777_215, -1), (16_707_216, -70_000), (8_388_608, -8_388_608), (8_388_607, 8_388_607)] {
+            assert_eq!(medium.of_log(&BinlogValue::Value(Value::Int(came))), Ok(Cell::Int(is)));
+        }
+        for (negative, hours, minutes, seconds, micro, is) in [
+            (false, 624_u32, 63, 63, 16_677_216, "-00:00:00.100000"),
+            (false, 612, 29, 7, 16_727_216, "-12:34:56.050000"),
+            (true, 213, 59, 59, 990_000, "-838:59:59.990000"),
+            (true, 12, 34, 56, 0, "-12:34:56"),
+            (false, 12, 34, 56, 50_000, "12:34:56.050000"),
+        ] {
+            let came = Value::Time(negative, hours / 24, (hours % 24) as u8, minutes, seconds, micro);
+            assert_eq!(log(Kind::Time, came), Cell::Text(is.into()), "{is}");
+        }
+        assert_eq!(log(Kind::Timestamp, Value::Bytes(b"-1".to_vec())), Cell::Micros(((1 << 32) - 1) * 1_000_000));
     }
 
     #[test]

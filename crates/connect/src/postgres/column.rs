@@ -162,6 +162,7 @@ impl Column {
             (Values::Text(values), Kind::Uuid) => values.append_value(uuid(&fixed(bytes)?)),
             // A column that fell back takes what its type would have held, as text.
             (Values::Text(_), kind) if is_typed(kind) => return self.binary_as_text(bytes),
+            (Values::Text(values), Kind::List) => values.append_value(list_as_text(text(bytes)?)),
             (Values::Text(values), _) => values.append_value(text(bytes)?),
             (Values::List(values), _) => append_list(values, text(bytes)?)?,
             (Values::Decimal(_), _) => return Err(Bad::Broken),
@@ -205,6 +206,7 @@ impl Column {
                 values.append_option(instant(time::timestamp_text(text).ok_or(Bad::Broken)?, infinity)?);
             }
             (Values::Bytes(values), _) => values.append_value(from_hex(text).ok_or(Bad::Broken)?),
+            (Values::Text(values), Kind::List) => values.append_value(list_as_text(text)),
             (Values::Text(values), _) => values.append_value(text),
             (Values::List(values), _) => append_list(values, text)?,
             (Values::Decimal(_), _) => return Err(Bad::Broken),
@@ -298,6 +300,12 @@ fn lists_as_text(values: &ArrayRef) -> arrow::array::StringViewArray {
     lists.iter().map(|list| list.and_then(json)).collect()
 }
 
+/// One of them that comes behind.
+fn list_as_text(text: &str) -> String {
+    let json = list::elements(text).and_then(|elements| serde_json::to_string(&elements).ok());
+    json.unwrap_or_else(|| text.to_owned())
+}
+
 fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digits = text.strip_prefix("\\x")?.as_bytes();
     let digit = |byte: u8| char::from(byte).to_digit(16);
@@ -342,6 +350,35 @@ mod tests {
         assert_eq!(shown, [Some("2000-01-01"), Some("infinity"), Some("2000-01-02"), None]);
         days.push_binary(Some(&0i32.to_be_bytes())).expect("a date");
         assert_eq!(days.finish().as_primitive::<Date32Type>().value(0), 10_957);
+    }
+
+    #[test]
+    fn a_date_too_far_to_be_shown_spoils_no_other() {
+        for infinity in [Infinity::Quarantine, Infinity::Clamp] {
+            let mut times = Column::new("c".into(), Kind::Timestamp, infinity);
+            let mut days = Column::new("c".into(), Kind::Date, infinity);
+            for value in [0i64, 9_214_646_400_000_000_000 - 1, i64::MAX] {
+                times.push_binary(Some(&value.to_be_bytes())).expect("a timestamp");
+            }
+            for value in [0i32, 2_145_031_948, i32::MAX] {
+                days.push_binary(Some(&value.to_be_bytes())).expect("a date");
+            }
+            for (shown, first) in [(times.finish(), "2000-01-01T00:00:00"), (days.finish(), "2000-01-01")] {
+                let shown: Vec<_> = shown.as_string_view().iter().flatten().map(str::to_owned).collect();
+                assert_eq!(shown[..2], [first, "out of range"], "{infinity:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_of_two_dimensions_spoils_no_other() {
+        let mut lists = column(Kind::List);
+        for list in ["{1,NULL}", "{{1,2},{3,4}}", "{\"a b\",c}"] {
+            lists.push_text(Some(list.as_bytes())).expect("a list");
+        }
+        let shown = lists.finish();
+        let shown: Vec<_> = shown.as_string_view().iter().flatten().collect();
+        assert_eq!(shown, ["[\"1\",null]", "{{1,2},{3,4}}", "[\"a b\",\"c\"]"]);
     }
 
     #[test]

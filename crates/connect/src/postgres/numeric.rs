@@ -44,6 +44,13 @@ fn shifted(value: i128, power: i32) -> Option<i128> {
         return Some(0);
     }
     let factor = POWERS.get(power.unsigned_abs() as usize)?;
+    // Most are of a machine's word, which divides in a fraction of the time.
+    if let (Ok(value), Ok(factor)) = (u64::try_from(value), u64::try_from(*factor)) {
+        return match power >= 0 {
+            true => i128::try_from(u128::from(value) * u128::from(factor)).ok(),
+            false => value.is_multiple_of(factor).then(|| i128::from(value / factor)),
+        };
+    }
     match power >= 0 {
         true => value.checked_mul(*factor),
         false => (value % factor == 0).then(|| value / factor),

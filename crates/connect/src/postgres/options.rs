@@ -27,7 +27,7 @@ pub struct Options {
     /// numbers. Rows that were taken are not taken again. By default nothing.
     pub lookback: Option<Lookback>,
     /// Cdc: the replication slot, made if it is not there. Each source needs its own; names are the server's, not the
-    /// database's. Default: `lavra_DATABASE_SOURCE`
+    /// database's. Default: `lavra_PROJECT_ENVIRONMENT_DATABASE_SOURCE`
     pub slot: Option<String>,
     /// Cdc: the publication that names the table, made if it is not there. Default: as the slot
     pub publication: Option<String>,
@@ -187,10 +187,17 @@ fn is_plain(name: &str) -> bool {
 }
 
 /// The name of a slot or publication that was not given one.
-pub fn by_default(database: &str, source: &str) -> String {
+pub fn by_default(project: &str, database: &str, source: &str) -> String {
     let sign = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
-    let name: String = format!("lavra_{database}_{source}").chars().map(sign).collect();
-    name.chars().take(NAME_MAX).collect()
+    let whole = format!("lavra_{project}_{database}_{source}");
+    let mut name: String = whole.chars().map(sign).collect();
+    if name.len() > NAME_MAX {
+        // What is cut off would have told it from others.
+        let rest = format!("_{:08x}", twox_hash::XxHash32::oneshot(0, whole.as_bytes()));
+        name.truncate(NAME_MAX - rest.len());
+        name += &rest;
+    }
+    name
 }
 
 /// `10 GiB`, `500 MiB`, `1 TiB`, in bytes.
@@ -241,6 +248,9 @@ mod tests {
             (bytes("10 GiB"), bytes("1kb"), bytes("0 MB"), bytes("7")),
             (Some(10 << 30), Some(1024), None, None)
         );
-        assert_eq!(by_default("shop", "Sales-2026.x"), "lavra_shop_sales_2026_x");
+        assert_eq!(by_default("shop_local", "erp", "Sales-2026.x"), "lavra_shop_local_erp_sales_2026_x");
+        let long = |source: &str| by_default("a_company_with_a_long_name_production", "warehouse", source);
+        assert_ne!(long("a_source_with_a_long_name_1"), long("a_source_with_a_long_name_2"));
+        assert!(is_plain(&long("a_source_with_a_long_name_1")));
     }
 }

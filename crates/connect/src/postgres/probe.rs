@@ -1,6 +1,7 @@
 //! Whether a run would work, and go on working: what `lavra doctor` says of a source.
 
-use super::cdc::slot::{Slot, mebibytes};
+use super::cdc::reached;
+use super::cdc::slot::{Slot, gone, is_published, mebibytes, to_publish};
 use super::client::{Client, fault};
 use super::options::Mode;
 use super::setup::Setup;
@@ -44,7 +45,7 @@ async fn look(setup: &Setup, client: &Client, opening: &Opening, all: &mut Vec<F
     let table = Table::look(client, setup.options.table(), &setup.entity).await?;
     all.push(grant(client, &table).await?);
     if setup.options.mode == Mode::Cdc {
-        changes(setup, client, &table, all).await?;
+        changes(setup, client, opening, &table, all).await?;
     }
     Ok(())
 }
@@ -91,7 +92,13 @@ async fn grant(client: &Client, table: &Table) -> Result<Finding> {
     })
 }
 
-async fn changes(setup: &Setup, client: &Client, table: &Table, all: &mut Vec<Finding>) -> Result<()> {
+async fn changes(
+    setup: &Setup,
+    client: &Client,
+    opening: &Opening,
+    table: &Table,
+    all: &mut Vec<Finding>,
+) -> Result<()> {
     const SQL: &str = "
         SELECT current_setting('wal_level'), rolreplication OR rolsuper, current_user::text,
           current_setting('max_replication_slots')::bigint - (SELECT count(*) FROM pg_catalog.pg_replication_slots),
@@ -123,15 +130,52 @@ async fn changes(setup: &Setup, client: &Client, table: &Table, all: &mut Vec<Fi
             format!("ALTER TABLE {} REPLICA IDENTITY FULL", table.quoted()),
         ),
     });
-    let name = setup.slot();
-    let slot = Slot::look(client, &name).await?;
-    all.push(self::slot(setup, &name, slot.as_ref(), slots));
+    all.push(followed(setup, client, opening, table, slots).await?);
+    all.push(publication(setup, client, table).await?);
     all.push(match senders > 0 {
         true => good("senders", format!("{senders} are free")),
         false => bad("senders", "none is free", "raise max_wal_senders, and start the server again"),
     });
     all.push(disk(client, kept).await?);
     Ok(())
+}
+
+/// Whether what the lake has goes on with what the slot has.
+async fn followed(setup: &Setup, client: &Client, opening: &Opening, table: &Table, free: i64) -> Result<Finding> {
+    const ANEW: &str = "drop the slot if it is there, move the folder of the bronze table away, and run again";
+    let name = setup.slot();
+    let slot = Slot::look(client, &name).await?;
+    let wrong = match (reached(&opening.from, table), &slot) {
+        (Err(error), _) => Some(error),
+        (Ok(Some(_)), None) => Some(gone(&name)),
+        (Ok(from), Some(slot)) => slot.check(&name, from).err(),
+        (Ok(None), None) => None,
+    };
+    Ok(match wrong {
+        Some(error) => bad("slot", error.to_string(), ANEW),
+        None => self::slot(setup, &name, slot.as_ref(), free),
+    })
+}
+
+async fn publication(setup: &Setup, client: &Client, table: &Table) -> Result<Finding> {
+    const SUBJECT: &str = "publication";
+    const MAY: &str = "SELECT has_database_privilege(current_database(), 'CREATE') AND
+        (SELECT pg_has_role(relowner, 'USAGE') FROM pg_catalog.pg_class WHERE oid = $1)";
+    let name = setup.publication();
+    match is_published(client, setup, table).await {
+        Ok(true) => return Ok(good(SUBJECT, format!("`{name}` publishes {}", table.shown()))),
+        Ok(false) => {}
+        Err(error) => return Ok(bad(SUBJECT, error.what, error.detail)),
+    }
+    let row = client.query_one(MAY, &[&table.oid]).await.map_err(|e| fault("look at rights", &e))?;
+    Ok(match row.get::<_, Option<bool>>(0).unwrap_or_default() {
+        true => good(SUBJECT, format!("`{name}` will be made")),
+        false => bad(
+            SUBJECT,
+            format!("`{name}` is not there, and this user may not make it"),
+            format!("let the table's owner run: {}", to_publish(setup, table)),
+        ),
+    })
 }
 
 fn slot(setup: &Setup, name: &str, slot: Option<&Slot>, free: i64) -> Finding {
@@ -145,11 +189,6 @@ fn slot(setup: &Setup, name: &str, slot: Option<&Slot>, free: i64) -> Finding {
     let kept = mebibytes(slot.retained);
     let found = format!("`{name}` keeps {kept} MiB of the server's log");
     match (slot.wal_status.as_deref(), setup.options.wal_budget()) {
-        (Some("lost"), _) => bad(
-            SUBJECT,
-            format!("`{name}` has lost its log"),
-            format!("SELECT pg_drop_replication_slot('{name}'), move the bronze table away, run again"),
-        ),
         (Some("unreserved"), _) => warning(SUBJECT, found, "run now: the server is about to let the log go"),
         (_, Some(budget)) if slot.retained > budget / 5 * 4 => {
             warning(SUBJECT, format!("{found} of {} MiB (`wal_budget`)", mebibytes(budget)), "run it, or more often")

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 pub struct Setup {
     pub source: String,
+    project: String,
     pub options: Options,
     pub address: Address,
     pub entity: Entity,
@@ -19,7 +20,8 @@ impl Setup {
     pub fn read(opening: &Opening) -> Result<Self> {
         let options = Options::read(&opening.source, &opening.options)?;
         let address = address(&opening.source, &options.connection, &opening.base)?;
-        Ok(Self { source: opening.source.clone(), options, address, entity: opening.entity.clone() })
+        let (source, project) = (opening.source.clone(), opening.project.clone());
+        Ok(Self { source, project, options, address, entity: opening.entity.clone() })
     }
 
     pub async fn connect(&self) -> Result<Client> {
@@ -40,6 +42,6 @@ impl Setup {
     }
 
     fn named(&self, given: &Option<String>) -> String {
-        given.clone().unwrap_or_else(|| by_default(&self.address.database, &self.source))
+        given.clone().unwrap_or_else(|| by_default(&self.project, &self.address.database, &self.source))
     }
 }

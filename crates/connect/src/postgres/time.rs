@@ -21,7 +21,7 @@ pub fn date(days: i32) -> Moment<i32> {
     match days {
         i32::MAX => Moment::Infinite { future: true },
         i32::MIN => Moment::Infinite { future: false },
-        days => days.checked_add(DAYS).map_or(Moment::Beyond, Moment::At),
+        days => days.checked_add(DAYS).map_or(Moment::Beyond, near_date),
     }
 }
 
@@ -29,8 +29,20 @@ pub fn timestamp(micros: i64) -> Moment<i64> {
     match micros {
         i64::MAX => Moment::Infinite { future: true },
         i64::MIN => Moment::Infinite { future: false },
-        micros => micros.checked_add(MICROS).map_or(Moment::Beyond, Moment::At),
+        micros => micros.checked_add(MICROS).map_or(Moment::Beyond, near_timestamp),
     }
+}
+
+/// Days from the year -262,143 to the year 262,142, which can be shown as text: what is further away has no place in a
+/// batch of texts.
+const SHOWN: std::ops::RangeInclusive<i64> = days(-262_143, 1, 1)..=days(262_142, 12, 31);
+
+fn near_date(days: i32) -> Moment<i32> {
+    if SHOWN.contains(&i64::from(days)) { Moment::At(days) } else { Moment::Beyond }
+}
+
+fn near_timestamp(micros: i64) -> Moment<i64> {
+    if SHOWN.contains(&micros.div_euclid(86_400_000_000)) { Moment::At(micros) } else { Moment::Beyond }
 }
 
 /// Year 1 and year 9999, in days since 1970.
@@ -59,7 +71,7 @@ pub fn date_text(text: &str) -> Option<Moment<i32>> {
     }
     let (text, before) = before_christ(text);
     let (days, rest) = civil(text.as_bytes(), before)?;
-    rest.is_empty().then(|| i32::try_from(days).map_or(Moment::Beyond, Moment::At))
+    rest.is_empty().then(|| i32::try_from(days).map_or(Moment::Beyond, near_date))
 }
 
 /// `2026-07-01 12:00:00.5`, with `+00` behind it when it has a zone, which is UTC.
@@ -81,7 +93,7 @@ pub fn timestamp_text(text: &str) -> Option<Moment<i64>> {
         _ => return None,
     };
     let whole = days.checked_mul(86_400).and_then(|s| s.checked_add(seconds)).and_then(|s| s.checked_mul(1_000_000));
-    Some(whole.and_then(|whole| whole.checked_add(micros)).map_or(Moment::Beyond, Moment::At))
+    Some(whole.and_then(|whole| whole.checked_add(micros)).map_or(Moment::Beyond, near_timestamp))
 }
 
 fn end_of_time<T>(text: &str) -> Option<Moment<T>> {
@@ -111,7 +123,7 @@ fn digits(text: &[u8]) -> Option<i64> {
 }
 
 /// Days since 1970-01-01 of a Gregorian date (Howard Hinnant, "chrono-compatible low-level date algorithms").
-fn days(year: i64, month: i64, day: i64) -> i64 {
+const fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
     let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
@@ -134,6 +146,11 @@ mod tests {
         assert_eq!(timestamp_text("2000-01-01 00:00:01.25"), Some(timestamp(1_250_000)));
         assert_eq!(timestamp_text("-infinity"), Some(timestamp(i64::MIN)));
         assert_eq!(timestamp_text("294276-12-31 23:59:59.999999"), Some(Moment::Beyond));
+        assert_eq!(
+            (date_text("5874897-12-31"), timestamp(i64::MAX / 2)),
+            (Some(Moment::Beyond), timestamp(i64::MAX / 2))
+        );
+        assert_eq!(date_text("262142-12-31"), Some(Moment::At(95_026_236)));
         for bad in ["", "2000", "2000-01-01x", "20-01-01", "soon"] {
             assert_eq!(date_text(bad), None, "{bad}");
         }

@@ -2,9 +2,10 @@
 
 use crate::files::json::parse;
 use crate::json_path::JsonPath;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use twox_hash::XxHash3_64;
 
 /// Records that wait to be taken, with who waits for their commit. Dropped before it, they were not taken.
 pub struct Delivery {
@@ -15,6 +16,48 @@ pub struct Delivery {
     /// Bytes of the queue, until the commit.
     pub room: OwnedSemaphorePermit,
     pub done: oneshot::Sender<()>,
+}
+
+/// What a delivery is known by, for as long as this process listens.
+///
+/// A position has the hashed names that senders gave, and no hash of records: whoever knows most of a record could try out
+/// the rest of it, such as a CPF.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Label {
+    hash: u64,
+    /// Of the records, where they are not the name.
+    content: Option<u64>,
+    is_named: bool,
+}
+
+/// Makes the hashes of records others than those of names, which are in one memory with them.
+const RECORDS: u64 = 0x6c61_7672_6163_6f6e;
+
+impl Label {
+    /// Of a delivery that its sender names.
+    pub fn named(name: &[u8], records: &[u8]) -> Self {
+        let content = Some(XxHash3_64::oneshot_with_seed(RECORDS, records));
+        Self { hash: XxHash3_64::oneshot(name), content, is_named: true }
+    }
+
+    /// Of one without a name, whose records can't come twice but by being sent again.
+    pub fn unnamed(records: &[u8]) -> Self {
+        Self { hash: XxHash3_64::oneshot_with_seed(RECORDS, records), content: None, is_named: false }
+    }
+
+    /// Of a name that a position has.
+    pub fn kept(hash: u64) -> Self {
+        Self { hash, content: None, is_named: true }
+    }
+
+    /// What a position may have of it.
+    pub fn kept_name(&self) -> Option<u64> {
+        self.is_named.then_some(self.hash)
+    }
+
+    fn differs(self, content: Option<u64>) -> bool {
+        matches!((self.content, content), (Some(own), Some(other)) if own != other)
+    }
 }
 
 /// Splits a JSON body into records. An error says what is wrong with the sender's body, and where.
@@ -87,11 +130,18 @@ pub struct Names(Arc<Mutex<Known>>);
 
 #[derive(Default)]
 struct Known {
-    under_way: HashSet<u64>,
-    /// With how often each is among the last.
-    committed: HashMap<u64, u32>,
+    /// With their contents.
+    under_way: HashMap<u64, Option<u64>>,
+    committed: HashMap<u64, Committed>,
     last: VecDeque<u64>,
     most: usize,
+}
+
+#[derive(Default)]
+struct Committed {
+    /// How often the name is among the last.
+    count: u32,
+    content: Option<u64>,
 }
 
 /// What is known of a name.
@@ -99,30 +149,34 @@ pub enum Seen {
     New(Name),
     UnderWay,
     Committed,
+    /// Another delivery has it, with other records.
+    Other,
 }
 
 /// A name that is under way for as long as this lives.
 pub struct Name {
-    pub hash: u64,
+    pub label: Label,
     names: Names,
 }
 
 impl Names {
     pub fn new(last: &[u64], most: usize) -> Self {
         let mut known = Known { most, ..Known::default() };
-        last.iter().for_each(|hash| known.commit(*hash));
+        last.iter().for_each(|hash| known.commit(Label::kept(*hash)));
         Self(Arc::new(Mutex::new(known)))
     }
 
-    pub fn meet(&self, hash: u64) -> Seen {
+    pub fn meet(&self, label: Label) -> Seen {
         let mut known = self.known();
-        if known.committed.contains_key(&hash) {
-            return Seen::Committed;
+        let committed = known.committed.get(&label.hash).map(|committed| (committed.content, Seen::Committed));
+        let under_way = || known.under_way.get(&label.hash).map(|content| (*content, Seen::UnderWay));
+        match committed.or_else(under_way) {
+            Some((content, _)) if label.differs(content) => return Seen::Other,
+            Some((_, seen)) => return seen,
+            None => {}
         }
-        match known.under_way.insert(hash) {
-            true => Seen::New(Name { hash, names: self.clone() }),
-            false => Seen::UnderWay,
-        }
+        known.under_way.insert(label.hash, label.content);
+        Seen::New(Name { label, names: self.clone() })
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -131,14 +185,15 @@ impl Names {
 }
 
 impl Known {
-    fn commit(&mut self, hash: u64) {
-        self.last.push_back(hash);
-        *self.committed.entry(hash).or_default() += 1;
+    fn commit(&mut self, label: Label) {
+        self.last.push_back(label.hash);
+        let committed = self.committed.entry(label.hash).or_default();
+        (committed.count, committed.content) = (committed.count + 1, label.content);
         while self.last.len() > self.most {
             let Some(old) = self.last.pop_front() else { return };
-            if let Some(count) = self.committed.get_mut(&old) {
-                *count -= 1;
-                if *count == 0 {
+            if let Some(committed) = self.committed.get_mut(&old) {
+                committed.count -= 1;
+                if committed.count == 0 {
                     self.committed.remove(&old);
                 }
             }
@@ -148,13 +203,13 @@ impl Known {
 
 impl Name {
     pub fn committed(self) {
-        self.names.known().commit(self.hash);
+        self.names.known().commit(self.label);
     }
 }
 
 impl Drop for Name {
     fn drop(&mut self) {
-        self.names.known().under_way.remove(&self.hash);
+        self.names.known().under_way.remove(&self.label.hash);
     }
 }
 
@@ -185,13 +240,28 @@ mod tests {
     #[test]
     fn a_name_is_new_once_and_the_oldest_are_forgotten() {
         let names = Names::new(&[1, 2], 2);
-        assert!(matches!(names.meet(1), Seen::Committed));
-        let Seen::New(three) = names.meet(3) else { panic!("it is new") };
-        assert!(matches!(names.meet(3), Seen::UnderWay));
+        let meet = |hash| names.meet(Label::kept(hash));
+        assert!(matches!(meet(1), Seen::Committed));
+        let Seen::New(three) = meet(3) else { panic!("it is new") };
+        assert!(matches!(meet(3), Seen::UnderWay));
         drop(three);
-        let Seen::New(three) = names.meet(3) else { panic!("it was not taken") };
+        let Seen::New(three) = meet(3) else { panic!("it was not taken") };
         three.committed();
-        assert!(matches!(names.meet(3), Seen::Committed) && matches!(names.meet(2), Seen::Committed));
-        assert!(matches!(names.meet(1), Seen::New(_)), "the oldest of three is forgotten");
+        assert!(matches!(meet(3), Seen::Committed) && matches!(meet(2), Seen::Committed));
+        assert!(matches!(meet(1), Seen::New(_)), "the oldest of three is forgotten");
+    }
+
+    #[test]
+    fn a_name_with_other_records_is_neither_new_nor_a_repetition() {
+        let (one, other) = (Label::named(b"d-1", b"{\"a\":1}"), Label::named(b"d-1", b"{\"a\":2}"));
+        let names = Names::new(&[], 10);
+        let Seen::New(name) = names.meet(one) else { panic!("it is new") };
+        assert!(matches!(names.meet(other), Seen::Other) && matches!(names.meet(one), Seen::UnderWay));
+        name.committed();
+        assert!(matches!(names.meet(other), Seen::Other) && matches!(names.meet(one), Seen::Committed));
+        let names = Names::new(&[one.kept_name().expect("it has one")], 10);
+        assert!(matches!(names.meet(other), Seen::Committed), "a position has nothing to compare with");
+        assert_eq!(Label::unnamed(b"{}").kept_name(), None);
+        assert_ne!(Label::unnamed(b"d-1").hash, one.hash);
     }
 }

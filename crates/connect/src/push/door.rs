@@ -1,24 +1,26 @@
 //! The router: who comes in, and what they are answered.
 
-use super::delivery::{self, Delivery, Names, Seen};
+use super::delivery::{self, Delivery, Label, Name, Names, Seen};
+use super::fields;
 use super::options::{Format, Options};
 use super::signature::{is_signed, is_stranger};
 use crate::json_path::JsonPath;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use futures::StreamExt;
+use kernel::Entity;
 use kernel::clock::Clock;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
-use twox_hash::XxHash3_64;
 
 pub struct Door {
     pub options: Options,
@@ -28,6 +30,10 @@ pub struct Door {
     /// Bytes that may still come in.
     pub room: Arc<Semaphore>,
     pub queue: mpsc::UnboundedSender<Delivery>,
+    /// What records are expected to be.
+    pub entity: Arc<Entity>,
+    /// Whether the log has that records were refused.
+    pub has_told: AtomicBool,
 }
 
 /// Answers below the path of the options.
@@ -48,6 +54,9 @@ async fn deliver(State(door): State<Arc<Door>>, request: Request) -> Response {
             if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::CONFLICT) {
                 response.headers_mut().insert(RETRY_AFTER, 1.into());
             }
+            if status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+                response.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            }
             response
         }
     }
@@ -59,6 +68,10 @@ impl Door {
         let (head, body) = request.into_parts();
         if is_stranger(&self.options.auth, &head.headers) {
             return Err(stranger());
+        }
+        if is_packed(&head.headers) {
+            let why = "compressed bodies are not taken; send it as it is, without `Content-Encoding`";
+            return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, why.into()));
         }
         let wait = Duration::from_millis(self.options.timeout_ms);
         let room = self.room(&head.headers)?;
@@ -72,12 +85,11 @@ impl Door {
         if count == 0 {
             return Ok(json!({ "rows": 0 }));
         }
-        let name = match self.name(&head.headers).map(|hash| self.names.meet(hash)) {
-            None => None,
-            Some(Seen::New(name)) => Some(name),
-            Some(Seen::Committed) => return Ok(json!({ "rows": 0, "repeated": true })),
-            Some(Seen::UnderWay) => return Err((StatusCode::CONFLICT, "the same delivery is being taken in".into())),
+        let name = match self.meet(&head.headers, &records)? {
+            Met::New(name) => name,
+            Met::Committed => return Ok(json!({ "rows": 0, "repeated": true })),
         };
+        self.look(&records)?;
         let (done, settled) = oneshot::channel();
         let gone = || unavailable("nobody takes deliveries in now");
         self.queue.send(Delivery { records, count, name, room, done }).map_err(|_| gone())?;
@@ -112,6 +124,8 @@ impl Door {
     }
 
     fn split(&self, headers: &HeaderMap, body: &[u8]) -> Result<(Vec<u8>, u64), Refusal> {
+        // Some write a byte order mark, which RFC 8259 §8.1 lets a reader pass over.
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         const LINES: [&str; 5] = [
@@ -130,19 +144,57 @@ impl Door {
         found.map_err(|why| (StatusCode::BAD_REQUEST, why))
     }
 
+    /// Refuses what the whole source would stop at.
+    fn look(&self, records: &[u8]) -> Result<(), Refusal> {
+        let Err(why) = fields::look(records, &self.entity) else { return Ok(()) };
+        if !self.has_told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(path = self.options.path, why, "a delivery was refused; further ones are not told of");
+        }
+        Err((StatusCode::UNPROCESSABLE_ENTITY, why))
+    }
+
+    /// Whether a delivery was taken before, by its name. Without one, records that have a primary key come twice only by
+    /// being sent again, so that they are the name themselves.
+    fn meet(&self, headers: &HeaderMap, records: &[u8]) -> Result<Met, Refusal> {
+        let named = self.name(headers).map(|name| Label::named(name, records));
+        let is_keyed = !self.entity.key().is_empty();
+        let Some(label) = named.or_else(|| is_keyed.then(|| Label::unnamed(records))) else {
+            return Ok(Met::New(None));
+        };
+        match self.names.meet(label) {
+            Seen::New(name) => Ok(Met::New(Some(name))),
+            Seen::Committed => Ok(Met::Committed),
+            Seen::UnderWay => Err((StatusCode::CONFLICT, "the same delivery is being taken in".into())),
+            Seen::Other => {
+                let why = "another delivery with this name has other records; give each its own name";
+                Err((StatusCode::UNPROCESSABLE_ENTITY, why.into()))
+            }
+        }
+    }
+
     /// What the sender calls this delivery.
-    fn name(&self, headers: &HeaderMap) -> Option<u64> {
+    fn name<'h>(&self, headers: &'h HeaderMap) -> Option<&'h [u8]> {
         const NAMES: [&str; 3] = ["Idempotency-Key", "Webhook-Id", "X-GitHub-Delivery"];
         let value = match &self.options.key_header {
             Some(name) => headers.get(name),
             None => NAMES.iter().find_map(|name| headers.get(*name)),
         };
-        value.map(|value| XxHash3_64::oneshot(value.as_bytes()))
+        value.map(HeaderValue::as_bytes)
     }
 
     fn too_long(&self) -> Refusal {
         (StatusCode::PAYLOAD_TOO_LARGE, format!("the body is longer than {} bytes", self.options.body_bytes_max))
     }
+}
+
+enum Met {
+    New(Option<Name>),
+    Committed,
+}
+
+fn is_packed(headers: &HeaderMap) -> bool {
+    let is_other = |coding: &HeaderValue| !coding.as_bytes().eq_ignore_ascii_case(b"identity");
+    headers.get_all(CONTENT_ENCODING).iter().any(is_other)
 }
 
 fn stranger() -> Refusal {

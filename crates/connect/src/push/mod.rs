@@ -2,6 +2,7 @@
 
 mod delivery;
 mod door;
+mod fields;
 mod options;
 mod signature;
 mod source;

@@ -1,5 +1,6 @@
 //! What a `connector: push` source can be told.
 
+use super::signature;
 use crate::json_path::JsonPath;
 use crate::secret::Secret;
 use crate::spec::{Fault, read_options};
@@ -18,10 +19,12 @@ pub struct Options {
     pub auth: Auth,
     /// `auto`: NDJSON by its content type (`application/x-ndjson`, `application/jsonl`), else JSON.
     pub format: Format,
-    /// Where in a JSON body the records are: `$.events`. A list there is records, an object is one record.
+    /// Where in a JSON body the records are: `$.events`. A list there is records, an object is one record. In NDJSON each
+    /// line is a record, whatever stands here.
     pub records: String,
     /// The header that names a delivery, so that one that is sent again is taken once. By default `Idempotency-Key`,
-    /// `Webhook-Id` or `X-GitHub-Delivery`. Without any of them, rows are told by the contract's primary key.
+    /// `Webhook-Id` or `X-GitHub-Delivery`. Without any of them, and with a primary key in the contract, the same records are
+    /// taken once, and what has a key that came before is set aside.
     pub key_header: Option<String>,
     /// How many names of deliveries are remembered with the progress.
     pub repeats_max: usize,
@@ -133,6 +136,10 @@ impl Options {
             auth.kind != AuthType::None && auth.secret.is_none(),
             "`auth` needs `secret`; `type: none` lets anybody send",
         );
+        for (name, secret) in [("secret", &auth.secret), ("secret_before", &auth.secret_before)] {
+            let Some(why) = secret.as_ref().and_then(|secret| useless(auth, secret)) else { continue };
+            told("auth", true, &format!("`auth`: `{name}` {why}"));
+        }
         told(
             "auth",
             auth.kind == AuthType::Header && auth.header.is_none(),
@@ -159,6 +166,18 @@ impl Options {
     }
 }
 
+/// Why nobody could sign in by this secret.
+fn useless(auth: &Auth, secret: &Secret) -> Option<&'static str> {
+    let has_key = || signature::key(auth.scheme, secret).is_some();
+    match auth.kind {
+        AuthType::None => None,
+        _ if secret.reveal().is_empty() => Some("is empty, so that nobody could send"),
+        AuthType::Bearer | AuthType::Header => None,
+        AuthType::Hmac => (!has_key())
+            .then_some("is no Base64, which `scheme: standard` needs: copy it whole, as `whsec_…` from whoever sends"),
+    }
+}
+
 const BODY_BYTES_LIMIT: usize = 256 << 20;
 const QUEUE_BYTES_LIMIT: usize = 2 << 30;
 
@@ -175,6 +194,17 @@ mod tests {
         let all =
             told(json!({ "path": "hooks/{x}", "auth": { "type": "header" }, "queue_bytes_max": 1, "timeout_ms": 0 }));
         assert_eq!(all.len(), 5, "{all:?}");
+        let auth = |auth: Value| told(json!({ "path": "/a", "auth": auth }));
+        assert!(auth(json!({ "secret": "" }))[0].message.contains("`secret` is empty"));
+        assert!(auth(json!({ "secret": "s", "secret_before": "" }))[0].message.contains("`secret_before` is empty"));
+        assert!(auth(json!({ "type": "hmac", "scheme": "stripe", "secret": "" }))[0].message.contains("is empty"));
+        for no_base64 in ["plain secret!", "whsec_", "whsec_abc"] {
+            let told = auth(json!({ "type": "hmac", "scheme": "standard", "secret": no_base64 }));
+            assert!(told.len() == 1 && told[0].message.contains("no Base64"), "{no_base64}: {told:?}");
+            assert!(!told[0].message.contains("plain"), "{told:?}");
+        }
+        let good = json!({ "type": "hmac", "scheme": "standard", "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" });
+        assert!(auth(good).is_empty());
         let missing = told(json!({ "path": "/a" }));
         assert_eq!(missing[0].message, "`auth` is missing", "nobody is let in by forgetting something");
         let typo = told(json!({ "path": "/a", "auth": { "secrt": "SECRET" } }));

@@ -58,7 +58,7 @@ fn secrets(auth: &Auth) -> impl Iterator<Item = &Secret> {
 }
 
 /// The key of the signature. That of Standard Webhooks is written in Base64.
-fn key(scheme: Scheme, secret: &Secret) -> Option<Vec<u8>> {
+pub fn key(scheme: Scheme, secret: &Secret) -> Option<Vec<u8>> {
     let text = secret.reveal();
     match scheme {
         Scheme::Github | Scheme::Stripe => (!text.is_empty()).then(|| text.as_bytes().to_vec()),

@@ -14,6 +14,7 @@ use kernel::{Entity, Point, Positions};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
@@ -37,7 +38,6 @@ pub struct Push {
     /// Names of the last deliveries that were given, hashed.
     last: VecDeque<u64>,
     names_max: usize,
-    has_key: bool,
 }
 
 struct Given {
@@ -66,15 +66,15 @@ pub(super) fn parts(opening: &Opening) -> Result<(Door, Push)> {
     let partition: Arc<str> = options.path.as_str().into();
     let (rows, last) = begin(&opening.from, &partition)?;
     let (queue, inbox) = mpsc::unbounded_channel();
+    let entity = Arc::new(opening.entity.clone());
     let source = Push {
-        entity: Arc::new(opening.entity.clone()),
+        entity: entity.clone(),
         partition,
         inbox,
         held: VecDeque::new(),
         given: VecDeque::new(),
         rows,
         names_max: options.repeats_max,
-        has_key: !opening.entity.key().is_empty(),
         last: last.iter().copied().collect(),
     };
     let door = Door {
@@ -83,6 +83,8 @@ pub(super) fn parts(opening: &Opening) -> Result<(Door, Push)> {
         names: Names::new(&last, options.repeats_max),
         room: Arc::new(Semaphore::new(options.queue_bytes_max)),
         queue,
+        entity,
+        has_told: AtomicBool::new(false),
         options,
     };
     Ok((door, source))
@@ -141,14 +143,13 @@ impl Push {
         text.push(b']');
         let first = i64::try_from(self.rows + 1).unwrap_or(i64::MAX);
         let range = 0..text.len();
-        // Each body was read before, so that this can't fail because of what is in it.
+        // The door read each delivery in the same way, so that this can't fail because of what is in it.
         let piece = in_memory(text, range, Layout::Array, first, &self.entity)
             .map_err(|why| Error::internal(format!("take {} in", self.partition), why))?;
         let rows = Raw::new(piece.batch, self.partition.clone(), piece.offsets)?.with_malformed(piece.malformed);
-        let rows = if self.has_key { rows.may_repeat() } else { rows };
         for delivery in self.held.drain(..) {
             self.rows += delivery.count;
-            self.last.extend(delivery.name.as_ref().map(|name| name.hash));
+            self.last.extend(delivery.name.as_ref().and_then(|name| name.label.kept_name()));
             let Delivery { name, done, room, .. } = delivery;
             self.given.push_back(Given { upto: self.rows, name, done, _room: room });
         }

@@ -174,6 +174,94 @@ async fn what_can_not_be_taken_is_told_why() {
 }
 
 #[tokio::test]
+async fn a_field_that_the_contract_does_not_name_is_refused_to_its_sender_alone() {
+    let mut listening = listen(options(json!({})), Positions::new()).await;
+    let (status, why) = said(listening.post(Some("d-1"), r#"[{"id":"a"},{"id":"b","coupon":"X"}]"#)).await;
+    assert!(status == 422 && why.to_string().contains("the field `coupon`"), "{status}: {why}");
+    let other = listening.arrives(Some("d-2"), r#"{"id":"c","n":1}"#.into()).await;
+    let mended = listening.arrives(Some("d-1"), r#"[{"id":"a"},{"id":"b"}]"#.into()).await;
+    let (rows, upto) = listening.drain().await;
+    assert_eq!(rows, ["c", "a", "b"], "and its name is free again");
+    listening.source.settled(&upto).await.expect("settled");
+    assert_eq!(said(other).await, (200, json!({ "rows": 1 })));
+    assert_eq!(said(mended).await, (200, json!({ "rows": 2 })));
+}
+
+/// Every row that is answered with success reaches the gate: what becomes of a key that came before is its to say.
+#[tokio::test]
+async fn a_name_tells_a_repetition_and_without_one_the_very_same_records_do() {
+    let mut listening = listen(options(json!({})), Positions::new()).await;
+    let bodies = [
+        (Some("d-1"), r#"{"id":"a","n":1}"#),
+        (Some("d-2"), r#"{"id":"a","n":2}"#),
+        (Some("d-3"), r#"[{"id":"b","n":1},{"id":"b","n":2}]"#),
+        (None, r#"{"id":"a","n":1}"#),
+        (None, r#"{"id":"a","n":3}"#),
+    ];
+    let mut waiting = Vec::new();
+    for (name, body) in bodies {
+        waiting.push(listening.arrives(name, body.into()).await);
+    }
+    assert_eq!(said(listening.post(None, r#"{"id":"a","n":3}"#)).await.0, 409, "it is under way");
+    let (rows, upto) = listening.drain().await;
+    assert_eq!(rows, ["a", "a", "b", "b", "a", "a"]);
+    listening.source.settled(&upto).await.expect("settled");
+    for (posted, rows) in waiting.into_iter().zip([1, 1, 2, 1, 1]) {
+        assert_eq!(said(posted).await, (200, json!({ "rows": rows })));
+    }
+    let repeated = (200, json!({ "rows": 0, "repeated": true }));
+    for (name, body) in bodies {
+        assert_eq!(said(listening.post(name, body)).await, repeated, "{name:?}");
+    }
+    let (status, why) = said(listening.post(Some("d-1"), r#"{"id":"z"}"#)).await;
+    assert!(status == 422 && why.to_string().contains("other records"), "{status}: {why}");
+    // After a restart the names are known, and what was in the deliveries is kept nowhere.
+    let mut risen = listen(options(json!({})), upto).await;
+    for (name, body) in bodies.into_iter().filter(|(name, _)| name.is_some()) {
+        assert_eq!(said(risen.post(name, body)).await, repeated, "{name:?}");
+    }
+    let _unnamed = risen.arrives(None, bodies[4].1.into()).await;
+    let (rows, upto) = risen.drain().await;
+    assert_eq!(rows, ["a"], "the gate will know its key");
+    let Some(Point::Mark { token, .. }) = upto.get("/hooks/orders") else { panic!("a position") };
+    assert_eq!(token.matches(',').count(), 2, "three names, and no hash of records: {token}");
+}
+
+#[tokio::test]
+async fn bodies_are_taken_with_a_byte_order_mark_and_not_compressed() {
+    let mut listening = listen(options(json!({})), Positions::new()).await;
+    let bearer = |kind: &str| {
+        let request = listening.client.post(&listening.url).header("Authorization", "Bearer SECRET");
+        request.header("Content-Type", kind)
+    };
+    for coding in ["gzip", "br"] {
+        let request = bearer("application/json").header("Content-Encoding", coding).body("\x1f\u{8b}");
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(answer.status().as_u16(), 415);
+        assert_eq!(answer.headers()["accept-encoding"], "identity");
+        assert!(answer.text().await.expect("a body").contains("compressed"));
+    }
+    let mut waiting = Vec::new();
+    for (kind, body) in [
+        ("application/json", "\u{feff}{\"id\":\"a\"}"),
+        ("application/x-ndjson", "\u{feff}{\"id\":\"b\"}\n{\"id\":\"c\"}"),
+    ] {
+        let request = bearer(kind).header("Content-Encoding", "identity").body(body);
+        let before = listening.source.num_waiting();
+        waiting.push(tokio::spawn(async move { request.send().await.expect("an answer") }));
+        while listening.source.num_waiting() == before {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    let (rows, upto) = listening.drain().await;
+    assert_eq!(rows, ["a", "b", "c"]);
+    listening.source.settled(&upto).await.expect("settled");
+    for posted in waiting {
+        assert_eq!(said(posted).await.0, 200);
+    }
+}
+
+#[tokio::test]
 async fn room_comes_back_when_a_delivery_is_over() {
     let mut listening = listen(options(json!({ "timeout_ms": 200 })), Positions::new()).await;
     let all = listening.room.available_permits();

@@ -2,7 +2,7 @@
 
 use super::frame::{self, Run};
 use super::{Decode, Records, Rows};
-use crate::registry::Registry;
+use crate::registry::{Registry, Schema};
 use arrow::array::Int64Array;
 use arrow::record_batch::RecordBatch;
 use arrow_avro::reader::{Decoder, ReaderBuilder};
@@ -25,59 +25,61 @@ impl Avro {
         if run.records.is_empty() {
             return Ok(run.without_rows());
         }
-        let mut batch = self.read(run.id, &run.records)?;
+        let Some(schema) = self.registry.by_id(run.id)? else { return Ok(run.without_schema()) };
+        let id = run.id;
+        let read = |records: &[(i64, &[u8])]| read(id, &schema, records);
+        let mut batch = read(&run.records)?;
         if batch.is_none() {
             // One of them is broken: those that can be read alone can be read together.
             let (mut good, mut bad) = (Vec::new(), Vec::new());
             for record in std::mem::take(&mut run.records) {
-                let is_good = self.read(run.id, &[record])?.is_some();
+                let is_good = read(&[record])?.is_some();
                 if is_good { good.push(record) } else { bad.push(record.0) }
             }
             let reason = || "its bytes are no value of the Avro schema that it names".to_owned();
             run.malformed.extend(bad.into_iter().map(|offset| Malformed { offset, reason: reason() }));
             run.malformed.sort_by_key(|bad| bad.offset);
             run.records = good;
-            batch = self.read(run.id, &run.records)?;
+            batch = read(&run.records)?;
         }
         let unread = || Error::internal("read Avro", "records that can be read alone can't be read together");
         let batch = batch.ok_or_else(unread)?;
         let offsets = Int64Array::from_iter_values(run.records.iter().map(|(offset, _)| *offset));
         Ok(Rows { batch, offsets, malformed: run.malformed })
     }
+}
 
-    /// All of them, or `None` when one is broken.
-    fn read(&self, id: u32, records: &[(i64, &[u8])]) -> Result<Option<RecordBatch>> {
-        let mut decoder = self.decoder(id, records.len())?;
-        for (_, value) in records {
-            if decoder.decode(value).ok() != Some(value.len()) {
-                return Ok(None);
-            }
+/// All of them, or `None` when one is broken.
+fn read(id: u32, schema: &Schema, records: &[(i64, &[u8])]) -> Result<Option<RecordBatch>> {
+    let mut decoder = decoder(id, schema, records.len())?;
+    for (_, value) in records {
+        if decoder.decode(value).ok() != Some(value.len()) {
+            return Ok(None);
         }
-        let batch = match decoder.flush() {
-            Ok(Some(batch)) => batch,
-            Ok(None) => RecordBatch::new_empty(decoder.schema()),
-            Err(_) => return Ok(None),
-        };
-        Ok((batch.num_rows() == records.len()).then_some(batch))
     }
+    let batch = match decoder.flush() {
+        Ok(Some(batch)) => batch,
+        Ok(None) => RecordBatch::new_empty(decoder.schema()),
+        Err(_) => return Ok(None),
+    };
+    Ok((batch.num_rows() == records.len()).then_some(batch))
+}
 
-    fn decoder(&self, id: u32, rows: usize) -> Result<Decoder> {
-        let what = || format!("read records of Avro schema {id}");
-        let schema = self.registry.by_id(id)?;
-        if schema.kind != "AVRO" {
-            return Err(Error::project(what(), format!("it is a schema of {}: set `format`", schema.kind)));
-        }
-        if !schema.references.is_empty() {
-            return Err(Error::project(
-                what(),
-                "it refers to other schemas, which is not read yet: register it in one piece",
-            ));
-        }
-        let mut store = SchemaStore::new_with_type(FingerprintAlgorithm::Id);
-        let unfit = |e: arrow::error::ArrowError| Error::data(what(), "it is no record that Arrow can hold").because(e);
-        store.set(Fingerprint::Id(id), AvroSchema::new(schema.schema.clone())).map_err(unfit)?;
-        let builder =
-            ReaderBuilder::new().with_batch_size(rows.max(1)).with_utf8_view(true).with_writer_schema_store(store);
-        builder.with_active_fingerprint(Fingerprint::Id(id)).build_decoder().map_err(unfit)
+fn decoder(id: u32, schema: &Schema, rows: usize) -> Result<Decoder> {
+    let what = || format!("read records of Avro schema {id}");
+    if schema.kind != "AVRO" {
+        return Err(Error::project(what(), format!("it is a schema of {}: set `format`", schema.kind)));
     }
+    if !schema.references.is_empty() {
+        return Err(Error::project(
+            what(),
+            "it refers to other schemas, which is not read yet: register it in one piece",
+        ));
+    }
+    let mut store = SchemaStore::new_with_type(FingerprintAlgorithm::Id);
+    let unfit = |e: arrow::error::ArrowError| Error::data(what(), "it is no record that Arrow can hold").because(e);
+    store.set(Fingerprint::Id(id), AvroSchema::new(schema.schema.clone())).map_err(unfit)?;
+    let builder =
+        ReaderBuilder::new().with_batch_size(rows.max(1)).with_utf8_view(true).with_writer_schema_store(store);
+    builder.with_active_fingerprint(Fingerprint::Id(id)).build_decoder().map_err(unfit)
 }

@@ -49,6 +49,15 @@ pub fn runs(records: &Records) -> Vec<Run<'_>> {
 }
 
 impl Run<'_> {
+    /// No rows, for the registry says that it has no schema of this id.
+    pub fn without_schema(mut self) -> Rows {
+        let reason = format!("it names schema {}, which the registry does not have", self.id);
+        let lost = std::mem::take(&mut self.records).into_iter();
+        self.malformed.extend(lost.map(|(offset, _)| Malformed { offset, reason: reason.clone() }));
+        self.malformed.sort_by_key(|bad| bad.offset);
+        self.without_rows()
+    }
+
     /// No rows, and what is malformed.
     pub fn without_rows(self) -> Rows {
         let batch = arrow::record_batch::RecordBatch::new_empty(std::sync::Arc::new(arrow::datatypes::Schema::empty()));

@@ -35,7 +35,7 @@ impl Protobuf {
         if run.records.is_empty() {
             return Ok(run.without_rows());
         }
-        let pool = self.pool(run.id)?;
+        let Some(pool) = self.pool(run.id)? else { return Ok(run.without_schema()) };
         let file = pool.get_file_by_name(&file_name(run.id));
         let file = file.ok_or_else(|| Error::internal("read Protobuf", "the schema's own file is missing"))?;
         let (mut text, mut places): (Vec<u8>, Vec<(i64, Range<usize>)>) = (Vec::new(), Vec::new());
@@ -64,12 +64,13 @@ impl Protobuf {
         Ok(Rows { batch: read.batch, offsets: read.numbers, malformed: read.malformed })
     }
 
-    fn pool(&mut self, id: u32) -> Result<DescriptorPool> {
+    /// The schema's files, or `None` when the registry has no such schema.
+    fn pool(&mut self, id: u32) -> Result<Option<DescriptorPool>> {
         if let Some(pool) = self.pools.get(&id) {
-            return Ok(pool.clone());
+            return Ok(Some(pool.clone()));
         }
         let what = || format!("read records of Protobuf schema {id}");
-        let schema = self.registry.by_id(id)?;
+        let Some(schema) = self.registry.by_id(id)? else { return Ok(None) };
         if schema.kind != "PROTOBUF" {
             return Err(Error::project(what(), format!("it is a schema of {}: set `format`", schema.kind)));
         }
@@ -96,7 +97,7 @@ impl Protobuf {
         compiled.map_err(|e| Error::data(what(), "the registry's text of it can't be compiled").because(e))?;
         let pool = compiler.descriptor_pool();
         self.pools.insert(id, pool.clone());
-        Ok(pool)
+        Ok(Some(pool))
     }
 }
 

@@ -36,6 +36,7 @@ async fn registry() -> Registry {
             1 => (StatusCode::OK, answer(ORDER, "AVRO", serde_json::json!([]))),
             2 => (StatusCode::OK, answer(NEWER, "AVRO", serde_json::json!([]))),
             3 => (StatusCode::OK, answer(PROTO, "PROTOBUF", kind)),
+            99 => (StatusCode::NOT_FOUND, r#"{"error_code":40403,"message":"Schema 99 not found"}"#.into()),
             _ => (StatusCode::NOT_FOUND, String::new()),
         }
     };
@@ -138,10 +139,27 @@ async fn avro_records_are_read_with_the_schema_they_were_written_with() {
     let expected = [(1, broken), (2, "it does not begin with a schema's id of a registry"), (4, broken)];
     assert_eq!(reasons(&rows[0]), expected);
     assert!(reasons(&rows[1]).is_empty() && reasons(&rows[2]).is_empty());
-    let unknown = decode(Format::Avro, &[], &[framed(99, b"x")]).await.err().expect("an error");
-    assert!(unknown.to_string().contains("schema 99") && unknown.to_string().contains("no such schema"), "{unknown}");
+    let unsure = decode(Format::Avro, &[], &[framed(98, b"x")]).await.err().expect("an error");
+    assert!(unsure.to_string().contains("schema 98") && unsure.to_string().contains("no such schema"), "{unsure}");
     let other = decode(Format::Avro, &[], &[framed(3, b"x")]).await.err().expect("an error");
     assert!(other.to_string().contains("schema of PROTOBUF"), "{other}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_whose_schema_the_registry_says_it_does_not_have_is_malformed() {
+    let newer = apache_avro::Schema::parse_str(NEWER).expect("a schema");
+    let writer = apache_avro::writer::datum::GenericDatumWriter::builder(&newer).build().expect("a writer");
+    let fields = vec![("id".to_owned(), Avro::from("a")), ("extra".to_owned(), Avro::from(1))];
+    let good = framed(2, &writer.write_value_to_vec(Avro::Record(fields)).expect("bytes"));
+    let values = [good.clone(), framed(99, b"x"), b"plain".to_vec(), framed(99, b""), good];
+    let rows = decode(Format::Avro, &[], &values).await.expect("rows");
+    let offsets: Vec<&[i64]> = rows.iter().map(|rows| &rows.offsets.values()[..]).collect();
+    assert_eq!(offsets, [&[0][..], &[], &[4]]);
+    let told = "it names schema 99, which the registry does not have";
+    let plain = "it does not begin with a schema's id of a registry";
+    assert_eq!(reasons(&rows[1]), [(1, told), (2, plain), (3, told)]);
+    let rows = decode(Format::Protobuf, &[], &[framed(99, &[0])]).await.expect("rows");
+    assert_eq!(reasons(&rows[0]), [(0, told)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,10 @@ use kernel::error::{Error, Kind, Result, redacted};
 use reqwest::Client;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use serde::Deserialize;
+use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::{Arc, LazyLock, PoisonError};
+use tokio::sync::Mutex;
 use url::{Url, form_urlencoded};
 
 pub struct Auth {
@@ -18,8 +21,22 @@ pub struct Auth {
     /// Where the paths of files begin.
     base: PathBuf,
     held: Option<Held>,
-    /// One that the server gave in the place of the option's. It lives as long as this source.
-    refresh: Option<Secret>,
+    refresh: Refresh,
+}
+
+/// A refresh token that the server gave in the place of the option's; of all that begin with the same one.
+type Refresh = Arc<Mutex<Option<Secret>>>;
+
+/// Servers that give another refresh token with each answer take each one once. So the newest is kept for as long as the
+/// process lives, by where it is used, by whom, and by the option's token that it came from: the next source that is opened
+/// goes on with it, and two at once wait for each other.
+static REFRESHED: LazyLock<std::sync::Mutex<HashMap<[String; 3], Refresh>>> = LazyLock::new(Default::default);
+
+fn refresh(options: &Options) -> Refresh {
+    let Some(token) = &options.refresh_token else { return Refresh::default() };
+    let url = options.token_url.clone().unwrap_or_default();
+    let key = [url, revealed(&options.client_id).to_owned(), token.reveal().to_owned()];
+    REFRESHED.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone()
 }
 
 struct Held {
@@ -29,7 +46,7 @@ struct Held {
 
 impl Auth {
     pub fn new(options: &Options, base: PathBuf) -> Self {
-        Self { options: options.clone(), base, held: None, refresh: None }
+        Self { options: options.clone(), base, held: None, refresh: refresh(options) }
     }
 
     /// The query parameter that holds a key: no position keeps it.
@@ -72,7 +89,7 @@ impl Auth {
         Ok(Some((name, hidden(&value).ok_or_else(unusable)?)))
     }
 
-    async fn fetch(&mut self, client: &Client, now: Timestamp) -> Result<Held> {
+    async fn fetch(&self, client: &Client, now: Timestamp) -> Result<Held> {
         if self.options.kind == AuthType::Oauth2 {
             return self.ask_for_token(client, now).await;
         }
@@ -88,57 +105,77 @@ impl Auth {
         Ok(Held { header: hidden(&format!("Bearer {}", token.trim())).ok_or_else(unusable)?, until: None })
     }
 
-    /// Client credentials (RFC 6749 §4.4) or a refresh token (§6).
-    async fn ask_for_token(&mut self, client: &Client, now: Timestamp) -> Result<Held> {
-        let url = self.options.token_url.clone().unwrap_or_default();
-        let shown = format!("get a token from {}", redacted(&url));
-        let mut request = client.post(&url).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
-        if self.options.client_auth == ClientAuth::Basic {
-            let who = basic(revealed(&self.options.client_id), revealed(&self.options.client_secret));
-            request = request.header(AUTHORIZATION, hidden(&who).ok_or_else(unusable)?);
-        }
-        let response = request.body(self.form()).send().await.map_err(|e| trouble(&shown, &e))?;
-        let status = response.status().as_u16();
-        let body = response.bytes().await.map_err(|e| trouble(&shown, &e))?;
-        match status {
-            200..300 => {}
-            408 | 429 | 500.. => {
-                return Err(Error::new(Kind::Unreachable, shown, format!("it can't answer now (HTTP {status})")));
-            }
-            _ => return Err(refused(shown, status, &body)),
-        }
-        let strange = || Error::new(Kind::Unreachable, &*shown, "its answer is not what RFC 6749 says");
-        let given: Given = serde_json::from_slice(&body).map_err(|_| strange())?;
-        self.keep(given.refresh_token);
-        let header = hidden(&format!("Bearer {}", given.access_token.reveal())).ok_or_else(strange)?;
+    /// Who drops this call has lost no refresh token: what was asked is heard to its end.
+    async fn ask_for_token(&self, client: &Client, now: Timestamp) -> Result<Held> {
+        let asked = ask_for_token(client.clone(), self.options.clone(), self.refresh.clone());
+        let given = tokio::spawn(asked).await.map_err(|e| Error::internal("get a token", e.to_string()))??;
+        let header = hidden(&format!("Bearer {}", given.access_token.reveal()));
+        let header = header.ok_or_else(|| strange(&shown(&self.options)))?;
         let until = given.expires_in.and_then(|seconds| seconds.reveal().parse::<f64>().ok());
         // A token that ends while it is under way would cost a second question.
         let until = until.map(|seconds| Timestamp(now.0 + ((seconds - (seconds / 10.0).min(30.0)) * 1e6) as i64));
         Ok(Held { header, until })
     }
+}
 
-    fn form(&self) -> String {
-        let options = &self.options;
-        let mut form = form_urlencoded::Serializer::new(String::new());
-        match self.refresh.as_ref().or(options.refresh_token.as_ref()) {
-            Some(token) => form.append_pair("grant_type", "refresh_token").append_pair("refresh_token", token.reveal()),
-            None => form.append_pair("grant_type", "client_credentials"),
-        };
-        let asked = [("scope", &options.scope), ("audience", &options.audience)];
-        form.extend_pairs(asked.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))));
-        if options.client_auth == ClientAuth::Body {
-            form.append_pair("client_id", revealed(&options.client_id));
-            form.append_pair("client_secret", revealed(&options.client_secret));
-        }
-        form.finish()
+/// Client credentials (RFC 6749 §4.4) or a refresh token (§6). Another refresh token that comes with the answer is kept
+/// before anybody else asks.
+async fn ask_for_token(client: Client, options: Options, refresh: Refresh) -> Result<Given> {
+    let mut newest = refresh.lock().await;
+    let shown = shown(&options);
+    let url = options.token_url.as_deref().unwrap_or_default();
+    let mut request = client.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+    if options.client_auth == ClientAuth::Basic {
+        let who = basic(revealed(&options.client_id), revealed(&options.client_secret));
+        request = request.header(AUTHORIZATION, hidden(&who).ok_or_else(unusable)?);
     }
+    let form = form(&options, newest.as_ref().or(options.refresh_token.as_ref()));
+    let response = request.body(form).send().await.map_err(|e| trouble(&shown, &e))?;
+    let status = response.status().as_u16();
+    let body = response.bytes().await.map_err(|e| trouble(&shown, &e))?;
+    match status {
+        200..300 => {}
+        408 | 429 | 500.. => {
+            return Err(Error::new(Kind::Unreachable, shown, format!("it can't answer now (HTTP {status})")));
+        }
+        _ => return Err(refused(shown, status, &body)),
+    }
+    let given: Given = serde_json::from_slice(&body).map_err(|_| strange(&shown))?;
+    if let (Some(first), Some(another)) = (&options.refresh_token, &given.refresh_token)
+        && another != newest.as_ref().unwrap_or(first)
+        && newest.replace(another.clone()).is_none()
+    {
+        let url = redacted(url);
+        tracing::warn!(
+            token_url = &*url,
+            "the server gave another refresh token; it is kept for as long as this process lives, and the next one begins with \
+             the one in `auth` again"
+        );
+    }
+    Ok(given)
+}
 
-    fn keep(&mut self, given: Option<Secret>) {
-        let Some(given) = given.filter(|given| Some(given) != self.options.refresh_token.as_ref()) else { return };
-        if self.options.refresh_token.is_some() && self.refresh.replace(given).is_none() {
-            tracing::warn!("the server gave another refresh token; the next run begins with the one in `auth` again");
-        }
+fn form(options: &Options, refresh: Option<&Secret>) -> String {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    match refresh {
+        Some(token) => form.append_pair("grant_type", "refresh_token").append_pair("refresh_token", token.reveal()),
+        None => form.append_pair("grant_type", "client_credentials"),
+    };
+    let asked = [("scope", &options.scope), ("audience", &options.audience)];
+    form.extend_pairs(asked.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))));
+    if options.client_auth == ClientAuth::Body {
+        form.append_pair("client_id", revealed(&options.client_id));
+        form.append_pair("client_secret", revealed(&options.client_secret));
     }
+    form.finish()
+}
+
+fn shown(options: &Options) -> String {
+    format!("get a token from {}", redacted(options.token_url.as_deref().unwrap_or_default()))
+}
+
+fn strange(shown: &str) -> Error {
+    Error::new(Kind::Unreachable, shown, "its answer is not what RFC 6749 says")
 }
 
 #[derive(Deserialize)]

@@ -5,7 +5,7 @@ use super::plan::SINCE;
 use super::urls::{Home, names};
 use crate::json_path::JsonPath;
 use crate::spec::{Fault, read_options};
-use kernel::{Error, Result};
+use kernel::{Error, Result, span};
 use reqwest::header::HeaderName;
 use serde_json::Value;
 use url::Url;
@@ -90,6 +90,10 @@ impl Faults {
             (!of(&[T::Offset]) && pagination.total.is_some(), "`total` is for `type: offset`"),
             (pagination.size.is_some() != pagination.size_param.is_some(), "`size` and `size_param` belong together"),
             (pagination.place == ParamPlace::Body && method != Method::Post, "`in: body` needs `method: post`"),
+            (
+                of(&[T::Cursor]) && pagination.place != ParamPlace::Query && pagination.param.is_none(),
+                "a cursor that is `in: body` or `in: header` needs `param`, its place there, such as `variables.after`",
+            ),
         ];
         for (_, message) in told.into_iter().filter(|(is_wrong, _)| *is_wrong) {
             self.add(option, format!("`{option}`: {message}"));
@@ -137,6 +141,10 @@ impl Faults {
                     let message = "`incremental` needs `param`, or `{since}` in `path`, `params` or `body`";
                     self.add("incremental", message);
                 }
+                if incremental.lookback.as_ref().is_some_and(|lookback| !is_lookback(&lookback.to_string())) {
+                    let message = "`incremental`: `lookback` is a span for times (`2 hours`), a number for numbers";
+                    self.0.push(Fault { help: Some(span::HOW.into()), ..Fault::new("incremental", message) });
+                }
                 if read.mode == Mode::Once {
                     self.add("incremental", "`incremental` is of no use with `mode: once`");
                 }
@@ -177,6 +185,11 @@ impl Faults {
             self.0.push(Fault { help, ..Fault::new(option, format!("`{{{name}}}` is the key of no `parent`")) });
         }
     }
+}
+
+/// Which of both it must be depends on the contract.
+fn is_lookback(text: &str) -> bool {
+    span::micros(text).or_else(|| text.parse().ok()).is_some_and(|lookback| lookback >= 0)
 }
 
 fn word(kind: AuthType) -> &'static str {
@@ -251,6 +264,23 @@ mod tests {
         assert!(!all.concat().contains("SECRET"), "{all:?}");
         let nested = told(json!({ "auth": { "type": "bearer", "tokn": "SECRET" } }));
         assert!(nested[0].contains("unknown field `tokn`") && !nested[0].contains("SECRET"), "{nested:?}");
+        for lookback in [json!("10 parsecs"), json!("-1 hours"), json!(-5), json!(true), json!("")] {
+            let all = told(json!({ "incremental": { "field": "x", "param": "since", "lookback": lookback } }));
+            assert!(all.len() == 1 && all[0].contains("`lookback` is a span"), "{lookback}: {all:?}");
+        }
+        assert!(told(json!({ "incremental": { "field": "x", "param": "since", "lookback": 10 } })).is_empty());
+        let cursor = |place: &str, method: &str| {
+            let mut options =
+                json!({ "method": method, "pagination": { "type": "cursor", "next": "$.next", "in": place } });
+            if method == "post" {
+                options["body"] = json!({});
+            }
+            told(options)
+        };
+        assert!(cursor("query", "get").is_empty(), "the parameter is `cursor`");
+        assert!(
+            cursor("body", "post")[0].contains("needs `param`") && cursor("header", "get")[0].contains("needs `param`")
+        );
         assert!(told(json!({ "params": { "x": "{since}" } }))[0].contains("`incremental`, which is missing"));
     }
 }

@@ -8,7 +8,7 @@ use super::retry::{self, Wait};
 use super::urls::Home;
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
-use kernel::clock::Clock;
+use kernel::clock::{Clock, Timestamp};
 use kernel::error::{Error, Kind, Result};
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LINK,
@@ -20,6 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+use twox_hash::XxHash3_64;
 use url::Url;
 
 /// What is asked.
@@ -69,6 +70,7 @@ pub struct Http {
     pace: Option<Interval>,
     retries_max: u32,
     backoff: Duration,
+    dice: fastrand::Rng,
     wait_max: Duration,
     body_bytes_max: usize,
 }
@@ -85,6 +87,7 @@ impl Http {
             pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
             pace
         });
+        let dice = dice(options, clock.now());
         Ok(Self {
             client,
             auth,
@@ -95,6 +98,7 @@ impl Http {
             pace,
             retries_max: options.retries_max,
             backoff: Duration::from_millis(options.backoff_ms),
+            dice,
             wait_max: Duration::from_secs(options.retry_after_seconds_max),
             body_bytes_max: options.body_bytes_max,
         })
@@ -119,7 +123,7 @@ impl Http {
                 Err(error) => return Err(error),
             };
             let failed = |why: String| Error::new(Kind::Unreachable, &*ask.shown, why);
-            let wait = named.unwrap_or_else(|| retry::backoff(self.backoff, tries));
+            let wait = named.unwrap_or_else(|| retry::backoff(self.backoff, tries, &mut self.dice));
             if named.is_some_and(|wait| wait > self.wait_max) {
                 let seconds = wait.as_secs();
                 return Err(failed(format!(
@@ -175,6 +179,12 @@ impl Http {
         }
         Ok(Once::Answer(answer))
     }
+}
+
+/// By what is asked and when, so that sources that were opened together do not wait alike.
+fn dice(options: &Options, now: Timestamp) -> fastrand::Rng {
+    let place = format!("{}/{}", options.connection, options.path);
+    fastrand::Rng::with_seed(XxHash3_64::oneshot_with_seed(now.0.cast_unsigned(), place.as_bytes()))
 }
 
 enum Once {

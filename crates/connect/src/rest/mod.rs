@@ -64,7 +64,9 @@ async fn probe(opening: &Opening) -> Vec<Finding> {
             Finding { subject, grade: Grade::Bad, found: error.to_string(), remedy }
         }
     });
-    if let Ok(options) = Options::check(&opening.options)
+    let options = Options::check(&opening.options);
+    findings.extend(options.as_ref().ok().and_then(|options| updates(opening, options)));
+    if let Ok(options) = options
         && options.auth.kind != AuthType::None
         && Plan::compile(opening, &options).is_ok_and(|plan| !plan.home.is_secure())
     {
@@ -73,6 +75,18 @@ async fn probe(opening: &Opening) -> Vec<Finding> {
         findings.push(Finding { subject: "encryption", grade: Grade::Warning, found, remedy });
     }
     findings
+}
+
+/// By a time that grows on updates they come again, and `append` lets go what has a known key.
+fn updates(opening: &Opening, options: &Options) -> Option<Finding> {
+    let since = options.incremental.as_ref().and_then(|by| since::Since::compile(by, &opening.entity).ok())?;
+    let is_lost = options.mode == Mode::Append && since.is_time() && !opening.entity.key().is_empty();
+    is_lost.then(|| {
+        let found =
+            format!("`append` keeps the first state of each record: what changes by `{}` is let go", since.field);
+        let remedy = Some("set `mode: changes`, unless records never change".to_owned());
+        Finding { subject: "updates", grade: Grade::Warning, found, remedy }
+    })
 }
 
 async fn first_page(opening: &Opening) -> Result<String> {
@@ -98,6 +112,7 @@ path: orders
 records: $.data                   # where in an answer the records are
 pagination: { type: cursor, next: $.next_cursor, param: after, size_param: limit, size: 200 }
 incremental: { field: updated_at, param: updated_since, start: 2026-01-01, lookback: 10 minutes }
+mode: changes                     # `updated_at` grows on updates: `append` would keep the first state only
 auth: { type: bearer, token: \"${API_TOKEN}\" }
 schedule: every 15 minutes
 ";

@@ -33,9 +33,11 @@ pub struct Options {
     pub on_missing: OnMissing,
     /// How one page leads to the next; one page by default.
     pub pagination: Pagination,
-    /// Asks for what changed since the run before only.
+    /// Asks for what is new since the run before only. By a field that grows on updates (`updated_at`), `mode: changes` is what
+    /// keeps them: `append` reads them, and lets them go.
     pub incremental: Option<Incremental>,
-    /// Records whose keys stand in `path`: each of them has its own place and goes on by itself.
+    /// Records whose keys stand in `path`: each of them has its own place and goes on by itself. One whose path is not there
+    /// (HTTP 404, 410) has no records, and is passed over without an error.
     pub parent: Option<Parent>,
     /// What becomes of a record that comes again, `append` by default.
     pub mode: Mode,
@@ -50,8 +52,8 @@ pub struct Options {
     /// How often a request is made again that failed in a way that may pass: no connection, no answer in time, half an
     /// answer, HTTP 408, 425, 429 and 5xx.
     pub retries_max: u32,
-    /// The wait before the first retry when the server does not name one (`Retry-After`, `X-RateLimit-Reset`); it doubles
-    /// with each.
+    /// The wait before the first retry at most, when the server does not name one (`Retry-After`, `X-RateLimit-Reset`); this
+    /// limit doubles with each, up to a minute. The wait itself is drawn by lot below it, so that many do not come back at once.
     pub backoff_ms: u64,
     /// A server that asks to wait for longer than this is taken to be unreachable.
     pub retry_after_seconds_max: u64,
@@ -124,10 +126,11 @@ pub enum OnMissing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// A record is taken once: one whose primary key is known is let go. For records that do not change.
+    /// A record is taken once: one whose primary key is known is let go, also where it has changed since. For records that do
+    /// not change.
     Append,
-    /// The bronze table is a log: `r` for what the first pass found, `u` for what later ones found, also where that is the
-    /// same as before.
+    /// For records that change. The bronze table is a log: `r` for what the first pass found, `u` for what later ones found,
+    /// also where that is the same as before.
     Changes,
     /// All pages are read once and never again.
     Once,
@@ -139,8 +142,8 @@ pub enum Mode {
 pub struct Pagination {
     #[serde(rename = "type")]
     pub kind: PaginationType,
-    /// The parameter that names the page (`page`), the offset (`offset`) or the cursor (`cursor`). In the body, points part
-    /// names: `variables.after`.
+    /// The parameter that takes the number of the page, the offset or the cursor; by default it is called `page`, `offset` or
+    /// `cursor` like the type. In the body, points part names: `variables.after`.
     pub param: Option<String>,
     /// Where that parameter stands.
     #[serde(rename = "in")]
@@ -194,7 +197,8 @@ pub enum ParamPlace {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Incremental {
-    /// The field of each record that grows: `updated_at`, `id`. Its highest value is kept in clear with the progress, so it
+    /// The field that grows, from record to record (`id`, `created_at`) or with each update too (`updated_at`: set `mode:
+    /// changes`). Its highest value is kept in clear with the progress, so it
     /// can't be a column that the contract hides.
     pub field: String,
     /// The query parameter that takes the value to go on at. Without it, `{since}` stands in `path`, `params` or `body`.
@@ -275,7 +279,10 @@ pub struct Auth {
     pub client_secret: Option<Secret>,
     /// For `oauth2`: whether the client says who it is in the body or by basic authentication.
     pub client_auth: ClientAuth,
-    /// For `oauth2`: asks by this token instead of by client credentials.
+    /// For `oauth2`: asks by this token instead of by client credentials. Where the server gives another one with its answer,
+    /// the newest is kept for as long as the process lives, and nowhere else: the next process begins with this one again. Where
+    /// a server takes each refresh token once, every process uses up the one that stands here, that of `lavra doctor` too: let
+    /// `lavra up` read, and put a new one here before it is started again.
     pub refresh_token: Option<Secret>,
     /// For `oauth2`.
     pub scope: Option<String>,

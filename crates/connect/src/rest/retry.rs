@@ -49,14 +49,27 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// The wait where none is named: it doubles, up to a minute.
-pub fn backoff(first: Duration, tries: u32) -> Duration {
-    first.saturating_mul(1 << tries.min(16)).min(Duration::from_secs(60))
+/// The wait where none is named: anything from nothing to a ceiling that doubles, up to a minute. Many that failed together
+/// come back one by one so.
+pub fn backoff(first: Duration, tries: u32, dice: &mut fastrand::Rng) -> Duration {
+    let ceiling = first.saturating_mul(1 << tries.min(16)).min(Duration::from_secs(60));
+    Duration::from_millis(dice.u64(0..=u64::try_from(ceiling.as_millis()).unwrap_or(u64::MAX)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn waits_are_spread_below_a_ceiling_that_doubles_up_to_a_minute() {
+        let mut dice = fastrand::Rng::with_seed(7);
+        for (tries, ceiling) in [(0, 500), (1, 1_000), (4, 8_000), (7, 60_000), (u32::MAX, 60_000)] {
+            let waits: Vec<_> =
+                (0..500).map(|_| backoff(Duration::from_millis(500), tries, &mut dice).as_millis()).collect();
+            assert!(waits.iter().all(|wait| *wait <= ceiling), "try {tries}");
+            assert!(waits.iter().any(|wait| *wait < ceiling / 10) && waits.iter().any(|wait| *wait > ceiling * 9 / 10));
+        }
+    }
 
     #[test]
     fn a_server_says_in_many_ways_how_long_to_wait() {
@@ -75,11 +88,5 @@ mod tests {
         assert_eq!(asked(500, "server", "x"), Some(None));
         assert_eq!(asked(404, "retry-after", "7"), None);
         assert_eq!(later(403, &HeaderMap::new(), now), None);
-    }
-
-    #[test]
-    fn waits_double_up_to_a_minute() {
-        let waits: Vec<u64> = [0, 1, 2, 30].map(|tries| backoff(Duration::from_secs(1), tries).as_secs()).into();
-        assert_eq!(waits, [1, 2, 4, 60]);
     }
 }

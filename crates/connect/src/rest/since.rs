@@ -64,6 +64,11 @@ impl Since {
         self.boundary == Boundary::Inclusive || self.lookback > 0
     }
 
+    /// Whether it is a time, which mostly grows on updates; a number mostly counts records.
+    pub fn is_time(&self) -> bool {
+        self.scale == Scale::Time
+    }
+
     /// Where a pass begins that follows one with this highest value.
     pub fn begin(&self, high: Option<&str>) -> Option<String> {
         let Some(high) = high else { return self.start.clone() };

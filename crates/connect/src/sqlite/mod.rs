@@ -30,7 +30,7 @@ pub fn spec() -> Spec {
         check: |given| Options::check(given).err().unwrap_or_default(),
         open: |opening| async move { opened(opening) }.boxed(),
         pending: |opening| async move { pending(opening) }.boxed(),
-        changes: |_| false,
+        changes: |given| given["mode"] == "incremental",
         probe: |opening| {
             async move { blocking(opening, probe).await.unwrap_or_else(|error| vec![bad("database", &error)]) }.boxed()
         },

@@ -9,6 +9,7 @@ use crate::cells::{Cell, Cells};
 use crate::marks::{Batch, mark, read_token, write_token};
 use crate::spec::Opening;
 use async_trait::async_trait;
+use kernel::gate::{Changes, Op};
 use kernel::source::{Pulled, Source};
 use kernel::{Error, Kind, Positions, Result};
 use rusqlite::Connection;
@@ -70,7 +71,7 @@ impl Sqlite {
             Some((rows, token, done)) => (rows, read_token(&partition, token)?, done),
             None => (0, Token::default(), false),
         };
-        let batch = Batch::new(partition, taken, false);
+        let batch = Batch::new(partition, taken, options.mode == Mode::Incremental);
         Ok(Self {
             opening: Arc::new(opening),
             options: Arc::new(options),
@@ -301,6 +302,11 @@ impl Source for Sqlite {
         (self.done, self.ended) = (is_snapshot && !more, !is_snapshot && !more && cells.rows() > 0);
         if !is_snapshot && cells.rows() == 0 {
             return Ok(None);
+        }
+        if let Some(changes) = &mut self.batch.changes {
+            // A row that comes once more has changed; whether it was new the first time, nobody tells.
+            *changes = Changes::default();
+            (0..cells.rows()).for_each(|_| changes.push(Op::Update, None, Vec::new()));
         }
         (self.batch.cells, self.token) = (cells, token);
         self.batch.finish(write_token(&self.token)?, self.done, whole || self.done).map(Some)

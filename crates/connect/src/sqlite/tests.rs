@@ -56,6 +56,7 @@ impl Shop {
         };
         Opening {
             source: "orders".into(),
+            project: "test".into(),
             options: given,
             base: self.folder.path().into(),
             entity,

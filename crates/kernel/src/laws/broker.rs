@@ -180,7 +180,7 @@ impl<O: AsyncFn() -> Box<dyn Broker>> Law<O> {
         good("create again", self.broker().create(&topic).await);
         let other = Topic { partitions: PARTITIONS + 1, ..topic.clone() };
         let refused = self.broker().create(&other).await.err().map(|e| e.kind);
-        assert_eq!(refused, Some(Kind::Conflict), "another number of partitions");
+        assert_eq!(refused, Some(Kind::Project), "another number of partitions");
         let unknown = self.broker().ends(&format!("{}.bronze.unknown", self.project)).await;
         assert!(unknown.is_err(), "a topic that is not there has no ends");
     }

@@ -347,7 +347,9 @@ fn output_schema(model: &Parsed, schema: &SchemaRef) -> Result<SchemaRef, Vec<Di
     let mut faults = Vec::new();
     for (at, field) in schema.fields().iter().enumerate() {
         let name = field.name();
-        if name.contains([' ', ',', ';', '{', '}', '(', ')', '\n', '\t', '=']) {
+        // Those of a change log are its source's own.
+        let is_foreign = !model.source.follows && name.contains([' ', ',', ';', '{', '}', '(', ')', '\n', '\t', '=']);
+        if is_foreign {
             let fault =
                 model.fault(find(model.sql(), name), format!("column {} has no name of its own: `{name}`", at + 1));
             faults.push(fault.help(Some("give it one with `as`")));

@@ -172,21 +172,26 @@ async fn run_claimed(wiring: Arc<Wiring>, args: &Run, selected: BTreeSet<String>
         ..Options::default()
     };
     let cancel = options.cancel.clone();
+    let mut signals = up::Signals::listen()?;
     let listener = tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            eprintln!("stopping: what is committed stays; running tables end at their last commit");
-            cancel.cancel();
-        }
+        signals.told_to_end().await;
+        eprintln!("stopping: what is committed stays; running tables end at their last commit");
+        cancel.cancel();
     });
     let progress = Progress::new(args.quiet);
     let outcome =
         orchestrate::run(&wiring.project.dag, &selected, Arc::new(work), &options, &|event| progress.event(&event))
             .await;
-    listener.abort();
     let outcome = outcome?;
     if alone && is_alone(&wiring) {
-        upkeep::after(&wiring, args.upkeep_now, &mut upkept).await;
+        // A signal that is listened for does not end the process by itself. What is left of upkeep is for the next run.
+        tokio::select! {
+            biased;
+            () = options.cancel.cancelled() => {}
+            () = upkeep::after(&wiring, args.upkeep_now, &mut upkept) => {}
+        }
     }
+    listener.abort();
     Ok(Ran { run_id, outcome, upkept })
 }
 

@@ -3,18 +3,19 @@ use crate::cli::Context;
 use crate::clock::SystemClock;
 use crate::project::STATE;
 use crate::show::{self, Format, bytes, count, print_records};
-use crate::up::{ProcessState, ProcessView, processes};
+use crate::up::{ProcessState, ProcessView, is_over, processes};
 use kernel::clock::Clock;
 use kernel::error::{Error, Result};
 use orchestrate::BreakerState;
 use orchestrate::up::{LineState, SourceView};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::time::Duration;
 
 /// Shows the sources of `lavra up` and of workers: state, circuit breaker, lag, rows per second, last commit, and the last
-/// error with its remedy. Ends with 1 when nothing is at work or a source has to be mended, with 4 when one waits for an
-/// outside system, else with 0.
+/// error with its remedy. Ends with 1 when nothing is at work, a process has died or a source has to be mended, with 4 when
+/// one waits for an outside system, else with 0.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   lavra status
@@ -43,16 +44,18 @@ pub async fn run(context: &Context, args: Status) -> Outcome {
     }
 }
 
-/// What is at work; when nothing is, what was last.
+/// What is at work, and what died with sources that nobody has taken in since; when nothing is at work, what was last.
 fn current(mut all: Vec<ProcessView>) -> Vec<ProcessView> {
-    let is_over = |view: &ProcessView| matches!(view.state, ProcessState::Stopped | ProcessState::Dead);
-    match all.iter().all(is_over) {
-        true => all.split_off(all.len().saturating_sub(1)),
-        false => {
-            all.retain(|view| !is_over(view));
-            all
-        }
+    if all.iter().all(is_over) {
+        return all.split_off(all.len().saturating_sub(1));
     }
+    let of = |view: &ProcessView| view.sources.iter().map(|source| source.source.clone()).collect::<Vec<_>>();
+    let mut had: BTreeSet<String> = all.iter().filter(|view| !is_over(view)).flat_map(of).collect();
+    for view in all.iter_mut().rev().filter(|view| is_over(view)) {
+        view.sources.retain(|source| had.insert(source.source.clone()));
+    }
+    all.retain(|view| !is_over(view) || view.state == ProcessState::Dead && !view.sources.is_empty());
+    all
 }
 
 fn is_at_work(view: &ProcessView) -> bool {
@@ -61,7 +64,8 @@ fn is_at_work(view: &ProcessView) -> bool {
 
 fn exit(all: &[ProcessView]) -> u8 {
     let states = || all.iter().flat_map(|view| &view.sources).map(|source| source.state);
-    if !all.iter().any(is_at_work) || states().any(|state| state == LineState::Failed) {
+    let is_dead = |view: &ProcessView| view.state == ProcessState::Dead;
+    if !all.iter().any(is_at_work) || all.iter().any(is_dead) || states().any(|state| state == LineState::Failed) {
         return 1;
     }
     if states().any(|state| state == LineState::Retrying) { 4 } else { 0 }
@@ -112,7 +116,9 @@ fn heading(view: &ProcessView, now: i64) -> String {
         ProcessState::Paused => format!("{what} made way at {since} UTC for a command that has the project alone"),
         ProcessState::Stopped => format!("{what} was stopped at {since} UTC; nothing is at work now"),
         ProcessState::Dead => {
-            format!("{what} ended without a word after {since} UTC; nothing is lost, `lavra up` goes on")
+            format!(
+                "{what} ended without a word after {since} UTC; nothing is lost, it goes on when it is started again"
+            )
         }
     }
 }
@@ -152,8 +158,10 @@ fn commit(source: &SourceView, now: i64) -> String {
 
 fn state(line: &Line<'_>, now: i64) -> String {
     let word = line.source.state.word();
-    if !is_at_work(line.process) {
-        return LineState::Stopped.word().to_owned();
+    match line.process.state {
+        ProcessState::Running | ProcessState::Draining => {}
+        ProcessState::Dead => return "dead".to_owned(),
+        ProcessState::Paused | ProcessState::Stopped => return LineState::Stopped.word().to_owned(),
     }
     match (line.source.state, line.source.next_at) {
         (LineState::Waiting | LineState::Retrying | LineState::Failed, Some(next)) if next < i64::MAX => {
@@ -165,9 +173,11 @@ fn state(line: &Line<'_>, now: i64) -> String {
 
 fn breaker(line: &Line<'_>) -> String {
     let Some(breaker) = line.process.breakers.get(&line.source.system) else { return String::new() };
-    match (breaker.state, breaker.failure_rate) {
-        (BreakerState::Open, Some(rate)) => format!("open ({rate:.0} % failed)"),
-        (state, _) => state.word().replace('_', "-"),
+    let share = |rate: Option<f64>, what| rate.filter(|rate| *rate > 0.0).map(|rate| format!("{rate:.0} % {what}"));
+    let shares = [share(breaker.failure_rate, "failed"), share(breaker.slow_call_rate, "slow")];
+    match breaker.state {
+        BreakerState::Open => format!("open ({})", shares.into_iter().flatten().collect::<Vec<_>>().join(", ")),
+        state => state.word().replace('_', "-"),
     }
 }
 

@@ -28,7 +28,8 @@ pub struct Running {
     /// How long one call of an outside system may take before it is given up. Default: `5 minutes`
     #[serde(default)]
     pub call_timeout: Option<String>,
-    /// The longest wait before a source that failed is tried again. Default: `60 seconds`
+    /// The longest wait before a source that waits for an outside system is tried again; five times that for one that somebody
+    /// has to mend. Default: `60 seconds`
     #[serde(default)]
     pub retry_max: Option<String>,
     /// When an outside system is left alone for a while.

@@ -2,6 +2,7 @@
 
 use super::LISTEN;
 use super::doors::{Doors, knock};
+use super::entrance::{Entrance, Visits, visit};
 use super::metrics;
 use super::state::{Desk, ProcessState};
 use crate::wiring::Wiring;
@@ -10,11 +11,12 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::{Json, Router};
-use kernel::error::{Error, Result, io};
+use kernel::error::{Error, Result};
 use orchestrate::up::{LineState, SourceView};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 /// What this process answers at itself, by the first part of the path.
 pub const OWN: [&str; 5] = ["status", "metrics", "healthz", "readyz", "registry"];
@@ -49,24 +51,47 @@ pub async fn bind(told: Option<&str>, is_first: bool) -> Result<TcpListener> {
         Ok(listener) => Ok(listener),
         Err(e) if e.kind() == std::io::ErrorKind::AddrInUse && told.is_none() => {
             tracing::info!("{address} is taken by another process; a free port is used instead");
-            TcpListener::bind("127.0.0.1:0").await.map_err(|e| io("listen on a free port", e))
+            TcpListener::bind("127.0.0.1:0").await.map_err(|e| no_place("127.0.0.1:0", &e))
         }
-        Err(e) => Err(io(format!("listen on {address}"), e)),
+        Err(e) => Err(no_place(place, &e)),
     }
 }
 
-pub async fn serve(listener: TcpListener, desk: Arc<Desk>, doors: Arc<Doors>, registry: Option<Router>) {
+/// What was asked for can't be had, whatever the reason: it has to be another address.
+fn no_place(place: &str, error: &std::io::Error) -> Error {
+    let why = match error.kind() {
+        std::io::ErrorKind::AddrInUse => "another process listens there".to_owned(),
+        std::io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
+        _ => error.to_string(),
+    };
+    let detail =
+        format!("{why}; `--listen`, or `up.listen` in lavra.yaml, gives another address, and port 0 any free port");
+    Error::project(format!("listen on {place}"), detail)
+}
+
+/// Serves until it is closed: then nobody comes in any more, and who is in has his answer. While the process drains, others
+/// may still ask how it goes, and who pushes is told to come again.
+pub async fn serve(
+    listener: TcpListener,
+    desk: Arc<Desk>,
+    doors: Arc<Doors>,
+    registry: Option<Router>,
+    closed: CancellationToken,
+) {
+    let ends = desk.cancel.clone();
     let mut router = Router::new()
         .route("/status", get(status))
         .route("/metrics", get(prometheus))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(desk)
-        .fallback_service(any(knock).with_state(doors));
+        .fallback_service(any(knock).with_state((doors, ends)));
     if let Some(registry) = registry {
         router = router.nest("/registry", registry);
     }
-    if let Err(error) = axum::serve(listener, router).await {
+    let router = router.layer(axum::middleware::from_fn(visit)).into_make_service_with_connect_info::<Visits>();
+    let serving = axum::serve(Entrance::new(listener), router).with_graceful_shutdown(closed.cancelled_owned());
+    if let Err(error) = serving.await {
         tracing::warn!("nothing is served any more: {error}");
     }
 }

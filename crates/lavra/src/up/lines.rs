@@ -6,6 +6,7 @@ use crate::relay::{self, Relay};
 use crate::wiring::Wiring;
 use crate::work::{ProjectWork, opening};
 use async_trait::async_trait;
+use kernel::broker::Places;
 use kernel::clock::Timestamp;
 use kernel::draft;
 use kernel::error::{Error, Kind, Result};
@@ -116,18 +117,19 @@ impl ProjectLines {
         relay.ok_or_else(|| Error::internal("open a source", format!("`{}` has no broker", source.name)))
     }
 
-    /// The rows' end, and how far they are taken.
-    async fn sink(&self, line: &Line, gate: &Gate) -> Result<(Box<dyn Sink>, Option<u64>)> {
+    /// The rows' end, and how far they are taken; and rows that come again though the table may have them.
+    async fn sink(&self, line: &Line, gate: &Gate) -> Result<(Box<dyn Sink>, Option<u64>, Places)> {
         let source = &line.source;
         if let Way::IntoLog(log) = &line.way {
             let relay = self.relay(source).await?;
-            let sink = log.call("the topic", relay.sink(&self.wiring, source, &self.work.run_id)).await?;
+            let mut sink = log.open("the topic", relay.sink(&self.wiring, source, &self.work.run_id)).await?;
             if !gate.unique_columns().is_empty() {
                 self.wait_for_table(&relay, source).await?;
             }
-            return Ok((log.sink(Box::new(sink)), None));
+            let again = sink.unfinished();
+            return Ok((log.sink(Box::new(sink)), None, again));
         }
-        let sink = self.lake.call("the table", self.work.bronze(source, gate)).await?;
+        let sink = self.lake.open("the table", self.work.bronze(source, gate)).await?;
         if let Some(warning) = sink.warning() {
             tracing::warn!(source = source.name, "{warning}");
         }
@@ -135,7 +137,7 @@ impl ProjectLines {
             relay::refuse_detour(source, &sink.positions().await?)?;
         }
         let version = Some(sink.version());
-        Ok((self.lake.sink(Box::new(sink)), version))
+        Ok((self.lake.sink(Box::new(sink)), version, Places::new()))
     }
 
     /// Keys are unique over runs as far as the table knows them, so rows that are on their way to it are waited for.
@@ -186,11 +188,11 @@ impl Lines for ProjectLines {
         let (line, spec) = self.find(name)?;
         let (source, guard) = (&line.source, &line.system);
         let mut gate = self.work.gate(source)?;
-        let (sink, version) = self.sink(line, &gate).await?;
+        let (sink, version, again) = self.sink(line, &gate).await?;
         let from = sink.positions().await?;
         if let Way::OutOfLog = line.way {
             let relay = self.relay(source).await?;
-            let rows = guard.call("the topic", relay.source(&from)).await?;
+            let rows = guard.open("the topic", relay.source(&from)).await?;
             return Ok(Opened { source: guard.source(Box::new(rows)), gate, sink, version });
         }
         let opening = opening(&self.wiring, &self.as_it_is_now(source, &spec), from);
@@ -202,7 +204,7 @@ impl Lines for ProjectLines {
             }
             None => guard.sign_in("the source", (spec.open)(opening)).await?,
         };
-        self.work.remember_keys(source, &mut gate).await?;
+        self.work.remember_keys_but(source, &mut gate, &again).await?;
         Ok(Opened { source: guard.source(opened), gate, sink, version })
     }
 

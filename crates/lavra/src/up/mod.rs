@@ -1,6 +1,7 @@
 //! The long-running process: the parts that `orchestrate::up` asks of the roof, and how it is seen from outside.
 
 mod doors;
+mod entrance;
 mod http;
 mod lines;
 mod metrics;
@@ -9,29 +10,34 @@ mod signals;
 mod state;
 mod tell;
 
-pub use state::{ProcessState, ProcessView, processes};
+pub use signals::Signals;
+pub use state::{ProcessState, ProcessView, is_over, processes};
 
 use crate::project::{STATE, Source};
-use crate::show::Format;
+use crate::show::{Format, plural};
 use crate::wiring::{Failure, Wiring};
 use crate::work::ProjectWork;
+use doors::Doors;
 use kernel::error::{Error, Result};
 use lines::ProjectLines;
 use models::Models;
 use orchestrate::lock::{is_asked_to_make_way, is_dead};
 use orchestrate::up::{Board, Refine, Up, UpEvent, UpOptions};
 use orchestrate::{Breakers, Holder, Leases, Retry, RunLock, SqliteLedger};
-use signals::Signals;
 use state::Desk;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tell::Teller;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Where it is served unless something else is said.
 const LISTEN: &str = "127.0.0.1:7400";
+
+/// How long answers that are made may take to be read.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// How often it is looked whether somebody wants the project alone.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -90,17 +96,29 @@ async fn round(
     // The next round is found where this one was.
     call.listen = address.map(|address| address.to_string()).or(call.listen.take());
     let desk = Arc::new(parts.desk(wiring, holder.clone(), address, state.clone()));
+    state::clear(&state, |name| parts.is_of_others(name, call.with_models));
     parts.teller.started(&desk.view(), &left_out(wiring, &parts.sources));
     let registry = http::registry(wiring, address).await?;
-    let serving = tokio::spawn(http::serve(server, desk.clone(), parts.lines.doors.clone(), registry));
+    let (doors, closed) = (parts.lines.doors.clone(), CancellationToken::new());
+    let mut serving = tokio::spawn(http::serve(server, desk.clone(), doors.clone(), registry, closed.clone()));
     let writing = tokio::spawn(desk.clone().write_on_and_on());
     let planned = parts.lines.planned();
     let cancel = parts.cancel.clone();
-    let round = until_told(parts.up(wiring).run(planned), &cancel, &state, signals).await;
-    for task in [writing, serving] {
-        task.abort();
-        let _ = task.await;
+    let late = tokio::spawn(too_late(cancel.clone(), wiring.project.config.up.drain_timeout()));
+    let up = parts.up(wiring);
+    let running = async {
+        let mut left = up.run(planned).await;
+        left.extend(let_out(&doors, late).await);
+        left
+    };
+    let round = until_told(running, &cancel, &state, signals).await;
+    closed.cancel();
+    let is_in_a_hurry = matches!(round, Round::Ended(None));
+    if is_in_a_hurry || tokio::time::timeout(GOODBYE, &mut serving).await.is_err() {
+        serving.abort();
     }
+    writing.abort();
+    let _ = writing.await;
     let (end, is_good) = match &round {
         Round::MadeWay => (ProcessState::Paused, false),
         Round::Ended(left) => (ProcessState::Stopped, left.as_ref().is_some_and(Vec::is_empty)),
@@ -111,6 +129,24 @@ async fn round(
         println!("{}", serde_json::to_string(&view).map_err(|e| Error::internal("print", e))?);
     }
     Ok(round)
+}
+
+/// Ends when the end has taken as long as it may.
+async fn too_late(cancel: CancellationToken, drain_timeout: Duration) {
+    cancel.cancelled().await;
+    tokio::time::sleep(drain_timeout).await;
+}
+
+/// Waits for those who are being answered; tells of those who were not in time.
+async fn let_out(doors: &Doors, mut late: JoinHandle<()>) -> Option<String> {
+    tokio::select! {
+        biased;
+        () = doors.are_left() => {}
+        _ = &mut late => {}
+    }
+    late.abort();
+    let left = doors.inside();
+    (left > 0).then(|| plural(left as u64, "request"))
 }
 
 enum Round {
@@ -167,6 +203,15 @@ impl Parts {
         let models = call.with_models.then(|| Arc::new(Models::new(work, leases.clone(), teller.clone())));
         let others = call.others.clone();
         Ok(Self { sources, others, leases, teller, breakers, lines, board, models, cancel: CancellationToken::new() })
+    }
+
+    /// Whether a source is for another process to take in.
+    fn is_of_others(&self, name: &str, with_models: bool) -> bool {
+        match with_models {
+            true => self.others.iter().any(|other| name == other || name == crate::relay::line(other)),
+            // Of what a worker was not told of, it knows nothing.
+            false => self.lines.shown().iter().all(|(own, ..)| own != name),
+        }
     }
 
     fn desk(&self, wiring: &Wiring, holder: Holder, address: Option<SocketAddr>, folder: PathBuf) -> Desk {

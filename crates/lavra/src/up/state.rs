@@ -119,7 +119,22 @@ fn document(state: &Path, holder: &Holder) -> PathBuf {
     state.join(AT_WORK).join(format!("{}.json", holder.id))
 }
 
-/// The processes of a project, living ones and those that ended last.
+/// Whether it has ended, with a word or without.
+pub fn is_over(view: &ProcessView) -> bool {
+    matches!(view.state, ProcessState::Stopped | ProcessState::Dead)
+}
+
+/// Takes away what processes told that have ended, but for those with a source that is still somebody's to take in.
+pub fn clear(state: &Path, is_owed: impl Fn(&str) -> bool) {
+    for view in processes(state).iter().filter(|view| is_over(view)) {
+        let is_missing = view.state == ProcessState::Dead && view.sources.iter().any(|source| is_owed(&source.source));
+        if !is_missing {
+            let _ = std::fs::remove_file(document(state, &view.holder));
+        }
+    }
+}
+
+/// The processes of a project, living ones and those that ended.
 pub fn processes(state: &Path) -> Vec<ProcessView> {
     let living = at_work(state);
     let entries = std::fs::read_dir(state.join(AT_WORK)).into_iter().flatten().flatten();

@@ -23,9 +23,9 @@ pub enum LineState {
     Idle,
     /// Its time has not come.
     Waiting,
-    /// It failed by what may heal, and is tried again.
+    /// It failed by what may heal, and is tried again; until it has gone on, also while it is.
     Retrying,
-    /// It failed by what somebody has to mend; it is tried again, but not often.
+    /// The same of what somebody has to mend; it is tried again, but not often.
     Failed,
     /// Another process takes it in.
     Elsewhere,
@@ -98,7 +98,7 @@ pub struct SourceView {
     pub version: Option<u64>,
     pub committed_at: Option<i64>,
     pub last_failure: Option<Failure>,
-    /// When it is opened next; of one that failed, that waits for its time.
+    /// When it is opened next, while it waits for that.
     pub next_at: Option<i64>,
     /// Who has it, when it is elsewhere.
     pub holder: Option<Holder>,
@@ -110,6 +110,20 @@ struct Entry {
     rows: VecDeque<(i64, u64)>,
     /// What this opening has committed, which is told as a total of its own.
     of_opening: Ingested,
+}
+
+impl Entry {
+    /// Goes to a state that is no success yet: whoever looks has to see a failure until there is one, which is a commit, or
+    /// that there is nothing more.
+    fn is_now(&mut self, state: LineState) {
+        if !self.is_in_trouble() {
+            self.view.state = state;
+        }
+    }
+
+    fn is_in_trouble(&self) -> bool {
+        matches!(self.view.state, LineState::Retrying | LineState::Failed)
+    }
 }
 
 /// The sources of one process.
@@ -163,6 +177,15 @@ impl Board {
         sources.get(source).map(|entry| entry.view.state)
     }
 
+    /// It is being opened. One that failed is not over it by that.
+    pub(super) fn starts(&self, source: &str) {
+        self.on(source, |entry, _| {
+            entry.is_now(LineState::Starting);
+            (entry.view.next_at, entry.view.holder) = (None, None);
+        });
+    }
+
+    /// It has come to its end, or its failures are over.
     pub(super) fn is(&self, source: &str, state: LineState) {
         self.on(source, |entry, _| {
             (entry.view.state, entry.view.next_at, entry.view.holder) = (state, None, None);
@@ -179,7 +202,7 @@ impl Board {
 
     pub(super) fn opened(&self, source: &str, version: Option<u64>) {
         self.on(source, |entry, _| {
-            entry.view.state = LineState::Running;
+            entry.is_now(LineState::Running);
             entry.view.version = version.or(entry.view.version);
             entry.of_opening = Ingested::default();
         });
@@ -187,7 +210,7 @@ impl Board {
 
     pub(super) fn read(&self, source: &str, rows: u64, bytes: u64) {
         self.on(source, |entry, now| {
-            entry.view.state = LineState::Running;
+            entry.is_now(LineState::Running);
             entry.view.rows_read += rows;
             entry.view.bytes_read += bytes;
             let second = now.0.div_euclid(1_000_000);
@@ -218,6 +241,9 @@ impl Board {
             let before = std::mem::replace(&mut entry.of_opening, all.clone());
             let rows = all.tally.rows_passed - before.tally.rows_passed;
             let aside = all.tally.rows_quarantined - before.tally.rows_quarantined;
+            if entry.is_in_trouble() {
+                entry.view.state = LineState::Running;
+            }
             entry.view.rows_committed += rows;
             entry.view.rows_quarantined += aside;
             entry.view.commits += 1;

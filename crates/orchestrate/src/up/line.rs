@@ -56,6 +56,7 @@ impl Line {
                 Ok(done) => {
                     self.last = Some(now);
                     self.failures = 0;
+                    self.up.board.is(&self.planned.source, LineState::Idle);
                     let (source, rows) = (self.planned.source.clone(), done.tally.rows_passed);
                     (self.up.tell)(UpEvent::SourceFinished { source, rows });
                 }
@@ -110,7 +111,7 @@ impl Line {
         let (up, source) = (self.up.clone(), self.planned.source.clone());
         self.token = up.token(&source);
         let token = self.token.clone();
-        up.board.is(&source, LineState::Starting);
+        up.board.starts(&source);
         let Opened { source: rows, gate, mut sink, version } = tokio::select! {
             biased;
             () = token.cancelled() => return Err(Error::new(Kind::Stopped, "open", "stopped on request")),

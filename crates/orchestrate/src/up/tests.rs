@@ -57,6 +57,8 @@ struct World {
     trouble: u32,
     /// Each call fails so.
     always: Option<Kind>,
+    /// But for opening it.
+    is_open_to_all: bool,
     opened: u32,
 }
 
@@ -178,7 +180,9 @@ impl Sink for Table {
 #[async_trait]
 impl Lines for Stage {
     async fn open(&self, source: &str) -> Result<Opened> {
-        self.may_fail(source, "open")?;
+        if !self.on(source, |world| world.is_open_to_all) {
+            self.may_fail(source, "open")?;
+        }
         let at = self.on(source, |world| {
             world.opened += 1;
             world.lake.len() as u64
@@ -288,6 +292,48 @@ async fn one_that_fails_for_ever_holds_nobody_up_and_is_tried_again() {
     tokio::time::sleep(Duration::from_secs(900)).await;
     all_once(&stage, "broken");
     assert_eq!(process.count(|event| matches!(event, UpEvent::SourceRecovered { .. })), 1);
+    process.up.cancel.cancel();
+    running.await.expect("its end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_to_be_seen_until_the_source_has_gone_on() {
+    let ledger = Arc::default();
+    let stage = Stage::new(1, &[("away", 0, 0)]);
+    stage.on("away", |world| world.always = Some(Kind::Unreachable));
+    let process = process(&stage, &ledger, 1, "continuous");
+    let running = tokio::spawn(process.up.clone().run(process.planned.clone()));
+    let view = || process.up.board.views().remove(0);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(view().failures > 0);
+    // That it can be opened is no success. It is looked at often enough to be met while it is open.
+    stage.on("away", |world| world.is_open_to_all = true);
+    for round in 0..6_000 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let view = view();
+        assert_eq!(view.state, LineState::Retrying, "round {round}");
+        assert!(view.last_failure.is_some(), "round {round}");
+    }
+    assert!(stage.on("away", |world| world.opened) > 0, "it was opened in between");
+    stage.on("away", |world| world.always = None);
+    tokio::time::sleep(Duration::from_secs(70)).await;
+    assert_eq!(view().state, LineState::Idle);
+    process.up.cancel.cancel();
+    running.await.expect("its end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_by_the_clock_that_has_nothing_new_is_over_its_failure() {
+    let ledger = Arc::default();
+    let stage = Stage::new(1, &[("hourly", 0, 0)]);
+    stage.on("hourly", |world| world.always = Some(Kind::Unreachable));
+    let process = process(&stage, &ledger, 1, "every hour");
+    let running = tokio::spawn(process.up.clone().run(process.planned.clone()));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(process.up.board.state("hourly"), Some(LineState::Retrying));
+    stage.on("hourly", |world| world.always = None);
+    tokio::time::sleep(Duration::from_secs(70)).await;
+    assert_eq!(process.up.board.state("hourly"), Some(LineState::Waiting));
     process.up.cancel.cancel();
     running.await.expect("its end");
 }

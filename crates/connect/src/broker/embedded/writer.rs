@@ -4,9 +4,9 @@ use super::batch::Encoded;
 use super::log::{Log, Logs, Settings, key_of, next_key};
 use super::{lock, stored};
 use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode};
-use kernel::broker::Appended;
+use kernel::broker::{Appended, other_partitions};
 use kernel::clock::Clock;
-use kernel::{Error, Kind, Point, Positions, Result};
+use kernel::{Error, Point, Positions, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -186,9 +186,7 @@ impl Writer {
         if let Some(log) = &present
             && log.partitions.len() != settings.partitions as usize
         {
-            let detail =
-                format!("it has {} partitions, not {}: keys would move", log.partitions.len(), settings.partitions);
-            return Err(Error::new(Kind::Conflict, what(), detail));
+            return Err(other_partitions(topic, log.partitions.len(), settings.partitions as usize));
         }
         let text = serde_json::to_vec(&settings).map_err(|e| Error::internal(what(), e))?;
         // First the place of its rows: a topic that is known has all its partitions.

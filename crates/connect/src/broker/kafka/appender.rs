@@ -18,7 +18,15 @@ use std::time::Duration;
 
 pub struct KafkaAppender {
     inner: Arc<Inner>,
-    positions: Positions,
+    known: Known,
+}
+
+/// What a writer's own topic tells of it.
+#[derive(Debug, Default)]
+pub struct Known {
+    pub positions: Positions,
+    /// How many rows it has appended since this is counted.
+    rows: u64,
 }
 
 struct Inner {
@@ -33,6 +41,10 @@ struct Inner {
 }
 
 const POLL: Duration = Duration::from_millis(50);
+/// Beside a writer's positions, which no partition of a source is named like.
+const ROWS: &str = "lavra:rows";
+/// The topic's own `max.message.bytes` is what bounds a row.
+const MESSAGE_BYTES_MAX: &str = "268435456";
 /// Each of them as long as the connection's time-out.
 const COMMIT_TRIES: u32 = 10;
 
@@ -58,6 +70,7 @@ impl KafkaAppender {
             .set("compression.type", "lz4")
             .set("linger.ms", "5")
             .set("batch.size", "1000000")
+            .set("message.max.bytes", MESSAGE_BYTES_MAX)
             .set("queue.buffering.max.messages", "500000")
             .set("queue.buffering.max.kbytes", "262144");
         let what = format!("open an appender of {}", topic.name);
@@ -65,37 +78,63 @@ impl KafkaAppender {
             config.create_with_context(Told::default()).map_err(|e| access.error(&what, &e, &Told::default()))?;
         // Whoever had this name can commit no more, and what they had begun is taken back.
         producer.init_transactions(access.timeout).map_err(|e| access.error(&what, &e, producer.client().context()))?;
-        let positions = read(&access, &positions_topic)?;
+        let known = read(&access, &positions_topic)?;
         let committed = access.consumer(super::LOOKER)?;
         let written = access.consumer_of(super::LOOKER, "read_uncommitted")?;
+        let mut offsets = 0;
+        for partition in 0..topic.partitions as i32 {
+            offsets += super::ends(&access, &written, &topic.name, partition)?.next;
+        }
+        known.check(offsets, &topic.name, &positions_topic)?;
         let inner = Inner { access, seal, producer, topic, positions_topic, committed, written };
-        Ok(Self { inner: Arc::new(inner), positions })
+        Ok(Self { inner: Arc::new(inner), known })
     }
 }
 
 #[async_trait]
 impl Appender for KafkaAppender {
     fn positions(&self) -> &Positions {
-        &self.positions
+        &self.known.positions
     }
 
     async fn append(&mut self, rows: &[Safe], upto: &Positions) -> Result<Appended> {
-        if self.positions.holds(upto) {
+        if self.known.positions.holds(upto) {
             return Ok(Appended::AlreadyDone);
         }
+        let count: usize = rows.iter().map(Safe::num_rows).sum();
+        let count = self.known.rows + count as u64;
         let batches: Vec<_> = rows.iter().map(|rows| rows.batch().clone()).collect();
         let (inner, moved) = (self.inner.clone(), upto.clone());
-        let appended = super::blocking(move || inner.append(&batches, &moved)).await?;
+        let appended = super::blocking(move || inner.append(&batches, &moved, count)).await?;
         if appended == Appended::Done {
-            self.positions.advance(upto);
+            self.known.positions.advance(upto);
+            self.known.rows = count;
         }
         Ok(appended)
     }
 }
 
+impl Known {
+    /// Each row has an offset of its own, which retention does not give to another one: a topic with fewer of them is not the
+    /// one that the rows went to.
+    fn check(&self, offsets: u64, topic: &str, positions_topic: &str) -> Result<()> {
+        if offsets >= self.rows {
+            return Ok(());
+        }
+        let detail = format!(
+            "{} rows were appended, and it has had {offsets} offsets: it was removed and made anew, and {positions_topic} still \
+             says what the source had brought to the one before. Put the topic back; or remove {positions_topic} too, move the \
+             table's folder away and load all again",
+            self.rows
+        );
+        Err(Error::data(format!("go on in topic {topic}"), detail))
+    }
+}
+
 impl Inner {
-    fn append(&self, batches: &[arrow::record_batch::RecordBatch], upto: &Positions) -> Result<Appended> {
-        match self.transaction(batches, upto) {
+    /// `count` is of all rows that the writer has appended then.
+    fn append(&self, batches: &[arrow::record_batch::RecordBatch], upto: &Positions, count: u64) -> Result<Appended> {
+        match self.transaction(batches, upto, count) {
             Ok(()) => {
                 self.wait_for_readers();
                 Ok(Appended::Done)
@@ -114,12 +153,18 @@ impl Inner {
         }
     }
 
-    fn transaction(&self, batches: &[arrow::record_batch::RecordBatch], upto: &Positions) -> Result<(), Failed> {
+    fn transaction(
+        &self,
+        batches: &[arrow::record_batch::RecordBatch],
+        upto: &Positions,
+        count: u64,
+    ) -> Result<(), Failed> {
         self.producer.begin_transaction()?;
         for batch in batches {
             self.send_rows(batch)?;
         }
-        for (partition, point) in upto.iter() {
+        let rows = Point::Offset(count);
+        for (partition, point) in upto.iter().chain([(ROWS, &rows)]) {
             let text = serde_json::to_vec(point).unwrap_or_default();
             self.send(&self.positions_topic, 0, Some(partition), &text, None)?;
         }
@@ -224,7 +269,7 @@ impl From<Error> for Failed {
 }
 
 /// A writer's positions, by what is committed.
-pub fn read(access: &Access, topic: &str) -> Result<Positions> {
+pub fn read(access: &Access, topic: &str) -> Result<Known> {
     let consumer: BaseConsumer<Told> = access.consumer(super::LOOKER)?;
     let fault = |e: KafkaError| access.error(&format!("read positions from {topic}"), &e, consumer.client().context());
     let ends = super::ends(access, &consumer, topic, 0)?;
@@ -232,7 +277,7 @@ pub fn read(access: &Access, topic: &str) -> Result<Positions> {
     let mut place = TopicPartitionList::new();
     place.add_partition_offset(topic, 0, Offset::Offset(at)).map_err(fault)?;
     consumer.assign(&place).map_err(fault)?;
-    let (mut found, mut waited) = (Positions::new(), Duration::ZERO);
+    let (mut found, mut waited) = (Known::default(), Duration::ZERO);
     while at < end {
         match consumer.poll(POLL) {
             Some(Ok(message)) => {
@@ -242,7 +287,10 @@ pub fn read(access: &Access, topic: &str) -> Result<Positions> {
                 let key = message.key().and_then(|key| std::str::from_utf8(key).ok()).ok_or_else(broken)?;
                 let point: Point =
                     serde_json::from_slice(message.payload().unwrap_or_default()).map_err(|_| broken())?;
-                found.set(key, point);
+                match (key, point) {
+                    (ROWS, Point::Offset(rows)) => found.rows = rows,
+                    (partition, point) => found.positions.set(partition, point),
+                }
             }
             Some(Err(error)) => {
                 let fault = fault(error);
@@ -263,4 +311,18 @@ pub fn read(access: &Access, topic: &str) -> Result<Positions> {
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_with_fewer_offsets_than_rows_is_another_one() {
+        let known = |rows| Known { positions: Positions::new(), rows };
+        assert!(known(0).check(0, "t", "t.positions.s").is_ok(), "all rows were set aside");
+        assert!(known(5).check(5, "t", "t.positions.s").is_ok() && known(5).check(9, "t", "t.positions.s").is_ok());
+        let error = known(5).check(4, "t", "t.positions.s").expect_err("a loud stop");
+        assert!(error.kind == Kind::Data && error.to_string().contains("remove t.positions.s too"), "{error}");
+    }
 }

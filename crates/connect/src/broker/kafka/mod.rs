@@ -5,11 +5,14 @@ mod cursor;
 
 use crate::kafka::client::{Access, Told};
 use crate::kafka::options::Options;
+use crate::spec::Fault;
 use appender::KafkaAppender;
 use async_trait::async_trait;
 use cursor::Cursor;
-use kernel::broker::{Appender, Broker, Capabilities, Ends, Fetched, Retention, Topic};
+use kernel::broker::{Appender, Broker, Capabilities, Ends, Fetched, Retention, Topic, other_partitions};
+use kernel::error::redacted;
 use kernel::gate::Seal;
+use kernel::suggest::nearest;
 use kernel::{Error, Kind, Point, Positions, Result};
 use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication,
@@ -40,19 +43,41 @@ impl KafkaBroker {
     /// Of `kafka://host:9092,host2:9092?security=sasl_tls&…`: the settings are the options of a `kafka` source, and
     /// `replication`, by default the cluster's own. Opens no connection.
     pub fn open(url: &str, base: &Path, seal: Seal) -> Result<Self> {
+        let wrong =
+            |why| Error::project(format!("broker {}", redacted(url.split('?').next().unwrap_or_default())), why);
+        let (options, replication) = Self::settings(url).map_err(wrong)?;
+        Ok(Self { access: Arc::new(Access::new(&options, base)?), seal, replication, cursors: Mutex::default() })
+    }
+
+    /// What of the URL is wrong, before anything is opened.
+    pub fn check(url: &str) -> Result<(), String> {
+        Self::settings(url).map(drop)
+    }
+
+    /// The options of a source, and the copies of each topic.
+    fn settings(url: &str) -> Result<(Options, i32), String> {
         let (connection, query) = url.split_once('?').unwrap_or((url, ""));
         let mut options =
             Map::from_iter([("connection".to_owned(), json!(connection)), ("topic".to_owned(), json!("all"))]);
         let mut replication = -1;
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             match (&*name, value.parse::<i32>()) {
-                ("replication", Ok(copies)) => replication = copies,
+                ("replication", copies) => {
+                    let copies = copies.ok().filter(|copies| *copies > 0);
+                    replication = copies.ok_or("`replication` is a number of copies")?;
+                }
                 ("timeout_ms", Ok(ms)) => drop(options.insert(name.into(), json!(ms))),
                 _ => drop(options.insert(name.into(), json!(value))),
             }
         }
-        let options = Options::read("broker", &Value::Object(options))?;
-        Ok(Self { access: Arc::new(Access::new(&options, base)?), seal, replication, cursors: Mutex::default() })
+        let told = |fault: &Fault| match (nearest(&fault.option, OWN), &fault.help) {
+            (Some(meant), _) => format!("{}; did you mean `{meant}`?", fault.message),
+            (None, Some(help)) => format!("{}; {help}", fault.message),
+            (None, None) => fault.message.clone(),
+        };
+        let read = Options::check(&Value::Object(options));
+        let read = read.map_err(|faults| faults.iter().map(told).collect::<Vec<_>>().join("; "))?;
+        Ok((read, replication))
     }
 
     /// Makes a topic; false if it is there, which any node knows: only the controller can make one, and one that stands still
@@ -120,14 +145,17 @@ impl KafkaBroker {
     /// Blocks until the topic can be written to.
     fn settle(access: &Access, topic: &str, partitions: usize) -> Result<()> {
         let consumer = access.consumer(LOOKER)?;
-        let mut waited = Duration::ZERO;
+        let (mut waited, mut differed) = (Duration::ZERO, Duration::ZERO);
         loop {
             let found = crate::kafka::reader::partitions(access, &consumer, topic);
             match found {
                 Ok(found) if found.len() == partitions => return Ok(()),
-                Ok(found) if found.len() > partitions || waited > access.timeout => {
-                    let detail = format!("it has {} partitions, not {partitions}: keys would move", found.len());
-                    return Err(Error::new(Kind::Conflict, format!("make topic {topic}"), detail));
+                Ok(found) if found.len() > partitions || differed > SETTLE => {
+                    return Err(other_partitions(topic, found.len(), partitions));
+                }
+                Ok(_) => {
+                    differed += STEP;
+                    std::thread::sleep(STEP);
                 }
                 Err(error) if waited > access.timeout => return Err(error),
                 _ => std::thread::sleep(STEP),
@@ -141,6 +169,12 @@ impl KafkaBroker {
 const LOOKER: &str = "lavra-broker";
 const STEP: Duration = Duration::from_millis(50);
 const TRIES: u32 = 3;
+/// What a row may have in a topic that is made here: 16 MiB. Kafka's own default is 1 MiB.
+const MESSAGE_BYTES: &str = "16777216";
+/// How long a topic may show fewer partitions than it was made with.
+const SETTLE: Duration = Duration::from_secs(2);
+/// What is said of topics, beside the options of a source.
+const OWN: [&str; 4] = ["partitions", "retention", "retention_bytes", "replication"];
 const RETENTION: [&str; 2] = ["retention.ms", "retention.bytes"];
 
 fn settings(retention: Retention) -> Vec<(&'static str, String)> {
@@ -168,6 +202,7 @@ impl Broker for KafkaBroker {
         for (key, value) in &settings {
             new = new.set(key, value);
         }
+        new = new.set("max.message.bytes", MESSAGE_BYTES);
         if !self.make(&what, &new).await? {
             self.retain(&what, topic, &settings).await?;
         }
@@ -212,7 +247,7 @@ impl Broker for KafkaBroker {
         let (access, topic) = (self.access.clone(), appender::positions_topic(topic, writer)?);
         blocking(move || match appender::read(&access, &topic) {
             Err(error) if error.kind == Kind::Project => Ok(Positions::new()),
-            read => read,
+            read => Ok(read?.positions),
         })
         .await
     }

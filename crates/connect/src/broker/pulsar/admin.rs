@@ -1,6 +1,6 @@
 //! Pulsar's administration over HTTP: topics, how long they keep what, and where they end.
 
-use kernel::broker::{Ends, Retention};
+use kernel::broker::{Ends, Retention, other_partitions};
 use kernel::error::redacted;
 use kernel::{Error, Kind, Result};
 use serde_json::{Value, json};
@@ -27,6 +27,10 @@ pub fn place(offset: u64) -> (u64, u64) {
     (offset >> ENTRY_BITS, offset & ((1 << ENTRY_BITS) - 1))
 }
 
+/// The property of a topic that no other one has the value of, and how a topic is made with it.
+const NAME: &str = "lavra-made";
+const WITH_PROPERTIES: &str = "application/vnd.partitioned-topic-metadata+json";
+
 impl Admin {
     pub fn new(url: &str, namespace: &str, token: Option<&str>, timeout: Duration) -> Result<Self> {
         let wrong =
@@ -39,6 +43,16 @@ impl Admin {
 
     /// The status and the answer of a call below `/admin/v2/persistent/NAMESPACE/`.
     async fn call(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> Result<(u16, Value)> {
+        self.call_with(method, path, body.map(|body| ("application/json", body))).await
+    }
+
+    /// The same with the kind of the body.
+    async fn call_with(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<(&str, Value)>,
+    ) -> Result<(u16, Value)> {
         let what = || format!("ask Pulsar's administration at {}", redacted(self.url.as_str()));
         let unreachable = |e: reqwest::Error| Error::new(Kind::Unreachable, what(), e.without_url());
         let mut url = self.url.clone();
@@ -47,8 +61,8 @@ impl Admin {
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body.to_string());
+        if let Some((kind, body)) = body {
+            request = request.header("content-type", kind).body(body.to_string());
         }
         let answer = request.send().await.map_err(unreachable)?;
         let status = answer.status().as_u16();
@@ -65,14 +79,19 @@ impl Admin {
     pub async fn make(&self, topic: &str, partitions: u32, retention: Option<Retention>) -> Result<()> {
         let what = || format!("make topic {topic}");
         let path = format!("{topic}/partitions");
-        let (status, _) = self.call(reqwest::Method::PUT, &path, Some(json!(partitions))).await?;
+        let named =
+            json!({ "partitions": partitions, "properties": { NAME: format!("{:016x}", super::unlike_any()) } });
+        let (mut status, _) = self.call_with(reqwest::Method::PUT, &path, Some((WITH_PROPERTIES, named))).await?;
+        if !matches!(status, 200..300 | 409) {
+            // Before 2.10 topics have no properties.
+            (status, _) = self.call(reqwest::Method::PUT, &path, Some(json!(partitions))).await?;
+        }
         if !matches!(status, 200..300 | 409) {
             return Err(Error::project(what(), format!("Pulsar answers {status}")));
         }
         let known = self.partitions(topic).await?;
         if known != partitions {
-            let detail = format!("it has {known} partitions, not {partitions}: keys would move");
-            return Err(Error::new(Kind::Conflict, what(), detail));
+            return Err(other_partitions(topic, known as usize, partitions as usize));
         }
         let Retention { time, bytes } = retention.unwrap_or_default();
         let minutes = time.map_or(-1, |time| i64::try_from(time.as_secs().div_ceil(60)).unwrap_or(-1));
@@ -95,9 +114,15 @@ impl Admin {
     }
 
     pub async fn partitions(&self, topic: &str) -> Result<u32> {
+        Ok(self.topic(topic).await?.0)
+    }
+
+    /// The number of its partitions, and what tells it from one of its name that was made before or after it; topics that
+    /// somebody else made have no such thing.
+    pub async fn topic(&self, topic: &str) -> Result<(u32, Option<String>)> {
         let (_, answer) = self.call(reqwest::Method::GET, &format!("{topic}/partitions"), None).await?;
         match answer["partitions"].as_u64().and_then(|count| u32::try_from(count).ok()) {
-            Some(count @ 1..) => Ok(count),
+            Some(count @ 1..) => Ok((count, answer["properties"][NAME].as_str().map(str::to_owned))),
             _ => {
                 Err(Error::project(format!("topic {topic}"), "there is no such topic in this namespace; make it first"))
             }

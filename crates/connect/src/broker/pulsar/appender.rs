@@ -4,6 +4,7 @@
 use super::admin::offset;
 use super::cursor::Cursor;
 use super::kept::{self, Kept};
+use super::unfinished::Unfinished;
 use super::{Home, partition_name};
 use crate::broker::rows;
 use arrow::array::{Array, AsArray};
@@ -12,14 +13,14 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use kernel::broker::{Appended, Appender, Topic};
+use kernel::broker::{Appended, Appender, Places, Topic};
 use kernel::gate::Safe;
 use kernel::{Error, Kind, Positions, Result};
 use pulsar::compression::{Compression, CompressionLz4};
 use pulsar::producer::{Message, SendFuture};
 use pulsar::{Producer, ProducerOptions, TokioExecutor};
 use serde_json::Value;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,8 +31,10 @@ pub struct PulsarAppender {
     producers: Vec<Producer<TokioExecutor>>,
     positions: kept::Writer,
     kept: Kept,
-    /// Rows that an append had brought which did not come to its end: the source's partition and the offset.
-    there: HashSet<(String, i64)>,
+    /// Rows that an append had brought which did not come to its end.
+    there: Unfinished,
+    /// By partition, the offset behind all that is known to be of this writer.
+    ends: Vec<u64>,
 }
 
 /// A message's property that names who appended it.
@@ -40,16 +43,16 @@ const STEP: Duration = Duration::from_millis(50);
 
 impl PulsarAppender {
     pub async fn open(home: Arc<Home>, topic: Topic, writer: &str) -> Result<Self> {
-        let kept_in = kept::topic(&topic.name, "writer", writer)?;
+        let kept_in = kept::kept_in(&topic.name, "writer", writer)?;
         let positions = kept::Writer::open(&home, &kept_in).await?;
-        let kept = kept::read(&home, &kept_in).await?;
+        let kept = kept::read(&home, &topic.name, &kept_in).await?;
         wait_alone(&home, &topic, writer).await?;
-        let there = unfinished(&home, &topic, writer, &kept).await?;
+        let (there, ends) = unfinished(&home, &topic, writer, &kept).await?;
         let mut producers = Vec::new();
         for partition in 0..topic.partitions {
             producers.push(producer(&home, &partition_name(&topic.name, partition), writer).await?);
         }
-        Ok(Self { home, topic, writer: writer.to_owned(), producers, positions, kept, there })
+        Ok(Self { home, topic, writer: writer.to_owned(), producers, positions, kept, there, ends })
     }
 
     fn fault(&self, error: impl std::fmt::Display) -> Error {
@@ -65,7 +68,8 @@ impl PulsarAppender {
         let sealer = self.home.seal.sealer(&self.topic.name)?;
         let mut sent = Vec::with_capacity(batch.num_rows());
         for (row, (line, partition)) in lines.zip(partitions).enumerate() {
-            if self.there.contains(&sources[row]) {
+            let (source, offset) = &sources[row];
+            if self.there.holds(source, *offset) {
                 continue;
             }
             let message = Message {
@@ -91,6 +95,10 @@ impl Appender for PulsarAppender {
         &self.kept.positions
     }
 
+    fn unfinished(&self) -> Places {
+        self.there.places().clone()
+    }
+
     async fn append(&mut self, rows: &[Safe], upto: &Positions) -> Result<Appended> {
         if self.kept.positions.holds(upto) {
             return Ok(Appended::AlreadyDone);
@@ -104,18 +112,21 @@ impl Appender for PulsarAppender {
                 self.producers[place].send_batch().await.map_err(|e| self.fault(e))?;
             }
         }
-        let mut kept = self.kept.clone();
-        kept.ends.resize(self.producers.len(), 0);
         for (partition, future) in sent {
             let receipt = future.await.map_err(|e| self.fault(e))?;
             if let Some(id) = receipt.message_id {
-                kept.ends[partition] = kept.ends[partition].max(offset(id.ledger_id, id.entry_id) + 1);
+                self.ends[partition] = self.ends[partition].max(offset(id.ledger_id, id.entry_id) + 1);
             }
         }
+        let mut left = self.there.clone();
+        if !left.is_empty() {
+            left.settle(&lasts(rows)?, upto);
+        }
+        let mut kept = Kept { ends: self.ends.clone(), left, ..self.kept.clone() };
         kept.positions.advance(upto);
         self.positions.write(&kept).await?;
+        self.there = kept.left.clone();
         self.kept = kept;
-        self.there.clear();
         Ok(Appended::Done)
     }
 }
@@ -129,6 +140,17 @@ fn places(batch: &RecordBatch) -> Result<Vec<(String, i64)>> {
     Ok((0..batch.num_rows()).map(|row| (partitions.value(row).to_owned(), offsets.value(row))).collect())
 }
 
+/// The last offset of each partition of the source.
+fn lasts(rows: &[Safe]) -> Result<BTreeMap<String, i64>> {
+    let mut lasts = BTreeMap::new();
+    for rows in rows {
+        for (source, offset) in places(rows.batch())? {
+            lasts.entry(source).and_modify(|last: &mut i64| *last = offset.max(*last)).or_insert(offset);
+        }
+    }
+    Ok(lasts)
+}
+
 /// A producer of its own name: what it sends again after a broken connection, Pulsar knows by that name.
 async fn producer(home: &Home, name: &str, writer: &str) -> Result<Producer<TokioExecutor>> {
     let options = ProducerOptions {
@@ -139,15 +161,9 @@ async fn producer(home: &Home, name: &str, writer: &str) -> Result<Producer<Toki
         block_queue_if_full: true,
         ..ProducerOptions::default()
     };
-    let own = format!("{writer}@{:016x}", unlike_any());
+    let own = format!("{writer}@{:016x}", super::unlike_any());
     let producer = home.client().await?.producer().with_topic(home.whole(name)).with_name(own).with_options(options);
     producer.build().await.map_err(|e| home.error(&format!("append to {name}"), e))
-}
-
-/// A number that no other process draws: of the hasher's random keys.
-fn unlike_any() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(0)
 }
 
 /// Waits until no other appender of this writer is connected: what it had sent is there then, or never will be.
@@ -176,9 +192,9 @@ async fn wait_alone(home: &Home, topic: &Topic, writer: &str) -> Result<()> {
     Ok(())
 }
 
-/// The rows of this writer behind its positions.
-async fn unfinished(home: &Arc<Home>, topic: &Topic, writer: &str, kept: &Kept) -> Result<HashSet<(String, i64)>> {
-    let mut there = HashSet::new();
+/// The rows of this writer behind its positions, and where each partition ends.
+async fn unfinished(home: &Arc<Home>, topic: &Topic, writer: &str, kept: &Kept) -> Result<(Unfinished, Vec<u64>)> {
+    let (mut there, mut all) = (kept.left.clone(), Vec::new());
     for partition in 0..topic.partitions {
         let name = partition_name(&topic.name, partition);
         let ends = home.admin.ends(&name).await?;
@@ -194,10 +210,11 @@ async fn unfinished(home: &Arc<Home>, topic: &Topic, writer: &str, kept: &Kept) 
                 if let Some((Some(source), Some(offset))) =
                     position.as_ref().map(|at| (at["partition"].as_str(), at["offset"].as_i64()))
                 {
-                    there.insert((source.to_owned(), offset));
+                    there.add(source, offset);
                 }
             }
         }
+        all.push(from.max(ends.next));
     }
-    Ok(there)
+    Ok((there, all))
 }

@@ -54,7 +54,10 @@ impl Cursor {
         let ends = self.home.admin.ends(&self.name).await?;
         if from < ends.first || from > ends.next {
             let detail = match from < ends.first {
-                true => "retention has removed messages from there on",
+                true => {
+                    "retention has removed messages from there on, or the topic was removed and made anew: put it back, or move \
+                     the table's folder away and load all again"
+                }
                 false => "it ends before that: was the topic made anew?",
             };
             return Err(Error::data(format!("fetch from offset {from} of {}", self.name), detail));

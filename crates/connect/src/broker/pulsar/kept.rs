@@ -2,6 +2,7 @@
 
 use super::admin::{offset, place};
 use super::cursor::Cursor;
+use super::unfinished::Unfinished;
 use super::{Home, partition_name};
 use kernel::{Error, Kind, Positions, Result};
 use pulsar::{Producer, ProducerOptions, TokioExecutor};
@@ -11,17 +12,23 @@ use std::sync::Arc;
 /// One state.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Kept {
+    /// Which topic of this name they are of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
     pub positions: Positions,
     /// Of a writer: by partition, an offset behind which all is that was appended later.
     #[serde(default)]
     pub ends: Vec<u64>,
+    /// Of a writer: rows before `ends` that are to come again, which no position covers yet.
+    #[serde(default, skip_serializing_if = "Unfinished::is_empty")]
+    pub left: Unfinished,
 }
 
 /// Only one process at a time writes it: who opens it takes it from who had it.
 const EXCLUSIVE_WITH_FENCING: i32 = 3;
 
 /// Where the positions of a writer or group are kept.
-pub fn topic(topic: &str, of: &str, name: &str) -> Result<String> {
+pub fn kept_in(topic: &str, of: &str, name: &str) -> Result<String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || ['.', '_', '-'].contains(&c);
     match !name.is_empty() && name.chars().all(fits) {
         true => Ok(format!("{topic}.{of}.{name}")),
@@ -29,7 +36,28 @@ pub fn topic(topic: &str, of: &str, name: &str) -> Result<String> {
     }
 }
 
-pub async fn read(home: &Arc<Home>, topic: &str) -> Result<Kept> {
+impl Kept {
+    /// Those of a topic that was removed, and made anew by this name, say nothing of the one that is there now.
+    fn unless_of_another(self, of: Option<String>) -> Self {
+        // Nobody can tell two topics apart that were made without a name of their own: what was kept is believed then.
+        match self.of == of {
+            true => self,
+            false => Self { of, ..Self::default() },
+        }
+    }
+}
+
+/// What is kept of a topic by this name of a topic.
+pub async fn read(home: &Arc<Home>, topic: &str, kept_in: &str) -> Result<Kept> {
+    let of = match home.admin.topic(topic).await {
+        Ok((_, of)) => of,
+        Err(error) if error.kind == Kind::Project => None,
+        Err(error) => return Err(error),
+    };
+    Ok(last(home, kept_in).await?.unless_of_another(of))
+}
+
+async fn last(home: &Arc<Home>, topic: &str) -> Result<Kept> {
     match home.admin.partitions(topic).await {
         Ok(_) => {}
         Err(error) if error.kind == Kind::Project => return Ok(Kept::default()),
@@ -82,5 +110,30 @@ impl Writer {
 
     pub async fn close(mut self) -> Result<()> {
         self.producer.close().await.map_err(|e| self.home.error(&format!("close {}", self.topic), e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::Point;
+
+    #[test]
+    fn positions_of_a_topic_that_was_are_void() {
+        let mut positions = Positions::new();
+        positions.set("a.csv", Point::Offset(7));
+        let kept =
+            |of: Option<&str>| Kept { of: of.map(str::to_owned), positions: positions.clone(), ..Kept::default() };
+        let read = |then: Option<&str>, now: Option<&str>| kept(then).unless_of_another(now.map(str::to_owned));
+        for (then, now) in [(Some("x"), Some("x")), (None, None)] {
+            let read = read(then, now);
+            assert_eq!((read.positions.len(), read.of.as_deref()), (1, now), "{then:?}, {now:?}");
+        }
+        for (then, now) in [(Some("x"), Some("y")), (Some("x"), None), (None, Some("y"))] {
+            let void = read(then, now);
+            assert!(void.positions.is_empty() && void.of.as_deref() == now, "{then:?}, {now:?}");
+        }
+        let before = r#"{"positions":{},"ends":[3]}"#;
+        assert_eq!(serde_json::from_str::<Kept>(before).expect("what was written before").ends, [3]);
     }
 }

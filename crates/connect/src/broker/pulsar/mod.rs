@@ -5,6 +5,7 @@ mod admin;
 mod appender;
 mod cursor;
 mod kept;
+mod unfinished;
 
 use admin::Admin;
 use appender::PulsarAppender;
@@ -51,6 +52,7 @@ impl PulsarBroker {
         if !matches!(url.scheme(), "pulsar" | "pulsar+ssl") || !url.has_host() {
             return Err(wrong("write it as `pulsar://host:6650` or `pulsar+ssl://host:6651`"));
         }
+        Self::check(url.as_str()).map_err(|why| wrong(&why))?;
         let path = url.path().trim_matches('/');
         let namespace = if path.is_empty() { "public/default" } else { path };
         if namespace.split('/').count() != 2 {
@@ -63,6 +65,18 @@ impl PulsarBroker {
         let namespace = format!("persistent://{namespace}/");
         let home = Home { url, namespace, admin, timeout, seal, client: OnceCell::new() };
         Ok(Self { home: Arc::new(home), cursors: Mutex::default() })
+    }
+
+    /// Options that nobody reads, before anything is opened.
+    pub fn check(url: &str) -> Result<(), String> {
+        let query = url.split_once('?').map_or("", |(_, query)| query);
+        let unknown = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name != "admin");
+        match unknown {
+            None => Ok(()),
+            Some((name, _)) => Err(format!(
+                "unknown option `{name}`; Pulsar knows `admin`, and a topic `partitions`, `retention` and `retention_bytes`"
+            )),
+        }
     }
 }
 
@@ -105,6 +119,12 @@ impl Home {
     }
 }
 
+/// A number that no other process draws: of the hasher's random keys.
+fn unlike_any() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0)
+}
+
 /// One partition's own topic, as Pulsar names it.
 pub fn partition_name(topic: &str, partition: u32) -> String {
     format!("{topic}-partition-{partition}")
@@ -136,7 +156,7 @@ impl Broker for PulsarBroker {
     }
 
     async fn appended(&self, topic: &str, writer: &str) -> Result<Positions> {
-        Ok(kept::read(&self.home, &kept::topic(topic, "writer", writer)?).await?.positions)
+        Ok(kept::read(&self.home, topic, &kept::kept_in(topic, "writer", writer)?).await?.positions)
     }
 
     async fn ends(&self, topic: &str) -> Result<Vec<Ends>> {
@@ -151,12 +171,12 @@ impl Broker for PulsarBroker {
 
     async fn consumed(&self, topic: &str, group: &str) -> Result<Positions> {
         self.home.admin.partitions(topic).await?;
-        Ok(kept::read(&self.home, &kept::topic(topic, "group", group)?).await?.positions)
+        Ok(kept::read(&self.home, topic, &kept::kept_in(topic, "group", group)?).await?.positions)
     }
 
     async fn consume(&self, topic: &str, group: &str, upto: &Positions) -> Result<()> {
-        let kept_in = kept::topic(topic, "group", group)?;
-        let mut kept = kept::read(&self.home, &kept_in).await?;
+        let kept_in = kept::kept_in(topic, "group", group)?;
+        let mut kept = kept::read(&self.home, topic, &kept_in).await?;
         kept.positions.advance(upto);
         let mut writer = kept::Writer::open(&self.home, &kept_in).await?;
         writer.write(&kept).await?;

@@ -77,6 +77,7 @@ fn follower(database: &str, name: &str, columns: Vec<Column>) -> Cdc {
     let given = json!({ "connection": format!("mysql://u@h/{database}"), "table": name, "mode": "cdc" });
     let opening = Opening {
         source: "t".into(),
+        project: "test".into(),
         options: given.clone(),
         base: Default::default(),
         entity,

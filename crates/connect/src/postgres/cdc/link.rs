@@ -1,6 +1,6 @@
 //! The connection on which changes come.
 
-use super::slot::{A_MOMENT, IN_USE};
+use super::slot::{A_MOMENT, IN_USE, again};
 use crate::postgres::client::{code_of, stream_fault};
 use crate::postgres::setup::Setup;
 use kernel::error::{Error, Kind, Result};
@@ -38,7 +38,7 @@ impl Link {
                     tries += 1;
                     tokio::time::sleep(A_MOMENT).await;
                 }
-                Err(error) => return Err(stream_fault(&what, &error)),
+                Err(error) => return Err(failed(&what, &error)),
             }
         }
     }
@@ -50,7 +50,7 @@ impl Link {
         match tokio::time::timeout(self.patience, self.client.recv()).await.map_err(late)? {
             Ok(Some(event)) => Ok(event),
             Ok(None) => Err(Error::new(Kind::Unreachable, WHAT, "the server ended the stream")),
-            Err(error) => Err(stream_fault(WHAT, &error)),
+            Err(error) => Err(failed(WHAT, &error)),
         }
     }
 
@@ -65,3 +65,18 @@ impl Link {
         }
     }
 }
+
+/// The server looks for the publication as it was at each place of its log.
+fn failed(what: &str, error: &PgWireError) -> Error {
+    match error {
+        PgWireError::Server(said) if code_of(said) == UNDEFINED => {
+            let why =
+                "the publication was dropped, and what was written until it was made anew was published by nothing";
+            again(what, why)
+        }
+        other => stream_fault(what, other),
+    }
+}
+
+/// The server's code for an object that is not there.
+const UNDEFINED: &str = "42704";

@@ -46,9 +46,10 @@ impl Cdc {
         let (schema, name) = setup.options.table();
         let table = Table::look(&client, (schema, name), &setup.entity).await?;
         let partition: Arc<str> = partition(schema, name).into();
-        let known = opening.from.get(&partition).map(|point| At::read(&partition, point)).transpose()?;
+        let known = known(&opening.from, &partition, &table)?;
         let lsn = slot::ensure(&client, &setup, &table, known.map(|(at, _)| at.lsn)).await?;
-        let (at, rows) = known.unwrap_or((At { lsn, taken: 0, snapshot: 0 }, 0));
+        let (at, rows) = known.unwrap_or((At { lsn, taken: 0, snapshot: 0, table: table.oid }, 0));
+        let at = At { table: table.oid, ..at };
         let published = slot::published(&client, &setup, &table).await?;
         let mut layout = table.layout();
         layout.retain(|(name, _)| published.contains(name));
@@ -103,6 +104,20 @@ impl Source for Cdc {
             Phase::Stream(stream) => stream.settled(upto).await,
         }
     }
+}
+
+/// How far the stream is, and how many rows it gave; an error when that was of another table.
+fn known(from: &Positions, partition: &str, table: &Table) -> Result<Option<(At, u64)>> {
+    let known = from.get(partition).map(|point| At::read(partition, point)).transpose()?;
+    match known.is_some_and(|(at, _)| at.table != 0 && at.table != table.oid) {
+        true => Err(stream::another_table(table)),
+        false => Ok(known),
+    }
+}
+
+/// How far the stream of this very table is, for whoever looks at it.
+pub fn reached(from: &Positions, table: &Table) -> Result<Option<u64>> {
+    Ok(known(from, &partition(&table.schema, &table.name), table)?.map(|(at, _)| at.lsn))
 }
 
 /// How far the stream is, for what a run would read.

@@ -44,7 +44,7 @@ impl Slot {
     }
 
     /// Whether changes from `from` on can be had of it.
-    fn check(&self, name: &str, from: Option<u64>) -> Result<()> {
+    pub fn check(&self, name: &str, from: Option<u64>) -> Result<()> {
         let what = format!("use the replication slot `{name}`");
         if self.plugin.as_deref() != Some("pgoutput") || !self.is_own_database {
             let why = "it is of another kind or of another database: name another one by `slot`";
@@ -63,9 +63,14 @@ impl Slot {
     }
 }
 
-fn again(what: &str, why: &str) -> Error {
-    let help = "drop the slot, move the folder of the bronze table away, and run again: the table is taken anew";
+pub fn again(what: &str, why: &str) -> Error {
+    let help = "Drop the slot if it is still there, move the folder of the bronze table away, and run again: the table is taken anew";
     Error::data(what, format!("{why}. {help}"))
+}
+
+/// Of a slot that was there when rows were taken.
+pub fn gone(name: &str) -> Error {
+    again(&format!("use the replication slot `{name}`"), "it is gone, and with it the changes since the last run")
 }
 
 /// Makes sure of the publication and the slot; gives the place from which changes come. `from` is what was committed.
@@ -76,10 +81,7 @@ pub async fn ensure(client: &Client, setup: &Setup, table: &Table, from: Option<
     publish(client, setup, table).await?;
     let slot = match (Slot::look(client, &name).await?, from) {
         (Some(slot), _) => slot,
-        (None, Some(_)) => {
-            let what = format!("use the replication slot `{name}`");
-            return Err(again(&what, "it is gone, and with it the changes since the last run"));
-        }
+        (None, Some(_)) => return Err(gone(&name)),
         (None, None) => make(client, setup, &name).await?,
     };
     slot.check(&name, from)?;
@@ -154,20 +156,30 @@ const PUBLICATION: &str = "
     FROM pg_catalog.pg_publication p WHERE p.pubname = $1";
 
 async fn publish(client: &Client, setup: &Setup, table: &Table) -> Result<()> {
+    if is_published(client, setup, table).await? {
+        return Ok(());
+    }
+    let sql = to_publish(setup, table);
+    let made = client.batch_execute(&sql).await;
+    made.map_err(|e| {
+        let error = fault(&format!("make the publication `{}`", setup.publication()), &e);
+        Error { detail: format!("{}; let the table's owner run: {sql}", error.detail), ..error }
+    })
+}
+
+/// What makes the publication.
+pub fn to_publish(setup: &Setup, table: &Table) -> String {
+    let root = if table.kind == 'p' { " WITH (publish_via_partition_root = true)" } else { "" };
+    format!("CREATE PUBLICATION {} FOR TABLE {}{root}", quoted(&setup.publication()), table.quoted())
+}
+
+/// Whether the publication is there; an error when it is another than is needed.
+pub async fn is_published(client: &Client, setup: &Setup, table: &Table) -> Result<bool> {
     let name = setup.publication();
     let what = format!("use the publication `{name}`");
     let failed = |e| fault(&what, &e);
     let found = client.query_opt(PUBLICATION, &[&name, &table.schema, &table.name]).await.map_err(failed)?;
-    let Some(found) = found else {
-        let root = if table.kind == 'p' { " WITH (publish_via_partition_root = true)" } else { "" };
-        let sql = format!("CREATE PUBLICATION {} FOR TABLE {}{root}", quoted(&name), table.quoted());
-        let made = client.batch_execute(&sql).await;
-        let help = |e| {
-            let error = fault(&format!("make the publication `{name}`"), &e);
-            Error { detail: format!("{}; let the table's owner run: {sql}", error.detail), ..error }
-        };
-        return made.map_err(help);
-    };
+    let Some(found) = found else { return Ok(false) };
     let (whole, via_root, has_table): (bool, bool, bool) = (found.get(0), found.get(1), found.get(2));
     let refuse = |why: &str, sql: String| Err(Error::project(&what, format!("{why}: {sql}")));
     let own = quoted(&name);
@@ -182,7 +194,7 @@ async fn publish(client: &Client, setup: &Setup, table: &Table) -> Result<()> {
         let sql = format!("ALTER PUBLICATION {own} SET (publish_via_partition_root = true)");
         return refuse("it names the partitions, not the table", sql);
     }
-    Ok(())
+    Ok(true)
 }
 
 /// The columns that the publication sends, where it names some. Generated columns are not sent.

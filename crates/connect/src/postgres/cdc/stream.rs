@@ -30,6 +30,9 @@ pub struct At {
     pub taken: u64,
     /// Where the log was when the snapshot was whole. Before it, rows may have been missed that moved while it was read.
     pub snapshot: u64,
+    /// The table by the server's number; 0 where it was not written down.
+    #[serde(default)]
+    pub table: u32,
 }
 
 impl At {
@@ -242,10 +245,7 @@ impl Stream {
         let at = self.read.open.map_or(0, |(at, _)| at);
         let is_alone = self.read.commit < self.at.snapshot;
         let changes = match message {
-            Message::Relation(relation) => {
-                self.relation(relation);
-                return Ok(());
-            }
+            Message::Relation(relation) => return self.relation(relation),
             Message::Insert { relation, new } if is_ours(relation) => {
                 vec![Change { op: Op::Create, at, cells: new, is_alone: false }]
             }
@@ -279,14 +279,18 @@ impl Stream {
     }
 
     /// A table is announced before its first change, and again when its columns are others.
-    fn relation(&mut self, relation: Relation) {
+    fn relation(&mut self, relation: Relation) -> Result<()> {
         let is_named = relation.schema == self.table.schema && relation.name == self.table.name;
-        if relation.id != self.table.oid && !is_named || self.read.relation.as_ref() == Some(&relation) {
-            return;
+        if relation.id != self.table.oid && is_named {
+            return Err(another_table(&self.table));
+        }
+        if relation.id != self.table.oid || self.read.relation.as_ref() == Some(&relation) {
+            return Ok(());
         }
         self.read.announced = Some(relation);
         // What waits has the old columns.
         self.read.is_due = !self.read.pending.changes.is_empty();
+        Ok(())
     }
 
     async fn announce(&mut self, relation: Relation) -> Result<()> {
@@ -297,6 +301,14 @@ impl Stream {
         let columns = relation.columns.iter().zip(bases);
         let layout: Layout =
             columns.map(|(column, base)| (column.name.clone(), base.kind(wanted(&column.name)))).collect();
+        let is_gone = |name: &str| self.table.column(name).is_none() && !layout.iter().any(|(own, _)| **own == *name);
+        for property in entity.properties.iter().filter(|property| is_gone(&property.name)) {
+            tracing::warn!(
+                table = self.table.shown(),
+                "has no column `{}` any more, which its contract names: it is null from here on",
+                property.name
+            );
+        }
         // Without a key in the contract, the table's own.
         let own = self.table.columns.iter().filter(|column| column.key.is_some()).map(|column| &*column.name);
         let key = entity.key();
@@ -335,6 +347,12 @@ impl Stream {
         }
         Ok(())
     }
+}
+
+/// Rows of the one that is gone were never deleted, and those of the new one may have been missed.
+pub fn another_table(table: &Table) -> Error {
+    let what = format!("follow {}", table.shown());
+    slot::again(&what, "the table was dropped and made anew: it is another one than the lake has followed")
 }
 
 impl Reading {

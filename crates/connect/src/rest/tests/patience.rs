@@ -3,6 +3,7 @@
 use super::{Server, all, fails, kinds, orders};
 use crate::files::testing::opening;
 use crate::rest::spec;
+use arrow::datatypes::{DataType, TimeUnit};
 use kernel::Positions;
 use kernel::error::Kind;
 use serde_json::{Value, json};
@@ -70,6 +71,20 @@ async fn the_doctor_looks_at_the_first_page() {
     };
     let (path, more) = kinds().remove(3);
     assert_eq!(probe(server.options(path, more)).await[0].found, "10 records, 0 of them malformed");
+    let by_time = json!({ "incremental": { "field": "updated_at", "param": "updated_since" } });
+    let timed = async |mode: &str| {
+        let mut options = server.options("orders/since", by_time.clone());
+        (options["records"], options["mode"]) = ("$.data".into(), mode.into());
+        let mut entity = orders();
+        let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        let column = entity.properties.iter_mut().find(|column| column.name == "updated_at").expect("the column");
+        column.data_type = time;
+        let opening = opening(Path::new("/"), options, entity, Positions::new());
+        (spec().probe)(&opening).await
+    };
+    let lost = timed("append").await;
+    assert!(lost[1].remedy.as_ref().is_some_and(|remedy| remedy.contains("`mode: changes`")), "{lost:?}");
+    assert_eq!(timed("changes").await.len(), 1);
     let bad = probe(server.options("orders/none", json!({}))).await;
     assert!(bad[0].remedy.is_some() && bad[0].found.contains("HTTP 404"), "{bad:?}");
 }

@@ -68,6 +68,25 @@ async fn everybody_signs_in_as_the_server_wants_it() {
 }
 
 #[tokio::test]
+async fn a_refresh_token_that_is_replaced_leads_on_from_open_to_open() {
+    let wanted =
+        json!({ "type": "oauth2", "id": "me", "secret": "SECRET", "uses": 2, "refresh": "first", "rotates": true });
+    let server = Server::start(json!({ "reset": true, "rows": 37, "auth": wanted })).await;
+    let (path, more) = kinds().remove(4);
+    let mut options = server.options(path, more);
+    options["auth"] = json!({
+        "type": "oauth2", "token_url": format!("{}/oauth/token", server.url),
+        "client_id": "me", "client_secret": "SECRET", "refresh_token": "first",
+    });
+    let entity = orders();
+    let read = async || all(&options, &entity, &mut Positions::new()).await.map(|rows| rows.len());
+    assert_eq!(read().await.expect("rows"), 37, "with the token of the options, and those that came after it");
+    assert_eq!(read().await.expect("rows"), 37, "with the newest");
+    let (one, other) = tokio::join!(read(), read());
+    assert_eq!((one.expect("rows"), other.expect("rows")), (37, 37), "two at once take turns");
+}
+
+#[tokio::test]
 async fn a_token_that_changes_is_read_again_from_its_file() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("token"), "first\n").expect("a file");

@@ -7,7 +7,7 @@ use crate::registry::store::{Answer, Registry, Wanted, Which};
 use axum::body::Bytes;
 use axum::extract::{Path, Query as Asked, RawQuery, State};
 use axum::response::Response;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 type Shared = State<Arc<Registry>>;
@@ -80,12 +80,8 @@ pub async fn register(
     body: Bytes,
 ) -> Answer<Reply<Value>> {
     let done = registry.register(&subject, &ask::request(&body, query.normalize)?).await?;
-    let definition = registry.formatted(&done, &query.format).await?;
-    let mut fields: Map<String, Value> = Map::new();
-    fields.insert("id".into(), json!(done.id));
-    fields.insert("version".into(), json!(done.version));
-    fields.extend(ask::schema(&definition, &done.guid));
-    Ok(Reply(Value::Object(fields)))
+    // Without the schema: a client takes that of the answer for the one that it sent, and what it sent may be a descriptor.
+    Ok(Reply(json!({ "id": done.id, "version": done.version, "guid": done.guid })))
 }
 
 pub async fn version(

@@ -64,6 +64,7 @@ async fn a_schema_is_registered_found_and_read() {
     let server = Server::start().await;
     let (status, done) = server.ask("POST", "/subjects/a%2Fb-value/versions?normalize=False", &avro(A)).await;
     assert_eq!((status, &done["id"], &done["version"]), (200, &json!(1), &json!(1)), "{done}");
+    assert!(done["guid"].is_string() && done.get("schema").is_none(), "clients keep the schema that they sent: {done}");
     assert_eq!(server.get("/subjects").await, (200, json!(["a/b-value"])));
     assert_eq!(server.get("/subjects/a%2Fb-value/versions").await, (200, json!([1])));
     let (_, version) = server.get("/subjects/a%2Fb-value/versions/latest").await;

@@ -1,7 +1,7 @@
 use super::source::pause;
 use super::{assert_caught, verdict};
-use crate::broker::{Appended, Appender, Broker, Capabilities, Ends, Fetched, Topic};
-use crate::error::{Error, Kind, Result};
+use crate::broker::{Appended, Appender, Broker, Capabilities, Ends, Fetched, Topic, other_partitions};
+use crate::error::{Error, Result};
 use crate::gate::Safe;
 use crate::laws::broker::{obeys, seal};
 use crate::position::Positions;
@@ -80,7 +80,7 @@ impl Broker for Toy {
             log.partitions = vec![Vec::new(); topic.partitions as usize];
         }
         if log.partitions.len() != topic.partitions as usize && self.fault != Fault::TakesOtherPartitions {
-            return Err(Error::new(Kind::Conflict, "create", "it has other partitions"));
+            return Err(other_partitions(&topic.name, log.partitions.len(), topic.partitions as usize));
         }
         Ok(())
     }

@@ -22,8 +22,10 @@ pub struct Connection {
 impl Connection {
     /// Reads a URL; variables (`${VAR}`) in it are put in, and stay in what is written down.
     pub fn parse(typed: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
-        let Some((scheme, _)) = typed.split_once("://") else {
-            let detail = "a connection is a URL: `postgres://user:${PASSWORD}@host/database`";
+        // The database in a file is named without slashes, too.
+        let file = typed.strip_prefix("sqlite:").filter(|path| !path.is_empty()).map(|path| ("sqlite", path));
+        let Some((scheme, _)) = typed.split_once("://").or(file) else {
+            let detail = "a connection is a URL: `postgres://user:${PASSWORD}@host/database`, `sqlite:data/shop.db`";
             return Err(Error::project("discover", detail));
         };
         let yaml = format!("connection: {}", Value::from(typed));
@@ -101,6 +103,7 @@ mod tests {
                 Some("MY_SHOP_PASSWORD"),
             ),
             ("kafka://10.0.0.1:9092", "kafka://10.0.0.1:9092", None),
+            ("sqlite:data/shop.db", "sqlite:data/shop.db", None),
         ] {
             let env = |name: &str| (name == "PGPASSWORD").then(|| "s3cret".to_owned());
             let connection = Connection::parse(typed, &env).expect("a connection");

@@ -14,6 +14,7 @@ use super::scan::{look, print, told};
 use crate::cli::Context;
 use crate::clock::tomorrow;
 use crate::show::{self, Format};
+use arrow::datatypes::DataType;
 use connect::{Discovered, Opening, Spec};
 use connection::Connection;
 use kernel::error::{Error, Result, advice};
@@ -85,6 +86,13 @@ pub async fn run(context: &Context, args: Discover) -> Outcome {
     Ok(exit)
 }
 
+/// A contract has no type for bytes: they are hexadecimal text.
+fn in_contract(mut entity: Entity) -> Entity {
+    let bytes = entity.properties.iter_mut().filter(|property| property.data_type == DataType::Binary);
+    bytes.for_each(|property| property.data_type = DataType::Utf8);
+    entity
+}
+
 fn no_connector(scheme: &str) -> Error {
     let known: Vec<&str> = connect::all().iter().flat_map(|spec| spec.schemes.iter().copied()).collect();
     let hint = match scheme {
@@ -135,6 +143,7 @@ impl Call<'_> {
 
     async fn look(&self, discovered: &Discovered, name: &str) -> Result<(look::Looked, Proposal)> {
         let entity = Entity { name: name.to_owned(), ..discovered.entity.clone() };
+        let entity = in_contract(entity);
         let opening = self.opening(name, self.to_look(&discovered.options), entity.clone());
         let looked = look::listed(self.spec, opening, self.args.rows, &self.project.own_kinds).await?;
         let proposal = self.proposer.propose(&looked, false, true);
@@ -156,6 +165,7 @@ impl Call<'_> {
         all.extend(options);
         Opening {
             source: name.to_owned(),
+            project: String::new(),
             options: Value::Object(all),
             base: self.project.base().to_owned(),
             entity,

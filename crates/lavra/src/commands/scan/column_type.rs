@@ -50,6 +50,8 @@ pub fn has_contract_type(data_type: &DataType) -> bool {
         DataType::Null | DataType::Boolean | DataType::Date32 | DataType::Date64 => true,
         DataType::Time32(_) | DataType::Time64(_) | DataType::Timestamp(..) => true,
         nested if nested.is_nested() => contract_type(nested).is_some(),
+        // Bytes are taken in as hexadecimal text.
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => true,
         other => is_text(other) || other.is_numeric(),
     }
 }
@@ -127,7 +129,7 @@ mod tests {
     fn what_no_contract_can_name_is_known() {
         let object = |inner| Struct(vec![Field::new("x", inner, true)].into());
         assert!(has_contract_type(&object(Int32)) && has_contract_type(&DataType::Time64(TimeUnit::Microsecond)));
-        assert!(!has_contract_type(&DataType::Binary) && !has_contract_type(&object(DataType::Binary)));
+        assert!(has_contract_type(&DataType::Binary) && !has_contract_type(&object(DataType::Binary)));
         assert_eq!(contract_type(&object(UInt64)), Some(object(Decimal128(20, 0))));
     }
 }

@@ -44,6 +44,7 @@ impl Files {
     fn opening_with(&self, table: &str, options: Value) -> Opening {
         Opening {
             source: table.to_owned(),
+            project: String::new(),
             options,
             base: self.base.clone(),
             entity: nothing_known(table),

@@ -151,6 +151,7 @@ fn source(project: &Project, name: &str) -> Result<Source, Failure> {
     let contract = config.contract.clone().unwrap_or_else(|| name.to_owned());
     let opening = Opening {
         source: name.to_owned(),
+        project: String::new(),
         options,
         base: folder.to_owned(),
         entity: entity(folder, &contract, config.entity.as_deref().unwrap_or(name)),

@@ -1,0 +1,104 @@
+//! What a delivery has that its source would stop at, found out before it is taken: it would stop all others too.
+
+use crate::files::json::{Layout, in_memory};
+use arrow::datatypes::Schema;
+use kernel::Entity;
+use kernel::contract::SchemaChange;
+use std::collections::HashSet;
+
+/// A name with so many digits may be somebody's number or date.
+const DIGITS_MAX: usize = 5;
+
+/// A name longer than this, in characters, may be a text.
+const NAME_MAX: usize = 64;
+
+/// Reads records, with `,` between them, as the source will. An error says what in them can't be taken, without a value.
+pub fn look(records: &[u8], entity: &Entity) -> Result<(), String> {
+    let text = [b"[", records, b"]"].concat();
+    let range = 0..text.len();
+    let piece = in_memory(text, range, Layout::Array, 1, entity)?;
+    let schema = piece.batch.schema();
+    let mut names = HashSet::new();
+    if let Some(twice) = schema.fields().iter().find(|field| !names.insert(field.name())) {
+        return Err(format!("{} stands for two fields", shown(twice.name())));
+    }
+    match entity.schema_change {
+        SchemaChange::Freeze => unknown(&schema, entity),
+        SchemaChange::Quarantine | SchemaChange::Evolve => Ok(()),
+    }
+}
+
+fn unknown(schema: &Schema, entity: &Entity) -> Result<(), String> {
+    // Nothing is known of what will be detected yet.
+    if entity.properties.is_empty() {
+        return Ok(());
+    }
+    let mut strangers = schema.fields().iter().filter(|field| is_stranger(field.name(), entity));
+    let Some(first) = strangers.next() else { return Ok(()) };
+    let more = match strangers.count() {
+        0 => String::new(),
+        1 => ", nor another one".to_owned(),
+        more => format!(", nor {more} others"),
+    };
+    Err(format!("the contract does not name {}{more}", shown(first.name())))
+}
+
+fn is_stranger(name: &str, entity: &Entity) -> bool {
+    entity.property(name).is_none() && !kernel::gate::STAMPS.contains(&name)
+}
+
+/// The name of a field, or of one inside another, unless it may be a value.
+fn shown(name: &str) -> String {
+    let is_word = |c: char| c.is_alphanumeric() || "_-.".contains(c);
+    let is_plain = name.starts_with(|c: char| c.is_alphabetic() || c == '_')
+        && name.chars().all(is_word)
+        && name.chars().filter(char::is_ascii_digit).count() < DIGITS_MAX
+        && name.chars().count() <= NAME_MAX;
+    if is_plain { format!("the field `{name}`") } else { "a field, whose name may be a value".into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::testing::{entity, typed};
+    use arrow::datatypes::{DataType, Field};
+
+    #[test]
+    fn what_the_contract_does_not_name_is_told_by_its_name_unless_that_may_be_a_value() {
+        let mut entity = entity(&["id", "n"]);
+        let told = |entity: &Entity, records: &str| look(records.as_bytes(), entity).err();
+        assert_eq!(told(&entity, r#"{"id":"a"},{"n":1,"id":"b"}"#), None);
+        assert_eq!(told(&entity, r#"{"\u0069d":"a"}"#), None, "a name may be written with escapes");
+        assert_eq!(
+            told(&entity, r#"{"id":"a"},{"id":"b","coupon":null}"#).as_deref(),
+            Some("the contract does not name the field `coupon`"),
+        );
+        assert_eq!(
+            told(&entity, r#"{"ana@example.com":1,"b":2,"c":3}"#).as_deref(),
+            Some("the contract does not name a field, whose name may be a value, nor 2 others"),
+        );
+        entity.schema_change = SchemaChange::Quarantine;
+        assert_eq!(told(&entity, r#"{"coupon":1}"#), None, "the gate sets its rows aside");
+        entity.schema_change = SchemaChange::Evolve;
+        assert_eq!(told(&entity, r#"{"coupon":1}"#), None);
+        let nothing_known = crate::files::testing::entity(&[]);
+        assert_eq!(told(&nothing_known, r#"{"coupon":1}"#), None);
+    }
+
+    #[test]
+    fn fields_inside_fields_are_looked_at_too() {
+        let inner = DataType::Struct(vec![Field::new("city", DataType::Utf8, true)].into());
+        let mut entity = typed(&[("id", DataType::Utf8), ("address", inner)]);
+        let told = |entity: &Entity, records: &str| look(records.as_bytes(), entity).err();
+        assert_eq!(told(&entity, r#"{"id":"a","address":{"city":"x"}}"#), None);
+        assert_eq!(
+            told(&entity, r#"{"id":"a","address":{"city":"x","zip":1}}"#).as_deref(),
+            Some("the contract does not name the field `address.zip`"),
+        );
+        entity.schema_change = SchemaChange::Evolve;
+        assert_eq!(
+            told(&entity, r#"{"id":"a","address":{"city":"x","zip":1},"address.zip":2}"#).as_deref(),
+            Some("the field `address.zip` stands for two fields"),
+        );
+    }
+}
