@@ -298,6 +298,8 @@ fn a_doctor_finds_what_is_wrong_and_says_what_to_do() {
                  aws_access_key_id: x, aws_secret_access_key: x, aws_region: x } } }\n";
     project.write("lavra.yaml", store);
     project.lavra(&["doctor", "away"]).exits(4).says("away");
+    project.write("lavra.yaml", "project: shop\nenvironments: { local: { registry: 'http://127.0.0.1:9' } }\n");
+    project.lavra(&["doctor"]).exits(4).says("registry");
     project.lavra(&["discover", "oracle://db/x"]).exits(2).says("lavra scan");
     project.lavra(&["discover", "db"]).exits(2).says("a connection is a URL");
 }

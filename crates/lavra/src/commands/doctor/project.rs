@@ -1,11 +1,11 @@
-//! What belongs to no source: the lake, the disk, the keys, the clock, the ledger.
+//! What belongs to no source: the lake, the disk, the keys, the clock, the ledger, a registry.
 
 use super::Told;
 use crate::project::STATE;
 use crate::show::bytes;
 use crate::wiring::{KEY_FILE, VAULT_FILE, Wiring, place};
 use connect::Grade;
-use kernel::error::redacted;
+use kernel::error::{Error, redacted};
 use orchestrate::SqliteLedger;
 use std::path::{Path, PathBuf};
 
@@ -27,8 +27,24 @@ pub async fn look(wiring: &Wiring) -> Vec<Told> {
         Ok(_) => Told::project("ledger", Grade::Good, "can be opened and written", None),
         Err(error) => Told::failed("project", "ledger", &error),
     });
+    if wiring.environment.registry.is_some() {
+        told.push(registry(wiring).await);
+    }
     told.push(time_zone(wiring));
     told
+}
+
+/// One that is outside: whether it answers. Which subject is asked for does not matter.
+async fn registry(wiring: &Wiring) -> Told {
+    let asked = async {
+        let registry = wiring.registry().await?;
+        registry.version(&wiring.project.config.project, None).await?;
+        Ok::<_, Error>(registry.place())
+    };
+    match asked.await {
+        Ok(place) => Told::project("registry", Grade::Good, format!("{place} answers"), None),
+        Err(error) => Told::failed("project", "registry", &error),
+    }
 }
 
 /// Writes a small object and looks what time the store has put on it.
