@@ -42,6 +42,8 @@ def main():
     runs = {name: [] for name in ["embedded", "control", "kafka", "nats"]}
     for turn in range(args.rounds):
         for name in in_turn(runs, turn):
+            # Kafka leaves to the disk what it has not written yet.
+            os.sync()
             runs[name].append({"kafka": kafka, "nats": lambda args: nats(args, go)}.get(name, embedded)(args))
             print(name, json.dumps(runs[name][-1]), flush=True)
     print(f"{'':10} {'in MB/s':>9} {'in MB/CPU-s':>12} {'out MB/s':>9} {'out MB/CPU-s':>13} {'p99 ms':>7}")
