@@ -1,17 +1,14 @@
-//! Topics of Kafka, as a source and as a home of logs. Needs: kafka.
+//! Topics of Kafka as a source. Needs: kafka.
 //! At once: 6, since most of the time they wait for the broker.
 
-use super::harness::appending::{append_until_killed, is_killed, runtime};
-use super::harness::kafka::{Kafka, append};
-use super::harness::{Own, relayed, sized, unique};
+use super::harness::appending::runtime;
+use super::harness::kafka::Kafka;
+use super::harness::{Own, sized, unique};
 use crate::harness::{Answer, Project, finish, node};
 use crate::people::cpf;
 use connect::Opening;
-use connect::broker::kafka::KafkaBroker;
-use kernel::broker::Broker;
 use kernel::clock::ManualClock;
 use kernel::contract::{OnViolation, SchemaChange};
-use kernel::laws::broker::seal;
 use kernel::{Entity, Positions};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -62,11 +59,6 @@ fn opening(kafka: &Kafka, options: Value, from: Positions) -> Opening {
     }
 }
 
-fn broker() -> Box<dyn Broker> {
-    let broker = KafkaBroker::open(&Kafka::new().connection(), &std::env::temp_dir(), seal());
-    Box::new(broker.expect("a broker"))
-}
-
 /// Three partitions; records that are no objects, tombstones, and transactions of which one was taken back.
 #[test]
 fn the_source_obeys_the_laws_of_sources() {
@@ -91,23 +83,6 @@ fn the_source_obeys_the_laws_of_sources() {
         let opening = opening(&kafka, json!({ "topic": topic }), from);
         (spec.open)(opening).await.expect("a source")
     }));
-}
-
-#[test]
-fn kafka_obeys_the_laws_of_brokers() {
-    let name = unique("law");
-    runtime().block_on(kernel::laws::broker::obeys(&name, async || broker()));
-}
-
-#[test]
-fn kill_nine_of_who_appends_loses_and_doubles_nothing() {
-    is_killed(25, "services::kafka::appends_until_it_is_killed", broker);
-}
-
-#[test]
-#[ignore = "the process that `kill_nine_of_who_appends_loses_and_doubles_nothing` kills"]
-fn appends_until_it_is_killed() {
-    append_until_killed(broker);
 }
 
 #[test]
@@ -243,6 +218,25 @@ fn where_it_starts_can_be_said_and_counts_from_then_on() {
     kafka.python(&project, &more);
     project.run();
     assert_eq!(project.lines("select id from bronze.orders"), ["new", "o2"]);
+}
+
+/// Offsets say nothing of that: there are more records now than were taken.
+#[test]
+fn a_topic_that_was_made_anew_is_another_one() {
+    let (kafka, topic) = (Kafka::new(), unique("anew"));
+    let project = project(&kafka, &topic, &[]);
+    let fill = |count: u32, word: &str| {
+        let values = format!("({{'value': {{'id': f'{word}{{n}}'}}}} for n in range({count}))");
+        kafka.python(&project, &format!("topic('{topic}', 1)\nproduce('{topic}', {values})"));
+    };
+    fill(3, "old");
+    project.run();
+    project.lavra(&["run"]).exits(0).says("nothing new");
+    kafka.python(&project, &format!("done(admin.delete_topics(['{topic}'], operation_timeout=30))\ntime.sleep(2)"));
+    fill(8, "new");
+    project.lavra(&["run", "--retries", "0"]).exits(1).says("it was removed and made anew");
+    project.lavra(&["doctor", "orders"]).says("it was removed and made anew");
+    assert_eq!(project.lines("select id from bronze.orders"), ["old0", "old1", "old2"]);
 }
 
 #[test]
@@ -395,43 +389,6 @@ fn a_group_that_rebalances_and_a_second_machine_change_nothing() {
     assert_eq!(one.lines("select count(*), count(distinct id) from bronze.orders"), [format!("{ROWS},{ROWS}")]);
 }
 
-/// What this program appends, others read: kcat and Confluent's client; and what they produce by the same key is beside it.
-#[test]
-fn what_is_appended_others_read() {
-    let (kafka, name, project) = (Kafka::new(), unique("interop"), Project::new("interop"));
-    let topic = runtime().block_on(async {
-        let broker = connect::broker::kafka::KafkaBroker::open(&kafka.connection(), &std::env::temp_dir(), seal())
-            .expect("a broker");
-        append(&broker, &name).await
-    });
-    let read = kafka.python(
-        &project,
-        &format!(
-            "rows = sorted((json.loads(m.value())['id'], m.key().decode(), m.partition()) for m in consume('{topic}'))\n\
-             print(len(rows), all(row[0] == row[1] for row in rows))\n\
-             produce('{topic}', ({{'key': row[1], 'value': {{'id': row[1]}}}} for row in rows))\n\
-             homes = {{}}\n\
-             for m in consume('{topic}'): homes.setdefault(m.key(), set()).add(m.partition())\n\
-             print(len(homes), all(len(home) == 1 for home in homes.values()))"
-        ),
-    );
-    assert_eq!(read, "100 True\n100 True\n");
-    let kcat = project.shell(&format!(
-        "kcat -b {} -t {topic} -C -e -q -o beginning -f '%k %s\\n' | grep -c '\"note\":\"row'",
-        kafka.server.address()
-    ));
-    assert_eq!(kcat.exits(0).stdout.trim(), "100", "kcat reads them");
-}
-
-#[test]
-fn a_source_goes_through_a_topic_and_a_strangers_record_does_not() {
-    let kafka = Kafka::new();
-    relayed::goes_through(&kafka.connection(), |project, topic, secret| {
-        let row = format!("{{'id': 'forged', 'amount': '1.00', 'cpf': '{secret}'}}");
-        kafka.python(project, &format!("produce('{topic}', [{{'key': 'forged', 'value': {row}}}])"));
-    });
-}
-
 /// It stands still in the middle of a run, as when a network is gone: who may wait goes on, and who may not is told.
 #[test]
 fn a_broker_that_vanishes_costs_the_time_that_it_was_away() {
@@ -453,94 +410,4 @@ fn a_broker_that_vanishes_costs_the_time_that_it_was_away() {
     project.lavra(&["run", "--retries", "0"]).exits(4).says("no broker answers within 3000 ms");
     own.signal("CONT");
     project.lavra(&["run"]).exits(0).says("nothing new");
-}
-
-/// A project with a file that goes through the broker, whose topics have these settings; and its data topic.
-fn through(kafka: &Kafka, settings: &str) -> (Project, String) {
-    let (name, project) = (unique("through"), Project::new("through"));
-    through_with(&project, &name, kafka, settings);
-    project.source("orders", "data/orders-*.csv", &[]);
-    project.contract("orders", "{ name: id, logicalType: string }\n{ name: note, logicalType: string }", &[]);
-    (project, format!("{name}.bronze.orders"))
-}
-
-fn through_with(project: &Project, name: &str, kafka: &Kafka, settings: &str) {
-    let broker = format!("{}{settings}", kafka.connection());
-    project.write("lavra.yaml", format!("project: {name}\nenvironments:\n  local: {{ broker: '{broker}' }}\n"));
-}
-
-/// The writer's positions outlive a topic that somebody removes; they are not believed of the one that is made anew.
-#[test]
-fn a_topic_that_was_removed_is_loaded_again_only_when_all_of_it_is_gone() {
-    let kafka = Kafka::new();
-    let (project, topic) = through(&kafka, "");
-    let rows: String = (0..500).map(|n| format!("o{n},x\n")).collect();
-    project.write("data/orders-0.csv", format!("id,note\n{rows}"));
-    project.run();
-    assert_eq!(project.count("bronze.orders"), 500);
-    let remove = |topic: &str| {
-        let script = format!("done(admin.delete_topics(['{topic}'], operation_timeout=30))\ntime.sleep(2)");
-        kafka.python(&project, &script);
-    };
-    remove(&topic);
-    project.lavra(&["run", "--retries", "0"]).exits(1).says("made anew");
-    std::fs::remove_dir_all(project.path("lake/bronze/orders")).expect("the table's folder");
-    let positions = format!("{topic}.positions.orders");
-    project.lavra(&["run", "--retries", "0"]).exits(1).says(&format!("remove {positions} too"));
-    remove(&positions);
-    project.run();
-    assert_eq!(project.lines("select count(*), count(distinct id) from bronze.orders"), ["500,500"]);
-    project.lavra(&["run"]).exits(0).says("nothing new");
-}
-
-/// All rows of its source were set aside: nothing is missing in it.
-#[test]
-fn a_topic_that_is_rightly_empty_is_gone_on_in() {
-    let kafka = Kafka::new();
-    let (project, _) = through(&kafka, "");
-    project.contract("orders", "{ name: id, logicalType: integer }\n{ name: note, logicalType: string }", &[]);
-    project.write("data/orders-0.csv", "id,note\nmuch,x\nmore,y\n");
-    project.run();
-    project.write("data/orders-1.csv", "id,note\nnone,x\n");
-    let run = project.run();
-    assert_eq!(node(&run, "orders")["report"]["rows_quarantined"], 1, "{run}");
-}
-
-#[test]
-fn a_row_beyond_kafkas_usual_bound_goes_through_and_beyond_the_topics_own_is_told_at_once() {
-    let kafka = Kafka::new();
-    let mut dice = fastrand::Rng::with_seed(20_261_127);
-    let note: String = (0..3_000_000).map(|_| dice.alphanumeric()).collect();
-    for (bound, code) in [(None, 0), (Some(100_000), 1)] {
-        let (project, topic) = through(&kafka, "");
-        if let Some(bound) = bound {
-            let config = format!("{{'max.message.bytes': '{bound}'}}");
-            kafka.python(&project, &format!("done(admin.create_topics([NewTopic('{topic}', 4, 1, config={config})]))"));
-        }
-        project.write("data/orders-0.csv", format!("id,note\no1,{note}\n"));
-        let start = Instant::now();
-        let answer = project.lavra(&["run"]).exits(code);
-        match bound {
-            None => assert_eq!(project.lines("select length(note) from bronze.orders"), ["3000000"]),
-            Some(_) => {
-                answer.says("raise its `max.message.bytes`");
-                assert!(start.elapsed() < Duration::from_secs(20), "it is not tried again: {:?}", start.elapsed());
-            }
-        }
-    }
-}
-
-#[test]
-fn another_number_of_partitions_is_told_at_once() {
-    let kafka = Kafka::new();
-    let (project, topic) = through(&kafka, "?partitions=3");
-    project.write("data/orders-0.csv", "id,note\no1,x\n");
-    project.run();
-    let name = topic.trim_end_matches(".bronze.orders");
-    through_with(&project, name, &kafka, "?partitions=5");
-    let start = Instant::now();
-    project.lavra(&["run", "--retries", "0"]).exits(2).says("it has 3 partitions, not 5").says("partitions=3");
-    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
-    through_with(&project, name, &kafka, "?partitons=3");
-    project.lavra(&["check"]).exits(2).says("did you mean `partitions`?");
 }

@@ -4,6 +4,7 @@
 mod harness;
 mod kafka;
 mod kafka3;
+mod kafka_broker;
 mod kafka_formats;
 mod keys;
 mod lake;

@@ -46,9 +46,12 @@ pub struct Advice {
 /// The one match that decides every retry and every exit code.
 pub fn advice(kind: Kind) -> Advice {
     let (retry, exit, sentence, page) = match kind {
-        Kind::Project => {
-            (false, 2, "Mend the call or the project; `lavra check` names all that is wrong with that.", "project")
-        }
+        Kind::Project => (
+            false,
+            2,
+            "Mend the call or the project: `lavra check` names what is wrong in its files, `lavra doctor` what is wrong outside.",
+            "project",
+        ),
         Kind::Contract => (
             false,
             1,

@@ -1,6 +1,7 @@
 //! What can be found out about a cluster without taking a record: for `lavra doctor` and `lavra discover`.
 
 use super::client::{Access, Told};
+use super::identity;
 use super::options::Options;
 use super::reader::partitions;
 use crate::spec::{Discovered, Finding, Grade, Opening};
@@ -20,6 +21,7 @@ pub async fn probe(opening: &Opening) -> Vec<Finding> {
         let found = partitions(&access, &consumer, &options.topic)?;
         let topic = format!("{} has {} partitions", options.topic, found.len());
         let mut findings = vec![good("topic", topic)];
+        identity::check(&access, &consumer, &options.topic, &opening.from)?;
         let lost = lost(&access, &consumer, &options, &opening, &found)?;
         findings.push(match lost {
             0 => good("retention", "all that was not taken is there".into()),

@@ -2,6 +2,7 @@
 
 mod address;
 pub(crate) mod client;
+mod identity;
 mod look;
 mod meta;
 pub(crate) mod options;

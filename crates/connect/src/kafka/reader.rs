@@ -2,6 +2,7 @@
 //! partitions ended when it began, so that a run over a busy topic has an end.
 
 use super::client::{Access, Told};
+use super::identity;
 use super::options::{OnLost, Options, StartFrom};
 use super::part::Part;
 use crate::records::Decode;
@@ -27,6 +28,8 @@ pub struct Reader {
     pub decoder: Box<dyn Decode>,
     /// What was committed when the source was opened.
     pub from: Positions,
+    /// The id of the topic, for the next batch to bring along.
+    id: Option<Positions>,
     parts: BTreeMap<i32, Part>,
     ready: VecDeque<Pulled>,
     /// Bytes that wait in the partitions.
@@ -45,7 +48,20 @@ impl Reader {
         from: Positions,
     ) -> Self {
         let (parts, ready) = (BTreeMap::new(), VecDeque::new());
-        Self { access, consumer, options, entity, decoder, from, parts, ready, bytes: 0, rows: 0, in_round: false }
+        Self {
+            access,
+            consumer,
+            options,
+            entity,
+            decoder,
+            from,
+            id: None,
+            parts,
+            ready,
+            bytes: 0,
+            rows: 0,
+            in_round: false,
+        }
     }
 
     /// The next batch, or `None` at the end of a round. After an error it goes on where the last batch ended.
@@ -67,7 +83,8 @@ impl Reader {
 
     fn step(&mut self, bytes_max: usize) -> Result<Option<Pulled>> {
         loop {
-            if let Some(pulled) = self.ready.pop_front() {
+            if let Some(mut pulled) = self.ready.pop_front() {
+                self.id.take().iter().for_each(|id| pulled.upto.advance(id));
                 return Ok(Some(pulled));
             }
             if !std::mem::replace(&mut self.in_round, true) {
@@ -84,7 +101,11 @@ impl Reader {
     fn begin(&mut self) -> Result<()> {
         let topic = &self.options.topic;
         let partitions = partitions(&self.access, &self.consumer, topic)?;
-        let is_first = self.parts.is_empty() && self.from.is_empty();
+        let is_first = self.parts.is_empty() && !self.from.iter().any(|(_, point)| matches!(point, Point::Offset(_)));
+        if let Some(id) = identity::check(&self.access, &self.consumer, topic, &self.from)? {
+            self.from.advance(&id);
+            self.id = Some(id);
+        }
         let mut new = Vec::new();
         for partition in partitions {
             let (low, high) = self.watermarks(partition)?;
