@@ -113,7 +113,10 @@ fn a_table_or_a_log_that_was_removed_is_told() {
         arrive(&project, wave);
         project.run();
     }
+    project.lavra(&["doctor", "orders"]).exits(0);
     std::fs::rename(project.path("lake/bronze"), project.path("kept")).expect("no bronze");
+    project.lavra(&["doctor", "orders"]).exits(1).says("was it removed, or brought back as it was before?");
+    assert!(!project.path("lake/bronze").exists(), "a look makes no table");
     arrive(&project, 2);
     project.run_with(&[]).exits(1).says("was it removed, or brought back as it was before?");
     std::fs::remove_dir_all(project.path("lake/bronze")).expect("an empty table");
@@ -121,6 +124,7 @@ fn a_table_or_a_log_that_was_removed_is_told() {
     project.run();
     has(&project, 3);
     std::fs::remove_dir_all(project.path(".lavra/log")).expect("no log");
+    project.lavra(&["doctor", "orders"]).exits(1).says("bronze.orders has rows that came through it, and now");
     arrive(&project, 3);
     project.run_with(&[]).exits(1).says("it was removed and made anew");
     assert_eq!(project.count("bronze.orders"), 300, "nothing of it is believed");

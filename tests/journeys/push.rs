@@ -3,6 +3,7 @@
 use super::up::{Running, is_in, source, status, wait_for};
 use crate::harness::Project;
 use serde_json::{Value, json};
+use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -106,6 +107,55 @@ fn a_key_that_comes_again_is_set_aside_and_an_unknown_field_stops_nobody() {
     assert_eq!(project.lines("select id, state from bronze.orders order by id"), ["1,new", "2,new", "3,new", "4,new"]);
     assert_eq!(project.count("quarantine.orders"), 2, "the states that came second");
     assert_eq!(up.end(), Some(0));
+}
+
+/// One has sent all, one half of it, when the process is told to end: both have their answer and their rows. Who comes then
+/// is told to come again.
+#[test]
+fn who_is_sending_when_it_is_told_to_end_is_heard_out() {
+    let project = Project::new("heard_out");
+    // The next commit is far away when it is told to end.
+    let hook = HOOK.replace("${HOOK_TOKEN}", "s3cret").replace("1 second", "8 seconds");
+    project.write("sources/orders.yaml", hook).contract("orders", COLUMNS, &[]);
+    let up = Running::up(&project);
+    is_in(&project, "orders", "idle");
+    let base = listening(&project);
+    let url = format!("{base}/hooks/orders");
+    let first = std::time::Instant::now();
+    assert_eq!(send(&url, "s3cret", None, r#"{"id":1}"#).map(|(status, _)| status), Some(200));
+    assert!(first.elapsed() < Duration::from_secs(6), "the first one behind a pause is committed at once");
+    let whole = std::thread::spawn({
+        let url = url.clone();
+        move || send(&url, "s3cret", None, r#"{"id":2}"#)
+    });
+    let body = r#"{"id":3}"#;
+    let mut slow = std::net::TcpStream::connect(base.trim_start_matches("http://")).expect("a connection");
+    let head = "POST /hooks/orders HTTP/1.1\r\nhost: x\r\nauthorization: Bearer s3cret\r\nconnection: close\r\n\
+                content-type: application/json\r\n";
+    write!(slow, "{head}content-length: {}\r\n\r\n{}", body.len(), &body[..4]).expect("half of it");
+    std::thread::sleep(Duration::from_millis(500));
+    up.signal("-TERM");
+    wait_for("its draining", || send(&url, "s3cret", None, r#"{"id":4}"#).filter(|(status, _)| *status == 503));
+    slow.write_all(&body.as_bytes()[4..]).expect("the rest");
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(r#"{"rows":1}"#), "{answer}");
+    assert_eq!(whole.join().expect("a sender"), Some((200, json!({ "rows": 1 }))));
+    assert_eq!(up.ended(), Some(0));
+    assert_eq!(project.lines("select id from bronze.orders order by id"), ["1", "2", "3"]);
+}
+
+#[test]
+fn who_would_be_told_too_early_to_send_again_is_told_by_check() {
+    let project = project("patience");
+    project.lavra(&["check"]).exits(0);
+    project.write("sources/orders.yaml", HOOK.replace("1 second", "30 seconds").replace("${HOOK_TOKEN}", "x"));
+    let told = project.lavra(&["check"]).exits(2);
+    told.says("sources/orders.yaml:5")
+        .says("told to send again after 30s")
+        .says("`timeout_ms` to more than `commit_every`");
+    project.write("sources/orders.yaml", HOOK.replace("${HOOK_TOKEN}", "x") + "timeout_ms: 900\n");
+    project.lavra(&["check"]).exits(2).says("sources/orders.yaml:6");
 }
 
 #[test]

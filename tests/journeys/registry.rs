@@ -221,6 +221,85 @@ fn a_contract_is_registered_and_an_incompatible_change_refused() {
     project.lavra(&["registry", "check"]).exits(0).says("changed");
 }
 
+/// What is registered is the contract as its table keeps it, and a table never changes the type of a column. Of a change
+/// that Protobuf writes alike the registry sees nothing.
+#[test]
+fn what_a_table_refuses_is_told_by_a_plan_and_never_registered() {
+    let amount = "logicalType: number, physicalType: 'decimal(12,2)', description: What was paid";
+    let (as_text, as_flag) =
+        (COLUMNS.replace(amount, "logicalType: string"), COLUMNS.replace(amount, "logicalType: boolean"));
+    let subject = "shop.bronze.orders-value";
+    for format in ["avro", "json", "protobuf"] {
+        let project = project("shop");
+        let environment = format!("registry_format: {format}");
+        project.write("lavra.yaml", format!("project: shop\nenvironments:\n  local: {{ {environment} }}\n"));
+        project.contract("orders", &as_text, &[]);
+        project.lavra(&["plan"]).exits(0);
+        project.contract("orders", COLUMNS, &[]);
+        project.run();
+        project.contract("orders", &as_flag, &[]);
+        let told = project.lavra(&["plan"]).exits(3).says("lavra registry level").says("That alone is not enough");
+        assert!(told.stderr.contains("decimal(12,2) in the table and boolean by its contract"), "{}", told.stderr);
+        project.contract("orders", &as_text, &[]);
+        project.lavra(&["registry", "level", subject, "NONE"]).exits(0);
+        for args in [&["plan"][..], &["run", "--quiet"]] {
+            let told = project.lavra(args).exits(2).says("a column of another name");
+            let says = "column `amount` of bronze.orders is decimal(12,2) in the table and string by its contract";
+            assert!(told.stderr.contains(says), "{format}: {}", told.stderr);
+        }
+        let list = project.lavra(&["registry", "list", "--format", "json"]).exits(0).json();
+        assert_eq!((&list[0]["version"], &list[0]["versions"]), (&json!(1), &json!(1)), "{format}: {list}");
+        assert_eq!(project.count("bronze.orders"), 1);
+        // Where no table is, there is nothing that could refuse it.
+        std::fs::remove_dir_all(project.path("lake/bronze/orders")).expect("the table's folder");
+        project.lavra(&["plan"]).exits(0);
+        project.run();
+        assert_eq!(project.lines("select amount from bronze.orders"), ["1.10"]);
+    }
+}
+
+/// The environment's, and a source's own, which its records were written with.
+#[test]
+fn a_registry_that_is_gone_or_at_another_path_is_told_by_doctor() {
+    let keeper = Project::new("keeper");
+    let serving = Serving::start(&keeper);
+    let project = project("shop");
+    let looks = |project: &Project, about: &str, exit: i32| {
+        let told = project.lavra(&["doctor", "--format", "json"]).exits(exit).json();
+        let all = told["findings"].as_array().expect("findings").clone();
+        let found = all.into_iter().find(|one| one["about"] == about && one["subject"] == "registry");
+        let found = found.unwrap_or_else(|| panic!("a finding about the registry of {about}: {told}"));
+        (found["grade"].as_str().unwrap_or_default().to_owned(), found["found"].to_string())
+    };
+    let environment = |registry: &str| {
+        project.write("lavra.yaml", format!("project: shop\nenvironments:\n  local: {{ registry: '{registry}' }}\n"));
+    };
+    environment(&serving.url);
+    assert_eq!(looks(&project, "project", 0).0, "good");
+    environment(&format!("{}/elsewhere", serving.url));
+    let (grade, found) = looks(&project, "project", 1);
+    assert!(grade == "bad" && found.contains("is the path of its URL that of a schema registry?"), "{found}");
+    project.lavra(&["plan"]).exits(2).says("is the path of its URL");
+
+    let project = Project::new("own");
+    project.contract("orders", COLUMNS, &[]);
+    let kafka = |registry: &str| {
+        let place =
+            "connector: kafka\nconnection: kafka://127.0.0.1:1\ntopic: orders\nformat: avro\ntimeout_ms: 1000\n";
+        project.write("sources/orders.yaml", format!("{place}registry: {registry}\n"));
+    };
+    // Nobody answers as Kafka either.
+    for (registry, grade, says) in [
+        (serving.url.clone(), "good", "answers"),
+        (format!("{}/elsewhere", serving.url), "bad", "is the path of its URL"),
+        ("http://ana:hunter2@127.0.0.1:1".to_owned(), "bad", "it can't be reached"),
+    ] {
+        kafka(&registry);
+        let found = looks(&project, "orders", 4);
+        assert!(found.0 == grade && found.1.contains(says) && !found.1.contains("hunter2"), "{found:?}");
+    }
+}
+
 #[test]
 fn another_registry_is_named_by_its_url() {
     let keeper = Project::new("keeper");

@@ -63,6 +63,34 @@ fn numbers_texts_and_nested_values_arrive_as_they_are() {
     assert_eq!(node(&run, "orders")["report"]["rows_repeated"], 45, "{run}");
 }
 
+/// Before anything is asked: nobody is there.
+#[test]
+fn what_the_contract_forbids_is_told_where_the_option_stands() {
+    let project = Project::new("rest");
+    let source = |options: &str| {
+        let head = "connector: rest\nconnection: http://127.0.0.1:9\npath: orders\nretries_max: 0\n";
+        project.write("sources/orders.yaml", format!("{head}{options}"));
+    };
+    let by = |field: &str| format!("incremental: {{ field: {field}, param: since }}\n");
+    project.contract("orders", ORDERS, &[]);
+    source(&by("cpf"));
+    for command in ["check", "run"] {
+        project.lavra(&[command]).exits(3).says("the contract hides it").says("sources/orders.yaml:5");
+    }
+    source(&by("updated_at"));
+    project.lavra(&["check"]).exits(0);
+    source(&by("updated_at").replace("param: since", "param: since, format: epoch, start: yesterday"));
+    project.lavra(&["check"]).exits(2).says("`start` can't be brought into `format`").says("sources/orders.yaml:5");
+    project.contract("orders", &ORDERS.replace("primaryKey: true, ", ""), &[]);
+    for (options, line) in [(by("updated_at"), 5), ("mode: append\n".into(), 5), (String::new(), 1)] {
+        source(&options);
+        let place = format!("sources/orders.yaml:{line}");
+        project.lavra(&["check"]).exits(2).says("without a primary key").says(&place).says("`mode: changes`");
+    }
+    source("mode: once\n");
+    project.lavra(&["check"]).exits(0);
+}
+
 #[test]
 fn kills_between_pages_lose_nothing_and_double_nothing() {
     let mut dice = fastrand::Rng::with_seed(20_261_125);

@@ -96,7 +96,12 @@ fn a_topic_that_was_removed_is_loaded_again_only_when_all_of_it_is_gone() {
         let script = format!("done(admin.delete_topics(['{topic}'], operation_timeout=30))\ntime.sleep(2)");
         kafka.python(&project, &script);
     };
+    std::fs::rename(project.path("lake/bronze"), project.path("kept")).expect("no table");
+    project.lavra(&["doctor", "orders"]).exits(1).says("was it removed, or brought back as it was before?");
+    std::fs::rename(project.path("kept"), project.path("lake/bronze")).expect("the table again");
+    project.lavra(&["doctor", "orders"]).exits(0);
     remove(&topic);
+    project.lavra(&["doctor", "orders"]).exits(1).says("bronze.orders has rows that came through it, and now");
     project.lavra(&["run", "--retries", "0"]).exits(1).says("made anew");
     std::fs::remove_dir_all(project.path("lake/bronze/orders")).expect("the table's folder");
     let positions = format!("{topic}.positions.orders");

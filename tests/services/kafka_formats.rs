@@ -54,7 +54,7 @@ fn avro_of_two_versions_is_read_by_the_contract() {
          topic('{topic}', 1)\n\
          for n, kind in enumerate([fields, more]):\n\
          \x20   serializer = AvroSerializer(client, json.dumps({{'type': 'record', 'name': 'Order', 'fields': kind}}))\n\
-         \x20   values = [{{'id': f'o{{n}}-{{k}}', 'amount': decimal.Decimal('12.34'), 'at': at, 'note': 'né'}} for k in range(50)]\n\
+         \x20   values = [{{'id': f'o{{n}}-{{k}}', 'amount': decimal.Decimal('12.34'), 'at': at, 'note': None if k == 8 else 'né'}} for k in range(50)]\n\
          \x20   produce('{topic}', written(serializer, '{topic}', values))\n\
          produce('{topic}', [{{'value': b'plain'}}, {{'value': b'\\0' + b'\\xff' * 3}}, {{'value': b'\\0\\x7f\\xff\\xff\\xffx'}}])\n"
     );
@@ -66,6 +66,8 @@ fn avro_of_two_versions_is_read_by_the_contract() {
     assert_eq!(lines.len(), 100);
     assert!(lines.contains(&"o0-7,12.34,2026-11-25T10:11:12.000013Z,".to_owned()), "{lines:?}");
     assert!(lines.contains(&"o1-7,12.34,2026-11-25T10:11:12.000013Z,né".to_owned()), "{lines:?}");
+    let nulls = project.lines("select id from bronze.orders where note is null and id like 'o1%'");
+    assert_eq!(nulls, ["o1-8"], "null is no empty text");
     assert_eq!(project.count("quarantine.orders"), 3);
 }
 

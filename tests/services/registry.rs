@@ -117,3 +117,32 @@ fn ours_answers_as_another_with_the_same_api() {
         DIFFERENT.iter().map(|(call, _)| call).filter(|call| !different.contains(**call)).collect();
     assert!(unused.is_empty(), "these do not differ any more: {unused:?}");
 }
+
+/// With a level for all subjects, NONE is none of a subject's own to Apicurio; and it gives no reason for a refusal.
+#[test]
+fn a_level_that_another_does_not_keep_and_a_refusal_without_a_reason_are_told() {
+    let theirs = Own::start("registry");
+    let url = format!("{}/apis/ccompat/v7", theirs.server.url);
+    let (status, answer) = ask("PUT", &format!("{url}/config"), &json!({ "compatibility": "BACKWARD" }));
+    assert_eq!(status, 200, "{answer}");
+    let project = Project::new("theirs");
+    project.write("lavra.yaml", format!("project: theirs\nenvironments:\n  local: {{ registry: '{url}' }}\n"));
+    let columns = "{ name: id, logicalType: string, required: true }";
+    project.source("orders", "data/*.ndjson", &[]).contract("orders", columns, &[]);
+    project.write("data/1.ndjson", "{\"id\":\"1\"}\n");
+    project.run();
+    let subject = "theirs.bronze.orders-value";
+    let more = format!("{columns}\n{{ name: must, logicalType: string, required: true }}");
+    project.contract("orders", &more, &[]);
+    project.lavra(&["plan"]).exits(3).says("version 1 (BACKWARD): its registry does not say why; change the contract");
+    project.lavra(&["registry", "level", subject, "FULL"]).exits(0).says("FULL");
+    let told = project.lavra(&["registry", "level", subject, "NONE"]).exits(3);
+    assert!(told.stderr.contains("took NONE for theirs.bronze.orders-value and still answers BACKWARD"), "{told:?}");
+    project.lavra(&["registry", "level", subject]).exits(0).says("BACKWARD");
+    // By the address without its path nobody is found.
+    project.write(
+        "lavra.yaml",
+        format!("project: theirs\nenvironments:\n  local: {{ registry: '{}' }}\n", theirs.server.url),
+    );
+    project.lavra(&["doctor"]).exits(1).says("is the path of its URL that of a schema registry?");
+}

@@ -26,6 +26,9 @@ pub struct Spec {
     pub options_schema: fn() -> Value,
     /// All that is wrong with the options as written. Pure: opens no file and no socket.
     pub check: fn(&Value) -> Vec<Fault>,
+    /// All that makes options that are right by themselves unfit for the rows that a contract tells of. Pure, and silent while
+    /// options have faults or the entity has no properties. `open` refuses the same.
+    pub fits: fn(&Value, &Entity) -> Vec<Fault>,
     /// Opens the source behind `Opening::from`. It may list, but reads no row before the first `next`.
     pub open: Open,
     /// What a run would read now. Takes nothing.
@@ -140,11 +143,13 @@ pub struct Fault {
     pub option: String,
     pub message: String,
     pub help: Option<String>,
+    /// Whether nothing is wrong with the option, and what the contract hides forbids it.
+    pub is_refused: bool,
 }
 
 impl Fault {
     pub fn new(option: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { option: option.into(), message: message.into(), help: None }
+        Self { option: option.into(), message: message.into(), help: None, is_refused: false }
     }
 }
 

@@ -55,7 +55,8 @@ pub fn advice(kind: Kind) -> Advice {
         Kind::Contract => (
             false,
             1,
-            "The data breaks its contract: mend the data, or the contract, or let `on_violation: quarantine` set it aside.",
+            "The data breaks its contract: mend the data or the contract, or let it set such rows aside (`on_violation: quarantine`; for \
+             new columns `schema_change: quarantine`).",
             "contract",
         ),
         Kind::Refused => (

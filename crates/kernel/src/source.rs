@@ -64,6 +64,12 @@ pub trait Source: Send {
     /// leaves the source where the last batch ended.
     async fn next(&mut self, bytes_max: usize) -> Result<Option<Pulled>>;
 
+    /// Answers when something has come that `next` would give, so that nobody waits before asking again. Systems outside are
+    /// asked again after a while: of them this never answers. Cancel-safe as `next` is.
+    async fn awake(&mut self) {
+        std::future::pending().await
+    }
+
     /// These positions are durable in the lake, or all rows up to them came before (`Raw::may_repeat`) and are: the source may
     /// forget what is behind them. Called after each commit, any
     /// number of times for the same positions; `next` goes on as if it had not been called.

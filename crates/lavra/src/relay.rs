@@ -113,6 +113,49 @@ impl Relay {
         }
     }
 
+    /// Refuses what taking rows out of the topic would: a table that is behind what the topic knows of it, or one of a topic that
+    /// is not there. Changes nothing.
+    pub async fn refuse_other_table(&self, wiring: &Wiring, source: &Source) -> Result<()> {
+        let (broker, topic) = (self.broker.as_ref(), &self.topic.name);
+        let table = BronzeSink::progress_of(&wiring.store, &source.table, &source.name).await?;
+        let ends = match broker.ends(topic).await {
+            Err(error) if error.kind == Kind::Project => return self.refuse_without_topic(source, &table, &error),
+            ends => ends?,
+        };
+        let consumed = broker.consumed(topic, &self.group).await?;
+        let begun = broker.consumed(topic, &format!("{}.origin", self.group)).await?;
+        for (number, ends) in ends.iter().enumerate() {
+            let key = number.to_string();
+            let taken = match in_log(&table, topic, &key).or(begun.get(&key)) {
+                Some(Point::Offset(taken)) => *taken,
+                _ => ends.first,
+            };
+            if let Some(Point::Offset(known)) = consumed.get(&key)
+                && taken < *known
+            {
+                let detail = format!(
+                    "the table was at offset {known} of partition {key} and knows of {taken} now: was it removed, or brought \
+                     back as it was before? Put it back as it was; or remove the topic too, and load all again"
+                );
+                return Err(Error::data(format!("take {topic} into {}", source.table), detail));
+            }
+        }
+        Ok(())
+    }
+
+    /// A topic comes into being with its first rows: without any there is nothing to go on in.
+    fn refuse_without_topic(&self, source: &Source, table: &Positions, why: &Error) -> Result<()> {
+        let topic = &self.topic.name;
+        if !table.iter().any(|(partition, _)| is_of_topic(partition, topic)) {
+            return Ok(());
+        }
+        let detail = format!(
+            "{} has rows that came through it, and now: {why}. Put it back, or move the table's folder away and load all again",
+            source.table
+        );
+        Err(Error::data(format!("go on in topic {topic}"), detail))
+    }
+
     /// How rows are brought to the topic: soon, and in small appends.
     pub fn pace(pace: Pace) -> Pace {
         Pace { commit_bytes: APPEND_BYTES, commit_every: pace.commit_every.map(|every| every.min(LINGER)), ..pace }
@@ -168,6 +211,18 @@ pub fn refuse_detour(source: &Source, positions: &Positions) -> Result<()> {
 /// The name of the line in a long-running process that takes a source's topic into its table.
 pub fn line(source: &str) -> String {
     format!("bronze.{source}")
+}
+
+/// Whether a table's position is one of this topic.
+fn is_of_topic(partition: &str, topic: &str) -> bool {
+    let place = partition.rsplit_once('/').filter(|_| is_of_log(partition));
+    place.is_some_and(|(place, _)| place.rsplit(' ').next() == Some(topic))
+}
+
+/// A table's position in a partition of a topic.
+fn in_log<'a>(table: &'a Positions, topic: &str, number: &str) -> Option<&'a Point> {
+    let is_meant = |partition: &str| is_of_topic(partition, topic) && partition.rsplit('/').next() == Some(number);
+    table.iter().find(|(partition, _)| is_meant(partition)).map(|(_, point)| point)
 }
 
 /// A source's own positions, without those of a log.
@@ -247,5 +302,24 @@ impl Sink for TopicSink {
             Appended::AlreadyDone => Commit::AlreadyDone(NO_VERSION),
             Appended::Conflict(why) => Commit::Conflict(why),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_of_a_topic_are_told_from_all_others() {
+        let mut table = Positions::new();
+        let all = [("log shop.bronze.orders/1", 7), ("log shop.bronze.orders/11", 8), ("log shop.bronze.order/1", 9)];
+        for (partition, at) in all.into_iter().chain([("shop.bronze.orders/1", 10), ("data/log orders/1", 11)]) {
+            table.set(partition, Point::Offset(at));
+        }
+        let at = |topic: &str, number: &str| in_log(&table, topic, number).cloned();
+        assert_eq!(at("shop.bronze.orders", "1"), Some(Point::Offset(7)));
+        assert_eq!(at("shop.bronze.orders", "11"), Some(Point::Offset(8)));
+        assert_eq!(at("shop.bronze.orders", "0"), None);
+        assert_eq!(at("orders", "1"), None);
     }
 }

@@ -202,6 +202,10 @@ impl Source for GuardedSource {
         Ok(next)
     }
 
+    async fn awake(&mut self) {
+        self.source.awake().await
+    }
+
     async fn settled(&mut self, upto: &Positions) -> Result<()> {
         let Self { guard, source, .. } = self;
         guard.through(source.settled(upto), |()| Says::Nothing, is_of_the_system).await

@@ -78,7 +78,7 @@ pub async fn ingest(
     let mut reader = JoinSet::new();
     reader.spawn(read(source, pace, pulled, settled, cancel.clone()));
     let mut done = Ingested::default();
-    let mut open = Open::new(pace);
+    let (mut open, mut rests) = (Open::new(pace), false);
     let outcome = loop {
         let next = tokio::select! {
             biased;
@@ -100,28 +100,25 @@ pub async fn ingest(
                 open.take(&passed.tally, bytes, &upto, whole);
                 (told.read)(passed.tally.rows_read, bytes as u64, &upto);
                 sink.write(passed).await?;
+                rests = false;
             }
-            Some(Ok(Read::Idle)) => {
-                open.idle = true;
-                (told.idle)();
-            }
+            Some(Ok(Read::Idle)) => (open.idle, rests) = (true, true),
             Some(Err(error)) => break Err(error),
             None => open.hurry = true,
         }
-        if open.should_commit() && open.is_known() {
-            open.let_go(&mut done, &settle);
-        } else if open.should_commit() {
-            commit(sink, &mut open, &mut done, &settle).await?;
-            (told.committed)(&done);
+        if open.should_commit() {
+            bring(sink, &mut open, &mut done, &settle, &told).await?;
+        }
+        // Behind the commit: one whose rows can't be brought anywhere is not at rest.
+        if rests && open.upto.is_empty() {
+            rests = false;
+            (told.idle)();
         }
     };
     // What was read before the source failed is covered by its positions, and they cover nothing else. In the middle of a
     // transaction it is let go: it comes again.
-    if open.whole && open.is_known() {
-        open.let_go(&mut done, &settle);
-    } else if open.whole && !open.upto.is_empty() {
-        commit(sink, &mut open, &mut done, &settle).await?;
-        (told.committed)(&done);
+    if open.whole && !open.upto.is_empty() {
+        bring(sink, &mut open, &mut done, &settle, &told).await?;
     }
     drop(settle);
     batches.close();
@@ -225,6 +222,23 @@ impl Open {
     }
 }
 
+/// Commits what is open, or lets it go where all of it came before.
+async fn bring(
+    sink: &mut dyn Sink,
+    open: &mut Open,
+    done: &mut Ingested,
+    settle: &mpsc::UnboundedSender<Positions>,
+    told: &Told<'_>,
+) -> Result<()> {
+    if open.is_known() {
+        open.let_go(done, settle);
+        return Ok(());
+    }
+    commit(sink, open, done, settle).await?;
+    (told.committed)(done);
+    Ok(())
+}
+
 async fn commit(
     sink: &mut dyn Sink,
     open: &mut Open,
@@ -303,6 +317,7 @@ async fn pause(
                 Some(upto) => source.settled(&upto).await?,
                 None => return Ok(false),
             },
+            () = source.awake() => return Ok(true),
             () = sleep_until(end) => return Ok(true),
         }
     }

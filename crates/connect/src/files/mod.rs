@@ -48,6 +48,7 @@ pub fn spec() -> Spec {
             schema
         },
         check: |given| Options::check(given).err().unwrap_or_default(),
+        fits: |_, _| Vec::new(),
         open: |opening| async move { Ok(Box::new(source::Files::open(opening)?) as Box<dyn Source>) }.boxed(),
         pending: |opening| source::pending(opening).boxed(),
         changes: |options| !options["changes"].is_null(),

@@ -187,6 +187,11 @@ impl Told {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether it was told why nobody answers, and waiting changes nothing.
+    pub fn has_reason(&self) -> bool {
+        self.reason().is_some()
+    }
+
     /// It answers: what was told before is mended.
     pub fn forget(&self) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;

@@ -343,14 +343,26 @@ pub fn listen(consumer: &BaseConsumer<Told>) {
 /// A client that can't connect tells the same again and again.
 const EVENTS_MAX: usize = 50;
 
+/// Who is not let in need not wait until the time is up: so often it is looked whether that has been told.
+const SLICE: Duration = Duration::from_secs(2);
+
 /// The partitions that a topic has now.
 pub fn partitions(access: &Access, consumer: &BaseConsumer<Told>, topic: &str) -> Result<Vec<i32>> {
     let (client, what) = (consumer.client(), format!("look for topic {topic}"));
-    let metadata = client.fetch_metadata(Some(topic), access.timeout);
-    if metadata.is_err() {
-        listen(consumer);
-    }
-    let metadata = metadata.map_err(|e| access.error(&what, &e, client.context()))?;
+    let (mut left, told) = (access.timeout, client.context());
+    let metadata = loop {
+        let slice = left.min(SLICE);
+        match client.fetch_metadata(Some(topic), slice) {
+            Ok(metadata) => break metadata,
+            Err(error) => {
+                listen(consumer);
+                left = left.saturating_sub(slice);
+                if left.is_zero() || told.has_reason() {
+                    return Err(access.error(&what, &error, told));
+                }
+            }
+        }
+    };
     client.context().forget();
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     let error = found.and_then(|found| found.error()).map(rdkafka::types::RDKafkaErrorCode::from);

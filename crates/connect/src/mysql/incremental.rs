@@ -4,12 +4,12 @@
 //! again from so far behind the last cursor, and those that were taken are known by cursor and a hash of the key.
 
 use super::key;
-use super::login::connect;
+use super::login::{connect, fault};
 use super::options::{Lookback, Options};
 use super::plan::Plan;
 use super::scan::{Beside, Scan, Which};
 use super::snapshot::{is_mariadb, partition};
-use super::table::{Column, Kind, Table, is_open};
+use super::table::{Column, Kind, Table, is_open, quoted};
 use crate::cells::{days, micros};
 use crate::marks::{Batch, mark, read_token, write_token};
 use crate::spec::Opening;
@@ -17,6 +17,8 @@ use async_trait::async_trait;
 use kernel::gate::Op;
 use kernel::source::{Pulled, Source};
 use kernel::{Error, Positions, Result};
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,6 +55,8 @@ pub struct Incremental {
     columns: Vec<Column>,
     /// The statement has ended, which is told once.
     ended: bool,
+    /// Whether it was looked for rows that no run takes.
+    looked: bool,
 }
 
 impl Incremental {
@@ -72,6 +76,7 @@ impl Incremental {
             token,
             columns: Vec::new(),
             ended: false,
+            looked: false,
         })
     }
 
@@ -80,6 +85,9 @@ impl Incremental {
         let table = Table::read(&mut conn, &self.opening.source, &self.options).await?;
         let is_mariadb = is_mariadb(&mut conn).await?;
         let columns = self.bounds(&table)?;
+        if !std::mem::replace(&mut self.looked, true) && columns[0].nullable {
+            look_for_nulls(&mut conn, &table, &columns[0].name).await?;
+        }
         let chosen = table.chosen(&self.options)?;
         let plan = Plan::new(table, chosen, &self.opening.entity, &self.options, is_mariadb)?;
         let which = Which {
@@ -234,6 +242,21 @@ impl Incremental {
             }
         }
     }
+}
+
+/// Tells of rows that have no cursor: they have no place among the others, so that no run ever takes them.
+async fn look_for_nulls(conn: &mut Conn, table: &Table, cursor: &str) -> Result<()> {
+    let sql = format!("SELECT 1 FROM {} WHERE {} IS NULL LIMIT 1", table.quoted(), quoted(cursor));
+    let found: Option<u8> = conn.query_first(sql).await.map_err(|e| fault("look for rows without a cursor", e))?;
+    if found.is_some() {
+        tracing::warn!(
+            table = table.shown(),
+            cursor,
+            "some rows have no value in the cursor's column, and `mode: incremental` never takes them: fill the column and declare it NOT NULL, \
+             read by another `cursor`, or follow the table by `mode: cdc`"
+        );
+    }
+    Ok(())
 }
 
 /// Lets go what is further back than rows are looked for.

@@ -4,6 +4,7 @@ use super::log::unread;
 use super::options::Options;
 use super::plan::Plan;
 use super::table::{Column, Kind, Table};
+use super::value::words_of;
 use crate::cells::Cell;
 use crate::marks::Batch;
 use kernel::{Entity, Error, Result};
@@ -54,10 +55,16 @@ pub struct Known<'k> {
     pub is_mariadb: bool,
 }
 
+impl Known<'_> {
+    fn reads(&self, column: &str) -> bool {
+        self.options.columns.as_ref().is_none_or(|names| names.iter().any(|name| name == column))
+    }
+}
+
 impl Layout {
     pub fn new(map: &TableMapEvent<'_>, known: &Known<'_>) -> Result<Self> {
         let all = columns(map, known)?;
-        let chosen = |column: &Column| known.options.columns.as_ref().is_none_or(|names| names.contains(&column.name));
+        let chosen = |column: &Column| known.reads(&column.name);
         let mut to = Vec::new();
         let mut columns = Vec::new();
         for column in &all {
@@ -165,30 +172,32 @@ fn columns(map: &TableMapEvent<'_>, known: &Known<'_>) -> Result<Vec<Column>> {
         if let Some(name) = charset.filter(|number| *number != BINARY).and_then(|number| known.charsets.get(&number)) {
             column.charset.clone_from(name);
         }
-        column.labels = labels.unwrap_or(column.labels);
+        if let Some(labels) = labels.filter(|_| known.reads(&column.name)) {
+            column.labels = words_of(&column, charset == Some(BINARY), &labels)?;
+        }
         found.push(column);
     }
     Ok(found)
 }
 
-/// Lists of words, one for each column that has such.
-type Words = std::vec::IntoIter<Vec<String>>;
+/// Lists of words, one for each column that has such, in its character set.
+type Words = std::vec::IntoIter<Vec<Vec<u8>>>;
 
 /// Of each enum and of each set the words, where the log has them.
 fn words(map: &TableMapEvent<'_>) -> Result<(Words, Words)> {
-    let (mut enums, mut sets): (Vec<Vec<String>>, Vec<Vec<String>>) = (Vec::new(), Vec::new());
+    let (mut enums, mut sets) = (Vec::new(), Vec::new());
     for field in map.iter_optional_meta() {
         match field.map_err(unread)? {
             OptionalMetadataField::EnumStrValue(all) => {
                 for words in all.iter_values() {
                     let words = words.map_err(unread)?;
-                    enums.push(words.values().iter().map(|word| word.value().into_owned()).collect());
+                    enums.push(words.values().iter().map(|word| word.value_raw().to_vec()).collect());
                 }
             }
             OptionalMetadataField::SetStrValue(all) => {
                 for words in all.iter_values() {
                     let words = words.map_err(unread)?;
-                    sets.push(words.values().iter().map(|word| word.value().into_owned()).collect());
+                    sets.push(words.values().iter().map(|word| word.value_raw().to_vec()).collect());
                 }
             }
             _ => {}
@@ -300,4 +309,109 @@ fn of_log(kind: ColumnType, meta: &[u8], is_bytes: bool) -> Option<Column> {
         is_virtual: false,
         comment: String::new(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::contract::{OnPersonalData, OnViolation, SchemaChange};
+    use mysql_async::binlog::BinlogVersion;
+    use mysql_async::binlog::events::{Event, FormatDescriptionEvent};
+    use serde_json::{Value, json};
+
+    /// A map of enums and sets, each with the number of a collation and its words in that character set.
+    fn map(columns: &[(&str, ColumnType, u8, &[&[u8]])]) -> TableMapEvent<'static> {
+        let put = |into: &mut Vec<u8>, bytes: &[u8]| {
+            into.push(bytes.len() as u8);
+            into.extend_from_slice(bytes);
+        };
+        let (mut names, mut meta, mut charsets, mut enums, mut sets) = (vec![], vec![], vec![], vec![], vec![]);
+        for (name, kind, collation, words) in columns {
+            put(&mut names, name.as_bytes());
+            meta.extend([*kind as u8, 1]);
+            charsets.push(*collation);
+            let list = if *kind == ColumnType::MYSQL_TYPE_ENUM { &mut enums } else { &mut sets };
+            list.push(words.len() as u8);
+            words.iter().for_each(|word| put(list, word));
+        }
+        let mut body = vec![7, 0, 0, 0, 0, 0, 1, 0];
+        for name in ["shop", "t"] {
+            put(&mut body, name.as_bytes());
+            body.push(0);
+        }
+        let kinds = vec![ColumnType::MYSQL_TYPE_STRING as u8; columns.len()];
+        put(&mut body, &kinds);
+        put(&mut body, &meta);
+        body.extend(vec![0xff; columns.len().div_ceil(8)]);
+        for (field, bytes) in [(4, names), (5, sets), (6, enums), (11, charsets)] {
+            body.push(field);
+            put(&mut body, &bytes);
+        }
+        let mut event = vec![0, 0, 0, 0, 19, 1, 0, 0, 0];
+        event.extend((19 + body.len() as u32).to_le_bytes());
+        event.extend([0; 6]);
+        event.extend(body);
+        let version = FormatDescriptionEvent::new(BinlogVersion::Version4);
+        let event = Event::read(&version, &mut event.as_slice()).expect("an event");
+        event.read_event::<TableMapEvent<'_>>().expect("a map").into_owned()
+    }
+
+    fn read(map: &TableMapEvent<'_>, more: Value) -> Result<Vec<Vec<String>>> {
+        let mut given = json!({ "connection": "mysql://u@h/shop", "table": "t", "mode": "cdc" });
+        given.as_object_mut().expect("fields").extend(more.as_object().expect("fields").clone());
+        let options = Options::read("t", &given).expect("options");
+        let table = Table {
+            database: "shop".into(),
+            name: "t".into(),
+            columns: Vec::new(),
+            key: Vec::new(),
+            unique: Vec::new(),
+            engine: "InnoDB".into(),
+        };
+        let entity = Entity {
+            name: "t".into(),
+            description: None,
+            properties: Vec::new(),
+            rules: Vec::new(),
+            on_violation: OnViolation::default(),
+            schema_change: SchemaChange::default(),
+            on_personal_data: OnPersonalData::default(),
+        };
+        let charsets = [(8, "latin1"), (45, "utf8mb4"), (51, "cp1251"), (63, "binary"), (32, "armscii8")];
+        let charsets: Charsets = charsets.map(|(number, name)| (number, name.to_owned())).into();
+        let known = Known { table: &table, charsets: &charsets, entity: &entity, options: &options, is_mariadb: true };
+        let layout = Layout::new(map, &known)?;
+        Ok(layout.plan.columns.into_iter().map(|column| column.labels).collect())
+    }
+
+    #[test]
+    fn the_words_of_enums_and_sets_are_read_in_their_columns_character_sets() {
+        use ColumnType::{MYSQL_TYPE_ENUM as ENUM, MYSQL_TYPE_SET as SET};
+        let found = read(
+            &map(&[
+                ("latin_enum", ENUM, 8, &[b"\xe9", b"\xdf", b"\x80"]),
+                ("latin_set", SET, 8, &[b"x", b"\xfc"]),
+                ("utf8_enum", ENUM, 45, &["é".as_bytes(), "😀".as_bytes()]),
+                ("cyrillic_set", SET, 51, &[b"\xe4\xe0", b"\xed\xe5\xf2"]),
+                ("cyrillic_enum", ENUM, 51, &[b"\xe4"]),
+                ("bytes_enum", ENUM, 63, &[b"a", "é".as_bytes()]),
+            ]),
+            json!({}),
+        );
+        let expected: [&[&str]; 6] = [&["é", "ß", "€"], &["x", "ü"], &["é", "😀"], &["да", "нет"], &["д"], &["a", "é"]];
+        assert_eq!(found.expect("a layout"), expected);
+    }
+
+    #[test]
+    fn words_that_can_not_be_read_are_refused_unless_nobody_wants_the_column() {
+        for (collation, word) in [(45, b"\xe9".as_slice()), (63, b"\xe9"), (32, b"\xb2")] {
+            let map = map(&[
+                ("odd", ColumnType::MYSQL_TYPE_ENUM, collation, &[word]),
+                ("good", ColumnType::MYSQL_TYPE_ENUM, 8, &[b"\xe9"]),
+            ]);
+            let error = read(&map, json!({})).expect_err("a refusal").to_string();
+            assert!(error.contains("`odd`") && error.contains("`columns`"), "{error}");
+            assert_eq!(read(&map, json!({ "columns": ["good"] })).expect("a layout"), [["é"]]);
+        }
+    }
 }

@@ -37,15 +37,7 @@ impl Reader {
             (Kind::Text | Kind::Json | Kind::Enum | Kind::Set, Some(encoding)) => {
                 Some(encoding).filter(|encoding| *encoding != encoding_rs::UTF_8)
             }
-            (Kind::Text, None) if !column.charset.is_empty() => {
-                return Err(Error::project(
-                    format!("column `{}`", column.name),
-                    format!(
-                        "its character set `{}` can't be read from the binary log: convert the column to utf8mb4, or leave it out by `columns`",
-                        column.charset
-                    ),
-                ));
-            }
+            (Kind::Text, None) if !column.charset.is_empty() => return Err(unread(&column.name, &column.charset)),
             _ => None,
         };
         Ok(Self {
@@ -269,6 +261,24 @@ fn padded16(bytes: &[u8]) -> Result<[u8; 16], Refused> {
     let mut all = [0; 16];
     all.get_mut(..bytes.len()).ok_or("has more than 16 bytes")?.copy_from_slice(bytes);
     Ok(all)
+}
+
+/// The words of an enum or a set as the log's map has them, which is in the column's character set.
+pub fn words_of(column: &Column, is_bytes: bool, words: &[Vec<u8>]) -> Result<Vec<String>> {
+    let (name, encoding) = match is_bytes {
+        true => ("binary", Some(encoding_rs::UTF_8)),
+        false => (column.charset.as_str(), charset(&column.charset)),
+    };
+    // A sign put in for what can't be read might make two words the same.
+    let read = |word: &Vec<u8>| Some(encoding?.decode_without_bom_handling_and_without_replacement(word)?.into_owned());
+    words.iter().map(|word| read(word).ok_or_else(|| unread(&column.name, name))).collect()
+}
+
+fn unread(column: &str, charset: &str) -> Error {
+    let detail = format!(
+        "its character set `{charset}` can't be read from the binary log: convert the column to utf8mb4, or leave it out by `columns`"
+    );
+    Error::project(format!("column `{column}`"), detail)
 }
 
 /// How text of this character set is read; MySQL's `latin1` is Windows-1252.

@@ -47,12 +47,20 @@ async fn discovered(
     let shown = if schema == "public" { name.to_owned() } else { table.shown() };
     let mut options = Map::new();
     options.insert("table".into(), shown.into());
-    // What can be followed is worth following.
-    if matches!(table.kind, 'r' | 'p') && table.columns.iter().any(|column| column.identifies) {
+    let follows = can_be_followed(&table);
+    if follows {
         options.insert("mode".into(), "cdc".into());
     }
-    let properties = table.columns.iter().map(property).collect();
+    // No change tells the value of a generated column.
+    let properties = table.columns.iter().filter(|column| !(follows && column.generated)).map(property).collect();
     Ok(Discovered { name: table.shown(), options, entity: Entity { properties, ..nothing }, rows })
+}
+
+/// What can be followed is worth following.
+fn can_be_followed(table: &Table) -> bool {
+    matches!(table.kind, 'r' | 'p')
+        && table.columns.iter().any(|column| column.identifies)
+        && !table.columns.iter().any(|column| column.generated && column.key.is_some())
 }
 
 fn entity(name: &str, description: Option<String>, properties: Vec<Property>) -> Entity {

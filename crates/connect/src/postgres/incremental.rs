@@ -5,6 +5,7 @@
 //! before looked. So nothing is taken twice, and nothing of a row is remembered.
 
 use super::client::{fault, literal, quoted};
+use super::cursor::Cursor;
 use super::kinds::shown;
 use super::options::Lookback;
 use super::ranges::Place;
@@ -59,14 +60,15 @@ pub struct Incremental {
     token: Token,
     rows: u64,
     reading: Option<Reading>,
+    /// Whether rows that are never taken were looked for.
+    is_looked: bool,
 }
 
 struct Query {
     setup: Arc<Setup>,
     wanted: Wanted,
     relation: String,
-    cursor: String,
-    cursor_type: String,
+    cursor: Cursor,
 }
 
 struct Reading {
@@ -113,11 +115,7 @@ impl Incremental {
             let why = "rows of a view do not tell when they were written: use `mode: snapshot`, or the table behind it";
             return Err(Error::project(what, why));
         }
-        let column = table.column(&cursor).ok_or_else(|| {
-            let near = kernel::suggest::hint(&cursor, table.columns.iter().map(|column| &*column.name));
-            let near = near.map_or(String::new(), |near| format!("; {near}"));
-            Error::project(&what, format!("{} has no column `{cursor}`{near}", table.shown()))
-        })?;
+        let cursor = Cursor::look(&table, &cursor, &setup.source)?;
         let partition: Arc<str> = partition(&table).into();
         let (token, rows) = match opening.from.get(&partition) {
             Some(Point::Mark { rows, token, .. }) => {
@@ -130,19 +128,18 @@ impl Incremental {
         let query = Query {
             wanted: Wanted { layout: table.layout(), infinity, batch_rows_max },
             relation: table.quoted(),
-            cursor_type: column.type_name.clone(),
             cursor,
             setup,
         };
-        Ok(Self { query: Arc::new(query), partition, token, rows, reading: None })
+        Ok(Self { query: Arc::new(query), partition, token, rows, reading: None, is_looked: false })
     }
 
     fn start(&self, bytes_max: usize) -> Reading {
         let (sender, pieces) = mpsc::channel(1);
-        let (query, token) = (self.query.clone(), self.token.clone());
+        let (query, token, looks) = (self.query.clone(), self.token.clone(), !self.is_looked);
         let mut task = JoinSet::new();
         task.spawn(async move {
-            if let Err(error) = query.run(token, bytes_max, &sender).await {
+            if let Err(error) = query.run(token, bytes_max, looks, &sender).await {
                 // Who is gone needs no word.
                 let _ = sender.send(Err(error)).await;
             }
@@ -171,6 +168,7 @@ impl Source for Incremental {
             Some(reading) => reading,
             None => {
                 let reading = self.start(bytes_max);
+                self.is_looked = true;
                 self.reading.insert(reading)
             }
         };
@@ -216,8 +214,19 @@ impl View {
 
 impl Query {
     /// Runs the query behind `token`, in one state of the table. Without rows it sends nothing.
-    async fn run(&self, token: Token, bytes_max: usize, sender: &mpsc::Sender<Result<Piece>>) -> Result<()> {
+    async fn run(
+        &self,
+        token: Token,
+        bytes_max: usize,
+        looks: bool,
+        sender: &mpsc::Sender<Result<Piece>>,
+    ) -> Result<()> {
         let client = self.setup.connect().await?;
+        if looks {
+            for (why, remedy) in self.cursor.untaken(&client, &self.relation).await? {
+                tracing::warn!(table = self.relation, "{why}: {remedy}");
+            }
+        }
         let what = format!("read {}", self.relation);
         let failed = |e| fault(&what, &e);
         client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(failed)?;
@@ -249,16 +258,10 @@ impl Query {
     }
 
     fn sql(&self, token: &Token, view: &View, horizon: u64) -> String {
-        let (cursor, selected) = (quoted(&self.cursor), self.wanted.selected());
-        let of = &self.cursor_type;
+        let (cursor, selected) = (quoted(&self.cursor.name), self.wanted.selected());
+        let of = &self.cursor.type_name;
         let written = |horizon: u64| format!("age(xmin) <= age('{}'::xid)", horizon & 0xffff_ffff);
-        // A cursor at the end of time would be the last for ever.
-        let finite = if of.starts_with("timestamp") || of == "date" {
-            format!(" AND isfinite({cursor})")
-        } else {
-            String::new()
-        };
-        let mut conditions = vec![format!("{cursor} IS NOT NULL{finite}")];
+        let mut conditions = vec![self.cursor.taken()];
         if let Some(seen) = &token.seen {
             let last = format!("{}::{of}", literal(&seen.cursor));
             conditions.push(format!("{cursor} >= {last}{}", self.lookback()));

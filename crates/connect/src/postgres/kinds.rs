@@ -127,7 +127,7 @@ pub struct Base {
 
 impl Base {
     /// A type that is not in the catalog any more.
-    fn unknown() -> Self {
+    pub fn unknown() -> Self {
         Self { oid: 0, modifier: -1, class: b'b', category: b'U' }
     }
 

@@ -4,6 +4,7 @@ mod address;
 mod cdc;
 mod client;
 mod column;
+mod cursor;
 mod discover;
 mod incremental;
 mod kinds;
@@ -44,6 +45,7 @@ pub fn spec() -> Spec {
             schema
         },
         check: |given| Options::check(given).err().unwrap_or_default(),
+        fits: |_, _| Vec::new(),
         open: |opening| open(opening).boxed(),
         pending: |opening| pending(opening).boxed(),
         changes: |given| given.get("mode").and_then(|mode| mode.as_str()).is_some_and(|mode| mode != "snapshot"),

@@ -143,8 +143,13 @@ impl Options {
                 refuse(option, &format!("`{option}` may have a-z, 0-9 and _, at most 63 of them"));
             }
         }
-        if read.wal_budget.as_deref().is_some_and(|text| bytes(text).is_none()) {
-            refuse("wal_budget", "write `wal_budget` as `10 GiB` or `500 MiB`");
+        match read.wal_budget.as_deref().map(bytes) {
+            Some(None) => refuse("wal_budget", "write `wal_budget` as `10 GiB` or `500 MiB`"),
+            Some(Some(budget)) if budget < WAL_BUDGET_MIN => refuse(
+                "wal_budget",
+                "`wal_budget` must be at least 32 MiB: the slot of a table that rests moves on every 16 MiB of the server's log only",
+            ),
+            Some(Some(_)) | None => {}
         }
         for (option, value) in [("batch_rows_max", read.batch_rows_max), ("parallel", read.parallel)] {
             if value == 0 {
@@ -178,6 +183,8 @@ impl Mode {
 }
 
 const PARALLEL_MAX: usize = 32;
+/// Less would be exceeded, or nearly, by a table that rests.
+const WAL_BUDGET_MIN: u64 = 32 << 20;
 /// What the server takes as a name.
 const NAME_MAX: usize = 63;
 
@@ -237,6 +244,11 @@ mod tests {
             "connection": "db", "table": "a.b.c", "cursor": "at", "slot": "Ä", "parallel": 0, "wal_budget": "much"
         }));
         assert_eq!(faults.len(), 8, "{faults:?}");
+        assert_eq!(told(json!({ "mode": "cdc", "wal_budget": "32 MiB" })), Vec::<String>::new());
+        assert!(
+            told(json!({ "mode": "cdc", "wal_budget": "31 MiB" }))[0]
+                .contains("wal_budget: `wal_budget` must be at least 32 MiB")
+        );
         assert!(told(json!({ "mode": "incremental" }))[0].contains("needs a `cursor`"));
         assert!(told(json!({ "mode": "incremental", "cursor": "at", "lookback": "soon" }))[0].contains("lookback"));
         assert!(told(json!({ "mode": "cdcs" }))[0].contains("mode"));

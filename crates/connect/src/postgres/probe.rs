@@ -1,11 +1,14 @@
 //! Whether a run would work, and go on working: what `lavra doctor` says of a source.
 
-use super::cdc::reached;
-use super::cdc::slot::{Slot, gone, is_published, mebibytes, to_publish};
-use super::client::{Client, fault};
+use super::cdc::publication::{self, Sent, to_publish};
+use super::cdc::slot::{Slot, TAKEN_OVER, gone, mebibytes};
+use super::cdc::{At, reached};
+use super::client::{Client, fault, quoted};
+use super::cursor::Cursor;
 use super::options::Mode;
+use super::ranges::cut;
 use super::setup::Setup;
-use super::table::Table;
+use super::table::{Heap, Table};
 use crate::spec::{Finding, Grade, Opening};
 use kernel::error::{Result, advice};
 
@@ -43,11 +46,32 @@ async fn look(setup: &Setup, client: &Client, opening: &Opening, all: &mut Vec<F
     all.push(tls(client).await?);
     all.push(clock(client, opening).await?);
     let table = Table::look(client, setup.options.table(), &setup.entity).await?;
-    all.push(grant(client, &table).await?);
-    if setup.options.mode == Mode::Cdc {
-        changes(setup, client, opening, &table, all).await?;
+    all.push(grant(setup, client, opening, &table).await?);
+    match setup.options.mode {
+        Mode::Snapshot => {}
+        Mode::Incremental => all.push(cursor(setup, client, &table).await?),
+        Mode::Cdc => {
+            changes(setup, client, opening, &table, all).await?;
+            untold(setup, client, opening, &table, all).await?;
+        }
     }
     Ok(())
+}
+
+/// Rows that are never taken because of their cursor.
+async fn cursor(setup: &Setup, client: &Client, table: &Table) -> Result<Finding> {
+    const SUBJECT: &str = "cursor";
+    let name = setup.options.cursor.as_deref().unwrap_or_default();
+    let cursor = match Cursor::look(table, name, &setup.source) {
+        Ok(cursor) => cursor,
+        Err(error) => return Ok(bad(SUBJECT, error.detail, "name a column of the table by `cursor`")),
+    };
+    let all = cursor.untaken(client, &table.quoted()).await?;
+    let (found, remedies): (Vec<String>, Vec<&str>) = all.into_iter().unzip();
+    Ok(match remedies.first() {
+        None => good(SUBJECT, format!("every row has a `{name}`")),
+        Some(remedy) => warning(SUBJECT, found.join("; "), *remedy),
+    })
 }
 
 async fn tls(client: &Client) -> Result<Finding> {
@@ -78,18 +102,43 @@ async fn clock(client: &Client, opening: &Opening) -> Result<Finding> {
     })
 }
 
-async fn grant(client: &Client, table: &Table) -> Result<Finding> {
+async fn grant(setup: &Setup, client: &Client, opening: &Opening, table: &Table) -> Result<Finding> {
     const SQL: &str = "SELECT has_table_privilege($1::oid, 'SELECT'), current_user::text";
     let row = client.query_one(SQL, &[&table.oid]).await.map_err(|e| fault("look at grants", &e))?;
     let (may, user): (bool, String) = (row.get(0), row.get(1));
-    Ok(match may {
-        true => good("grants", format!("{user} may read {}", table.shown())),
-        false => bad(
+    let may_not = match table.kind == 'p' && setup.options.mode != Mode::Incremental {
+        true => unreadable(setup, client, opening, table).await?,
+        false => Vec::new(),
+    };
+    Ok(match (may, may_not.first()) {
+        (true, None) => good("grants", format!("{user} may read {}", table.shown())),
+        (true, Some(leaf)) => {
+            let (own, shown) = (format!("{}.{}", quoted(&leaf.schema), quoted(&leaf.name)), table.shown());
+            let others = if may_not.len() > 1 { format!(" and {} more", may_not.len() - 1) } else { String::new() };
+            warning(
+                "grants",
+                format!(
+                    "{user} may read {shown}, and not its partition {}.{}{others} by itself: the table is read in one piece, by \
+                     one connection, and anew if that breaks off",
+                    leaf.schema, leaf.name
+                ),
+                format!("GRANT SELECT ON {own} TO \"{user}\", and so on, before the first run"),
+            )
+        }
+        (false, _) => bad(
             "grants",
             format!("{user} may not read {}", table.shown()),
             format!("GRANT SELECT ON {} TO \"{user}\"", table.quoted()),
         ),
     })
+}
+
+/// Partitions that may not be read by themselves, where the table is to be read in one piece because of them.
+async fn unreadable(setup: &Setup, client: &Client, opening: &Opening, table: &Table) -> Result<Vec<Heap>> {
+    let heaps = table.heaps(client).await?;
+    let ranges = cut(table, &heaps, setup.options.parallel, setup.options.refresh, &opening.from)?;
+    let in_one_piece = ranges.iter().any(|range| !range.has_places && !range.done);
+    Ok(heaps.into_iter().filter(|heap| in_one_piece && !heap.is_readable).collect())
 }
 
 async fn changes(
@@ -131,7 +180,7 @@ async fn changes(
         ),
     });
     all.push(followed(setup, client, opening, table, slots).await?);
-    all.push(publication(setup, client, table).await?);
+    all.push(publication(setup, client, table, reached(&opening.from, table).ok().flatten()).await?);
     all.push(match senders > 0 {
         true => good("senders", format!("{senders} are free")),
         false => bad("senders", "none is free", "raise max_wal_senders, and start the server again"),
@@ -148,23 +197,27 @@ async fn followed(setup: &Setup, client: &Client, opening: &Opening, table: &Tab
     let wrong = match (reached(&opening.from, table), &slot) {
         (Err(error), _) => Some(error),
         (Ok(Some(_)), None) => Some(gone(&name)),
-        (Ok(from), Some(slot)) => slot.check(&name, from).err(),
+        (Ok(from), Some(slot)) => slot.check(&name, from.map(|at| at.lsn)).err(),
         (Ok(None), None) => None,
     };
+    let is_taken_over = slot.is_some() && reached(&opening.from, table).is_ok_and(|at| at.is_none());
     Ok(match wrong {
         Some(error) => bad("slot", error.to_string(), ANEW),
+        None if is_taken_over => {
+            warning("slot", format!("`{name}`: {TAKEN_OVER}"), "give each copy of the project its own, by `slot`")
+        }
         None => self::slot(setup, &name, slot.as_ref(), free),
     })
 }
 
-async fn publication(setup: &Setup, client: &Client, table: &Table) -> Result<Finding> {
+async fn publication(setup: &Setup, client: &Client, table: &Table, known: Option<At>) -> Result<Finding> {
     const SUBJECT: &str = "publication";
     const MAY: &str = "SELECT has_database_privilege(current_database(), 'CREATE') AND
         (SELECT pg_has_role(relowner, 'USAGE') FROM pg_catalog.pg_class WHERE oid = $1)";
     let name = setup.publication();
-    match is_published(client, setup, table).await {
-        Ok(true) => return Ok(good(SUBJECT, format!("`{name}` publishes {}", table.shown()))),
-        Ok(false) => {}
+    match publication::look(client, setup, table, known).await {
+        Ok(Some(_)) => return Ok(good(SUBJECT, format!("`{name}` publishes {}", table.shown()))),
+        Ok(None) => {}
         Err(error) => return Ok(bad(SUBJECT, error.what, error.detail)),
     }
     let row = client.query_one(MAY, &[&table.oid]).await.map_err(|e| fault("look at rights", &e))?;
@@ -176,6 +229,46 @@ async fn publication(setup: &Setup, client: &Client, table: &Table) -> Result<Fi
             format!("let the table's owner run: {}", to_publish(setup, table)),
         ),
     })
+}
+
+/// What changes do not tell of the table.
+async fn untold(
+    setup: &Setup,
+    client: &Client,
+    opening: &Opening,
+    table: &Table,
+    all: &mut Vec<Finding>,
+) -> Result<()> {
+    let sent = Sent::look(client, setup, table).await?;
+    let name = setup.publication();
+    let is_known = reached(&opening.from, table).is_ok_and(|at| at.is_some());
+    if let Err(error) = sent.check(setup, table, is_known) {
+        all.push(bad("columns", error.what, error.detail));
+    } else if sent.has_list {
+        all.push(warning(
+            "columns",
+            format!("`{name}` publishes only some columns of {}: {}", table.shown(), sent.columns.join(", ")),
+            "publish all columns, unless the others are not wanted",
+        ));
+    }
+    if let Some(filter) = &sent.filter {
+        all.push(warning(
+            "row filter",
+            format!("`{name}` publishes changes of {} only where {filter}", table.shown()),
+            "rows outside stay as they were read first: publish the table without a WHERE, and take it anew",
+        ));
+    }
+    if table.kind == 'p' {
+        all.push(warning(
+            "truncate",
+            format!(
+                "{} is partitioned: the server does not tell when one partition is truncated, dropped or detached",
+                table.shown()
+            ),
+            "delete the rows instead, or truncate the whole table",
+        ));
+    }
+    Ok(())
 }
 
 fn slot(setup: &Setup, name: &str, slot: Option<&Slot>, free: i64) -> Finding {

@@ -65,9 +65,10 @@ impl Range {
 /// Cuts a table, as it was cut before where it was.
 pub fn cut(table: &Table, heaps: &[Heap], parallel: usize, refresh: u32, taken: &Positions) -> Result<Vec<Range>> {
     let again = if refresh == 0 { String::new() } else { format!(" #{refresh}") };
-    if heaps.is_empty() {
+    let partition = format!("{}{again} 1/1", table.shown());
+    if is_whole(table, heaps, &partition, &again, taken)? {
         let whole = Range {
-            partition: format!("{}{again} 1/1", table.shown()),
+            partition,
             relation: table.quoted(),
             has_places: false,
             from: 0,
@@ -81,7 +82,7 @@ pub fn cut(table: &Table, heaps: &[Heap], parallel: usize, refresh: u32, taken: 
     }
     let mut all = Vec::new();
     for heap in heaps {
-        let name = format!("{}.{}{again}", heap.schema, heap.name);
+        let name = named(heap, &again);
         let (blocks, count) = match cut_before(&name, taken)? {
             Some(cut) => cut,
             None => (heap.blocks, (heap.blocks / BLOCKS_MIN).clamp(1, parallel as u32)),
@@ -104,6 +105,27 @@ pub fn cut(table: &Table, heaps: &[Heap], parallel: usize, refresh: u32, taken: 
         }
     }
     Ok(all)
+}
+
+fn named(heap: &Heap, again: &str) -> String {
+    format!("{}.{}{again}", heap.schema, heap.name)
+}
+
+/// Whether the rows are read through the table itself, in one range. As it was begun it goes on, whatever may be read now: rows
+/// would come twice else.
+fn is_whole(table: &Table, heaps: &[Heap], partition: &str, again: &str, taken: &Positions) -> Result<bool> {
+    if heaps.is_empty() || table.kind != 'p' {
+        return Ok(heaps.is_empty());
+    }
+    if taken.get(partition).is_some() {
+        return Ok(true);
+    }
+    for heap in heaps {
+        if cut_before(&named(heap, again), taken)?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(heaps.iter().any(|heap| !heap.is_readable))
 }
 
 fn token(partition: &str, text: &str) -> Result<Token> {
@@ -140,7 +162,7 @@ mod tests {
     }
 
     fn heap(blocks: u32) -> Vec<Heap> {
-        vec![Heap { schema: "s".into(), name: "t".into(), blocks }]
+        vec![Heap { schema: "s".into(), name: "t".into(), blocks, is_readable: true }]
     }
 
     #[test]
@@ -165,5 +187,33 @@ mod tests {
         assert_eq!(after[1].condition(None), "ctid > '(3000,4)'::tid");
         assert_eq!(after[0].condition(Some(9)), "ctid >= '(0,0)'::tid AND ctid < '(9,0)'::tid");
         assert_eq!(cut(&table(), &heap(4096), 2, 1, &taken).expect("ranges")[1].rows, 0, "taken again when told so");
+    }
+
+    #[test]
+    fn partitions_that_may_not_be_read_are_read_through_their_table() {
+        let parted = Table { kind: 'p', ..table() };
+        let leaves = |is_readable: bool| {
+            let leaf = |name: &str, is_readable| Heap { schema: "s".into(), name: name.into(), blocks: 1, is_readable };
+            vec![leaf("t_a", is_readable), leaf("t_b", true)]
+        };
+        let names = |heaps: &[Heap], taken: &Positions| -> Vec<String> {
+            let all = cut(&parted, heaps, 2, 0, taken).expect("ranges");
+            all.into_iter().map(|range| range.partition).collect()
+        };
+        let nothing = Positions::new();
+        assert_eq!(names(&leaves(true), &nothing), ["s.t_a 1/1", "s.t_b 1/1"]);
+        assert_eq!(names(&leaves(false), &nothing), ["s.t 1/1"]);
+        let taken = |heaps: &[Heap]| {
+            let mut taken = Positions::new();
+            for mut range in cut(&parted, heaps, 2, 0, &nothing).expect("ranges") {
+                range.done = true;
+                taken.set(range.partition.clone(), range.point().expect("a point"));
+            }
+            taken
+        };
+        let whole = cut(&parted, &leaves(true), 2, 0, &taken(&leaves(false))).expect("ranges");
+        assert!(whole.len() == 1 && whole[0].done, "a right that came later takes nothing twice: {whole:?}");
+        let parts = cut(&parted, &leaves(false), 2, 0, &taken(&leaves(true))).expect("ranges");
+        assert!(parts.len() == 2 && parts.iter().all(|range| range.done), "nor one that went: {parts:?}");
     }
 }

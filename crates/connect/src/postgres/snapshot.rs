@@ -110,7 +110,9 @@ impl Snapshot {
         }
         let mut upto = Positions::new();
         upto.set(range.partition.clone(), range.point()?);
-        Ok(Pulled { rows: rows.into(), upto, whole: self.is_part || self.is_done() })
+        // Counted off in another state of the table, rows would be passed over that no change tells of.
+        let can_go_on = self.is_part && range.has_places;
+        Ok(Pulled { rows: rows.into(), upto, whole: can_go_on || self.is_done() })
     }
 
     async fn start(&self, bytes_max: usize) -> Result<Reading> {

@@ -114,14 +114,15 @@ impl Table {
     /// The tables that hold the rows: leaves of one that is partitioned. None where rows have no place of their own.
     pub async fn heaps(&self, client: &Client) -> Result<Vec<Heap>> {
         const LEAVES: &str = "
-            SELECT n.nspname, c.relname, pg_catalog.pg_relation_size(c.oid) / current_setting('block_size')::bigint
+            SELECT n.nspname, c.relname, pg_catalog.pg_relation_size(c.oid) / current_setting('block_size')::bigint,
+              pg_catalog.has_table_privilege(c.oid, 'SELECT') AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE c.relkind IN ('r', 'm') AND (c.oid = $1 OR c.oid IN
               (SELECT relid FROM pg_catalog.pg_partition_tree($1::oid::regclass) WHERE isleaf)) ORDER BY 1, 2";
         let rows = client.query(LEAVES, &[&self.oid]).await.map_err(|e| fault("look at the table's size", &e))?;
         let heap = |row: &tokio_postgres::Row| {
             let (schema, name, blocks): (String, String, i64) = (row.get(0), row.get(1), row.get(2));
-            Heap { schema, name, blocks: u32::try_from(blocks).unwrap_or(u32::MAX) }
+            Heap { schema, name, blocks: u32::try_from(blocks).unwrap_or(u32::MAX), is_readable: row.get(3) }
         };
         Ok(rows.iter().map(heap).collect())
     }
@@ -133,6 +134,8 @@ pub struct Heap {
     pub schema: String,
     pub name: String,
     pub blocks: u32,
+    /// Whether it may be read by itself. A grant on a partitioned table lets its partitions be read only through it.
+    pub is_readable: bool,
 }
 
 /// What is read of a table, and how.

@@ -28,6 +28,7 @@ pub fn spec() -> Spec {
             schema
         },
         check: |given| Options::check(given).err().unwrap_or_default(),
+        fits: |_, _| Vec::new(),
         open: |opening| async move { open(&opening) }.boxed(),
         pending: |_| async { Ok(Vec::<Pending>::new()) }.boxed(),
         changes: |_| false,

@@ -186,6 +186,15 @@ impl Source for Push {
         if self.held.is_empty() { Ok(None) } else { self.give().map(Some) }
     }
 
+    async fn awake(&mut self) {
+        if self.held.is_empty() {
+            match self.inbox.recv().await {
+                Some(delivery) => self.held.push_back(delivery),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
     /// Answers those whose rows are durable.
     async fn settled(&mut self, upto: &Positions) -> Result<()> {
         let Some(Point::Mark { rows, .. }) = upto.get(&self.partition) else { return Ok(()) };

@@ -79,7 +79,7 @@ fn decoder(id: u32, schema: &Schema, rows: usize) -> Result<Decoder> {
     let mut store = SchemaStore::new_with_type(FingerprintAlgorithm::Id);
     let unfit = |e: arrow::error::ArrowError| Error::data(what(), "it is no record that Arrow can hold").because(e);
     store.set(Fingerprint::Id(id), AvroSchema::new(schema.schema.clone())).map_err(unfit)?;
-    let builder =
-        ReaderBuilder::new().with_batch_size(rows.max(1)).with_utf8_view(true).with_writer_schema_store(store);
+    // Its views of text (`with_utf8_view`) forget nulls: they would be empty texts.
+    let builder = ReaderBuilder::new().with_batch_size(rows.max(1)).with_writer_schema_store(store);
     builder.with_active_fingerprint(Fingerprint::Id(id)).build_decoder().map_err(unfit)
 }

@@ -116,7 +116,10 @@ async fn avro_records_are_read_with_the_schema_they_were_written_with() {
     };
     let one = |id: &str, n: i64| {
         let amount = Avro::Decimal(apache_avro::Decimal::from((n * 100 + 25).to_be_bytes().to_vec()));
-        let note = Avro::Union(1, Box::new(Avro::String("é".into())));
+        let note = match n < 0 {
+            true => Avro::Union(0, Box::new(Avro::Null)),
+            false => Avro::Union(1, Box::new(Avro::String("é".into()))),
+        };
         framed(1, &datum(&order, vec![("id", id.into()), ("n", n.into()), ("note", note), ("amount", amount)]))
     };
     let mut cut = one("cut", 3);
@@ -133,7 +136,8 @@ async fn avro_records_are_read_with_the_schema_they_were_written_with() {
         rows[0].batch.column_by_name("amount").expect("amount").as_primitive::<Decimal128Type>().values(),
         &[125, -175]
     );
-    assert_eq!(column(&rows[0], "note"), ["é", "é"]);
+    assert_eq!(column(&rows[0], "note"), ["é", ""]);
+    assert!(rows[0].batch.column_by_name("note").expect("note").is_null(1), "null is no empty text");
     assert_eq!((column(&rows[1], "id"), column(&rows[1], "extra")), (vec!["c".to_owned()], vec!["5".to_owned()]));
     let broken = "its bytes are no value of the Avro schema that it names";
     let expected = [(1, broken), (2, "it does not begin with a schema's id of a registry"), (4, broken)];
@@ -180,7 +184,14 @@ async fn protobuf_records_are_the_messages_that_they_name() {
     let mut at = DynamicMessage::new(time);
     at.set_field_by_name("seconds", Value::I64(1_700_000_000));
     at.set_field_by_name("nanos", Value::I32(5_000));
-    message.set_field_by_name("at", Value::Message(at));
+    message.set_field_by_name("at", Value::Message(at.clone()));
+    let at_second = |seconds: i64| {
+        let (mut at, mut message) = (at.clone(), DynamicMessage::new(kind.clone()));
+        at.set_field_by_name("seconds", Value::I64(seconds));
+        message.set_field_by_name("at", Value::Message(at));
+        framed(3, &[vec![2, 2], message.encode_to_vec()].concat())
+    };
+    let times = [-62_135_596_800, 253_402_300_799, i64::MAX].map(at_second);
     let line = pool.get_message_by_name("shop.Order.Line").expect("a message");
     let mut inner = DynamicMessage::new(line);
     inner.set_field_by_name("price", Value::F64(2.5));
@@ -204,6 +215,9 @@ async fn protobuf_records_are_the_messages_that_they_name() {
     assert!(rows[0].batch.column_by_name("note").is_none(), "what can be absent is");
     let broken = "its bytes are no message of the Protobuf schema that it names";
     assert_eq!(reasons(&rows[0]), [(2, broken), (3, broken)]);
+    let rows = decode(Format::Protobuf, &[], &times).await.expect("rows");
+    let far = ["0001-01-01T00:00:00.000005Z", "9999-12-31T23:59:59.000005Z", "9223372036854775807s 5000ns"];
+    assert_eq!(column(&rows[0], "at"), far, "the last is for the contract to set aside");
 }
 
 #[tokio::test(flavor = "multi_thread")]

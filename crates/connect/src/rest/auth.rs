@@ -2,6 +2,7 @@
 
 use super::http::{hidden, trouble};
 use super::options::{Auth as Options, AuthType, ClientAuth, KeyPlace};
+use super::token_file::TokenFile;
 use crate::secret::Secret;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +12,7 @@ use reqwest::Client;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use serde::Deserialize;
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, PoisonError};
 use tokio::sync::Mutex;
 use url::{Url, form_urlencoded};
@@ -24,7 +25,8 @@ pub struct Auth {
     refresh: Refresh,
 }
 
-/// A refresh token that the server gave in the place of the option's; of all that begin with the same one.
+/// A refresh token that the server gave in the place of the option's, or that could not be put into its file; of all that begin
+/// with the same one.
 type Refresh = Arc<Mutex<Option<Secret>>>;
 
 /// Servers that give another refresh token with each answer take each one once. So the newest is kept for as long as the
@@ -32,10 +34,14 @@ type Refresh = Arc<Mutex<Option<Secret>>>;
 /// goes on with it, and two at once wait for each other.
 static REFRESHED: LazyLock<std::sync::Mutex<HashMap<[String; 3], Refresh>>> = LazyLock::new(Default::default);
 
-fn refresh(options: &Options) -> Refresh {
-    let Some(token) = &options.refresh_token else { return Refresh::default() };
+fn refresh(options: &Options, base: &Path) -> Refresh {
+    let first = match (&options.refresh_token, &options.token_file) {
+        (Some(token), _) => token.reveal().to_owned(),
+        (None, Some(file)) => base.join(file).to_string_lossy().into_owned(),
+        (None, None) => return Refresh::default(),
+    };
     let url = options.token_url.clone().unwrap_or_default();
-    let key = [url, revealed(&options.client_id).to_owned(), token.reveal().to_owned()];
+    let key = [url, revealed(&options.client_id).to_owned(), first];
     REFRESHED.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone()
 }
 
@@ -46,7 +52,7 @@ struct Held {
 
 impl Auth {
     pub fn new(options: &Options, base: PathBuf) -> Self {
-        Self { options: options.clone(), base, held: None, refresh: refresh(options) }
+        Self { options: options.clone(), held: None, refresh: refresh(options, &base), base }
     }
 
     /// The query parameter that holds a key: no position keeps it.
@@ -107,7 +113,8 @@ impl Auth {
 
     /// Who drops this call has lost no refresh token: what was asked is heard to its end.
     async fn ask_for_token(&self, client: &Client, now: Timestamp) -> Result<Held> {
-        let asked = ask_for_token(client.clone(), self.options.clone(), self.refresh.clone());
+        let file = self.options.token_file.as_ref().map(|file| self.base.join(file));
+        let asked = ask_for_token(client.clone(), self.options.clone(), self.refresh.clone(), file);
         let given = tokio::spawn(asked).await.map_err(|e| Error::internal("get a token", e.to_string()))??;
         let header = hidden(&format!("Bearer {}", given.access_token.reveal()));
         let header = header.ok_or_else(|| strange(&shown(&self.options)))?;
@@ -120,17 +127,58 @@ impl Auth {
 
 /// Client credentials (RFC 6749 §4.4) or a refresh token (§6). Another refresh token that comes with the answer is kept
 /// before anybody else asks.
-async fn ask_for_token(client: Client, options: Options, refresh: Refresh) -> Result<Given> {
+async fn ask_for_token(client: Client, options: Options, refresh: Refresh, file: Option<PathBuf>) -> Result<Given> {
     let mut newest = refresh.lock().await;
-    let shown = shown(&options);
+    let file = match file {
+        Some(path) => Some(apart(move || TokenFile::take(path)).await?),
+        None => None,
+    };
+    let token = match (&*newest, &file) {
+        (Some(newest), _) => Some(newest.clone()),
+        (None, Some(file)) => Some(file.token()?),
+        (None, None) => options.refresh_token.clone(),
+    };
+    let given = ask(&client, &options, token.as_ref()).await?;
+    let another = given.refresh_token.clone().filter(|another| token.as_ref().is_some_and(|token| token != another));
+    match file {
+        // One that could not be put there the last time is, too.
+        Some(file) => {
+            let Some(due) = another.or_else(|| newest.take()) else { return Ok(given) };
+            *newest = Some(due.clone());
+            match apart(move || file.put(&due)).await {
+                Ok(()) => *newest = None,
+                Err(error) => tracing::error!("{error}; the newest token is kept for as long as this process lives"),
+            }
+        }
+        None => {
+            let Some(another) = another else { return Ok(given) };
+            if newest.replace(another).is_none() {
+                let url = redacted(options.token_url.as_deref().unwrap_or_default());
+                tracing::warn!(
+                    token_url = &*url,
+                    "the server gave another refresh token; it is kept for as long as this process lives, and the next one begins \
+                     with the one in `auth` again: `token_file` keeps the newest"
+                );
+            }
+        }
+    }
+    Ok(given)
+}
+
+/// What waits for files, on a thread that may.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| Error::internal("look at the token's file", e.to_string()))?
+}
+
+async fn ask(client: &Client, options: &Options, refresh: Option<&Secret>) -> Result<Given> {
+    let shown = shown(options);
     let url = options.token_url.as_deref().unwrap_or_default();
     let mut request = client.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
     if options.client_auth == ClientAuth::Basic {
         let who = basic(revealed(&options.client_id), revealed(&options.client_secret));
         request = request.header(AUTHORIZATION, hidden(&who).ok_or_else(unusable)?);
     }
-    let form = form(&options, newest.as_ref().or(options.refresh_token.as_ref()));
-    let response = request.body(form).send().await.map_err(|e| trouble(&shown, &e))?;
+    let response = request.body(form(options, refresh)).send().await.map_err(|e| trouble(&shown, &e))?;
     let status = response.status().as_u16();
     let body = response.bytes().await.map_err(|e| trouble(&shown, &e))?;
     match status {
@@ -140,19 +188,7 @@ async fn ask_for_token(client: Client, options: Options, refresh: Refresh) -> Re
         }
         _ => return Err(refused(shown, status, &body)),
     }
-    let given: Given = serde_json::from_slice(&body).map_err(|_| strange(&shown))?;
-    if let (Some(first), Some(another)) = (&options.refresh_token, &given.refresh_token)
-        && another != newest.as_ref().unwrap_or(first)
-        && newest.replace(another.clone()).is_none()
-    {
-        let url = redacted(url);
-        tracing::warn!(
-            token_url = &*url,
-            "the server gave another refresh token; it is kept for as long as this process lives, and the next one begins with \
-             the one in `auth` again"
-        );
-    }
-    Ok(given)
+    serde_json::from_slice(&body).map_err(|_| strange(&shown))
 }
 
 fn form(options: &Options, refresh: Option<&Secret>) -> String {

@@ -2,6 +2,7 @@
 
 use super::options::*;
 use super::plan::SINCE;
+use super::since;
 use super::urls::{Home, names};
 use crate::json_path::JsonPath;
 use crate::spec::{Fault, read_options};
@@ -117,8 +118,12 @@ impl Faults {
             AuthType::Oauth2 => {
                 needs("client_id", auth.client_id.is_some());
                 needs("token_url", auth.token_url.is_some());
-                needs("client_secret` or `refresh_token", auth.client_secret.is_some() || auth.refresh_token.is_some());
+                let refreshes = auth.refresh_token.is_some() || auth.token_file.is_some();
+                needs("client_secret`, `token_file` or `refresh_token", auth.client_secret.is_some() || refreshes);
             }
+        }
+        if auth.kind == AuthType::Oauth2 && auth.refresh_token.is_some() && auth.token_file.is_some() {
+            self.add("auth", "`auth`: `refresh_token` and `token_file` are two places for one token; leave one out");
         }
         let is_url = |url: &String| Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
         if auth.token_url.as_ref().is_some_and(|url| !is_url(url)) {
@@ -144,6 +149,9 @@ impl Faults {
                 if incremental.lookback.as_ref().is_some_and(|lookback| !is_lookback(&lookback.to_string())) {
                     let message = "`incremental`: `lookback` is a span for times (`2 hours`), a number for numbers";
                     self.0.push(Fault { help: Some(span::HOW.into()), ..Fault::new("incremental", message) });
+                }
+                if let Err(why) = since::start(incremental) {
+                    self.add("incremental", format!("`incremental`: {why}"));
                 }
                 if read.mode == Mode::Once {
                     self.add("incremental", "`incremental` is of no use with `mode: once`");
@@ -269,6 +277,18 @@ mod tests {
             assert!(all.len() == 1 && all[0].contains("`lookback` is a span"), "{lookback}: {all:?}");
         }
         assert!(told(json!({ "incremental": { "field": "x", "param": "since", "lookback": 10 } })).is_empty());
+        for (format, start, says) in [
+            ("epoch", json!("yesterday"), "`start` can't be brought"),
+            ("epoch_ms", json!(true), "`start` can't be brought"),
+            ("%Y-%m-%d", json!(2026), "`start` can't be brought"),
+            ("%Q", Value::Null, "no time can be sent"),
+            ("%#z", Value::Null, "no time can be sent"),
+            ("epoch_s", json!("2026-01-01"), "no time can be sent"),
+        ] {
+            let by = json!({ "field": "x", "param": "since", "format": format, "start": start });
+            let all = told(json!({ "incremental": by }));
+            assert!(all.len() == 1 && all[0].contains(says), "{format}: {all:?}");
+        }
         let cursor = |place: &str, method: &str| {
             let mut options =
                 json!({ "method": method, "pagination": { "type": "cursor", "next": "$.next", "in": place } });

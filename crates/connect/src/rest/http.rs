@@ -104,12 +104,20 @@ impl Http {
         })
     }
 
-    /// Asks until there is an answer that is no passing trouble, or patience ends: then it is `Unreachable`.
+    /// Asks until there is an answer that is no passing trouble, or patience ends: then it is `Unreachable`. So it is, and at
+    /// once, while the server wants to be left alone.
     pub async fn ask(&mut self, ask: &Ask) -> Result<Answer> {
         let (mut tries, mut renewed) = (0, false);
+        let failed = |why: String| Error::new(Kind::Unreachable, &*ask.shown, why);
         loop {
-            if let Some(pace) = &mut self.pace {
+            let left_alone = || retry::left_alone(&ask.url, self.clock.now());
+            if let Some(pace) = &mut self.pace
+                && left_alone().is_none()
+            {
                 pace.tick().await;
+            }
+            if let Some(until) = left_alone() {
+                return Err(failed(format!("the server asked not to be asked before {}", retry::shown(until))));
             }
             let (trouble, named) = match self.once(ask).await {
                 Ok(Once::Answer(answer)) if answer.status == 401 && !renewed && self.auth.renew() => {
@@ -122,12 +130,13 @@ impl Http {
                 Err(error) if error.kind == Kind::Unreachable => (error.to_string(), None),
                 Err(error) => return Err(error),
             };
-            let failed = |why: String| Error::new(Kind::Unreachable, &*ask.shown, why);
             let wait = named.unwrap_or_else(|| retry::backoff(self.backoff, tries, &mut self.dice));
             if named.is_some_and(|wait| wait > self.wait_max) {
+                let until = retry::shown(retry::leave_alone(&ask.url, wait, self.clock.now()));
                 let seconds = wait.as_secs();
                 return Err(failed(format!(
-                    "{trouble}, and asks to wait for {seconds} s, longer than `retry_after_seconds_max`"
+                    "{trouble}, and asks to wait for {seconds} s, longer than `retry_after_seconds_max`: it is left alone until \
+                     {until}"
                 )));
             }
             tries += 1;

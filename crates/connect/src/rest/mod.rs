@@ -13,8 +13,10 @@ mod plan;
 mod retry;
 mod since;
 mod source;
+mod suits;
 #[cfg(test)]
 mod tests;
+mod token_file;
 mod urls;
 
 use crate::spec::{Finding, Grade, Opening, Spec};
@@ -40,6 +42,7 @@ pub fn spec() -> Spec {
             schema
         },
         check: |given| Options::check(given).err().unwrap_or_default(),
+        fits: suits::check,
         open: |opening| async move { Ok(Box::new(source::Rest::open(&opening)?) as Box<dyn Source>) }.boxed(),
         pending: |opening| async move { source::pending(opening) }.boxed(),
         changes,
@@ -58,7 +61,7 @@ async fn probe(opening: &Opening) -> Vec<Finding> {
     let subject = "first page";
     let mut findings = Vec::new();
     findings.push(match first_page(opening).await {
-        Ok(found) => Finding { subject, grade: Grade::Good, found, remedy: None },
+        Ok(page) => page.finding(subject),
         Err(error) => {
             let remedy = Some(advice(error.kind).sentence.to_owned());
             Finding { subject, grade: Grade::Bad, found: error.to_string(), remedy }
@@ -89,7 +92,25 @@ fn updates(opening: &Opening, options: &Options) -> Option<Finding> {
     })
 }
 
-async fn first_page(opening: &Opening) -> Result<String> {
+/// How many records it has.
+struct Page {
+    all: u64,
+    malformed: usize,
+}
+
+impl Page {
+    fn finding(&self, subject: &'static str) -> Finding {
+        let found = format!("{} records, {} of them malformed", self.all, self.malformed);
+        if self.malformed == 0 {
+            return Finding { subject, grade: Grade::Good, found, remedy: None };
+        }
+        let remedy = "look whether `records` leads to JSON objects, one for each record, and whether `format` is right: what \
+                      is malformed is set aside, and ends a run where the contract says `on_violation: fail`";
+        Finding { subject, grade: Grade::Warning, found, remedy: Some(remedy.into()) }
+    }
+}
+
+async fn first_page(opening: &Opening) -> Result<Page> {
     let options = Options::read(&opening.source, &opening.options)?;
     let plan = Plan::compile(opening, &options)?;
     let mut http = plan.http(opening, &options)?;
@@ -102,7 +123,7 @@ async fn first_page(opening: &Opening) -> Result<String> {
     }
     let records = Records::find(&answer, &resource.records, &resource.shown)?;
     let piece = records.read(answer.body, 1, &opening.entity, &resource.shown)?;
-    Ok(format!("{} records, {} of them malformed", piece.upto, piece.malformed.len()))
+    Ok(Page { all: piece.upto, malformed: piece.malformed.len() })
 }
 
 const EXAMPLE: &str = "\

@@ -55,7 +55,8 @@ pub struct Options {
     /// The wait before the first retry at most, when the server does not name one (`Retry-After`, `X-RateLimit-Reset`); this
     /// limit doubles with each, up to a minute. The wait itself is drawn by lot below it, so that many do not come back at once.
     pub backoff_ms: u64,
-    /// A server that asks to wait for longer than this is taken to be unreachable.
+    /// A server that asks to wait for longer than this is taken to be unreachable, and this process asks it nothing, for none of
+    /// its sources, until that time has come; for a day at most.
     pub retry_after_seconds_max: u64,
     /// Time for one request with its whole answer.
     pub timeout_ms: u64,
@@ -203,7 +204,8 @@ pub struct Incremental {
     pub field: String,
     /// The query parameter that takes the value to go on at. Without it, `{since}` stands in `path`, `params` or `body`.
     pub param: Option<String>,
-    /// The value of the first pass. Without it the first pass asks for everything.
+    /// The value of the first pass. Where `format` is given, a date or a time (`2026-01-01T00:00:00Z`; without a zone it is
+    /// UTC) is brought into it, and what is in it already stays. Without `start` the first pass asks for everything.
     pub start: Option<Scalar>,
     /// How far behind the highest value a pass begins, for records that arrive late: `2 hours` for times, a number for
     /// numbers.
@@ -262,7 +264,9 @@ pub struct Auth {
     pub password: Option<Secret>,
     /// For `bearer`.
     pub token: Option<Secret>,
-    /// For `bearer`: a file with the token, read again when the server no longer takes it. Relative to the project.
+    /// For `bearer`: a file with the token, read again when the server no longer takes it. For `oauth2`: a file with the refresh
+    /// token; another one that the server gives with its answer is put there before anything is asked with it, so that processes
+    /// may follow each other where a server takes each refresh token once. Relative to the project, and not for its repository.
     pub token_file: Option<String>,
     /// For `api_key`: the header, or the query parameter.
     pub name: Option<String>,
@@ -280,9 +284,8 @@ pub struct Auth {
     /// For `oauth2`: whether the client says who it is in the body or by basic authentication.
     pub client_auth: ClientAuth,
     /// For `oauth2`: asks by this token instead of by client credentials. Where the server gives another one with its answer,
-    /// the newest is kept for as long as the process lives, and nowhere else: the next process begins with this one again. Where
-    /// a server takes each refresh token once, every process uses up the one that stands here, that of `lavra doctor` too: let
-    /// `lavra up` read, and put a new one here before it is started again.
+    /// the newest is kept for as long as the process lives, and the next process begins with this one again: `token_file` is
+    /// for servers that take each one once.
     pub refresh_token: Option<Secret>,
     /// For `oauth2`.
     pub scope: Option<String>,

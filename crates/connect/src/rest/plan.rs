@@ -1,12 +1,12 @@
 //! The options, compiled: what is asked of which path, with which values.
 
 use super::auth::Auth;
-use super::hidden::is_hidden;
 use super::http::{Ask, Http};
 use super::options::{Format, Method, Mode, Options, Pagination, ParamPlace, Scalar};
 use super::page::Where;
 use super::pages::{self, Next, Pages, Way};
 use super::since::Since;
+use super::suits;
 use super::urls::{Home, fill, names};
 use crate::json_path::JsonPath;
 use crate::spec::Opening;
@@ -100,46 +100,17 @@ impl Plan {
         (own.records.format, own.records.may_fail) = (options.format, options.method == Method::Post);
         let param = since.as_ref().and_then(|since| since.param.clone());
         own.params.extend(param.map(|param| (param, format!("{{{SINCE}}}"))));
-        let is_open = |level: &Level| opening.entity.property(&level.name).is_some_and(|column| !is_hidden(column));
-        let plan = Self {
+        suits::demand(options, &opening.entity, &opening.source)?;
+        Ok(Self {
             home,
             resource: own,
-            is_parted: parents.iter().all(is_open),
+            is_parted: suits::is_parted(options, &opening.entity),
             parents,
             since,
             mode: options.mode,
             key: Auth::new(&options.auth, opening.base.clone()).parameter().map(str::to_owned),
             pause_micros: i64::try_from(options.pause_seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000),
-        };
-        plan.suits(&opening.entity, &opening.source)?;
-        Ok(plan)
-    }
-
-    /// What would go wrong with this contract, before anything is asked.
-    fn suits(&self, entity: &Entity, source: &str) -> Result<()> {
-        let what = format!("source `{source}`");
-        if let Some(since) = &self.since {
-            if entity.property(&since.field).is_some_and(is_hidden) {
-                let why = format!(
-                    "`incremental` can't go by `{}`: the contract hides it, and its highest value is kept in clear with the \
-                     progress; go by another field, or read all of it with each run",
-                    since.field
-                );
-                return Err(Error::refused(what, why));
-            }
-            if !self.is_parted {
-                let why = "`incremental` needs a place for each parent, and such a place has the parent's key in clear, which \
-                           the contract hides or does not name; name it there as what it is, or read all with each run";
-                return Err(Error::refused(what, why));
-            }
-        }
-        let is_known = !entity.properties.is_empty();
-        if is_known && self.mode == Mode::Append && self.may_repeat() && entity.key().is_empty() {
-            let why = "records come again with each run, and without a primary key in the contract they can't be told from \
-                       new ones; name the key there, or set `mode: changes` for a log, or `mode: once`";
-            return Err(Error::project(what, why));
-        }
-        Ok(())
+        })
     }
 
     /// Whether the API gives records that were taken before.

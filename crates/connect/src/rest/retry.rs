@@ -1,9 +1,12 @@
 //! When a question that failed is asked again.
 
-use chrono::DateTime;
+use chrono::{DateTime, SecondsFormat};
 use kernel::clock::Timestamp;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
+use url::Url;
 
 /// How long a server asks to wait, when it says so.
 pub type Wait = Option<Duration>;
@@ -56,6 +59,45 @@ pub fn backoff(first: Duration, tries: u32, dice: &mut fastrand::Rng) -> Duratio
     Duration::from_millis(dice.u64(0..=u64::try_from(ceiling.as_millis()).unwrap_or(u64::MAX)))
 }
 
+/// Servers, by scheme, host and port, that asked to be left alone for longer than anybody waits here, and until when. An error
+/// has no room for a time, so that whoever tries again after one comes too early; what they then open is told by this.
+static LEFT_ALONE: LazyLock<Mutex<HashMap<String, Timestamp>>> = LazyLock::new(Mutex::default);
+
+/// A server that names a later time is mistaken, or its clock is.
+const LEFT_ALONE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Nobody of this process asks this URL's server before `wait` is over; gives the time at which it is.
+pub fn leave_alone(url: &Url, wait: Duration, now: Timestamp) -> Timestamp {
+    let micros = i64::try_from(wait.min(LEFT_ALONE_MAX).as_micros()).unwrap_or(i64::MAX);
+    let until = Timestamp(now.0.saturating_add(micros));
+    let mut all = LEFT_ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let kept = all.entry(server(url)).or_insert(until);
+    *kept = until.max(*kept);
+    *kept
+}
+
+/// Until when this URL's server is left alone.
+pub fn left_alone(url: &Url, now: Timestamp) -> Option<Timestamp> {
+    let mut all = LEFT_ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let server = server(url);
+    let until = *all.get(&server)?;
+    if now < until {
+        return Some(until);
+    }
+    all.remove(&server);
+    None
+}
+
+fn server(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
+/// For messages.
+pub fn shown(at: Timestamp) -> String {
+    let time = DateTime::from_timestamp_micros(at.0).unwrap_or(DateTime::UNIX_EPOCH);
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +111,26 @@ mod tests {
             assert!(waits.iter().all(|wait| *wait <= ceiling), "try {tries}");
             assert!(waits.iter().any(|wait| *wait < ceiling / 10) && waits.iter().any(|wait| *wait > ceiling * 9 / 10));
         }
+    }
+
+    #[test]
+    fn a_server_is_left_alone_until_its_time_and_for_a_day_at_most() {
+        let url = |text: &str| Url::parse(text).expect("a URL");
+        let [one, same, port, scheme] = [
+            "https://left-alone.example/a?b=c",
+            "https://left-alone.example:443/z",
+            "https://left-alone.example:444/a",
+            "http://left-alone.example/a",
+        ]
+        .map(url);
+        let day = 86_400_000_000;
+        assert_eq!(leave_alone(&one, Duration::MAX, Timestamp(5)), Timestamp(day + 5));
+        assert_eq!(leave_alone(&same, Duration::from_secs(1), Timestamp(6)), Timestamp(day + 5), "the later one");
+        assert_eq!(left_alone(&same, Timestamp(day + 4)), Some(Timestamp(day + 5)));
+        assert_eq!((left_alone(&port, Timestamp(6)), left_alone(&scheme, Timestamp(6))), (None, None));
+        assert_eq!(left_alone(&one, Timestamp(day + 5)), None);
+        assert_eq!(left_alone(&one, Timestamp(6)), None, "what is over is forgotten");
+        assert_eq!(shown(Timestamp(1_767_225_600_999_999)), "2026-01-01T00:00:00Z");
     }
 
     #[test]

@@ -3,13 +3,16 @@
 use super::options::{Boundary, Incremental};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::DataType;
+use chrono::format::{Parsed, StrftimeItems, parse};
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use kernel::{Entity, Property, span};
+use std::fmt::Write;
 
 /// A compiled `incremental`.
 pub struct Since {
     pub field: String,
     pub param: Option<String>,
+    /// As it is sent.
     start: Option<String>,
     /// In microseconds for times, else in the field's own unit.
     lookback: i64,
@@ -50,7 +53,7 @@ impl Since {
         Ok(Self {
             field: options.field.clone(),
             param: options.param.clone(),
-            start: options.start.as_ref().map(ToString::to_string),
+            start: start(options)?,
             lookback,
             format: options.format.clone(),
             scale,
@@ -77,19 +80,9 @@ impl Since {
         }
         let begun = self.rank(high).map(|rank| rank.saturating_sub(self.lookback));
         Some(match (begun, self.scale) {
-            (Some(micros), Scale::Time) => self.sent(micros).unwrap_or_else(|| high.to_owned()),
+            (Some(micros), Scale::Time) => sent(micros, self.format.as_deref()).unwrap_or_else(|| high.to_owned()),
             (Some(number), Scale::Whole) => number.to_string(),
             _ => high.to_owned(),
-        })
-    }
-
-    fn sent(&self, micros: i64) -> Option<String> {
-        let time = DateTime::from_timestamp_micros(micros)?;
-        Some(match self.format.as_deref() {
-            Some("epoch") => micros.div_euclid(1_000_000).to_string(),
-            Some("epoch_ms") => micros.div_euclid(1_000).to_string(),
-            Some(format) => time.format(format).to_string(),
-            None => time.format("%Y-%m-%dT%H:%M:%S%.fZ").to_string(),
         })
     }
 
@@ -141,13 +134,59 @@ impl Since {
             let day = || NaiveDate::parse_from_str(value, format).map(of_day);
             return time.or_else(|_| local()).or_else(|_| day()).ok();
         }
-        let time = DateTime::parse_from_rfc3339(value).map(|time| time.timestamp_micros());
-        let local = || value.parse::<NaiveDateTime>().map(|time| time.and_utc().timestamp_micros());
-        let blank =
-            || NaiveDateTime::parse_from_str(value, "%Y-%m-%d %H:%M:%S%.f").map(|t| t.and_utc().timestamp_micros());
-        let day = || value.parse::<NaiveDate>().map(of_day);
-        time.or_else(|_| local()).or_else(|_| blank()).or_else(|_| day()).ok()
+        iso(value)
     }
+}
+
+/// What the first pass begins at, as it is sent: a date or a time is brought into `format`, and what is in it stays.
+pub fn start(options: &Incremental) -> Result<Option<String>, String> {
+    let start = options.start.as_ref().map(ToString::to_string);
+    let Some(format) = options.format.as_deref() else { return Ok(start) };
+    if !is_format(format) {
+        return Err("no time can be sent in this `format`: write `epoch`, `epoch_ms`, or one such as `%Y-%m-%d`".into());
+    }
+    let Some(start) = start else { return Ok(None) };
+    let brought = iso(&start).and_then(|micros| sent(micros, Some(format)));
+    match brought.or_else(|| is_in(&start, format).then_some(start)) {
+        Some(start) => Ok(Some(start)),
+        None => Err("`start` can't be brought into `format`: write a date (`2026-01-01`), a time \
+                     (`2026-01-01T00:00:00Z`), or what the API takes"
+            .into()),
+    }
+}
+
+/// A time as the API takes it; `None` where the format has signs for reading only.
+fn sent(micros: i64, format: Option<&str>) -> Option<String> {
+    let time = DateTime::from_timestamp_micros(micros)?;
+    let mut text = String::new();
+    match format {
+        Some("epoch") => write!(text, "{}", micros.div_euclid(1_000_000)),
+        Some("epoch_ms") => write!(text, "{}", micros.div_euclid(1_000)),
+        format => write!(text, "{}", time.format(format.unwrap_or("%Y-%m-%dT%H:%M:%S%.fZ"))),
+    }
+    .ok()?;
+    Some(text)
+}
+
+/// A format without a sign would send the same text for every time.
+fn is_format(format: &str) -> bool {
+    matches!(format, "epoch" | "epoch_ms") || format.contains('%') && sent(0, Some(format)).is_some()
+}
+
+fn is_in(text: &str, format: &str) -> bool {
+    match format {
+        "epoch" | "epoch_ms" => text.parse().is_ok_and(f64::is_finite),
+        _ => parse(&mut Parsed::new(), text, StrftimeItems::new(format)).is_ok(),
+    }
+}
+
+/// A date or a time by RFC 3339; one without a zone is UTC.
+fn iso(value: &str) -> Option<i64> {
+    let time = DateTime::parse_from_rfc3339(value).map(|time| time.timestamp_micros());
+    let local = || value.parse::<NaiveDateTime>().map(|time| time.and_utc().timestamp_micros());
+    let blank = || NaiveDateTime::parse_from_str(value, "%Y-%m-%d %H:%M:%S%.f").map(|t| t.and_utc().timestamp_micros());
+    let day = || value.parse::<NaiveDate>().map(of_day);
+    time.or_else(|_| local()).or_else(|_| blank()).or_else(|_| day()).ok()
 }
 
 fn of_day(day: NaiveDate) -> i64 {
@@ -192,6 +231,29 @@ mod tests {
         assert_eq!(since.highest(&rows(&["2026-06-30"]), high.clone()), high);
         assert_eq!(since.begin(high.as_deref()), high);
         assert_eq!(since.times(&rows(&["1970-01-01 00:00:01.5", "soon"])), [Some(1_500_000), None]);
+    }
+
+    #[test]
+    fn the_first_pass_begins_in_the_format_that_later_ones_do() {
+        let begun = |format: &str, start: serde_json::Value| {
+            let options = serde_json::json!({ "field": "at", "format": format, "start": start });
+            since(options, TIME).begin(None)
+        };
+        for (format, start, sent) in [
+            ("epoch", "2026-01-01", "1767225600"),
+            ("epoch_ms", "2026-01-01T01:00:00.25+01:00", "1767225600250"),
+            ("%Y-%m-%d", "2026-01-01T23:30:00-01:00", "2026-01-02"),
+            ("%Y-%m-%d", "2026-01-01", "2026-01-01"),
+            ("%d/%m/%Y %H:%M", "2026-02-01 10:20:30", "01/02/2026 10:20"),
+            ("%d/%m/%Y", "01/02/2026", "01/02/2026"),
+            ("epoch", "1767225600", "1767225600"),
+        ] {
+            assert_eq!(begun(format, start.into()).as_deref(), Some(sent), "{start} as {format}");
+        }
+        assert_eq!(begun("epoch_ms", 0.into()).as_deref(), Some("0"));
+        assert_eq!(begun("%Y%m%d", 20_260_101.into()).as_deref(), Some("20260101"));
+        let ids = since(serde_json::json!({ "field": "at", "start": 17 }), DataType::Int64);
+        assert_eq!(ids.begin(None).as_deref(), Some("17"), "without a format, as it is written");
     }
 
     #[test]

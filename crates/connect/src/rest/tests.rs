@@ -298,6 +298,17 @@ async fn a_pass_begins_where_the_one_before_ended() {
 }
 
 #[tokio::test]
+async fn the_first_pass_begins_at_a_time_that_is_brought_into_the_format() {
+    let server = Server::start(json!({ "reset": true, "rows": 20 })).await;
+    let by = json!({
+        "field": "updated_at", "param": "updated_since", "format": "%Y-%m-%dT%H:%M:%SZ", "start": "2026-01-01T01:00:05+01:00",
+    });
+    let options = server.options("orders/since", since(json!({ "incremental": by })));
+    let rows = all(&options, &orders(), &mut Positions::new()).await.expect("rows");
+    assert_eq!(ids(&rows), (15..=20).collect::<Vec<_>>(), "from the fifth second on");
+}
+
+#[tokio::test]
 async fn changes_say_what_the_first_pass_found_and_what_later_ones_did() {
     let server = Server::start(json!({ "reset": true, "rows": 12 })).await;
     let options = server.options("orders/since", since(json!({ "mode": "changes" })));

@@ -103,6 +103,19 @@ impl Table {
         })
     }
 
+    /// Whether rows have no value in a column that may be without one.
+    pub fn has_null(&self, conn: &Connection, name: &str) -> Result<bool> {
+        let column = self.column(name)?;
+        let is_rowid = matches!(self.key().as_slice(), [one] if one.name == name && one.declared == "integer");
+        // In SQLite a key may be null, unless it is the row's number.
+        if is_rowid || (column.required && column.key == 0) {
+            return Ok(false);
+        }
+        let sql = format!("SELECT EXISTS (SELECT 1 FROM {} WHERE {} IS NULL)", quoted(&self.name), quoted(name));
+        let what = format!("look for rows without `{name}`");
+        conn.query_row(&sql, [], |row| row.get(0)).map_err(|e| fault(&what, &e))
+    }
+
     /// The name by which rows' numbers are asked for; a column may have one of them.
     pub fn rowid(&self) -> &'static str {
         let free = |word: &&str| !self.columns.iter().any(|column| column.name.eq_ignore_ascii_case(word));

@@ -28,6 +28,7 @@ pub fn spec() -> Spec {
             schema
         },
         check: |given| Options::check(given).err().unwrap_or_default(),
+        fits: |_, _| Vec::new(),
         open: |opening| async move { opened(opening) }.boxed(),
         pending: |opening| async move { pending(opening) }.boxed(),
         changes: |given| given["mode"] == "incremental",

@@ -5,13 +5,13 @@
 
 use super::database::{Column, Table, fault, is_open, open, quoted};
 use super::options::{Mode, Options};
-use crate::cells::{Cell, Cells};
-use crate::marks::{Batch, mark, read_token, write_token};
+use crate::cells::{Cell, Cells, Form};
+use crate::marks::{mark, read_token, write_token};
 use crate::spec::Opening;
 use async_trait::async_trait;
-use kernel::gate::{Changes, Op};
+use kernel::gate::{Changes, Malformed, Op, Raw};
 use kernel::source::{Pulled, Source};
-use kernel::{Error, Kind, Positions, Result};
+use kernel::{Error, Kind, Point, Positions, Result};
 use rusqlite::Connection;
 use rusqlite::types::{Value, ValueRef};
 use serde::{Deserialize, Serialize};
@@ -38,12 +38,16 @@ struct Token {
 pub struct Sqlite {
     opening: Arc<Opening>,
     options: Arc<Options>,
-    batch: Batch,
+    partition: Arc<str>,
+    /// Rows of the partition that were handed out, also those that could not be read.
+    taken: u64,
     token: Token,
     done: bool,
     ended: bool,
     /// A connection with what it reads; gone while it is at work.
     reader: Option<Box<Reader>>,
+    /// Whether it was looked for rows that no run takes.
+    looked: bool,
 }
 
 struct Reader {
@@ -59,9 +63,19 @@ struct Reader {
 /// What one statement gave.
 struct Chunk {
     cells: Cells,
+    /// The number of each row in the partition.
+    numbers: Vec<i64>,
+    /// Rows between these that can't be read.
+    malformed: Vec<Malformed>,
     token: Token,
     more: bool,
     whole: bool,
+}
+
+impl Chunk {
+    fn len(&self) -> usize {
+        self.numbers.len() + self.malformed.len()
+    }
 }
 
 impl Sqlite {
@@ -71,34 +85,57 @@ impl Sqlite {
             Some((rows, token, done)) => (rows, read_token(&partition, token)?, done),
             None => (0, Token::default(), false),
         };
-        let batch = Batch::new(partition, taken, options.mode == Mode::Incremental);
         Ok(Self {
             opening: Arc::new(opening),
             options: Arc::new(options),
-            batch,
+            partition,
+            taken,
             token,
             done,
             ended: false,
             reader: None,
+            looked: false,
         })
     }
 
     async fn chunk(&mut self, bytes_max: usize) -> Result<Chunk> {
         let (opening, options, token, taken) =
-            (self.opening.clone(), self.options.clone(), self.token.clone(), self.batch.taken);
-        let reader = self.reader.take();
+            (self.opening.clone(), self.options.clone(), self.token.clone(), self.taken);
+        let (reader, looked) = (self.reader.take(), self.looked);
         let work = move || {
             let mut reader = match reader {
                 Some(reader) => reader,
                 None => Box::new(Reader::open(&opening, &options)?),
             };
+            if !looked {
+                reader.look_for_nulls(&options)?;
+            }
             let chunk = reader.read(&opening, &options, token, taken, bytes_max)?;
             Ok((reader, chunk))
         };
         let gone = |e| Error::internal("read a SQLite database", "the reading thread is gone").because(e);
         let (reader, chunk) = tokio::task::spawn_blocking(work).await.map_err(gone)??;
-        self.reader = chunk.more.then_some(reader);
+        (self.reader, self.looked) = (chunk.more.then_some(reader), true);
         Ok(chunk)
+    }
+
+    fn hand_out(&mut self, mut chunk: Chunk) -> Result<Pulled> {
+        let broken = |e| Error::internal("put a batch together", "its columns do not fit its schema").because(e);
+        let (count, good) = (chunk.len() as u64, chunk.numbers.len());
+        let batch = chunk.cells.finish().map_err(broken)?;
+        let rows = Raw::new(batch, self.partition.clone(), chunk.numbers.into())?;
+        let mut rows = rows.with_malformed(chunk.malformed);
+        if self.options.mode == Mode::Incremental {
+            // A row that comes once more has changed; whether it was new the first time, nobody tells.
+            let mut changes = Changes::default();
+            (0..good).for_each(|_| changes.push(Op::Update, None, Vec::new()));
+            rows = rows.with_changes(changes)?;
+        }
+        (self.taken, self.token) = (self.taken + count, chunk.token);
+        let mark = Point::Mark { rows: self.taken, token: write_token(&self.token)?, done: self.done };
+        let mut upto = Positions::new();
+        upto.set(&*self.partition, mark);
+        Ok(Pulled { rows: rows.into(), upto, whole: chunk.whole || self.done })
     }
 }
 
@@ -126,7 +163,7 @@ impl Reader {
         &mut self,
         opening: &Opening,
         options: &Options,
-        mut token: Token,
+        token: Token,
         taken: u64,
         bytes_max: usize,
     ) -> Result<Chunk> {
@@ -140,29 +177,49 @@ impl Reader {
         let (sql, params) = self.statement(options, &token, taken)?;
         let mut statement = self.conn.prepare(&sql).map_err(|e| fault(&what, &e))?;
         let mut rows = statement.query(rusqlite::params_from_iter(params)).map_err(|e| fault(&what, &e))?;
-        let forms = self.columns.iter().map(|column| (column.name.as_str(), column.form(&opening.entity)));
-        let mut cells = Cells::new(forms);
-        let mut more = true;
-        while cells.rows() == 0 || (cells.rows() < options.batch_rows_max && cells.bytes() < bytes_max) {
+        let forms: Vec<Form> = self.columns.iter().map(|column| column.form(&opening.entity)).collect();
+        let cells = Cells::new(self.columns.iter().map(|column| column.name.as_str()).zip(forms.iter().copied()));
+        let (numbers, malformed) = (Vec::new(), Vec::new());
+        let mut chunk = Chunk { cells, numbers, malformed, token, more: true, whole: self.whole };
+        while chunk.len() == 0 || (chunk.len() < options.batch_rows_max && chunk.cells.bytes() < bytes_max) {
             let Some(row) = rows.next().map_err(|e| fault(&what, &e))? else {
-                more = false;
+                chunk.more = false;
                 break;
             };
             let beside = self.columns.len();
             let value = |at: usize| row.get_ref(at).map_err(|e| fault(&what, &e));
-            if !remember(&mut token, options.mode, value(beside)?, || value(beside + 1))? {
+            if !remember(&mut chunk.token, options.mode, value(beside)?, || value(beside + 1))? {
                 continue;
             }
-            for (at, column) in self.columns.iter().enumerate() {
-                let cell = cell(value(at)?, column.form(&opening.entity) == crate::cells::Form::Bytes);
-                if !cell.is_some_and(|cell| cells.push(at, cell)) {
-                    let row = taken + cells.rows() as u64 + 1;
-                    return Err(Error::data(what, format!("column `{}` of row {row} is no UTF-8", column.name)));
+            let number = taken as i64 + chunk.len() as i64 + 1;
+            match read_row(value, &forms)? {
+                Ok(row) => {
+                    put(&mut chunk.cells, row, &what)?;
+                    chunk.numbers.push(number);
+                }
+                Err(at) => {
+                    let place = value(beside)?.as_i64().ok().filter(|_| self.whole);
+                    let place = place.map(|number| format!(" (rowid {number})")).unwrap_or_default();
+                    let reason = format!("the text of column `{}` is no UTF-8{place}", self.columns[at].name);
+                    chunk.malformed.push(Malformed { offset: number, reason });
                 }
             }
-            cells.end_row();
         }
-        Ok(Chunk { cells, token, more, whole: self.whole })
+        Ok(chunk)
+    }
+
+    /// Tells of rows that have no cursor: they have no place among the others, so that no run ever takes them.
+    fn look_for_nulls(&self, options: &Options) -> Result<()> {
+        let Some(cursor) = &options.cursor else { return Ok(()) };
+        if self.table.has_null(&self.conn, cursor)? {
+            tracing::warn!(
+                table = self.table.name.as_str(),
+                cursor = cursor.as_str(),
+                "some rows have no value in the cursor's column, and `mode: incremental` never takes them: fill the column and declare it NOT NULL, \
+                 or read by another `cursor`"
+            );
+        }
+        Ok(())
     }
 
     fn statement(&self, options: &Options, token: &Token, taken: u64) -> Result<(String, Vec<Value>)> {
@@ -265,6 +322,28 @@ fn bound(at: &Json) -> Result<Value> {
     }
 }
 
+/// The cells of a row, or the place of the first that can't be read.
+fn read_row<'r>(value: impl Fn(usize) -> Result<ValueRef<'r>>, forms: &[Form]) -> Result<Result<Vec<Cell<'r>>, usize>> {
+    let mut row = Vec::with_capacity(forms.len());
+    for (at, form) in forms.iter().enumerate() {
+        match cell(value(at)?, *form == Form::Bytes) {
+            Some(cell) => row.push(cell),
+            None => return Ok(Err(at)),
+        }
+    }
+    Ok(Ok(row))
+}
+
+fn put(cells: &mut Cells, row: Vec<Cell<'_>>, what: &str) -> Result<()> {
+    for (at, cell) in row.into_iter().enumerate() {
+        if !cells.push(at, cell) {
+            return Err(Error::internal(what, "a value does not fit its column"));
+        }
+    }
+    cells.end_row();
+    Ok(())
+}
+
 /// `None` for text that is no UTF-8.
 fn cell(value: ValueRef<'_>, as_bytes: bool) -> Option<Cell<'_>> {
     Some(match value {
@@ -297,19 +376,13 @@ impl Source for Sqlite {
         if self.done || std::mem::take(&mut self.ended) {
             return Ok(None);
         }
-        let Chunk { cells, token, more, whole } = self.chunk(bytes_max).await?;
+        let chunk = self.chunk(bytes_max).await?;
         let is_snapshot = self.options.mode == Mode::Snapshot;
-        (self.done, self.ended) = (is_snapshot && !more, !is_snapshot && !more && cells.rows() > 0);
-        if !is_snapshot && cells.rows() == 0 {
+        (self.done, self.ended) = (is_snapshot && !chunk.more, !is_snapshot && !chunk.more && chunk.len() > 0);
+        if !is_snapshot && chunk.len() == 0 {
             return Ok(None);
         }
-        if let Some(changes) = &mut self.batch.changes {
-            // A row that comes once more has changed; whether it was new the first time, nobody tells.
-            *changes = Changes::default();
-            (0..cells.rows()).for_each(|_| changes.push(Op::Update, None, Vec::new()));
-        }
-        (self.batch.cells, self.token) = (cells, token);
-        self.batch.finish(write_token(&self.token)?, self.done, whole || self.done).map(Some)
+        self.hand_out(chunk).map(Some)
     }
 
     /// Nothing to forget: a table stays where it is.

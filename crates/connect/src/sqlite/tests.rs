@@ -185,6 +185,70 @@ async fn text_comes_as_text_bytes_as_bytes_and_numbers_exactly() {
 }
 
 #[tokio::test]
+async fn text_that_is_none_costs_its_row_and_nothing_else() {
+    for journal in ["wal", "delete"] {
+        let shop = Shop::new(journal);
+        shop.fill(1..8);
+        // As a program wrote it that keeps text in Latin-1.
+        let spoil = "UPDATE orders SET name = CAST(X'66E97465' AS TEXT) WHERE id IN (1, 4, 5, 7)";
+        shop.db.execute_batch(spoil).expect("an update");
+        let incremental = json!({ "mode": "incremental", "cursor": "id", "batch_rows_max": 2 });
+        for (options, hidden) in [
+            (json!({}), vec![]),
+            (json!({ "batch_rows_max": 1 }), vec![]),
+            (json!({ "batch_rows_max": 2 }), vec!["id"]),
+            (incremental, vec![]),
+        ] {
+            let mut source = opened(shop.opening(options.clone(), &hidden, Positions::new())).expect("a source");
+            let (mut good, mut told, mut upto) = (Vec::new(), Vec::new(), Positions::new());
+            while let Some(pulled) = source.next(1 << 20).await.expect("a batch") {
+                upto.advance(&pulled.upto);
+                let passed = kernel::laws::source::as_text(options["mode"] == "incremental")
+                    .pass(pulled.rows.into_raw().expect("raw rows"), Timestamp(0))
+                    .expect("a pass");
+                good.extend(texts(&passed.safe.into_batch(), "id"));
+                told.extend(passed.quarantined.iter().flat_map(|aside| texts(aside.batch(), "reason")));
+            }
+            assert_eq!(good, ["2", "3", "6"], "{journal} {options}");
+            let reason = |id: u32| match hidden.is_empty() {
+                true => format!("the text of column `name` is no UTF-8 (rowid {id})"),
+                false => "the text of column `name` is no UTF-8".to_owned(),
+            };
+            assert_eq!(told, [1, 4, 5, 7].map(reason), "{journal} {options}");
+            assert!(matches!(marks::mark(&upto, "orders"), Some((7, ..))), "{upto:?}");
+            shop.obeys(options, &hidden).await;
+        }
+    }
+}
+
+fn texts(batch: &arrow::record_batch::RecordBatch, name: &str) -> Vec<String> {
+    let column = batch.column_by_name(name).expect("the column");
+    let text = |row| arrow::util::display::array_value_to_string(column, row).expect("its text");
+    (0..batch.num_rows()).map(text).collect()
+}
+
+#[test]
+fn rows_without_a_cursor_are_seen() {
+    let shop = Shop::new("wal");
+    shop.fill(1..4);
+    shop.db
+        .execute_batch(
+            "CREATE TABLE other (id INTEGER PRIMARY KEY, code TEXT NOT NULL); CREATE TABLE named (id TEXT PRIMARY KEY)",
+        )
+        .expect("two tables");
+    let has_null = |table: &str, column: &str| {
+        let given = json!({ "connection": "sqlite:shop.db", "table": table });
+        let table = Table::read(&shop.db, &Options::read("t", &given).expect("options")).expect("a table");
+        table.has_null(&shop.db, column).expect("an answer")
+    };
+    assert!(!has_null("orders", "at") && !has_null("orders", "id") && !has_null("other", "code"));
+    assert!(!has_null("named", "id"));
+    shop.db.execute_batch("UPDATE orders SET at = NULL WHERE id = 2; INSERT INTO named VALUES (NULL)").expect("nulls");
+    assert!(has_null("orders", "at") && !has_null("orders", "id"));
+    assert!(has_null("named", "id"), "SQLite lets a key of text be null");
+}
+
+#[tokio::test]
 async fn a_file_that_is_none_and_a_table_that_is_not_there_are_told() {
     let shop = Shop::new("wal");
     let told = async |options: Value| {

@@ -16,7 +16,16 @@ const CONNECT: Duration = Duration::from_secs(5);
 const WHOLE: Duration = Duration::from_secs(20);
 /// A schema of this size is none that somebody wrote.
 const BYTES_MAX: usize = 16 << 20;
+/// How often, and how far apart, a level that was set is asked for: of several servers one may be told a little later.
+const LEVEL_TRIES: u32 = 3;
+const LEVEL_WAIT: Duration = Duration::from_millis(300);
 const CONTENT: &str = "application/vnd.schemaregistry.v1+json";
+
+/// A registry that looked and found nothing says so by a number of the API (40401, …); a place that is none has no such
+/// page either.
+const FIRST_OF_API: u32 = 1_000;
+const NO_REGISTRY: &str =
+    "has no such page: is the path of its URL that of a schema registry? Some have it below one, as /apis/ccompat/v7";
 
 /// A client. Who signs in stands in the URL (`https://USER:PASSWORD@host`) and is sent by basic authentication.
 pub struct Remote {
@@ -113,6 +122,9 @@ impl Remote {
                     .as_ref()
                     .and_then(|value| value.get("error_code")?.as_u64())
                     .and_then(|code| u32::try_from(code).ok());
+                if status == 404 && code.is_none_or(|code| code < FIRST_OF_API) {
+                    return Err(Fault::new(404, format!("{} {NO_REGISTRY}", self.shown)));
+                }
                 let message =
                     value.as_ref().and_then(|value| value.get("message")?.as_str()).unwrap_or("it does not say why");
                 Err(Fault::new(code.unwrap_or(status.into()), format!("{} refuses: {message}", self.shown)))
@@ -127,7 +139,7 @@ impl Remote {
     async fn look(&self, what: &str, method: Method, path: &[&str], body: Option<Value>) -> Result<Option<Registered>> {
         match self.ask(method, path, "", body).await? {
             Ok(value) => registered(&value).map(Some).ok_or_else(|| self.strange(what)),
-            Err(fault) if fault.status() == 404 => Ok(None),
+            Err(fault) if fault.status() == 404 && fault.code >= FIRST_OF_API => Ok(None),
             Err(fault) => Err(told(what, &fault)),
         }
     }
@@ -166,7 +178,10 @@ impl Schemas for Remote {
             Some(true) => Ok(Verdict::Changed { after: last.version }),
             Some(false) => {
                 let why = told.get("messages").and_then(Value::as_array).into_iter().flatten();
-                let why = why.filter_map(Value::as_str).map(str::to_owned).collect();
+                let mut why: Vec<String> = why.filter_map(Value::as_str).map(str::to_owned).collect();
+                if why.is_empty() {
+                    why.push("its registry does not say why".to_owned());
+                }
                 let level = self.level(subject).await?.name().to_owned();
                 Ok(Verdict::Incompatible { version: last.version, level, why })
             }
@@ -209,6 +224,90 @@ impl Schemas for Remote {
 
     async fn set_level(&self, subject: &str, level: Level) -> Result<()> {
         let body = json!({ "compatibility": level.name() });
-        self.must("set what a subject allows", Method::PUT, &["config", subject], "", Some(body)).await.map(drop)
+        let what = "set what a subject allows";
+        self.must(what, Method::PUT, &["config", subject], "", Some(body)).await?;
+        // Some answer well and keep what they had.
+        for tried in 1.. {
+            let found = self.level(subject).await?;
+            if found == level {
+                break;
+            }
+            if tried == LEVEL_TRIES {
+                let detail = format!(
+                    "{} took {} for {subject} and still answers {}. Some, such as Apicurio, take NONE for no level of its \
+                     own, so that the one of all subjects holds: change that one there",
+                    self.shown,
+                    level.name(),
+                    found.name()
+                );
+                return Err(Error::refused(what, detail));
+            }
+            tokio::time::sleep(LEVEL_WAIT).await;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::Router;
+    use axum::http::{Method, StatusCode, Uri};
+
+    type Answers = &'static [(&'static str, u16, &'static str)];
+
+    const LAST: (&str, u16, &str) =
+        ("GET /subjects/s/versions/latest", 200, r#"{"subject":"s","version":2,"id":1,"schema":"{}"}"#);
+
+    /// A server with these answers, by method and path; any other page it does not have.
+    async fn server(answers: Answers) -> Remote {
+        let answer = move |method: Method, uri: Uri| async move {
+            let call = format!("{method} {}", uri.path());
+            let found = answers.iter().find(|(known, ..)| *known == call);
+            let (_, status, body) = found.copied().unwrap_or(("", 404, "<html>no such page</html>"));
+            (StatusCode::from_u16(status).expect("a status"), body)
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+        Remote::new(&format!("http://{address}")).expect("a client")
+    }
+
+    #[tokio::test]
+    async fn a_place_that_is_no_registry_is_told_from_one_that_has_no_such_subject() {
+        let not_there: Answers = &[("GET /subjects/s/versions/latest", 404, r#"{"error_code":40401,"message":"no"}"#)];
+        assert_eq!(server(not_there).await.version("s", None).await.expect("an answer"), None);
+        let no_page: Answers = &[("GET /subjects/s/versions/latest", 404, r#"{"error_code":404,"message":"no"}"#)];
+        for elsewhere in [no_page, &[]] {
+            let told = server(elsewhere).await.version("s", None).await.expect_err("no registry");
+            assert_eq!(told.kind, Kind::Project);
+            assert!(told.to_string().contains("is the path of its URL that of a schema registry?"), "{told}");
+        }
+    }
+
+    #[tokio::test]
+    async fn that_a_registry_gives_no_reason_is_said() {
+        let registry = server(&[
+            LAST,
+            ("POST /subjects/s", 404, r#"{"error_code":40403,"message":"no"}"#),
+            ("POST /compatibility/subjects/s/versions", 200, r#"{"is_compatible":false}"#),
+            ("GET /config/s", 200, r#"{"compatibilityLevel":"BACKWARD"}"#),
+        ]);
+        let verdict = registry.await.verdict("s", &Definition::default()).await.expect("a verdict");
+        let why = vec!["its registry does not say why".to_owned()];
+        assert_eq!(verdict, Verdict::Incompatible { version: 2, level: "BACKWARD".to_owned(), why });
+    }
+
+    #[tokio::test]
+    async fn a_level_that_was_not_kept_is_refused() {
+        let registry = server(&[
+            ("PUT /config/s", 200, r#"{"compatibilityLevel":"NONE"}"#),
+            ("GET /config/s", 200, r#"{"compatibilityLevel":"BACKWARD"}"#),
+        ]);
+        let registry = registry.await;
+        registry.set_level("s", Level::Backward).await.expect("it is the one that is answered");
+        let told = registry.set_level("s", Level::None).await.expect_err("another one is answered");
+        assert_eq!(told.kind, Kind::Refused);
+        assert!(told.to_string().contains("took NONE for s and still answers BACKWARD"), "{told}");
     }
 }

@@ -1,5 +1,6 @@
 //! What happened to each row, where a source gives the changes of a table and not its rows.
 
+use super::parse;
 use super::stamp::{self, STAMPS};
 use crate::error::{Error, Result};
 use arrow::array::{
@@ -90,6 +91,12 @@ impl Changes {
         let is_told =
             |(op, unchanged): (&Op, &Vec<Arc<str>>)| !matches!(op, Op::Delete | Op::Truncate) && unchanged.is_empty();
         self.ops.iter().zip(&self.unchanged).map(|row| Some(is_told(row))).collect()
+    }
+
+    /// True for each change whose time is of no year that is kept; `None` when all are.
+    pub(super) fn beyond(&self) -> Option<BooleanArray> {
+        let is_beyond = |at: &Option<i64>| at.is_some_and(|at| !parse::is_kept(at));
+        self.at.iter().any(is_beyond).then(|| self.at.iter().map(|at| Some(is_beyond(at))).collect())
     }
 
     pub(super) fn filter(self, stay: &BooleanArray) -> Self {

@@ -2,7 +2,7 @@
 
 use super::column::Column;
 use super::violations::{Cause, Violations};
-use super::{Changes, Gate, Tally, parse};
+use super::{CHANGES, Changes, Gate, Tally, parse};
 use crate::contract::{OnViolation, Property};
 use crate::error::{Error, Result};
 use arrow::array::{Array, ArrayRef, BooleanArray, new_null_array};
@@ -41,6 +41,10 @@ impl Gate {
         let mut violations = Violations::default();
         let mut tally = Tally { rows_read: rows as u64, ..Tally::default() };
         let evolved = self.meet_strangers(batch, &mut violations)?;
+        if let Some(beyond) = changes.and_then(Changes::beyond) {
+            let reason = format!("the time of the change is not of the {}", parse::YEARS);
+            violations.mark(&beyond, || Cause::new("type", Some(CHANGES[1]), reason));
+        }
         let (mut typed, mut failed) = (Vec::new(), Vec::new());
         for ((column, property), stored) in self.columns.iter().zip(&self.entity.properties).zip(stored) {
             if *stored {
@@ -126,8 +130,8 @@ impl Gate {
     ) -> Result<Option<ArrayRef>> {
         let (column, property) = (&self.columns[at], &self.entity.properties[at]);
         let subjects = column.subject.map(|of| (&typed[of], self.entity.properties[of].classification.as_ref()));
-        let masked = column.hide(property, &typed[at], subjects, tally)?;
-        if let Some((refused, reason)) = column.refused(&typed[at], masked.as_ref())? {
+        let mut masked = column.hide(property, &typed[at], subjects, tally)?;
+        let mut refuse = |refused: BooleanArray, reason: &str| -> Result<()> {
             match self.drops(property) {
                 true => tally.values_dropped += refused.true_count() as u64,
                 false => violations.mark(&refused, || Cause::new("mask", Some(&property.name), reason)),
@@ -136,6 +140,16 @@ impl Gate {
                 Some(failed) => or(&failed, &refused).map_err(|e| Error::internal("look for nulls", &e))?,
                 None => refused,
             });
+            Ok(())
+        };
+        if let Some((refused, reason)) = column.refused(&typed[at], masked.as_ref())? {
+            refuse(refused, reason)?;
+        }
+        if let Some(values) = masked.as_ref().filter(|_| column.mask.is_some())
+            && let Some(moved) = parse::beyond(values)
+        {
+            masked = Some(parse::blank(values, &moved)?);
+            refuse(moved, &format!("its mask moves it out of the {}", parse::YEARS))?;
         }
         Ok(masked)
     }

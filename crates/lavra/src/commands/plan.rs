@@ -1,7 +1,7 @@
 use super::Outcome;
 use crate::cli::Context;
 use crate::show::{self, Format};
-use crate::wiring::{Checked, Wiring, refuse};
+use crate::wiring::{Checked, Wiring};
 use crate::work::opening;
 use kernel::TableName;
 use kernel::error::{Error, Result};
@@ -45,7 +45,6 @@ struct ExposureChange {
 pub async fn run(context: &Context, _: Plan) -> Outcome {
     let wiring = Wiring::open(context.ask()?).await?;
     let schemas = schemas(&wiring).await?;
-    refuse(&schemas)?;
     let mut plans = Vec::new();
     // Tables that the run will change, so that what is made from them changes too.
     let mut moving = BTreeSet::new();
@@ -72,11 +71,11 @@ pub async fn run(context: &Context, _: Plan) -> Outcome {
     Ok(0)
 }
 
-/// The schemas of all sources, held against the registry.
+/// The schemas of all sources, held against the registry and the tables.
 async fn schemas(wiring: &Wiring) -> Result<Vec<Checked>> {
     let registry = wiring.registry_if_any().await?;
     let sources: Vec<_> = wiring.project.sources.iter().collect();
-    wiring.check_schemas(registry.as_deref(), &sources).await
+    wiring.hold_schemas(registry.as_deref(), &sources).await
 }
 
 async fn model_plan(wiring: &Wiring, model: &Model, moving: &BTreeSet<TableName>) -> Result<TablePlan> {

@@ -158,7 +158,7 @@ async fn run_claimed(wiring: Arc<Wiring>, args: &Run, selected: BTreeSet<String>
     for source in wiring.project.sources.iter().filter(|source| selected.contains(&source.name)) {
         work.gate(source)?;
     }
-    // So is a contract that readers of its old rows could not follow.
+    // So is a contract that readers of its old rows could not follow, or that its table would refuse.
     let sources: Vec<_> = wiring.project.sources.iter().filter(|source| selected.contains(&source.name)).collect();
     wiring.register_schemas(&sources).await?;
     // Rows and versions go only when nobody else is at work.

@@ -4,6 +4,7 @@ use super::compile::{Check, Source};
 use super::config::{OWN_KEYS, SourceConfig};
 use super::contracts::ContractFile;
 use super::terms;
+use connect::Fault;
 use kernel::contract::SchemaChange;
 use kernel::diagnostic::Diagnostic;
 use kernel::draft::{self, Draft, Node};
@@ -11,6 +12,7 @@ use kernel::{Entity, TableName, suggest};
 use orchestrate::timetable::{self, Timetable};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 impl Check<'_> {
     pub fn sources(&mut self, contracts: &BTreeMap<String, ContractFile>) -> Vec<Source> {
@@ -64,21 +66,46 @@ impl Check<'_> {
             return;
         };
         let schema = (spec.options_schema)();
+        if spec.listen.is_some() {
+            self.patience(draft, &schema["properties"]["timeout_ms"]["default"]);
+        }
         for fault in (spec.check)(&Value::Object(config.options.clone())) {
             let path = format!("[\"{}\"]", fault.option);
-            let found = if fault.option.is_empty() {
-                Diagnostic::new(&draft.file, draft.key_span("connector"), fault.message).help(fault.help)
-            } else if schema["properties"].get(&fault.option).is_none() {
+            let found = if !fault.option.is_empty() && schema["properties"].get(&fault.option).is_none() {
                 // A key that every source has may have been meant as well.
                 let own = suggest::nearest(&fault.option, OWN_KEYS).map(|near| format!("did you mean `{near}`?"));
                 draft.key_fault(&path, fault.message).help(own.or(fault.help))
             } else if draft.at(&path).is_some_and(Node::has_variable) {
                 draft.fault(&path, format!("`{}` does not fit here once its variables are put in", fault.option))
             } else {
-                draft.fault(&path, fault.message).help(fault.help)
+                placed(draft, fault)
             };
             self.found.push(found);
         }
+    }
+
+    /// Who pushes hears of it when a commit has made it durable, and it must not be told before that to send again.
+    fn patience(&mut self, draft: &Draft<SourceConfig>, usual: &Value) {
+        let SourceConfig { options, commit_every, .. } = &draft.value;
+        let every = commit_every.as_deref().and_then(super::span).unwrap_or(super::COMMIT_EVERY);
+        let Some(wait) = options.get("timeout_ms").unwrap_or(usual).as_u64().map(Duration::from_millis) else { return };
+        if wait <= every {
+            let key = if options.contains_key("timeout_ms") { "timeout_ms" } else { "commit_every" };
+            let message = format!(
+                "senders would be told to send again after {wait:?} what a commit makes durable each {every:?}, and it would be \
+                 there twice"
+            );
+            let help = "set `timeout_ms` to more than `commit_every`";
+            self.found.push(draft.fault(&format!("[\"{key}\"]"), message).help(Some(help)));
+        }
+    }
+
+    /// The connector's look at its options beside the contract.
+    fn fits(&mut self, draft: &Draft<SourceConfig>, entity: &Entity) {
+        let config = &draft.value;
+        let Some(spec) = connect::by_name(&config.connector) else { return };
+        let faults = (spec.fits)(&Value::Object(config.options.clone()), entity);
+        self.found.extend(faults.into_iter().map(|fault| placed(draft, fault)));
     }
 
     fn source(
@@ -97,6 +124,7 @@ impl Check<'_> {
             return None;
         };
         let entity = self.entity(name, draft, contract)?;
+        self.fits(draft, &entity);
         let schema = contract.schemas.get(&entity.name)?.clone();
         let options = Value::Object(config.options.clone());
         let changes = connect::by_name(&config.connector).is_some_and(|spec| (spec.changes)(&options));
@@ -164,6 +192,17 @@ impl Check<'_> {
             }
         }
     }
+}
+
+/// A connector's fault where its option stands; one of no option, or of one that is not written, at the connector's name.
+fn placed(draft: &Draft<SourceConfig>, fault: Fault) -> Diagnostic {
+    let path = format!("[\"{}\"]", fault.option);
+    let found = match draft.at(&path) {
+        Some(_) => draft.fault(&path, fault.message),
+        None => Diagnostic::new(&draft.file, draft.key_span("connector"), fault.message),
+    };
+    let found = found.help(fault.help);
+    if fault.is_refused { found.refused() } else { found }
 }
 
 /// A value as its author wrote it, without what a variable put there.

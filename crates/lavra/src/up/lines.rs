@@ -167,8 +167,10 @@ impl ProjectLines {
         let env = |name: &str| std::env::var(name).ok();
         let read = draft::read::<SourceConfig>(&source.file, &text, &env).ok().map(|draft| draft.value);
         let is_good = |config: &SourceConfig| {
+            let options = Value::Object(config.options.clone());
             config.connector == source.config.connector
-                && (spec.check)(&Value::Object(config.options.clone())).is_empty()
+                && (spec.check)(&options).is_empty()
+                && (spec.fits)(&options, &source.entity).is_empty()
         };
         match read.filter(is_good) {
             Some(config) => {
@@ -220,6 +222,10 @@ impl Lines for ProjectLines {
         let waits = pending.iter().filter(|one| one.progress != connect::Progress::Settling);
         let (partitions, bytes) = waits.fold((0, 0), |(n, bytes), one| (n + 1, bytes + one.bytes.unwrap_or(0)));
         Ok(Lag { partitions, bytes })
+    }
+
+    async fn are_left(&self) {
+        self.doors.are_left().await
     }
 
     fn retry_at(&self, name: &str) -> Option<Timestamp> {

@@ -1,12 +1,16 @@
-//! The schemas of a project's contracts, and the registry that they are in.
+//! The schemas of a project's contracts, the registry that they are in, and the tables that keep them.
 
 use super::Wiring;
 use super::audit::LEDGER;
 use crate::project::{STATE, Source};
+use arrow::datatypes::{DataType, FieldRef, Schema};
 use govern::registry::{Definition, Registered, Registry, Remote, SchemaType, Schemas, Verdict, definition};
+use kernel::TableName;
 use kernel::error::{Error, Result};
+use lake::{At, Table};
 use orchestrate::SqliteLedger;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -74,11 +78,33 @@ impl Wiring {
         Ok(all)
     }
 
-    /// Registers the schemas of sources; none of them if one does not go with what is registered.
+    /// Refuses schemas that do not go with what is registered, or that their tables would refuse: what is registered is the
+    /// contract as its table keeps it. Changes nothing.
+    pub async fn hold_schemas(&self, registry: Option<&dyn Schemas>, sources: &[&Source]) -> Result<Vec<Checked>> {
+        let mut all = self.check_schemas(registry, sources).await?;
+        let mut misfits = Vec::new();
+        for source in sources {
+            match Table::open(&self.store, &source.table, At::Latest).await {
+                Ok(Some(table)) => misfits.extend(Misfit::all(source, &table.schema())),
+                Ok(None) => {}
+                // It is told when the source is taken, and others go on. Until then nobody knows what the table keeps.
+                Err(_) => all.retain(|one| one.table != source.table.to_string()),
+            }
+        }
+        match (refuse(&all), refuse_misfits(&misfits)) {
+            // Whoever allows the change in the registry would then meet this.
+            (Err(of_registry), Err(of_table)) => {
+                let detail = format!("{}. That alone is not enough, for {}", of_registry.detail, of_table.detail);
+                Err(Error { detail, ..of_registry })
+            }
+            (of_registry, of_table) => of_registry.and(of_table).map(|()| all),
+        }
+    }
+
+    /// Registers the schemas of sources; none of them if one does not go with what is registered, or with its table.
     pub async fn register_schemas(&self, sources: &[&Source]) -> Result<()> {
         let registry = self.registry().await?;
-        let all = self.check_schemas(Some(registry.as_ref()), sources).await?;
-        refuse(&all)?;
+        let all = self.hold_schemas(Some(registry.as_ref()), sources).await?;
         for one in all {
             if !matches!(one.verdict, Verdict::Same { .. }) {
                 registry.register(&one.subject, &one.definition).await?;
@@ -108,4 +134,155 @@ pub fn refuse(all: &[Checked]) -> Result<()> {
         n => format!("the schemas of {n} contracts are incompatible"),
     };
     Err(Error::refused(what, format!("{}; {remedy}", told.join("; "))))
+}
+
+/// A column that has another type by its contract than in the table that is there, which never changes one.
+struct Misfit {
+    column: String,
+    has: String,
+    wants: String,
+}
+
+impl Misfit {
+    fn all(source: &Source, table: &Schema) -> Vec<Self> {
+        let masked = source.entity.properties.iter().filter(|property| property.mask.is_some());
+        let masked: BTreeSet<&str> = masked.map(|property| property.name.as_str()).collect();
+        Self::between(&source.table, table, &source.schema, &masked)
+    }
+
+    fn between(name: &TableName, table: &Schema, contract: &Schema, masked: &BTreeSet<&str>) -> Vec<Self> {
+        let columns = contract.fields().iter().filter_map(|field| {
+            let known = table.field_with_name(field.name()).ok()?;
+            let is_masked = if masked.contains(field.name().as_str()) { " (masked)" } else { "" };
+            (!is_kept_as(field.data_type(), known.data_type())).then(|| Self {
+                column: format!("`{}` of {name}", field.name()),
+                has: word(known.data_type()),
+                wants: format!("{}{is_masked}", word(field.data_type())),
+            })
+        });
+        columns.collect()
+    }
+}
+
+fn refuse_misfits(all: &[Misfit]) -> Result<()> {
+    if all.is_empty() {
+        return Ok(());
+    }
+    let one = |Misfit { column, has, wants }: &Misfit| {
+        format!("column {column} is {has} in the table and {wants} by its contract")
+    };
+    let told: Vec<String> = all.iter().map(one).collect();
+    let remedy = "a column of a table keeps its type: give the contract the old type back, or the new one to a column of \
+                  another name, or move the table's folder away and load all again";
+    Err(Error::project("a contract does not go with its table", format!("{}; {remedy}", told.join("; "))))
+}
+
+/// Whether the lake keeps what a gate gives as this type of a table. All columns are nullable there.
+fn is_kept_as(given: &DataType, kept: &DataType) -> bool {
+    let is_text = |one: &DataType| matches!(one, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    match (given, kept) {
+        (DataType::List(one), DataType::List(other)) => is_kept_as(one.data_type(), other.data_type()),
+        (DataType::Struct(one), DataType::Struct(other)) => {
+            let is_same = |(one, other): (&FieldRef, &FieldRef)| {
+                one.name() == other.name() && is_kept_as(one.data_type(), other.data_type())
+            };
+            one.len() == other.len() && one.iter().zip(other).all(is_same)
+        }
+        (given, kept) => given == kept || (is_text(given) && is_text(kept)),
+    }
+}
+
+/// A type as contracts write it; of an object all that is in it.
+fn word(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Decimal128(precision, scale) => format!("decimal({precision},{scale})"),
+        DataType::Timestamp(_, Some(_)) => "timestamp(6, UTC)".to_owned(),
+        DataType::Timestamp(_, None) => "timestamp(6)".to_owned(),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "string".to_owned(),
+        DataType::Int64 => "bigint".to_owned(),
+        DataType::Int32 => "int".to_owned(),
+        DataType::Int16 => "smallint".to_owned(),
+        DataType::Int8 => "tinyint".to_owned(),
+        DataType::Float64 => "double".to_owned(),
+        DataType::Float32 => "real".to_owned(),
+        DataType::Boolean => "boolean".to_owned(),
+        DataType::Date32 => "date".to_owned(),
+        DataType::List(item) => format!("array of {}", word(item.data_type())),
+        DataType::Struct(fields) => {
+            let fields: Vec<String> =
+                fields.iter().map(|field| format!("{} {}", field.name(), word(field.data_type()))).collect();
+            format!("object({})", fields.join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::datatypes::{Field, TimeUnit};
+    use kernel::Kind;
+
+    fn schema(columns: Vec<(&str, DataType)>) -> Schema {
+        Schema::new(columns.into_iter().map(|(name, of)| Field::new(name, of, true)).collect::<Vec<_>>())
+    }
+
+    fn misfits(table: Vec<(&str, DataType)>, contract: Vec<(&str, DataType)>) -> Vec<String> {
+        let name = TableName::new("bronze", "x").expect("a name");
+        let all = Misfit::between(&name, &schema(table), &schema(contract), &BTreeSet::from(["n"]));
+        all.into_iter().map(|Misfit { column, has, wants }| format!("{column}: {has}, {wants}")).collect()
+    }
+
+    fn object(fields: &[(&str, DataType)], nullable: bool) -> DataType {
+        DataType::Struct(fields.iter().map(|(name, of)| Field::new(*name, of.clone(), nullable)).collect())
+    }
+
+    #[test]
+    fn a_column_that_keeps_its_type_comes_or_goes_fits() {
+        let inner = [("a", DataType::Utf8View), ("b", DataType::Int64)];
+        let list = |name, of| DataType::List(Field::new(name, of, true).into());
+        let table = vec![
+            ("text", DataType::Utf8View),
+            ("gone", DataType::Int64),
+            ("items", list("element", object(&inner, true))),
+            ("at", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
+        ];
+        let contract = vec![
+            ("at", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
+            ("items", list("item", object(&inner, false))),
+            ("text", DataType::Utf8),
+            ("fresh", DataType::Boolean),
+        ];
+        assert_eq!(misfits(table, contract), [""; 0]);
+    }
+
+    #[test]
+    fn another_type_is_told_with_both_also_inside_of_an_object() {
+        let table = vec![
+            ("amount", DataType::Decimal128(10, 2)),
+            ("n", DataType::Int32),
+            ("place", object(&[("city", DataType::Utf8View)], true)),
+        ];
+        let contract = vec![
+            ("amount", DataType::Utf8View),
+            ("n", DataType::Int64),
+            ("place", object(&[("city", DataType::Utf8View), ("zip", DataType::Utf8View)], true)),
+        ];
+        let told = misfits(table, contract);
+        assert_eq!(told[0], "`amount` of bronze.x: decimal(10,2), string");
+        assert_eq!(told[1], "`n` of bronze.x: int, bigint (masked)");
+        assert_eq!(told[2], "`place` of bronze.x: object(city string), object(city string, zip string)");
+    }
+
+    #[test]
+    fn all_columns_are_refused_at_once_with_what_to_do() {
+        assert!(refuse_misfits(&[]).is_ok());
+        let one = |column: &str| Misfit { column: column.into(), has: "int".into(), wants: "string".into() };
+        let told = refuse_misfits(&[one("`a` of bronze.x"), one("`b` of bronze.y")]).expect_err("refused");
+        assert_eq!(told.kind, Kind::Project);
+        for part in ["column `a` of bronze.x is int in the table and string", "column `b` of bronze.y", "another name"]
+        {
+            assert!(told.detail.contains(part), "{part} in {told}");
+        }
+    }
 }

@@ -24,7 +24,7 @@ const LONGEST: Duration = Duration::from_secs(86_400);
 
 pub(super) async fn line(up: Arc<Up>, planned: Planned) {
     let source = planned.source.clone();
-    let (dice, token) = (dice(up.options.seed, &source), up.cancel.child_token());
+    let (dice, token) = (dice(up.options.seed, &source), up.stop.child_token());
     let mut line = Line { dice, failures: 0, last: None, token, up, planned };
     line.run().await;
     line.up.board.is(&source, LineState::Stopped);
@@ -71,7 +71,7 @@ impl Line {
     async fn own(&mut self) -> bool {
         let source = &self.planned.source.clone();
         let mut told = None;
-        while !self.up.cancel.is_cancelled() {
+        while !self.up.stop.is_cancelled() {
             match self.up.leases.claim(source).await {
                 Ok(Claim::Mine) => return true,
                 Ok(Claim::Of(holder)) => {
@@ -93,13 +93,13 @@ impl Line {
         // One that failed is due at once; its wait was another.
         let last = self.last.filter(|_| self.failures == 0);
         if self.failures > 0 {
-            return !self.up.cancel.is_cancelled();
+            return !self.up.stop.is_cancelled();
         }
         let due = self.planned.timetable.next(last, self.up.clock.now()).unwrap_or(Timestamp(i64::MAX));
         loop {
             let wait = micros(due.0.saturating_sub(self.up.clock.now().0));
-            if wait.is_zero() || self.up.cancel.is_cancelled() {
-                return !self.up.cancel.is_cancelled();
+            if wait.is_zero() || self.up.stop.is_cancelled() {
+                return !self.up.stop.is_cancelled();
             }
             self.up.board.waits(&self.planned.source, due);
             self.sleep(wait.min(LONGEST)).await;
@@ -190,7 +190,7 @@ impl Line {
     async fn sleep(&self, wait: Duration) {
         tokio::select! {
             biased;
-            () = self.up.cancel.cancelled() => {}
+            () = self.up.stop.cancelled() => {}
             () = tokio::time::sleep(wait) => {}
         }
     }

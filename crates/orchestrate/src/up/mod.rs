@@ -57,6 +57,9 @@ pub trait Lines: Send + Sync {
 
     /// When the outside systems of a source may be called again; `None` when they may be called now.
     fn retry_at(&self, source: &str) -> Option<Timestamp>;
+
+    /// Nobody is let in any more, and who was handing rows over has his answer.
+    async fn are_left(&self) {}
 }
 
 /// A source that this process is to take in.
@@ -118,8 +121,10 @@ pub struct Up {
     pub tell: Tell,
     /// Makes what depends on the sources; none in a process for sources alone.
     pub refine: Option<Arc<dyn Refine>>,
-    /// Cancelled to end it: nothing more is pulled, what is whole is committed.
+    /// Cancelled to end it: nobody is let in any more, and then nothing more is pulled; what is whole is committed.
     pub cancel: CancellationToken,
+    /// Cancelled when nothing more is pulled.
+    stop: CancellationToken,
     state: State,
 }
 
@@ -144,7 +149,8 @@ impl Up {
         refine: Option<Arc<dyn Refine>>,
         cancel: CancellationToken,
     ) -> Arc<Self> {
-        Arc::new(Self { lines, leases, board, clock, options, tell, refine, cancel, state: State::default() })
+        let (stop, state) = (CancellationToken::new(), State::default());
+        Arc::new(Self { lines, leases, board, clock, options, tell, refine, cancel, stop, state })
     }
 
     /// Runs until it is cancelled; answers the sources whose tasks did not end in time, which were dropped where they
@@ -165,8 +171,13 @@ impl Up {
         planned.into_iter().for_each(|planned| drop(tasks.spawn(line::line(self.clone(), planned))));
         self.cancel.cancelled().await;
         (self.tell)(UpEvent::Draining);
-        let all_ended = async { while tasks.join_next().await.is_some() {} };
-        let is_drained = tokio::time::timeout(self.options.drain_timeout, all_ended).await.is_ok();
+        let drain = async {
+            // Who is slow to hand something over leaves time for the others to end in.
+            let _ = tokio::time::timeout(self.options.drain_timeout / 2, self.lines.are_left()).await;
+            self.stop.cancel();
+            while tasks.join_next().await.is_some() {}
+        };
+        let is_drained = tokio::time::timeout(self.options.drain_timeout, drain).await.is_ok();
         helpers.abort_all();
         let is_left = |name: &String| self.board.state(name) != Some(LineState::Stopped);
         let left: Vec<String> = names.into_iter().filter(|name| !is_drained && is_left(name)).collect();
@@ -184,7 +195,7 @@ impl Up {
 
     /// A token that ends a source's task: with the process, or when its lease was lost.
     fn token(&self, source: &str) -> CancellationToken {
-        let token = self.cancel.child_token();
+        let token = self.stop.child_token();
         let mut tokens = self.state.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         tokens.insert(source.to_owned(), token.clone());
         token

@@ -59,6 +59,10 @@ struct World {
     always: Option<Kind>,
     /// But for opening it.
     is_open_to_all: bool,
+    /// Its table takes no commit, and does not say so.
+    stalls: bool,
+    /// Somebody is handing rows over.
+    has_guests: bool,
     opened: u32,
 }
 
@@ -160,6 +164,9 @@ impl Sink for Table {
     }
 
     async fn commit(&mut self, _: &Positions) -> Result<Commit> {
+        while self.stage.on(&self.name, |world| world.stalls) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         self.stage.may_fail(&self.name, "commit")?;
         let written = std::mem::take(&mut self.written);
         let before = self.before;
@@ -202,6 +209,12 @@ impl Lines for Stage {
 
     fn retry_at(&self, _: &str) -> Option<Timestamp> {
         None
+    }
+
+    async fn are_left(&self) {
+        while self.worlds.lock().expect("worlds").values().any(|world| world.has_guests) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 }
 
@@ -323,6 +336,24 @@ async fn a_failure_is_to_be_seen_until_the_source_has_gone_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_whose_rows_are_nowhere_yet_is_not_at_rest() {
+    let ledger = Arc::default();
+    let stage = Stage::new(1, &[("stuck", 10, 0)]);
+    stage.on("stuck", |world| world.stalls = true);
+    let process = process(&stage, &ledger, 1, "continuous");
+    let running = tokio::spawn(process.up.clone().run(process.planned.clone()));
+    let state = || process.up.board.state("stuck");
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!((state(), stage.on("stuck", |world| world.lake.len())), (Some(LineState::Running), 0));
+    stage.on("stuck", |world| world.stalls = false);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(state(), Some(LineState::Idle));
+    all_once(&stage, "stuck");
+    process.up.cancel.cancel();
+    running.await.expect("its end");
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_by_the_clock_that_has_nothing_new_is_over_its_failure() {
     let ledger = Arc::default();
     let stage = Stage::new(1, &[("hourly", 0, 0)]);
@@ -352,6 +383,31 @@ async fn it_drains_at_once_and_commits_what_is_whole() {
     let after = stage.on("good", |world| world.lake.len());
     assert!(after > before && before > 0, "{before} {after}");
     assert_eq!(stage.on("good", |world| world.settled), after as u64, "the source has heard of the last commit");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_handing_rows_over_is_taken_in_before_the_end_unless_he_takes_too_long() {
+    for (is_slow, taken, seconds) in [(false, 12, 3), (true, 10, 15)] {
+        let ledger = Arc::default();
+        let stage = Stage::new(1, &[("pushed", 10, 0)]);
+        let process = process(&stage, &ledger, 1, "continuous");
+        let running = tokio::spawn(process.up.clone().run(process.planned.clone()));
+        tokio::time::sleep(Duration::from_secs(12)).await;
+        stage.on("pushed", |world| world.has_guests = true);
+        process.up.cancel.cancel();
+        let told = Instant::now();
+        let guest = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(if is_slow { 20 } else { 1 })).await;
+            stage.on("pushed", |world| world.rows += 2);
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            stage.on("pushed", |world| world.has_guests = false);
+            stage
+        });
+        assert_eq!(running.await.expect("its end"), Vec::<String>::new());
+        assert_eq!(told.elapsed().as_secs(), seconds);
+        let stage = guest.await.expect("a guest");
+        assert_eq!(stage.on("pushed", |world| world.lake.len()), taken);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -46,7 +46,7 @@ const ROWS: &str = "lavra:rows";
 /// The topic's own `max.message.bytes` is what bounds a row.
 const MESSAGE_BYTES_MAX: &str = "268435456";
 /// Each of them as long as the connection's time-out.
-const COMMIT_TRIES: u32 = 10;
+const COMMIT_TRIES: u32 = 3;
 
 /// Where a writer's positions are.
 pub fn positions_topic(topic: &str, writer: &str) -> Result<String> {

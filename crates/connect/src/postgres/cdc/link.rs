@@ -1,6 +1,7 @@
 //! The connection on which changes come.
 
-use super::slot::{A_MOMENT, IN_USE, again};
+use super::publication::dropped;
+use super::slot::{A_MOMENT, IN_USE};
 use crate::postgres::client::{code_of, stream_fault};
 use crate::postgres::setup::Setup;
 use kernel::error::{Error, Kind, Result};
@@ -10,6 +11,7 @@ use std::time::Duration;
 /// A replication connection; it ends with this value.
 pub struct Link {
     client: ReplicationClient,
+    publication: String,
     patience: Duration,
 }
 
@@ -33,12 +35,12 @@ impl Link {
             };
             let late = |_| Error::new(Kind::Unreachable, &what, "no answer in time");
             match tokio::time::timeout(setup.patience(), starting).await.map_err(late)? {
-                Ok(client) => return Ok(Self { client, patience: setup.patience() }),
+                Ok(client) => return Ok(Self { client, publication, patience: setup.patience() }),
                 Err(PgWireError::Server(said)) if code_of(&said) == IN_USE && tries < HELD_TRIES => {
                     tries += 1;
                     tokio::time::sleep(A_MOMENT).await;
                 }
-                Err(error) => return Err(failed(&what, &error)),
+                Err(error) => return Err(failed(&what, &publication, &error)),
             }
         }
     }
@@ -50,7 +52,7 @@ impl Link {
         match tokio::time::timeout(self.patience, self.client.recv()).await.map_err(late)? {
             Ok(Some(event)) => Ok(event),
             Ok(None) => Err(Error::new(Kind::Unreachable, WHAT, "the server ended the stream")),
-            Err(error) => Err(failed(WHAT, &error)),
+            Err(error) => Err(failed(WHAT, &self.publication, &error)),
         }
     }
 
@@ -67,13 +69,9 @@ impl Link {
 }
 
 /// The server looks for the publication as it was at each place of its log.
-fn failed(what: &str, error: &PgWireError) -> Error {
+fn failed(what: &str, publication: &str, error: &PgWireError) -> Error {
     match error {
-        PgWireError::Server(said) if code_of(said) == UNDEFINED => {
-            let why =
-                "the publication was dropped, and what was written until it was made anew was published by nothing";
-            again(what, why)
-        }
+        PgWireError::Server(said) if code_of(said) == UNDEFINED => dropped(publication),
         other => stream_fault(what, other),
     }
 }

@@ -6,6 +6,7 @@
 mod link;
 mod pending;
 mod pgoutput;
+pub mod publication;
 pub mod slot;
 mod stream;
 
@@ -17,8 +18,10 @@ use async_trait::async_trait;
 use kernel::error::Result;
 use kernel::source::{Pulled, Source};
 use kernel::{Point, Positions};
+use slot::Ready;
 use std::sync::Arc;
-use stream::{At, Stream};
+pub use stream::At;
+use stream::Stream;
 
 pub struct Cdc {
     setup: Arc<Setup>,
@@ -47,17 +50,30 @@ impl Cdc {
         let table = Table::look(&client, (schema, name), &setup.entity).await?;
         let partition: Arc<str> = partition(schema, name).into();
         let known = known(&opening.from, &partition, &table)?;
-        let lsn = slot::ensure(&client, &setup, &table, known.map(|(at, _)| at.lsn)).await?;
-        let (at, rows) = known.unwrap_or((At { lsn, taken: 0, snapshot: 0, table: table.oid }, 0));
-        let at = At { table: table.oid, ..at };
-        let published = slot::published(&client, &setup, &table).await?;
+        let Ready { lsn, published, sent } = slot::ensure(&client, &setup, &table, known.map(|(at, _)| at)).await?;
+        let nothing = At { lsn, taken: 0, snapshot: 0, table: table.oid, published: Some(published) };
+        let (at, rows) = known.unwrap_or((nothing, 0));
+        // Written down at once: a table that rests would have it only when it is too late. In the middle of a transaction a
+        // position is no end.
+        let is_older = at.published.is_none() && at.taken == 0;
+        let at = At { table: table.oid, published: Some(published), ..at };
+        if let Some(filter) = &sent.filter {
+            tracing::warn!(
+                publication = setup.publication(),
+                "tells changes of {} only where {filter}: all other rows stay as they were read first",
+                table.shown()
+            );
+        }
         let mut layout = table.layout();
-        layout.retain(|(name, _)| published.contains(name));
+        layout.retain(|(name, _)| sent.columns.contains(name));
         let (infinity, batch_rows_max) = (setup.options.infinity, setup.options.batch_rows_max);
         let wanted = Wanted { layout, infinity, batch_rows_max };
         let phase = match at.snapshot {
             0 => Phase::Snapshot(Snapshot::open(setup.clone(), &client, &table, wanted, true, &opening.from).await?),
-            _ => Phase::Stream(Box::new(Stream::new(setup.clone(), client, table, partition.clone(), at, rows))),
+            _ => {
+                let stream = Stream::new(setup.clone(), client, table, partition.clone(), at, rows);
+                Phase::Stream(Box::new(if is_older { stream.with_news() } else { stream }))
+            }
         };
         Ok(Self { setup, partition, at, rows, is_told: known.is_some(), phase })
     }
@@ -116,8 +132,8 @@ fn known(from: &Positions, partition: &str, table: &Table) -> Result<Option<(At,
 }
 
 /// How far the stream of this very table is, for whoever looks at it.
-pub fn reached(from: &Positions, table: &Table) -> Result<Option<u64>> {
-    Ok(known(from, &partition(&table.schema, &table.name), table)?.map(|(at, _)| at.lsn))
+pub fn reached(from: &Positions, table: &Table) -> Result<Option<At>> {
+    Ok(known(from, &partition(&table.schema, &table.name), table)?.map(|(at, _)| at))
 }
 
 /// How far the stream is, for what a run would read.

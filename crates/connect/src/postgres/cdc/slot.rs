@@ -1,12 +1,12 @@
-//! The publication and the replication slot of a source: looked at, made where they are not there, and kept from filling
-//! the server's disk.
+//! The replication slot of a source: looked at, made where it is not there, and kept from filling the server's disk.
 
-use crate::postgres::client::{Client, fault, quoted};
+use super::publication::{self, Published, Sent};
+use super::stream::At;
+use crate::postgres::client::{Client, fault};
 use crate::postgres::options::OnWalBudget;
 use crate::postgres::setup::Setup;
 use crate::postgres::table::Table;
 use kernel::error::{Error, Kind, Result};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// A slot as the server has it. Places in its log are bytes from the log's beginning.
@@ -63,9 +63,11 @@ impl Slot {
     }
 }
 
+/// How a table is taken anew.
+pub const ANEW: &str = "Drop the slot if it is still there, move the folder of the bronze table away, and run again: the table is taken anew";
+
 pub fn again(what: &str, why: &str) -> Error {
-    let help = "Drop the slot if it is still there, move the folder of the bronze table away, and run again: the table is taken anew";
-    Error::data(what, format!("{why}. {help}"))
+    Error::data(what, format!("{why}. {ANEW}"))
 }
 
 /// Of a slot that was there when rows were taken.
@@ -73,21 +75,42 @@ pub fn gone(name: &str) -> Error {
     again(&format!("use the replication slot `{name}`"), "it is gone, and with it the changes since the last run")
 }
 
-/// Makes sure of the publication and the slot; gives the place from which changes come. `from` is what was committed.
-pub async fn ensure(client: &Client, setup: &Setup, table: &Table, from: Option<u64>) -> Result<u64> {
-    let name = setup.slot();
+/// Where changes come from.
+pub struct Ready {
+    /// The place in the log.
+    pub lsn: u64,
+    pub published: Published,
+    pub sent: Sent,
+}
+
+/// Makes sure of the publication and the slot. `known` is what was committed.
+pub async fn ensure(client: &Client, setup: &Setup, table: &Table, known: Option<At>) -> Result<Ready> {
+    let (name, from) = (setup.slot(), known.map(|at| at.lsn));
     check_level(client).await?;
     check_identity(setup, table)?;
-    publish(client, setup, table).await?;
+    // Before the slot, so that what is published differently from then on is noticed, and that no slot is left behind by
+    // what can't be followed.
+    let published = publication::ensure(client, setup, table, known).await?;
+    let sent = Sent::look(client, setup, table).await?;
+    sent.check(setup, table, known.is_some())?;
     let slot = match (Slot::look(client, &name).await?, from) {
-        (Some(slot), _) => slot,
+        (Some(slot), Some(_)) => slot,
+        (Some(slot), None) => {
+            tracing::warn!(slot = name, "{TAKEN_OVER}");
+            slot
+        }
         (None, Some(_)) => return Err(gone(&name)),
         (None, None) => make(client, setup, &name).await?,
     };
     slot.check(&name, from)?;
     guard(client, setup, &slot).await?;
-    Ok(from.unwrap_or(slot.confirmed))
+    Ok(Ready { lsn: from.unwrap_or(slot.confirmed), published, sent })
 }
+
+/// Of a slot without a position.
+pub const TAKEN_OVER: &str = "the replication slot was there, and this lake has no position of it: a run ended before its first commit, \
+    or another copy of this project reads it. Two that read one slot take changes from each other: another copy must have a \
+    `slot` of its own";
 
 /// The server waits for all transactions that are open to end.
 async fn make(client: &Client, setup: &Setup, name: &str) -> Result<Slot> {
@@ -148,70 +171,6 @@ fn check_identity(setup: &Setup, table: &Table) -> Result<()> {
             ),
         )),
     }
-}
-
-const PUBLICATION: &str = "
-    SELECT p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate, p.pubviaroot,
-      EXISTS (SELECT FROM pg_catalog.pg_publication_tables t WHERE t.pubname = p.pubname AND t.schemaname = $2 AND t.tablename = $3)
-    FROM pg_catalog.pg_publication p WHERE p.pubname = $1";
-
-async fn publish(client: &Client, setup: &Setup, table: &Table) -> Result<()> {
-    if is_published(client, setup, table).await? {
-        return Ok(());
-    }
-    let sql = to_publish(setup, table);
-    let made = client.batch_execute(&sql).await;
-    made.map_err(|e| {
-        let error = fault(&format!("make the publication `{}`", setup.publication()), &e);
-        Error { detail: format!("{}; let the table's owner run: {sql}", error.detail), ..error }
-    })
-}
-
-/// What makes the publication.
-pub fn to_publish(setup: &Setup, table: &Table) -> String {
-    let root = if table.kind == 'p' { " WITH (publish_via_partition_root = true)" } else { "" };
-    format!("CREATE PUBLICATION {} FOR TABLE {}{root}", quoted(&setup.publication()), table.quoted())
-}
-
-/// Whether the publication is there; an error when it is another than is needed.
-pub async fn is_published(client: &Client, setup: &Setup, table: &Table) -> Result<bool> {
-    let name = setup.publication();
-    let what = format!("use the publication `{name}`");
-    let failed = |e| fault(&what, &e);
-    let found = client.query_opt(PUBLICATION, &[&name, &table.schema, &table.name]).await.map_err(failed)?;
-    let Some(found) = found else { return Ok(false) };
-    let (whole, via_root, has_table): (bool, bool, bool) = (found.get(0), found.get(1), found.get(2));
-    let refuse = |why: &str, sql: String| Err(Error::project(&what, format!("{why}: {sql}")));
-    let own = quoted(&name);
-    if !has_table {
-        return refuse("it does not name the table", format!("ALTER PUBLICATION {own} ADD TABLE {}", table.quoted()));
-    }
-    if !whole {
-        let sql = format!("ALTER PUBLICATION {own} SET (publish = 'insert, update, delete, truncate')");
-        return refuse("it leaves some changes out", sql);
-    }
-    if table.kind == 'p' && !via_root {
-        let sql = format!("ALTER PUBLICATION {own} SET (publish_via_partition_root = true)");
-        return refuse("it names the partitions, not the table", sql);
-    }
-    Ok(true)
-}
-
-/// The columns that the publication sends, where it names some. Generated columns are not sent.
-pub async fn published(client: &Client, setup: &Setup, table: &Table) -> Result<Vec<Arc<str>>> {
-    const NAMES: &str = "
-        SELECT attnames::text[] FROM pg_catalog.pg_publication_tables WHERE pubname = $1 AND schemaname = $2 AND tablename = $3";
-    const VERSION: &str = "SELECT current_setting('server_version_num')::int";
-    let failed = |e| fault("look at the publication", &e);
-    let version: i32 = client.query_one(VERSION, &[]).await.map_err(failed)?.get(0);
-    let own = || table.columns.iter().filter(|column| !column.generated).map(|column| column.name.clone());
-    if version < 150_000 {
-        return Ok(own().collect());
-    }
-    let name = setup.publication();
-    let row = client.query_opt(NAMES, &[&name, &table.schema, &table.name]).await.map_err(failed)?;
-    let names: Vec<String> = row.and_then(|row| row.get::<_, Option<Vec<String>>>(0)).unwrap_or_default();
-    Ok(own().filter(|column| names.is_empty() || names.iter().any(|name| **name == **column)).collect())
 }
 
 /// Warns before the budget is used up, and does what the project says when it is.

@@ -6,6 +6,7 @@
 use super::link::Link;
 use super::pending::{Change, Pending, updated};
 use super::pgoutput::{self, Message, Old, Relation, Tuple};
+use super::publication::{self, Published};
 use super::slot::{self, Slot};
 use crate::postgres::client::Client;
 use crate::postgres::kinds::{Infinity, bases};
@@ -33,6 +34,9 @@ pub struct At {
     /// The table by the server's number; 0 where it was not written down.
     #[serde(default)]
     pub table: u32,
+    /// What published it when it was taken; none where it was not written down.
+    #[serde(default)]
+    pub published: Option<Published>,
 }
 
 impl At {
@@ -162,7 +166,12 @@ impl Stream {
             }
             let target = match self.target {
                 Some(target) => target,
-                None => *self.target.insert(slot::log_end(&self.client).await?),
+                None => {
+                    let end = slot::log_end(&self.client).await?;
+                    // Behind it, so that all before was published as it was.
+                    publication::watch(&self.client, &self.setup, &self.table, self.at.published).await?;
+                    *self.target.insert(end)
+                }
             };
             if self.read.open.is_none() && self.read.upto >= target {
                 if self.at_end() {

@@ -1,6 +1,7 @@
 //! A message as JSON. Unlike Protobuf's own mapping, names are as the schema writes them, whole numbers have no quotes and
 //! bytes are hexadecimal digits: so the contract's types are parsed from them.
 
+use chrono::Timelike;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, ReflectMessage, Value};
 
 pub fn message(out: &mut Vec<u8>, message: &DynamicMessage) {
@@ -88,11 +89,12 @@ fn known(out: &mut Vec<u8>, inner: &DynamicMessage) {
         |field: &str| inner.get_field_by_name(field).and_then(|value| value.as_i64().or(value.as_i32().map(i64::from)));
     match name.strip_prefix("google.protobuf.") {
         Some("Timestamp") => {
-            let nanos = number("seconds").unwrap_or_default().checked_mul(1_000_000_000);
-            let nanos = nanos.and_then(|whole| whole.checked_add(number("nanos").unwrap_or_default()));
-            match nanos.and_then(arrow::temporal_conversions::timestamp_ns_to_datetime) {
+            let (seconds, nanos) = (number("seconds").unwrap_or_default(), number("nanos").unwrap_or_default());
+            let whole = arrow::temporal_conversions::timestamp_s_to_datetime(seconds);
+            match whole.and_then(|whole| whole.with_nanosecond(u32::try_from(nanos).ok()?)) {
                 Some(time) => text(out, &format!("{}Z", time.to_string().replace(' ', "T"))),
-                None => out.extend_from_slice(b"null"),
+                // No time, so that the contract sets it aside.
+                None => text(out, &format!("{seconds}s {nanos}ns")),
             }
         }
         Some("Duration") => {

@@ -1,13 +1,18 @@
 //! A server that fails, is slow, never ends or asks to be let alone.
 
 use super::{Server, all, fails, kinds, orders};
-use crate::files::testing::opening;
+use crate::files::testing::{opening, pull};
 use crate::rest::spec;
+use crate::spec::Grade;
 use arrow::datatypes::{DataType, TimeUnit};
+use axum::http::StatusCode;
 use kernel::Positions;
+use kernel::clock::ManualClock;
 use kernel::error::Kind;
 use serde_json::{Value, json};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[tokio::test]
 async fn a_server_without_an_end_is_told() {
@@ -51,6 +56,52 @@ async fn patience_ends_and_says_why() {
     assert!(error.kind == Kind::Unreachable && error.detail.contains("can't be reached"), "{error}");
 }
 
+/// A server that answers its first question with `429` and this header, and later ones with no records.
+async fn busy(header: &'static str, value: &'static str) -> (String, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let app = axum::Router::new().fallback(move || {
+        let status = match count.fetch_add(1, Ordering::SeqCst) {
+            0 => StatusCode::TOO_MANY_REQUESTS,
+            _ => StatusCode::OK,
+        };
+        async move { (status, [(header, value)], "[]") }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (url, asked)
+}
+
+#[tokio::test]
+async fn a_server_that_asks_to_be_left_alone_is_asked_by_no_source_before_its_time() {
+    for (header, value) in [("retry-after", "600"), ("x-ratelimit-reset", "1767226200")] {
+        let (url, asked) = busy(header, value).await;
+        let clock = Arc::new(ManualClock::at(1_767_225_600_000_000));
+        let read = async |path: &str| {
+            let options = json!({ "connection": url, "path": path, "requests_per_minute_max": 60_000 });
+            let mut opening = opening(Path::new("/"), options, orders(), Positions::new());
+            opening.clock = clock.clone();
+            let mut source = (spec().open)(opening).await.expect("a source");
+            pull(source.as_mut(), &mut Positions::new()).await
+        };
+        let first = read("orders").await.expect_err("too long a wait");
+        assert!(first.kind == Kind::Unreachable && first.detail.contains("asks to wait for 600 s"), "{first}");
+        for path in ["orders", "customers"] {
+            let error = read(path).await.expect_err("not yet");
+            assert_eq!(error.kind, Kind::Unreachable);
+            assert!(error.to_string().contains(path), "{error}");
+            assert_eq!(error.detail, "the server asked not to be asked before 2026-01-01T00:10:00Z");
+        }
+        clock.advance(599_999_999);
+        read("orders").await.expect_err("not yet");
+        assert_eq!(asked.load(Ordering::SeqCst), 1, "{header}");
+        clock.advance(1);
+        assert!(read("orders").await.expect("its time has come").is_empty());
+        assert_eq!(asked.load(Ordering::SeqCst), 2, "{header}");
+    }
+}
+
 #[tokio::test]
 async fn requests_are_no_more_than_allowed() {
     let server = Server::start(json!({ "reset": true, "rows": 37 })).await;
@@ -70,7 +121,11 @@ async fn the_doctor_looks_at_the_first_page() {
         (spec().probe)(&opening).await
     };
     let (path, more) = kinds().remove(3);
-    assert_eq!(probe(server.options(path, more)).await[0].found, "10 records, 0 of them malformed");
+    let good = &probe(server.options(path, more)).await[0];
+    assert_eq!((good.grade, &*good.found), (Grade::Good, "10 records, 0 of them malformed"));
+    let odd = &probe(server.options("orders/page", json!({ "records": "$[*].id" }))).await[0];
+    assert_eq!((odd.grade, &*odd.found), (Grade::Warning, "10 records, 10 of them malformed"));
+    assert!(odd.remedy.as_ref().is_some_and(|remedy| remedy.contains("`records`")), "{odd:?}");
     let by_time = json!({ "incremental": { "field": "updated_at", "param": "updated_since" } });
     let timed = async |mode: &str| {
         let mut options = server.options("orders/since", by_time.clone());

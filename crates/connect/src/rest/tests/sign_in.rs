@@ -87,6 +87,43 @@ async fn a_refresh_token_that_is_replaced_leads_on_from_open_to_open() {
 }
 
 #[tokio::test]
+async fn a_refresh_token_that_is_replaced_is_put_into_its_file_for_the_next_process() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("token");
+    std::fs::write(&file, "first\n").expect("a file");
+    let wanted =
+        json!({ "type": "oauth2", "id": "me", "secret": "SECRET", "uses": 2, "refresh": "first", "rotates": true });
+    let server = Server::start(json!({ "reset": true, "rows": 37, "auth": wanted })).await;
+    let (path, more) = kinds().remove(4);
+    let mut options = server.options(path, more);
+    options["auth"] = json!({
+        "type": "oauth2", "token_url": format!("{}/oauth/token", server.url),
+        "client_id": "me", "client_secret": "SECRET", "token_file": "token",
+    });
+    let read = async || {
+        let mut source = (spec().open)(opening(folder.path(), options.clone(), orders(), Positions::new())).await?;
+        let mut rows = Vec::new();
+        pull_into(source.as_mut(), &mut Positions::new(), &mut rows).await.map(|()| rows.len())
+    };
+    let (one, other) = tokio::join!(read(), read());
+    assert_eq!((one.expect("rows"), other.expect("rows")), (37, 37), "two at once take turns");
+    let asked = server.stats("token_requests").await;
+    assert_eq!(std::fs::read_to_string(&file).expect("the file"), format!("r-{asked}\n"), "the newest is there");
+    // Nobody but the file knows the newest: as for a process that starts now.
+    std::fs::write(&file, "second\n").expect("a file");
+    let wanted =
+        json!({ "type": "oauth2", "id": "me", "secret": "SECRET", "uses": 2, "refresh": "second", "rotates": true });
+    server.control(json!({ "auth": wanted })).await;
+    assert_eq!(read().await.expect("rows"), 37);
+    std::fs::write(&file, " \n").expect("a file");
+    let error = read().await.expect_err("no token");
+    assert!(error.kind == Kind::Project && error.detail.contains("empty"), "{error}");
+    std::fs::remove_file(&file).expect("no file");
+    let error = read().await.expect_err("no file");
+    assert!(error.kind == Kind::Project && error.detail.contains("no such file"), "{error}");
+}
+
+#[tokio::test]
 async fn a_token_that_changes_is_read_again_from_its_file() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("token"), "first\n").expect("a file");

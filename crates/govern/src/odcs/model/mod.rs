@@ -48,7 +48,7 @@ record! {
     }
     may {
         name: String,
-        /// `proposed`, `draft`, `active`, `deprecated`, `retired`.
+        /// `proposed`, `draft`, `active`, `deprecated`, `retired`. Required before v3.2.0.
         status: String,
         domain: String,
         data_product: String,

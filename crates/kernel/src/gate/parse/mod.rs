@@ -2,10 +2,12 @@
 
 mod nested;
 mod number;
+mod range;
 mod time;
 mod typed;
 
 pub(super) use number::exact;
+pub(super) use range::{YEARS, beyond, is_kept};
 
 use crate::contract::Property;
 use crate::error::{Error, Result};
@@ -14,8 +16,8 @@ use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryArray, BooleanArray, BooleanBuilder, PrimitiveArray,
     PrimitiveBuilder, Scalar, StringViewArray, new_null_array,
 };
-use arrow::compute::cast;
 use arrow::compute::kernels::zip::zip;
+use arrow::compute::{cast, or};
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
     TimeUnit, TimestampMicrosecondType,
@@ -36,17 +38,31 @@ pub(super) fn expectation(property: &Property) -> String {
         DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => "not a whole number in range".into(),
         DataType::Float32 | DataType::Float64 => "not a number".into(),
         DataType::Boolean => "not true or false".into(),
-        DataType::Date32 => format!("not a date ({})", format.unwrap_or("ISO 8601")),
-        DataType::Timestamp(_, Some(_)) => {
-            format!("not a timestamp with at most 6 decimals ({})", format.unwrap_or("ISO 8601"))
+        DataType::Date32 => format!("not a date of the {} ({})", range::YEARS, format.unwrap_or("ISO 8601")),
+        DataType::Timestamp(_, zone) => {
+            let what = if zone.is_some() { "with at most 6 decimals" } else { "without zone" };
+            format!("not a timestamp {what} of the {} ({})", range::YEARS, format.unwrap_or("ISO 8601"))
         }
-        DataType::Timestamp(_, None) => format!("not a timestamp without zone ({})", format.unwrap_or("ISO 8601")),
+        other if range::has_times(other) => {
+            format!("not of type {other}, or a time in it is not of the {}", range::YEARS)
+        }
         other => format!("not of type {other}"),
     }
 }
 
-/// Parses `column` to the property's type; text becomes `Utf8View`.
+/// Parses `column` to the property's type; text becomes `Utf8View`. However a time came, it is of the years that are kept.
 pub(super) fn parse(column: &ArrayRef, property: &Property) -> Result<Parsed> {
+    let parsed = read(column, property)?;
+    let Some(beyond) = beyond(&parsed.values) else { return Ok(parsed) };
+    let values = blank(&parsed.values, &beyond)?;
+    let failed = match parsed.failed {
+        Some(failed) => or(&failed, &beyond).map_err(typed::unexpected)?,
+        None => beyond,
+    };
+    Ok(Parsed { values, failed: Some(failed) })
+}
+
+fn read(column: &ArrayRef, property: &Property) -> Result<Parsed> {
     let plain = &decoded(column)?;
     match plain.data_type() {
         DataType::Null => {

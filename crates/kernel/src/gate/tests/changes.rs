@@ -59,6 +59,19 @@ fn a_change_is_stamped_with_what_it_did_before_where_it_came_from() {
 }
 
 #[test]
+fn a_change_of_a_year_that_is_not_kept_is_set_aside() {
+    let mut told = Changes::default();
+    let end = 253_402_300_800_000_000; // 10000-01-01T00:00:00Z
+    for at in [None, Some(end - 1), Some(end), Some(i64::MAX), Some(i64::MIN)] {
+        told.push(Op::Update, at, Vec::new());
+    }
+    let rows = raw(vec![("id", words(&["1", "2", "3", "4", "5"]))]).with_changes(told).expect("a change a row");
+    let passed = changes_gate(entity(vec![id()]), Vec::new()).pass(rows, NOW).expect("rows pass or are set aside");
+    assert_eq!(shown(passed.safe.batch(), "_changed_at"), [None, Some("9999-12-31T23:59:59.999999Z".into())]);
+    assert_eq!(causes(&passed), ["_changed_at: type @ 3", "_changed_at: type @ 4", "_changed_at: type @ 5"]);
+}
+
+#[test]
 fn what_a_change_does_not_tell_is_not_missed() {
     let passed = take(entity(vec![id(), required("n")]), &all(), columns());
     assert_eq!((passed.safe.num_rows(), causes(&passed).len()), (5, 0), "{:?}", causes(&passed));

@@ -15,7 +15,7 @@ use crate::classification::Classification;
 use crate::contract::{Constraints, MaskSpec, Property, SchemaChange};
 use crate::mask::{Mask, Promise};
 use arrow::array::{Array, AsArray, Int64Array, StringViewArray};
-use arrow::datatypes::{DataType, Int64Type, TimeUnit};
+use arrow::datatypes::{DataType, Date32Type, Int64Type, TimeUnit};
 use std::sync::atomic::{AtomicU64, Ordering};
 use twox_hash::XxHash3_64;
 
@@ -23,7 +23,7 @@ const NOW: Timestamp = Timestamp(1_782_907_200_000_000);
 
 const MICROS_UTC: fn() -> DataType = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
 
-/// `redact`, `pseudonym(scope)`, `random`, `tens`, `drop`, `own(subject: column)`: what masks do, without what makes them safe.
+/// `redact`, `pseudonym(scope)`, `random`, `tens`, `later` (by a day), `drop`, `own(subject: column)`: what masks do, without what makes them safe.
 struct Toy {
     spec: String,
 }
@@ -43,7 +43,7 @@ impl Mask for Toy {
     fn output(&self, input: &DataType) -> Result<Option<DataType>> {
         Ok(match self.name() {
             "drop" => None,
-            "tens" => Some(input.clone()),
+            "tens" | "later" => Some(input.clone()),
             _ => Some(DataType::Utf8View),
         })
     }
@@ -52,6 +52,9 @@ impl Mask for Toy {
         if self.name() == "tens" {
             let numbers = column.as_primitive::<Int64Type>();
             return Ok(Arc::new(numbers.unary::<_, Int64Type>(|n| n / 10 * 10)));
+        }
+        if self.name() == "later" {
+            return Ok(Arc::new(column.as_primitive::<Date32Type>().unary::<_, Date32Type>(|day| day + 1)));
         }
         let masked =
             cells::texts(column)?.iter().map(|value| value.map(|text| self.mask(text))).collect::<StringViewArray>();

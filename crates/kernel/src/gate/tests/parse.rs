@@ -231,3 +231,78 @@ fn a_slice_is_parsed_as_the_rows_it_shows() {
     let times: ArrayRef = Arc::new(TimestampNanosecondArray::from(vec![Some(1), None, Some(2000)]));
     check(DataType::Timestamp(TimeUnit::Microsecond, None), times.slice(1, 2), &["-", "1970-01-01T00:00:00.000002"], 0);
 }
+
+/// Days since 1970 of 0001-01-01 and 9999-12-31.
+const YEARS: [i32; 2] = [-719_162, 2_932_896];
+
+#[test]
+fn times_are_of_the_years_1_to_9999_however_they_come() {
+    let [first, last] = YEARS;
+    let days = [Some(first - 1), Some(first), None, Some(last), Some(last + 1), Some(i32::MAX), Some(i32::MIN)];
+    let days: ArrayRef = Arc::new(Date32Array::from(days.to_vec()));
+    check(DataType::Date32, days.clone(), &["-", "0001-01-01", "-", "9999-12-31", "-", "-", "-"], 4);
+    check(DataType::Date32, days.slice(1, 3), &["0001-01-01", "-", "9999-12-31"], 0);
+    check(DataType::Date32, words(&["0000-12-31", "0001-01-01", "9999-12-31"]), &["-", "0001-01-01", "9999-12-31"], 1);
+    let form = with("x", DataType::Date32, |p| p.format = Some("%d/%m/%Y".into()));
+    let texts = words(&["15/03/-0043", "01/01/+12024", "01/01/2024", "x"]);
+    assert_eq!(parsed(form, texts), (["-", "-", "2024-01-01", "-"].map(String::from).into(), 3));
+    let ends = |per_day: i64| {
+        let (first, end) = (i64::from(first) * per_day, (i64::from(last) + 1) * per_day);
+        vec![first - 1, first, end - 1, end]
+    };
+    let naive = DataType::Timestamp(TimeUnit::Microsecond, None);
+    for (zone, to) in [("Z", MICROS_UTC()), ("", naive)] {
+        let expect = |end: &str| ["-".into(), format!("0001-01-01T00:00:00{zone}"), format!("{end}{zone}"), "-".into()];
+        let read = |values: ArrayRef, end: &str| {
+            let expected = expect(end);
+            check(to.clone(), values, &expected.each_ref().map(String::as_str), 2);
+        };
+        read(Arc::new(TimestampSecondArray::from(ends(86_400))), "9999-12-31T23:59:59");
+        read(Arc::new(TimestampMillisecondArray::from(ends(86_400_000))), "9999-12-31T23:59:59.999");
+        read(Arc::new(TimestampMicrosecondArray::from(ends(86_400_000_000))), "9999-12-31T23:59:59.999999");
+    }
+    let same: ArrayRef = Arc::new(TimestampMicrosecondArray::from(ends(86_400_000_000)).with_timezone("UTC"));
+    check(MICROS_UTC(), same, &["-", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "-"], 2);
+    // In UTC it is the year 10000.
+    check(MICROS_UTC(), words(&["9999-12-31T23:00:00-03:00"]), &["-"], 1);
+}
+
+#[test]
+fn a_time_inside_of_a_value_is_of_these_years_too() {
+    let list = DataType::List(Arc::new(Field::new("item", DataType::Date32, true)));
+    let rows = vec![Some(vec![Some(i32::MAX)]), Some(vec![Some(0), None]), None, Some(vec![Some(0), Some(i32::MAX)])];
+    let lists: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Date32Type, _, _>(rows));
+    check(list.clone(), lists.clone(), &["-", "[\"1970-01-01\",null]", "-", "-"], 2);
+    check(list, lists.slice(1, 2), &["[\"1970-01-01\",null]", "-"], 0);
+    let fields = Fields::from(vec![Field::new("at", DataType::Date32, true)]);
+    let days: ArrayRef = Arc::new(Date32Array::from(vec![0, i32::MAX, i32::MAX]));
+    let there = arrow::buffer::NullBuffer::from(vec![true, false, true]);
+    let structs = StructArray::new(fields.clone(), vec![days], Some(there));
+    check(DataType::Struct(fields), Arc::new(structs), &["{\"at\":\"1970-01-01\"}", "-", "-"], 1);
+}
+
+#[test]
+fn a_row_of_another_year_is_set_aside_alone_whatever_its_neighbours_are() {
+    let reason = "not a date of the years 0001 to 9999 (ISO 8601)";
+    let days: ArrayRef = Arc::new(Date32Array::from(vec![YEARS[0] - 1, 0, YEARS[1] + 1]));
+    for column in [days, words(&["0000-12-31", "1970-01-01", "infinity"])] {
+        let passed = pass(entity(vec![property("day", DataType::Date32)]), vec![("day", column)]);
+        assert_eq!(shown(passed.safe.batch(), "day"), some(&["1970-01-01"]));
+        assert_eq!(causes(&passed), ["day: type @ 1", "day: type @ 3"]);
+        assert_eq!(shown(aside(&passed), "reason"), some(&[reason, reason]));
+        assert_eq!(shown(aside(&passed), "row"), some(&[r#"{"day":"0000-12-31"}"#, r#"{"day":"***"}"#]));
+    }
+}
+
+#[test]
+fn a_mask_moves_no_time_out_of_these_years() {
+    let days: ArrayRef = Arc::new(Date32Array::from(vec![0, YEARS[1]]));
+    let day = || masked("day", DataType::Date32, "later");
+    let passed = pass(entity(vec![day()]), vec![("day", days.clone())]);
+    assert_eq!(shown(passed.safe.batch(), "day"), some(&["1970-01-02"]));
+    assert_eq!(causes(&passed), ["day: mask @ 2"]);
+    assert_eq!(shown(aside(&passed), "row"), some(&[r#"{"day":"***"}"#]));
+    let mut drops = entity(vec![day()]);
+    drops.on_violation = OnViolation::DropValue;
+    assert_eq!(shown(pass(drops, vec![("day", days)]).safe.batch(), "day"), [Some("1970-01-02".to_owned()), None]);
+}

@@ -93,6 +93,47 @@ fn in_contract(mut entity: Entity) -> Entity {
     entity
 }
 
+/// A list that came as text has lists inside, or other bounds than a list's: in the contract it is text.
+fn as_seen(mut entity: Entity, looked: &look::Looked) -> Entity {
+    let came_as_text = |name: &str| {
+        let is_text = |of: &DataType| matches!(of, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8);
+        looked.seen.columns.iter().any(|column| column.name == name && column.types.iter().any(is_text))
+    };
+    let lists = entity.properties.iter_mut().filter(|property| property.data_type.is_list());
+    lists.filter(|list| came_as_text(&list.name)).for_each(|list| list.data_type = DataType::Utf8);
+    entity
+}
+
+/// Whether an option takes the word, by what its connector's schema says of it.
+fn takes(schema: &Value, option: &Value, word: &str) -> bool {
+    let named = option["$ref"].as_str().and_then(|path| schema.pointer(path.strip_prefix('#')?));
+    let parts = ["anyOf", "oneOf", "allOf"].into_iter().filter_map(|key| option[key].as_array()).flatten();
+    option["const"] == word
+        || option["enum"].as_array().is_some_and(|words| words.iter().any(|own| own == word))
+        || named.into_iter().chain(parts).any(|part| takes(schema, part, word))
+}
+
+/// Whether a pattern means a table: by its whole name or, when it has no dot, by the name without database or schema.
+fn means(pattern: &glob::Pattern, name: &str) -> bool {
+    let bare = name.rsplit('.').next().unwrap_or(name);
+    pattern.matches(name) || (!pattern.as_str().contains('.') && pattern.matches(bare))
+}
+
+fn nothing_matches(pattern: &glob::Pattern, all: &[Discovered]) -> Error {
+    const SHOWN_MAX: usize = 30;
+    let names = || all.iter().map(|one| one.name.as_str());
+    let bare = names().map(|name| name.rsplit('.').next().unwrap_or(name));
+    let near = kernel::suggest::nearest(pattern.as_str(), names().chain(bare));
+    let hint = near.map(|near| format!("; did you mean `{near}`")).unwrap_or_default();
+    let shown: Vec<&str> = names().take(SHOWN_MAX).collect();
+    let more = match all.len().saturating_sub(SHOWN_MAX) {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    let detail = format!("no table is called so{hint}; there are: {}{more}", shown.join(", "));
+    Error::project(format!("discover --table {pattern}"), detail)
+}
+
 fn no_connector(scheme: &str) -> Error {
     let known: Vec<&str> = connect::all().iter().flat_map(|spec| spec.schemes.iter().copied()).collect();
     let hint = match scheme {
@@ -119,7 +160,12 @@ impl Call<'_> {
         };
         let patterns = self.patterns()?;
         let all = discover(&self.opening("discover", Map::new(), nothing_known("discover"))).await?;
-        let is_meant = |one: &Discovered| patterns.is_empty() || patterns.iter().any(|p| p.matches(&one.name));
+        for pattern in &patterns {
+            if !all.is_empty() && !all.iter().any(|one| means(pattern, &one.name)) {
+                return Err(nothing_matches(pattern, &all));
+            }
+        }
+        let is_meant = |one: &Discovered| patterns.is_empty() || patterns.iter().any(|p| means(p, &one.name));
         let meant: Vec<Discovered> = all.into_iter().filter(is_meant).collect();
         let names = names(&meant);
         let (mut found, mut exit) = (Vec::new(), 0);
@@ -146,14 +192,16 @@ impl Call<'_> {
         let entity = in_contract(entity);
         let opening = self.opening(name, self.to_look(&discovered.options), entity.clone());
         let looked = look::listed(self.spec, opening, self.args.rows, &self.project.own_kinds).await?;
+        let entity = as_seen(entity, &looked);
         let proposal = self.proposer.propose(&looked, false, true);
         Ok((looked, self.proposer.over(&entity, proposal)))
     }
 
-    /// The options for a look: a snapshot, where there are modes, for others may leave something behind in the system.
+    /// The options for a look: a snapshot, where there is one, for other modes may leave something behind in the system.
     fn to_look(&self, options: &Map<String, Value>) -> Map<String, Value> {
         let mut options = options.clone();
-        if (self.spec.options_schema)()["properties"].get("mode").is_some() {
+        let schema = (self.spec.options_schema)();
+        if takes(&schema, &schema["properties"]["mode"], "snapshot") {
             options.insert("mode".to_owned(), "snapshot".into());
         }
         options

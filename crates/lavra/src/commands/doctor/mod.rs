@@ -12,6 +12,7 @@ use crate::wiring::Wiring;
 use crate::work::opening;
 use connect::{Finding, Grade};
 use futures::future::join_all;
+use govern::registry::{Remote, Schemas};
 use kernel::error::{Error, Kind, Result, advice};
 use serde::Serialize;
 use serde_json::json;
@@ -81,6 +82,7 @@ async fn look(wiring: &Wiring, source: &Source) -> Vec<Told> {
     let opening = opening(wiring, source, from);
     let silent = |_| Error::new(Kind::Unreachable, "ask it", format!("it did not answer within {} s", LIMIT.as_secs()));
     let mut told = in_log(wiring, source).await;
+    told.extend(registry(source).await);
     let findings = match tokio::time::timeout(LIMIT, (spec.probe)(&opening)).await.map_err(silent) {
         Ok(findings) => findings,
         Err(error) => {
@@ -101,10 +103,33 @@ async fn look(wiring: &Wiring, source: &Source) -> Vec<Told> {
     told
 }
 
-/// How many rows wait in the source's topic.
+/// The registry that a source's records were written with, which is not the environment's.
+async fn registry(source: &Source) -> Option<Told> {
+    let text = |option: &str| source.config.options.get(option).and_then(serde_json::Value::as_str);
+    let url = text("registry")?;
+    // What is asked for need not be there. Where only some subjects may be read, these records' are among them.
+    let subject = format!("{}-value", text("topic").unwrap_or(&source.name));
+    Some(match ask(url, &subject).await {
+        Ok(place) => {
+            let found = format!("{place} answers");
+            let finding = Finding { subject: "registry", grade: Grade::Good, found, remedy: None };
+            Told { about: source.name.clone(), finding, is_unreachable: false }
+        }
+        Err(error) => Told::failed(&source.name, "registry", &error),
+    })
+}
+
+async fn ask(url: &str, subject: &str) -> Result<String> {
+    let registry = Remote::new(url)?;
+    registry.version(subject, None).await?;
+    Ok(registry.place())
+}
+
+/// How many rows wait in the source's topic, if the table may go on there.
 async fn in_log(wiring: &Wiring, source: &Source) -> Vec<Told> {
     let behind = async {
         let Some(relay) = relay::Relay::of(wiring, source).await? else { return Ok(None) };
+        relay.refuse_other_table(wiring, source).await?;
         let (_, offsets) = relay.behind(wiring, source).await?;
         Ok(Some(format!("{}: {} behind {}", relay.topic(), show::plural(offsets, "offset"), source.table)))
     };

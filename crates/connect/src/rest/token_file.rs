@@ -1,0 +1,67 @@
+//! A file with a refresh token, which is replaced where a server takes each one once.
+
+use crate::secret::Secret;
+use kernel::error::{Error, Result, io};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// The file, held against other processes from where its token is read to where the next one is in it.
+pub struct TokenFile {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl TokenFile {
+    /// Waits until nobody else has it. That it can be replaced is found out before the token is used up.
+    pub fn take(path: PathBuf) -> Result<Self> {
+        let beside = path.with_added_extension("lock");
+        // The file itself is replaced, so that what is locked stands beside it.
+        let lock = private(&beside).and_then(|lock| lock.lock().map(|()| lock));
+        let lock = lock.map_err(|e| io(format!("lock {} for the token's file", beside.display()), e))?;
+        Ok(Self { path, _lock: lock })
+    }
+
+    pub fn token(&self) -> Result<Secret> {
+        let what = || format!("read the refresh token in {}", self.path.display());
+        let text = std::fs::read_to_string(&self.path).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => Error::project(what(), "there is no such file; put the first token there"),
+            _ => io(what(), e),
+        })?;
+        match text.trim() {
+            "" => Err(Error::project(what(), "the file is empty; put a refresh token there")),
+            token => Ok(Secret::new(token)),
+        }
+    }
+
+    /// Puts another token in, in one act: a process that dies leaves one of the two.
+    pub fn put(&self, token: &Secret) -> Result<()> {
+        let aside = self.path.with_added_extension("new");
+        let put = || {
+            let mut file = private(&aside)?;
+            file.set_len(0)?;
+            file.write_all(format!("{}\n", token.reveal()).as_bytes())?;
+            file.sync_all()?;
+            std::fs::rename(&aside, &self.path)?;
+            sync_folder(&self.path)
+        };
+        put().map_err(|e| io(format!("put the new refresh token into {}", self.path.display()), e))
+    }
+}
+
+/// A file that nobody else may read.
+fn private(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// A rename is durable when its folder is.
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    match path.parent().filter(|_| cfg!(unix)) {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
