@@ -106,7 +106,7 @@ const ALL_TYPES: &str = "CREATE TABLE types (id INT PRIMARY KEY, t TINYINT, tu T
     ts TIMESTAMP(3) NULL, ti TIME(6), y YEAR, c CHAR(5), v VARCHAR(20) CHARACTER SET latin1, g VARCHAR(20) CHARACTER SET gbk, \
     u16 VARCHAR(20) CHARACTER SET utf16, tx LONGTEXT, bi BINARY(4), vb VARBINARY(9), bl BLOB, e ENUM('a','b''c','é'), se SET('x','y','z'), \
     j JSON, uu UUID, ip INET6, p POINT, ms MEDIUMINT, t1 TIME(1), t2 TIME(2), el ENUM('é','ß','a') CHARACTER SET latin1, sl SET('é','ß','€') CHARACTER SET latin1, \
-    ec ENUM('д','ж') CHARACTER SET cp1251, sc SET('да','нет') CHARACTER SET cp1251, su SET('é','😀') CHARACTER SET utf8mb4, \
+    ec ENUM('д','ж') CHARACTER SET cp1251, sc SET('да','нет') CHARACTER SET cp1251, su SET('é','日') CHARACTER SET utf8mb4, \
     virt INT AS (id + 1) VIRTUAL, stored INT AS (id + 2) STORED)";
 
 const TYPES: &str = "id, t, tu, s, m, i, b, flag, f, d, dec_, bit1, bit12, bit64, da, dt, ts, ti, y, c, v, g, u16, tx, bi, vb, bl, e, se, j, uu, ip, p, ms, t1, t2, el, sl, ec, sc, su";
@@ -116,10 +116,10 @@ const ROWS: [&str; 4] = [
      b'1111111111111111111111111111111111111111111111111111111111111111', '9999-12-31', '1000-01-01 23:59:59.999999', '2038-01-19 03:14:07.999', \
      '-838:59:59.999999', 2155, 'ab', 'né€', '中文', '😀x', 'text', X'01', X'0000ff', X'00ff00', 'b''c', 'x,z', '{\"a\": [1, 2.50]}', \
      'ee5a7a5e-1f2b-11ef-9a3b-0242ac120002', '2001:db8::1', ST_GeomFromText('POINT(1 2)'), -70000, '-12:34:56.5', '-838:59:59.99', \
-     'é', 'é,€', 'ж', 'да,нет', 'é,😀'",
+     'é', 'é,€', 'ж', 'да,нет', 'é,日'",
     "0, 0, 0, 0, 0, 0, 0, -0.0, 0, 0, b'0', 0, 0, '0000-00-00', '0000-00-00 00:00:00', '0000-00-00 00:00:00', '00:00:00', 0, '', '', '', '', '', \
      X'00000000', '', '', 0, '', '{}', '123e4567-e89b-42d3-a456-426614174000', '::', NULL, 8388607, '-00:00:00.1', '-00:00:00.01', \
-     'ß', 'ß', 'д', '', '😀'",
+     'ß', 'ß', 'д', '', '日'",
     "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
      NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL",
     "5, 5, 5, 5, 5, 5, 0, 3.4e38, 0.1, 0.5, b'1', b'1', b'1', '2026-02-00', '2026-02-00 10:00:00', '1970-01-01 00:00:01', '12:30:00.5', 1901, 'é', \
@@ -179,7 +179,7 @@ async fn every_type_is_the_same_in_the_table_and_in_the_log() {
             );
             assert_eq!(
                 ["el", "sl", "ec", "sc", "su"].map(|column| row(column, 0)),
-                ["é", "é,€", "ж", "да,нет", "é,😀"]
+                ["é", "é,€", "ж", "да,нет", "é,日"]
             );
             assert_eq!(["el", "sl"].map(|column| row(column, 1)), ["ß", "ß"]);
             assert_eq!([row("ti", 0), row("y", 0), row("y", 1)], ["-838:59:59.999999", "2155", "0000"]);
@@ -410,6 +410,6 @@ fn a_project_takes_a_table_once_by_a_cursor_and_by_its_changes() {
     );
     assert_eq!(project.count("bronze.seen"), 502, "each as a change, and none set aside");
     database.sql("INSERT INTO accounts VALUES (2000001, 'nowhere', 1, NULL)");
-    project.lavra(&["run", "seen"]).exits(0).says("never takes them").says("NOT NULL");
+    project.lavra(&["run", "source:seen"]).exits(0).says("never takes them").says("NOT NULL");
     assert_eq!(project.count("bronze.seen"), 502);
 }

@@ -381,7 +381,7 @@ mod tests {
         let charsets: Charsets = charsets.map(|(number, name)| (number, name.to_owned())).into();
         let known = Known { table: &table, charsets: &charsets, entity: &entity, options: &options, is_mariadb: true };
         let layout = Layout::new(map, &known)?;
-        Ok(layout.plan.columns.into_iter().map(|column| column.labels).collect())
+        Ok(layout.plan.columns.into_iter().map(|column| column.labels.into_iter().flatten().collect()).collect())
     }
 
     #[test]

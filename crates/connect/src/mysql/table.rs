@@ -54,7 +54,8 @@ pub struct Column {
     /// Of text.
     pub charset: String,
     /// Of `enum` and `set`.
-    pub labels: Vec<String>,
+    /// Words of an enum or a set; none for one that is not told.
+    pub labels: Vec<Option<String>>,
     pub nullable: bool,
     /// Computed when it is read: the log may lack it.
     pub is_virtual: bool,
@@ -232,8 +233,8 @@ impl Column {
                 "char" | "binary" => number(6).try_into().unwrap_or_default(),
                 _ => 0,
             },
+            labels: if matches!(kind, Kind::Enum | Kind::Set) { labels(&full, &charset) } else { Vec::new() },
             charset,
-            labels: if matches!(kind, Kind::Enum | Kind::Set) { labels(&full) } else { Vec::new() },
             nullable: text(3) == "YES",
             is_virtual: text(8).to_uppercase().contains("VIRTUAL"),
             comment: text(9),
@@ -320,8 +321,10 @@ fn is_text(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8)
 }
 
-/// Of `enum('a','it''s')` the words.
-fn labels(column_type: &str) -> Vec<String> {
+/// Of `enum('a','it''s')` the words. The server's catalog has a question mark for each sign beyond three bytes, so that a word with
+/// one may be another.
+fn labels(column_type: &str, charset: &str) -> Vec<Option<String>> {
+    let has_more = !matches!(charset, "utf8" | "utf8mb3") && (charset.starts_with("utf") || charset == "gb18030");
     let inner = column_type.split_once('(').map_or("", |(_, inner)| inner);
     let (mut found, mut chars) = (Vec::new(), inner.chars().peekable());
     while let Some(sign) = chars.next() {
@@ -336,7 +339,7 @@ fn labels(column_type: &str) -> Vec<String> {
                 sign => word.push(sign),
             }
         }
-        found.push(word);
+        found.push(Some(word).filter(|word| !has_more || !word.contains('?')));
     }
     found
 }
@@ -347,8 +350,12 @@ mod tests {
 
     #[test]
     fn the_words_of_an_enum_are_read_with_their_quotes() {
-        assert_eq!(labels("enum('a','it''s','x,y','')"), ["a", "it's", "x,y", ""]);
-        assert_eq!(labels("set('é')"), ["é"]);
-        assert!(labels("int(11)").is_empty());
+        let told =
+            |column_type, charset| labels(column_type, charset).into_iter().map(|word| word.unwrap_or("-".into()));
+        let told = |column_type, charset| told(column_type, charset).collect::<Vec<_>>();
+        assert_eq!(told("enum('a','it''s','x,y','')", "latin1"), ["a", "it's", "x,y", ""]);
+        assert_eq!(told("set('é','?')", "utf8mb3"), ["é", "?"]);
+        assert_eq!(told("set('é','?')", "utf8mb4"), ["é", "-"], "it may be another word");
+        assert!(told("int(11)", "").is_empty());
     }
 }

@@ -19,7 +19,7 @@ pub struct Reader {
     bits: u32,
     /// A time with one or two decimals.
     has_short_fraction: bool,
-    labels: Vec<String>,
+    labels: Vec<Option<String>>,
     octets: usize,
     /// Of text in the log, when it isn't UTF-8.
     encoding: Option<&'static Encoding>,
@@ -30,6 +30,8 @@ pub struct Reader {
 
 /// Why there is no cell; says nothing of the value.
 pub type Refused = &'static str;
+
+const UNTOLD: Refused = "is a word that the log tells only with `binlog_row_metadata = FULL`";
 
 impl Reader {
     pub fn new(column: &Column, options: &Options, is_mariadb: bool) -> Result<Self> {
@@ -187,16 +189,15 @@ impl Reader {
             return Ok(Cell::Text("".into()));
         };
         let label = self.labels.get(at).ok_or("is a word that the enum does not have any more")?;
-        Ok(Cell::Text(label.clone().into()))
+        Ok(Cell::Text(label.clone().ok_or(UNTOLD)?.into()))
     }
 
     fn set(&self, bits: &[u8]) -> Result<Cell<'static>, Refused> {
         let mut words = Vec::new();
         for (at, byte) in bits.iter().enumerate() {
             for bit in (0..8).filter(|bit| byte >> bit & 1 == 1) {
-                words.push(
-                    self.labels.get(at * 8 + bit).ok_or("has a word that the set does not have any more")?.as_str(),
-                );
+                let word = self.labels.get(at * 8 + bit).ok_or("has a word that the set does not have any more")?;
+                words.push(word.as_deref().ok_or(UNTOLD)?);
             }
         }
         Ok(Cell::Text(words.join(",").into()))
@@ -264,14 +265,14 @@ fn padded16(bytes: &[u8]) -> Result<[u8; 16], Refused> {
 }
 
 /// The words of an enum or a set as the log's map has them, which is in the column's character set.
-pub fn words_of(column: &Column, is_bytes: bool, words: &[Vec<u8>]) -> Result<Vec<String>> {
+pub fn words_of(column: &Column, is_bytes: bool, words: &[Vec<u8>]) -> Result<Vec<Option<String>>> {
     let (name, encoding) = match is_bytes {
         true => ("binary", Some(encoding_rs::UTF_8)),
         false => (column.charset.as_str(), charset(&column.charset)),
     };
     // A sign put in for what can't be read might make two words the same.
     let read = |word: &Vec<u8>| Some(encoding?.decode_without_bom_handling_and_without_replacement(word)?.into_owned());
-    words.iter().map(|word| read(word).ok_or_else(|| unread(&column.name, name))).collect()
+    words.iter().map(|word| read(word).map(Some).ok_or_else(|| unread(&column.name, name))).collect()
 }
 
 fn unread(column: &str, charset: &str) -> Error {
@@ -318,7 +319,7 @@ mod tests {
     use super::*;
 
     fn reader(kind: Kind) -> Reader {
-        let labels = vec!["a".into(), "b".into(), "c".into()];
+        let labels = ["a", "b", "c"].map(|word| Some(word.to_owned())).to_vec();
         let (zero_dates, octets) = (ZeroDates::Null, 4);
         let (encoding, has_short_fraction) = (None, kind == Kind::Time);
         Reader {

@@ -27,7 +27,7 @@ fn column(name: &str, kind: Kind) -> Column {
         scale: 0,
         octets: 0,
         charset: "utf8mb4".into(),
-        labels: ["one", "two", "three", "four"].map(String::from).into(),
+        labels: ["one", "two", "three", "four"].map(|word| Some(word.to_owned())).into(),
         nullable: true,
         is_virtual: false,
         comment: String::new(),
