@@ -5,7 +5,7 @@ use crate::files::testing::{opening, pull_into};
 use crate::rest::spec;
 use kernel::Positions;
 use kernel::error::Kind;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn credentials_go_nowhere_else() {
@@ -67,17 +67,26 @@ async fn everybody_signs_in_as_the_server_wants_it() {
     assert!(server.stats("token_requests").await >= 6, "tokens that are used up are asked for anew");
 }
 
-#[tokio::test]
-async fn a_refresh_token_that_is_replaced_leads_on_from_open_to_open() {
-    let wanted =
-        json!({ "type": "oauth2", "id": "me", "secret": "SECRET", "uses": 2, "refresh": "first", "rotates": true });
-    let server = Server::start(json!({ "reset": true, "rows": 37, "auth": wanted })).await;
+/// A server that takes each refresh token once, and begins with this one.
+fn rotating(first: &str) -> Value {
+    json!({ "type": "oauth2", "id": "me", "secret": "SECRET", "uses": 2, "refresh": first, "rotates": true })
+}
+
+/// The options of a source that reads from it.
+fn refreshing(server: &Server, token: Value) -> Value {
     let (path, more) = kinds().remove(4);
     let mut options = server.options(path, more);
     options["auth"] = json!({
-        "type": "oauth2", "token_url": format!("{}/oauth/token", server.url),
-        "client_id": "me", "client_secret": "SECRET", "refresh_token": "first",
+        "type": "oauth2", "token_url": format!("{}/oauth/token", server.url), "client_id": "me", "client_secret": "SECRET",
     });
+    options["auth"].as_object_mut().expect("fields").extend(token.as_object().expect("fields").clone());
+    options
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_is_replaced_leads_on_from_open_to_open() {
+    let server = Server::start(json!({ "reset": true, "rows": 37, "auth": rotating("first") })).await;
+    let options = refreshing(&server, json!({ "refresh_token": "first" }));
     let entity = orders();
     let read = async || all(&options, &entity, &mut Positions::new()).await.map(|rows| rows.len());
     assert_eq!(read().await.expect("rows"), 37, "with the token of the options, and those that came after it");
@@ -91,15 +100,8 @@ async fn a_refresh_token_that_is_replaced_is_put_into_its_file_for_the_next_proc
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("token");
     std::fs::write(&file, "first\n").expect("a file");
-    let wanted =
-        json!({ "type": "oauth2", "id": "me", "secret": "SECRET", "uses": 2, "refresh": "first", "rotates": true });
-    let server = Server::start(json!({ "reset": true, "rows": 37, "auth": wanted })).await;
-    let (path, more) = kinds().remove(4);
-    let mut options = server.options(path, more);
-    options["auth"] = json!({
-        "type": "oauth2", "token_url": format!("{}/oauth/token", server.url),
-        "client_id": "me", "client_secret": "SECRET", "token_file": "token",
-    });
+    let server = Server::start(json!({ "reset": true, "rows": 37, "auth": rotating("first") })).await;
+    let options = refreshing(&server, json!({ "token_file": "token" }));
     let read = async || {
         let mut source = (spec().open)(opening(folder.path(), options.clone(), orders(), Positions::new())).await?;
         let mut rows = Vec::new();
@@ -111,9 +113,7 @@ async fn a_refresh_token_that_is_replaced_is_put_into_its_file_for_the_next_proc
     assert_eq!(std::fs::read_to_string(&file).expect("the file"), format!("r-{asked}\n"), "the newest is there");
     // Nobody but the file knows the newest: as for a process that starts now.
     std::fs::write(&file, "second\n").expect("a file");
-    let wanted =
-        json!({ "type": "oauth2", "id": "me", "secret": "SECRET", "uses": 2, "refresh": "second", "rotates": true });
-    server.control(json!({ "auth": wanted })).await;
+    server.control(json!({ "auth": rotating("second") })).await;
     assert_eq!(read().await.expect("rows"), 37);
     std::fs::write(&file, " \n").expect("a file");
     let error = read().await.expect_err("no token");
