@@ -12,6 +12,7 @@ mod mongodb;
 mod mysql;
 mod mysql_torture;
 mod postgres;
+mod postgres_slots;
 mod postgres_torture;
 mod pulsar;
 mod registry;

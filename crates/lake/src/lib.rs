@@ -34,6 +34,7 @@ pub use purge::{Due, Purged, due, purge, vacuum};
 pub use replay::replay;
 pub use rewrite::{Batches, Rewriting, Rewritten, rewrite, rewrites, was_rewritten};
 pub use rule::{SqlRowRule, row_condition};
+pub use schema::is_kept_as;
 pub use sink::{BronzeSink, SinkOptions};
 pub use sql::{Catalog, EngineOptions, SqlEngine, SqlFault, explain, pin_versions};
 pub use store::Store;

@@ -81,6 +81,11 @@ pub(crate) fn kept_schema(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new(schema.fields().iter().map(kept_field).collect::<Vec<_>>()))
 }
 
+/// Whether rows of one type go into a column of the other without a change of the table.
+pub fn is_kept_as(given: &DataType, kept: &DataType) -> bool {
+    kept_type(given) == kept_type(kept)
+}
+
 /// Whether readers must know `timestampNtz`.
 pub(crate) fn has_plain_timestamp(schema: &Schema) -> bool {
     fn has(data_type: &DataType) -> bool {
@@ -100,7 +105,7 @@ pub(crate) fn evolve(table: &str, old: &Schema, new: &Schema) -> Result<Option<S
     let before = fields.len();
     for field in new.fields() {
         match fields.iter().find(|f| f.name() == field.name()) {
-            Some(known) if known.data_type() == &kept_type(field.data_type()) => {}
+            Some(known) if is_kept_as(field.data_type(), known.data_type()) => {}
             Some(known) => {
                 return Err(Error::new(
                     Kind::Project,

@@ -51,8 +51,9 @@ async fn look(setup: &Setup, client: &Client, opening: &Opening, all: &mut Vec<F
         Mode::Snapshot => {}
         Mode::Incremental => all.push(cursor(setup, client, &table).await?),
         Mode::Cdc => {
-            changes(setup, client, opening, &table, all).await?;
-            untold(setup, client, opening, &table, all).await?;
+            let changes = Changes { setup, client, table: &table, from: reached(&opening.from, &table) };
+            changes.look(all).await?;
+            changes.untold(all).await?;
         }
     }
     Ok(())
@@ -141,137 +142,143 @@ async fn unreadable(setup: &Setup, client: &Client, opening: &Opening, table: &T
     Ok(heaps.into_iter().filter(|heap| in_one_piece && !heap.is_readable).collect())
 }
 
-async fn changes(
-    setup: &Setup,
-    client: &Client,
-    opening: &Opening,
-    table: &Table,
-    all: &mut Vec<Finding>,
-) -> Result<()> {
-    const SQL: &str = "
-        SELECT current_setting('wal_level'), rolreplication OR rolsuper, current_user::text,
-          current_setting('max_replication_slots')::bigint - (SELECT count(*) FROM pg_catalog.pg_replication_slots),
-          current_setting('max_wal_senders')::bigint - (SELECT count(*) FROM pg_catalog.pg_stat_replication),
-          (SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'max_slot_wal_keep_size')
-        FROM pg_catalog.pg_roles WHERE rolname = current_user";
-    let row = client.query_one(SQL, &[]).await.map_err(|e| fault("look at replication", &e))?;
-    let (level, may, user): (String, bool, String) = (row.get(0), row.get(1), row.get(2));
-    let (slots, senders, kept): (i64, i64, Option<i64>) = (row.get(3), row.get(4), row.get(5));
-    all.push(match level.as_str() {
-        "logical" => good("wal_level", level),
-        _ => bad(
-            "wal_level",
-            format!("{level}, must be logical"),
-            "ALTER SYSTEM SET wal_level = 'logical', and start it again",
-        ),
-    });
-    all.push(match may {
-        true => good("replication", format!("{user} may follow changes")),
-        false => {
-            bad("replication", format!("{user} may not follow changes"), format!("ALTER ROLE \"{user}\" REPLICATION"))
-        }
-    });
-    all.push(match table.columns.iter().any(|column| column.identifies) {
-        true => good("replica identity", format!("{} tells which row changed", table.shown())),
-        false => bad(
-            "replica identity",
-            format!("{} has no primary key", table.shown()),
-            format!("ALTER TABLE {} REPLICA IDENTITY FULL", table.quoted()),
-        ),
-    });
-    all.push(followed(setup, client, opening, table, slots).await?);
-    all.push(publication(setup, client, table, reached(&opening.from, table).ok().flatten()).await?);
-    all.push(match senders > 0 {
-        true => good("senders", format!("{senders} are free")),
-        false => bad("senders", "none is free", "raise max_wal_senders, and start the server again"),
-    });
-    all.push(disk(client, kept).await?);
-    Ok(())
+/// A table whose changes are followed.
+struct Changes<'a> {
+    setup: &'a Setup,
+    client: &'a Client,
+    table: &'a Table,
+    /// What the lake has of it.
+    from: Result<Option<At>>,
 }
 
-/// Whether what the lake has goes on with what the slot has.
-async fn followed(setup: &Setup, client: &Client, opening: &Opening, table: &Table, free: i64) -> Result<Finding> {
-    const ANEW: &str = "drop the slot if it is there, move the folder of the bronze table away, and run again";
-    let name = setup.slot();
-    let slot = Slot::look(client, &name).await?;
-    let wrong = match (reached(&opening.from, table), &slot) {
-        (Err(error), _) => Some(error),
-        (Ok(Some(_)), None) => Some(gone(&name)),
-        (Ok(from), Some(slot)) => slot.check(&name, from.map(|at| at.lsn)).err(),
-        (Ok(None), None) => None,
-    };
-    let is_taken_over = slot.is_some() && reached(&opening.from, table).is_ok_and(|at| at.is_none());
-    Ok(match wrong {
-        Some(error) => bad("slot", error.to_string(), ANEW),
-        None if is_taken_over => {
-            warning("slot", format!("`{name}`: {TAKEN_OVER}"), "give each copy of the project its own, by `slot`")
-        }
-        None => self::slot(setup, &name, slot.as_ref(), free),
-    })
-}
+impl Changes<'_> {
+    fn known(&self) -> Option<At> {
+        self.from.as_ref().ok().cloned().flatten()
+    }
 
-async fn publication(setup: &Setup, client: &Client, table: &Table, known: Option<At>) -> Result<Finding> {
-    const SUBJECT: &str = "publication";
-    const MAY: &str = "SELECT has_database_privilege(current_database(), 'CREATE') AND
-        (SELECT pg_has_role(relowner, 'USAGE') FROM pg_catalog.pg_class WHERE oid = $1)";
-    let name = setup.publication();
-    match publication::look(client, setup, table, known).await {
-        Ok(Some(_)) => return Ok(good(SUBJECT, format!("`{name}` publishes {}", table.shown()))),
-        Ok(None) => {}
-        Err(error) => return Ok(bad(SUBJECT, error.what, error.detail)),
-    }
-    let row = client.query_one(MAY, &[&table.oid]).await.map_err(|e| fault("look at rights", &e))?;
-    Ok(match row.get::<_, Option<bool>>(0).unwrap_or_default() {
-        true => good(SUBJECT, format!("`{name}` will be made")),
-        false => bad(
-            SUBJECT,
-            format!("`{name}` is not there, and this user may not make it"),
-            format!("let the table's owner run: {}", to_publish(setup, table)),
-        ),
-    })
-}
-
-/// What changes do not tell of the table.
-async fn untold(
-    setup: &Setup,
-    client: &Client,
-    opening: &Opening,
-    table: &Table,
-    all: &mut Vec<Finding>,
-) -> Result<()> {
-    let sent = Sent::look(client, setup, table).await?;
-    let name = setup.publication();
-    let is_known = reached(&opening.from, table).is_ok_and(|at| at.is_some());
-    if let Err(error) = sent.check(setup, table, is_known) {
-        all.push(bad("columns", error.what, error.detail));
-    } else if sent.has_list {
-        all.push(warning(
-            "columns",
-            format!("`{name}` publishes only some columns of {}: {}", table.shown(), sent.columns.join(", ")),
-            "publish all columns, unless the others are not wanted",
-        ));
-    }
-    if let Some(filter) = &sent.filter {
-        all.push(warning(
-            "row filter",
-            format!("`{name}` publishes changes of {} only where {filter}", table.shown()),
-            "rows outside stay as they were read first: publish the table without a WHERE, and take it anew",
-        ));
-    }
-    if table.kind == 'p' {
-        all.push(warning(
-            "truncate",
-            format!(
-                "{} is partitioned: the server does not tell when one partition is truncated, dropped or detached",
-                table.shown()
+    async fn look(&self, all: &mut Vec<Finding>) -> Result<()> {
+        const SQL: &str = "
+            SELECT current_setting('wal_level'), rolreplication OR rolsuper, current_user::text,
+              current_setting('max_replication_slots')::bigint - (SELECT count(*) FROM pg_catalog.pg_replication_slots),
+              current_setting('max_wal_senders')::bigint - (SELECT count(*) FROM pg_catalog.pg_stat_replication),
+              (SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'max_slot_wal_keep_size')
+            FROM pg_catalog.pg_roles WHERE rolname = current_user";
+        let row = self.client.query_one(SQL, &[]).await.map_err(|e| fault("look at replication", &e))?;
+        let (level, may, user): (String, bool, String) = (row.get(0), row.get(1), row.get(2));
+        let (slots, senders, kept): (i64, i64, Option<i64>) = (row.get(3), row.get(4), row.get(5));
+        all.push(match level.as_str() {
+            "logical" => good("wal_level", level),
+            _ => bad(
+                "wal_level",
+                format!("{level}, must be logical"),
+                "ALTER SYSTEM SET wal_level = 'logical', and start it again",
             ),
-            "delete the rows instead, or truncate the whole table",
-        ));
+        });
+        all.push(match may {
+            true => good("replication", format!("{user} may follow changes")),
+            false => bad(
+                "replication",
+                format!("{user} may not follow changes"),
+                format!("ALTER ROLE \"{user}\" REPLICATION"),
+            ),
+        });
+        all.push(match self.table.columns.iter().any(|column| column.identifies) {
+            true => good("replica identity", format!("{} tells which row changed", self.table.shown())),
+            false => bad(
+                "replica identity",
+                format!("{} has no primary key", self.table.shown()),
+                format!("ALTER TABLE {} REPLICA IDENTITY FULL", self.table.quoted()),
+            ),
+        });
+        all.push(self.followed(slots).await?);
+        all.push(self.publication().await?);
+        all.push(match senders > 0 {
+            true => good("senders", format!("{senders} are free")),
+            false => bad("senders", "none is free", "raise max_wal_senders, and start the server again"),
+        });
+        all.push(disk(self.client, kept).await?);
+        Ok(())
     }
-    Ok(())
+
+    /// Whether what the lake has goes on with what the slot has.
+    async fn followed(&self, free: i64) -> Result<Finding> {
+        const ANEW: &str = "drop the slot if it is there, move the folder of the bronze table away, and run again";
+        let name = self.setup.slot();
+        let slot = Slot::look(self.client, &name).await?;
+        let wrong = match (&self.from, &slot) {
+            (Err(error), _) => Some(error.to_string()),
+            (Ok(Some(_)), None) => Some(gone(&name).to_string()),
+            (Ok(from), Some(slot)) => slot.check(&name, from.as_ref().map(|at| at.lsn)).err().map(|e| e.to_string()),
+            (Ok(None), None) => None,
+        };
+        let is_taken_over = slot.is_some() && matches!(self.from, Ok(None));
+        Ok(match wrong {
+            Some(why) => bad("slot", why, ANEW),
+            None if is_taken_over => {
+                warning("slot", format!("`{name}`: {TAKEN_OVER}"), "give each copy of the project its own, by `slot`")
+            }
+            None => slot_of(self.setup, &name, slot.as_ref(), free),
+        })
+    }
+
+    async fn publication(&self) -> Result<Finding> {
+        let Self { setup, client, table, .. } = self;
+        const SUBJECT: &str = "publication";
+        const MAY: &str = "SELECT has_database_privilege(current_database(), 'CREATE') AND
+            (SELECT pg_has_role(relowner, 'USAGE') FROM pg_catalog.pg_class WHERE oid = $1)";
+        let name = setup.publication();
+        match publication::look(client, setup, table, self.known()).await {
+            Ok(Some(_)) => return Ok(good(SUBJECT, format!("`{name}` publishes {}", table.shown()))),
+            Ok(None) => {}
+            Err(error) => return Ok(bad(SUBJECT, error.what, error.detail)),
+        }
+        let row = client.query_one(MAY, &[&table.oid]).await.map_err(|e| fault("look at rights", &e))?;
+        Ok(match row.get::<_, Option<bool>>(0).unwrap_or_default() {
+            true => good(SUBJECT, format!("`{name}` will be made")),
+            false => bad(
+                SUBJECT,
+                format!("`{name}` is not there, and this user may not make it"),
+                format!("let the table's owner run: {}", to_publish(setup, table)),
+            ),
+        })
+    }
+
+    /// What changes do not tell of the table.
+    async fn untold(&self, all: &mut Vec<Finding>) -> Result<()> {
+        let Self { setup, client, table, .. } = self;
+        let sent = Sent::look(client, setup, table).await?;
+        let name = setup.publication();
+        if let Err(error) = sent.check(setup, table, self.known().is_some()) {
+            all.push(bad("columns", error.what, error.detail));
+        } else if sent.has_list {
+            all.push(warning(
+                "columns",
+                format!("`{name}` publishes only some columns of {}: {}", table.shown(), sent.columns.join(", ")),
+                "publish all columns, unless the others are not wanted",
+            ));
+        }
+        if let Some(filter) = &sent.filter {
+            all.push(warning(
+                "row filter",
+                format!("`{name}` publishes changes of {} only where {filter}", table.shown()),
+                "rows outside stay as they were read first: publish the table without a WHERE, and take it anew",
+            ));
+        }
+        if table.kind == 'p' {
+            all.push(warning(
+                "truncate",
+                format!(
+                    "{} is partitioned: the server does not tell when one partition is truncated, dropped or detached",
+                    table.shown()
+                ),
+                "delete the rows instead, or truncate the whole table",
+            ));
+        }
+        Ok(())
+    }
 }
 
-fn slot(setup: &Setup, name: &str, slot: Option<&Slot>, free: i64) -> Finding {
+fn slot_of(setup: &Setup, name: &str, slot: Option<&Slot>, free: i64) -> Finding {
     const SUBJECT: &str = "slot";
     let Some(slot) = slot else {
         return match free > 0 {

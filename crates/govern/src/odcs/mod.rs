@@ -24,6 +24,7 @@ mod read;
 mod write;
 
 pub use model::Odcs;
+pub use physical::name as physical_name;
 pub use read::read;
 pub use write::write;
 

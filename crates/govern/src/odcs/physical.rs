@@ -130,7 +130,7 @@ pub(super) fn is_utc(zone: &str) -> bool {
 }
 
 /// How a type of ours is written; `None` for text and nested types, whose logical type says all.
-pub(super) fn name(data_type: &DataType) -> Option<String> {
+pub fn name(data_type: &DataType) -> Option<String> {
     Some(match data_type {
         DataType::Decimal128(precision, scale) => format!("decimal({precision},{scale})"),
         DataType::Timestamp(_, Some(_)) => "timestamp(6, UTC)".into(),

@@ -3,11 +3,12 @@
 use super::Wiring;
 use super::audit::LEDGER;
 use crate::project::{STATE, Source};
-use arrow::datatypes::{DataType, FieldRef, Schema};
+use arrow::datatypes::{DataType, Schema};
+use govern::odcs::physical_name;
 use govern::registry::{Definition, Registered, Registry, Remote, SchemaType, Schemas, Verdict, definition};
 use kernel::TableName;
 use kernel::error::{Error, Result};
-use lake::{At, Table};
+use lake::{At, Table, is_kept_as};
 use orchestrate::SqliteLedger;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -177,35 +178,11 @@ fn refuse_misfits(all: &[Misfit]) -> Result<()> {
     Err(Error::project("a contract does not go with its table", format!("{}; {remedy}", told.join("; "))))
 }
 
-/// Whether the lake keeps what a gate gives as this type of a table. All columns are nullable there.
-fn is_kept_as(given: &DataType, kept: &DataType) -> bool {
-    let is_text = |one: &DataType| matches!(one, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
-    match (given, kept) {
-        (DataType::List(one), DataType::List(other)) => is_kept_as(one.data_type(), other.data_type()),
-        (DataType::Struct(one), DataType::Struct(other)) => {
-            let is_same = |(one, other): (&FieldRef, &FieldRef)| {
-                one.name() == other.name() && is_kept_as(one.data_type(), other.data_type())
-            };
-            one.len() == other.len() && one.iter().zip(other).all(is_same)
-        }
-        (given, kept) => given == kept || (is_text(given) && is_text(kept)),
-    }
-}
-
 /// A type as contracts write it; of an object all that is in it.
 fn word(data_type: &DataType) -> String {
     match data_type {
-        DataType::Decimal128(precision, scale) => format!("decimal({precision},{scale})"),
-        DataType::Timestamp(_, Some(_)) => "timestamp(6, UTC)".to_owned(),
-        DataType::Timestamp(_, None) => "timestamp(6)".to_owned(),
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "string".to_owned(),
         DataType::Int64 => "bigint".to_owned(),
-        DataType::Int32 => "int".to_owned(),
-        DataType::Int16 => "smallint".to_owned(),
-        DataType::Int8 => "tinyint".to_owned(),
-        DataType::Float64 => "double".to_owned(),
-        DataType::Float32 => "real".to_owned(),
-        DataType::Boolean => "boolean".to_owned(),
         DataType::Date32 => "date".to_owned(),
         DataType::List(item) => format!("array of {}", word(item.data_type())),
         DataType::Struct(fields) => {
@@ -213,7 +190,7 @@ fn word(data_type: &DataType) -> String {
                 fields.iter().map(|field| format!("{} {}", field.name(), word(field.data_type()))).collect();
             format!("object({})", fields.join(", "))
         }
-        other => other.to_string(),
+        other => physical_name(other).unwrap_or_else(|| other.to_string().to_lowercase()),
     }
 }
 

@@ -242,6 +242,6 @@ fn data(name: &str, detail: &str) -> Error {
 fn stored(what: impl Into<String>, error: fjall::Error) -> Error {
     match error {
         fjall::Error::Io(error) => kernel::error::io(what, error),
-        other => Error::new(Kind::Storage, what, "the store refused").because(other),
+        other => Error::new(Kind::Storage, what, format!("the store refused: {other}")).because(other),
     }
 }

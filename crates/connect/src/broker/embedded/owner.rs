@@ -10,6 +10,8 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use kernel::clock::Clock;
 use kernel::{Error, Kind, Positions, Result};
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, RwLock};
@@ -32,6 +34,7 @@ impl Owner {
     /// Opens the store in this folder, or makes it. `Conflict` when another process has it. Blocks on the disk.
     pub fn open(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
         let what = || format!("open the log {}", folder.display());
+        make(folder).map_err(|e| stored(what(), e))?;
         let db = Database::builder(folder).journal_compression(fjall::CompressionType::None).open();
         let db = db.map_err(|e| match e {
             fjall::Error::Locked => Error::new(Kind::Conflict, what(), "another process owns it"),
@@ -135,6 +138,29 @@ impl Port for Owner {
         };
         Ok((answer?, Blobs::new()))
     }
+}
+
+/// A store that is half made can be neither opened nor made again, so it gets its name when it is whole.
+fn make(folder: &Path) -> fjall::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    // One at a time; the lock goes with the process that has it.
+    let turn = File::create(folder.with_extension("turn"))?;
+    turn.lock()?;
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let half = folder.with_extension("half");
+    match std::fs::remove_dir_all(&half) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e.into()),
+        _ => drop(Database::builder(&half).open()?),
+    }
+    std::fs::rename(&half, folder)?;
+    // What is told to be durable is nothing in a folder whose name is lost.
+    #[cfg(unix)]
+    folder.parent().map(|parent| File::open(parent)?.sync_all()).transpose()?;
+    Ok(())
 }
 
 /// The topics that the store knows.

@@ -11,7 +11,7 @@ use kernel::laws::source::as_text;
 use kernel::{Kind, Point, Positions};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -155,6 +155,39 @@ async fn appends_that_wait_together_are_all_there() {
     assert_eq!(count(&broker, &topic).await, 16 * 20 * 5);
 }
 
+fn appending(folder: &Path) -> Child {
+    Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "broker::embedded::tests::appends_until_it_is_killed", "--nocapture", "--include-ignored"])
+        .env("LAVRA_TEST_LOG", folder)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a child")
+}
+
+/// A log of which only a part was made is made again, not refused for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn kill_nine_while_the_log_is_made_stops_nobody() {
+    let topic = topic(Retention::default(), 3);
+    let mut halves = 0;
+    for kill in 0..40 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut child = appending(folder.path());
+        let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        assert!(lines.map_while(Result::ok).any(|line| line == "opens"));
+        std::thread::sleep(Duration::from_micros(411 * kill));
+        child.kill().expect("kill -9");
+        child.wait().expect("its end");
+        halves += u32::from(!folder.path().join("store").exists());
+        let broker = open(folder.path());
+        broker.create(&topic).await.expect("a topic");
+        let appended = broker.appended(&topic.name, "law").await.expect("positions");
+        let durable = appended.get("law/0").map_or(0, |point| if let Point::Offset(at) = point { *at } else { 0 });
+        assert_eq!(count(&broker, &topic).await as u64, durable, "rows and positions are one");
+    }
+    assert!(halves > 0, "some were killed before there was a log");
+}
+
 /// What a killed process had been told is there, once, and a half append is not.
 #[tokio::test(flavor = "multi_thread")]
 async fn kill_nine_loses_no_answer_and_leaves_no_half() {
@@ -162,18 +195,7 @@ async fn kill_nine_loses_no_answer_and_leaves_no_half() {
     let topic = topic(Retention::default(), 3);
     let mut told = 0;
     for kill in 0..12 {
-        let mut child = Command::new(std::env::current_exe().expect("this program"))
-            .args([
-                "--exact",
-                "broker::embedded::tests::appends_until_it_is_killed",
-                "--nocapture",
-                "--include-ignored",
-            ])
-            .env("LAVRA_TEST_LOG", folder.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("a child");
+        let mut child = appending(folder.path());
         let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
         // Another number of answers each time, and another moment behind the last of them.
         for line in
@@ -194,10 +216,11 @@ async fn kill_nine_loses_no_answer_and_leaves_no_half() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the process that `kill_nine_loses_no_answer_and_leaves_no_half` kills"]
+#[ignore = "the process that the tests of kill -9 kill"]
 #[allow(clippy::disallowed_methods, reason = "it is started by another test, which says where")]
 async fn appends_until_it_is_killed() {
     let Some(folder) = std::env::var_os("LAVRA_TEST_LOG").map(PathBuf::from) else { return };
+    println!("opens");
     let (topic, broker) = (topic(Retention::default(), 3), open(&folder));
     broker.create(&topic).await.expect("a topic");
     let mut appender = broker.appender(&topic, "law").await.expect("an appender");
