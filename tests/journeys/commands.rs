@@ -254,3 +254,19 @@ fn the_shell_answers_a_script_and_stops_at_its_first_mistake() {
         .says("41")
         .says("42");
 }
+
+/// Who reads the lake need not have the passwords of those who fill it.
+#[test]
+fn what_only_sources_need_is_not_asked_of_who_reads() {
+    let project = project();
+    project.run();
+    let options = ["tags: [\"${SHOP_TAG}\"]", "header: ${SHOP_HEADER}"];
+    project.source("orders", "${SHOP_FOLDER:-data}/orders*.csv", &options);
+    for args in [&["history", "bronze.orders"][..], &["lineage", "gold.total"], &["audit", "verify"]] {
+        project.lavra(args).exits(0);
+    }
+    assert_eq!(project.lines("select total from gold.total"), ["10.00"]);
+    project.lavra(&["run"]).exits(2).says("the variable `SHOP_HEADER` is not set");
+    project.write("sources/orders.yaml", "connector: files\npath: [${SHOP_FOLDER}\n");
+    project.lavra(&["history", "bronze.orders"]).exits(2).says("sources/orders.yaml");
+}

@@ -113,6 +113,11 @@ impl Context {
         self.ask_in(crate::project::find_folder(&start)?)
     }
 
+    /// Of who reads the lake and opens no source.
+    pub fn ask_to_read(&self) -> Result<Ask, Error> {
+        Ok(Ask { opens_sources: false, ..self.ask()? })
+    }
+
     /// Of a folder with a project.
     #[cfg(test)]
     pub fn of(folder: PathBuf) -> Self {
@@ -130,6 +135,7 @@ impl Context {
             environment: self.environment.clone(),
             memory: self.memory.unwrap_or_else(show::half_of_memory),
             jobs: cores(),
+            opens_sources: true,
         })
     }
 }

@@ -38,6 +38,8 @@ pub struct Ask {
     /// Bytes that queries may hold in memory.
     pub memory: usize,
     pub jobs: usize,
+    /// Not who only reads the lake: what sources alone need may be missing then.
+    pub opens_sources: bool,
 }
 
 /// A checked project with its parts opened.
@@ -91,7 +93,8 @@ pub async fn check_but_refusals(ask: &Ask) -> Result<Compiled, Failure> {
     let (kinds, _) = crate::project::own_kinds(&files, &env, &Masks::new(keys.clone()));
     let masks = Masks::new(keys).with_kinds(kinds.into());
     let screen: Arc<dyn Screen> = Arc::new(PersonalScreen::new()?);
-    compile(files, &env, &engine, &masks, screen).await.map_err(|(files, faults)| Failure::Faults(files, faults))
+    let compiled = compile(files, &env, ask.opens_sources, &engine, &masks, screen).await;
+    compiled.map_err(|(files, faults)| Failure::Faults(files, faults))
 }
 
 /// The folder that planning happens over: no lake, so that `check` sees schemas only.

@@ -25,7 +25,7 @@ enum Action {
 }
 
 pub async fn run(context: &Context, args: Audit) -> Outcome {
-    let wiring = Wiring::open(context.ask()?).await?;
+    let wiring = Wiring::open(context.ask_to_read()?).await?;
     match args.action {
         Action::List => list(context, &wiring).await.map(|()| 0).map_err(Into::into),
         Action::Verify => verify(context, &wiring).await.map_err(Into::into),

@@ -35,7 +35,7 @@ impl Entry {
 
 pub async fn run(context: &Context, args: History) -> Outcome {
     let name = TableName::parse(&args.table)?;
-    let wiring = Wiring::open(context.ask()?).await?;
+    let wiring = Wiring::open(context.ask_to_read()?).await?;
     let table = match Table::open(&wiring.store, &name, At::Latest).await? {
         Some(table) => table,
         None => {

@@ -24,7 +24,7 @@ struct Row {
 }
 
 pub async fn run(context: &Context, args: Lineage) -> Outcome {
-    let project = wiring::check(&context.ask()?).await?;
+    let project = wiring::check(&context.ask_to_read()?).await?;
     let mut rows = Vec::new();
     for model in project.models.iter().filter(|m| args.table.as_ref().is_none_or(|t| m.name.to_string() == *t)) {
         for (column, sources) in &model.lineage.columns {

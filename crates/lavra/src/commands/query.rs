@@ -36,7 +36,7 @@ pub async fn run(context: &Context, args: Query) -> Outcome {
         "-" => std::io::read_to_string(std::io::stdin()).map_err(|e| kernel::error::io("read the query", e))?,
         _ => args.sql,
     };
-    let wiring = Wiring::open(context.ask()?).await?;
+    let wiring = Wiring::open(context.ask_to_read()?).await?;
     let answer = async {
         if args.reason.is_some() {
             wiring.open_keys().await?;

@@ -45,7 +45,7 @@ const KEYWORDS: [&str; 18] = [
 ];
 
 pub async fn run(context: &Context, _: Shell) -> Outcome {
-    let wiring = Wiring::open(context.ask()?).await?;
+    let wiring = Wiring::open(context.ask_to_read()?).await?;
     if !std::io::stdin().is_terminal() {
         return script(context, &wiring).await;
     }

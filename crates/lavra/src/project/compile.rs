@@ -75,17 +75,18 @@ pub struct Compiled {
 }
 
 /// Checks a project. `env` answers for environment variables; `engine` plans SQL over schemas alone, and `masks` are built
-/// for their types only.
+/// for their types only. Who opens no sources needs no variables of theirs.
 pub async fn compile(
     files: Files,
     env: &(dyn Fn(&str) -> Option<String> + Sync),
+    opens_sources: bool,
     engine: &SqlEngine,
     masks: &dyn MaskFactory,
     screen: Arc<dyn Screen>,
 ) -> Result<Compiled, (Files, Vec<Diagnostic>)> {
     let secrets = Secrets::new(env);
     let env = |name: &str| secrets.ask(name);
-    let mut check = Check::new(&files, &env, masks, screen);
+    let mut check = Check::new(&files, &env, opens_sources, masks, screen);
     let config = check.config();
     let (own_kinds, faults) = super::own_kinds(&files, &env, masks);
     check.found.extend(faults);
@@ -149,6 +150,7 @@ pub async fn compile(
 pub(super) struct Check<'a> {
     pub files: &'a Files,
     pub env: &'a (dyn Fn(&str) -> Option<String> + Sync),
+    pub opens_sources: bool,
     pub masks: &'a dyn MaskFactory,
     screen: Arc<dyn Screen>,
     pub found: Vec<Diagnostic>,
@@ -162,10 +164,20 @@ impl<'a> Check<'a> {
     fn new(
         files: &'a Files,
         env: &'a (dyn Fn(&str) -> Option<String> + Sync),
+        opens_sources: bool,
         masks: &'a dyn MaskFactory,
         screen: Arc<dyn Screen>,
     ) -> Self {
-        Self { files, env, masks, screen, found: files.faults.clone(), broken: BTreeSet::new(), has_broker: false }
+        Self {
+            files,
+            env,
+            opens_sources,
+            masks,
+            screen,
+            found: files.faults.clone(),
+            broken: BTreeSet::new(),
+            has_broker: false,
+        }
     }
 }
 

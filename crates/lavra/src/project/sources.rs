@@ -18,12 +18,14 @@ impl Check<'_> {
     pub fn sources(&mut self, contracts: &BTreeMap<String, ContractFile>) -> Vec<Source> {
         let mut all = Vec::new();
         for (name, file, text) in self.files.below("sources") {
-            let Some(draft) = self.source_draft(file, text) else {
+            let Some((draft, is_whole)) = self.source_draft(file, text) else {
                 self.broken.extend(TableName::new("bronze", name));
                 continue;
             };
-            self.options(&draft);
-            match self.source(name, file, &draft, contracts) {
+            if is_whole {
+                self.options(&draft);
+            }
+            match self.source(name, file, (&draft, is_whole), contracts) {
                 Some(source) => all.push(source),
                 None => self.broken.extend(TableName::new("bronze", draft.value.into.as_deref().unwrap_or(name))),
             }
@@ -31,19 +33,29 @@ impl Check<'_> {
         all
     }
 
-    /// Reads a source; one with faults is read as far as it can be, so that all of them are told.
-    fn source_draft(&mut self, file: &str, text: &str) -> Option<Draft<SourceConfig>> {
+    /// Reads a source; one with faults is read as far as it can be, so that all of them are told. Also says whether it is all
+    /// there: who opens no sources may lack their variables, whose names stand in for them then.
+    fn source_draft(&mut self, file: &str, text: &str) -> Option<(Draft<SourceConfig>, bool)> {
         let env = self.env;
-        let loose = draft::read::<Map<String, Value>>(file, text, &|name| env(name));
+        let mut unset = Vec::new();
+        if !self.opens_sources
+            && let Err(faults) = draft::read::<Map<String, Value>>(file, text, &|name| env(name))
+        {
+            unset = faults;
+        }
+        let lacks = |name: &str| unset.iter().any(|fault| fault.message.contains(&format!("`{name}` is not set")));
+        let env = |name: &str| env(name).or_else(|| lacks(name).then(|| format!("${{{name}}}")));
+        let loose = draft::read::<Map<String, Value>>(file, text, &env);
         let loose = self.keep(loose)?;
-        let config = match draft::read::<SourceConfig>(file, text, &|name| env(name)) {
-            Ok(draft) => return Some(draft),
-            Err(faults) => {
+        let config = match draft::read::<SourceConfig>(file, text, &env) {
+            Ok(draft) => return Some((draft, unset.is_empty())),
+            Err(faults) if unset.is_empty() => {
                 self.found.extend(faults.into_iter().map(|fault| misspelt(fault, &loose)));
                 SourceConfig::salvaged(&loose.value)
             }
+            Err(_) => SourceConfig::salvaged(&loose.value),
         };
-        Some(loose.map(|_| config))
+        Some((loose.map(|_| config), unset.is_empty()))
     }
 
     /// The connector's own look at its options.
@@ -112,7 +124,7 @@ impl Check<'_> {
         &mut self,
         name: &str,
         file: &str,
-        draft: &Draft<SourceConfig>,
+        (draft, is_whole): (&Draft<SourceConfig>, bool),
         contracts: &BTreeMap<String, ContractFile>,
     ) -> Option<Source> {
         let config = draft.value.clone();
@@ -124,7 +136,9 @@ impl Check<'_> {
             return None;
         };
         let entity = self.entity(name, draft, contract)?;
-        self.fits(draft, &entity);
+        if is_whole {
+            self.fits(draft, &entity);
+        }
         let schema = contract.schemas.get(&entity.name)?.clone();
         let options = Value::Object(config.options.clone());
         let changes = connect::by_name(&config.connector).is_some_and(|spec| (spec.changes)(&options));
