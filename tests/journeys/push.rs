@@ -109,6 +109,43 @@ fn a_key_that_comes_again_is_set_aside_and_an_unknown_field_stops_nobody() {
     assert_eq!(up.end(), Some(0));
 }
 
+/// Its name may be somebody's, so that it becomes no column and is told nowhere. Who sends it is told, and nobody else waits.
+#[test]
+fn a_field_with_a_name_that_looks_personal_stops_nobody() {
+    for policy in ["evolve", "quarantine"] {
+        let project = project("poison");
+        project.contract("orders", COLUMNS, &[("schema_change", policy)]);
+        let up = Running::up(&project);
+        is_in(&project, "orders", "idle");
+        let hook = format!("{}/hooks/orders", listening(&project));
+        for _ in 0..2 {
+            let refused = send(&hook, "s3cret", Some("p"), r#"{"id":9999,"maria@example.com":1}"#).expect("an answer");
+            assert!(refused.0 == 422 && refused.1.to_string().contains("looks like personal data"), "{refused:?}");
+            assert!(!refused.1.to_string().contains("maria"), "{refused:?}");
+        }
+        assert_eq!(send(&hook, "s3cret", Some("q"), r#"{"id":1,"coupon":"X"}"#), Some((200, json!({ "rows": 1 }))));
+        let taken = if policy == "evolve" { "bronze.orders" } else { "quarantine.orders" };
+        assert_eq!(project.count(taken), 1, "other new fields are taken as {policy} has it");
+        is_in(&project, "orders", "idle");
+        assert_eq!(up.end(), Some(0));
+    }
+}
+
+/// Some libraries send the header always, and empty where they have no name.
+#[test]
+fn deliveries_with_an_empty_name_are_not_one() {
+    let project = project("nameless");
+    let up = Running::up(&project);
+    is_in(&project, "orders", "idle");
+    let hook = format!("{}/hooks/orders", listening(&project));
+    for id in 1..4 {
+        let body = format!("{{\"id\":{id}}}");
+        assert_eq!(send(&hook, "s3cret", Some(""), &body), Some((200, json!({ "rows": 1 }))), "{id}");
+    }
+    assert_eq!(project.lines("select id from bronze.orders order by id"), ["1", "2", "3"]);
+    assert_eq!(up.end(), Some(0));
+}
+
 /// One has sent all, one half of it, when the process is told to end: both have their answer and their rows. Who comes then
 /// is told to come again.
 #[test]

@@ -132,6 +132,41 @@ fn a_server_with_bad_habits_costs_time_and_no_row() {
     assert!(api.stats("requests") > api.stats("good") * 5 / 4, "it did fail");
 }
 
+/// An answer without a word is no end: the pass is broken off, and gone on with later.
+#[test]
+fn an_empty_answer_in_the_middle_loses_no_row() {
+    let api = RestApi::start(&json!({ "reset": true, "rows": 400, "delay": 0.1 }));
+    let project = project(&api, "cursor", &format!("retries_max: 1\n{CURSOR}"));
+    let mut call = project.call(&["run", "--quiet", "--retries", "0"]);
+    let child = call.start();
+    wait_for("its first pages", || (api.stats("good") > 1).then_some(()));
+    api.control(&json!({ "habits": { "empty": 1.0 } }));
+    let output = child.wait_with_output().expect("its end");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("its answer is empty (HTTP 200)"), "{said}");
+    api.control(&json!({ "habits": { "empty": 0.3 }, "delay": 0 }));
+    let source = std::fs::read_to_string(project.path("sources/orders.yaml")).expect("the source");
+    project.write("sources/orders.yaml", source.replace("retries_max: 1", "retries_max: 5"));
+    project.run();
+    assert_whole(&project, 400, "asked again");
+}
+
+/// An API that compares times as texts, and writes them in a way of its own.
+#[test]
+fn a_lookback_asks_in_the_words_of_the_api() {
+    let forms = ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S.000Z", "%Y-%m-%dT%H:%M:%S+00:00", "%Y-%m-%d %H:%M:%S.0 UTC"];
+    for form in forms {
+        let api = RestApi::start(&json!({ "reset": true, "rows": 20, "form": form }));
+        let project = project(&api, "since", SINCE);
+        project.run();
+        assert_whole(&project, 20, form);
+        api.control(&json!({ "rows": 40 }));
+        project.run();
+        assert_whole(&project, 40, form);
+    }
+}
+
 /// What was read before a server went down is kept where a later run can go on, and nowhere else.
 #[test]
 fn a_server_that_goes_down_is_gone_on_with_when_it_is_up() {

@@ -2,13 +2,15 @@
 //! At once: 6, since most of the time they wait for the broker.
 
 use super::harness::appending::runtime;
-use super::harness::kafka::Kafka;
+use super::harness::kafka::{Kafka, append};
 use super::harness::{Own, sized, unique};
 use crate::harness::{Answer, Project, finish, node};
 use crate::people::cpf;
 use connect::Opening;
+use connect::broker::kafka::KafkaBroker;
 use kernel::clock::ManualClock;
 use kernel::contract::{OnViolation, SchemaChange};
+use kernel::laws::broker::seal;
 use kernel::{Entity, Positions};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -190,6 +192,32 @@ fn a_tombstone_deletes_its_key() {
     }
 }
 
+/// Many a topic has its key in the record's key alone; a value with another one is nobody's state.
+#[test]
+fn a_records_key_is_the_primary_key_whatever_its_value_says() {
+    let (kafka, topic) = (Kafka::new(), unique("keyed"));
+    let project = project(&kafka, &topic, &["mode: upsert", "materialize: current"]);
+    let columns = "
+        { name: id, logicalType: integer, primaryKey: true, required: true }
+        { name: name, logicalType: string }";
+    project.contract("orders", columns, &[]);
+    let of = |key: u32, value: &str| format!("{{'key': json.dumps({{'id': {key}}}), 'value': {value}}}");
+    let records = [
+        of(1, "{'name': 'noid'}"),
+        of(2, "{'id': 2, 'name': 'both'}"),
+        of(3, "{'name': 'gone'}"),
+        of(8, "{'id': 88, 'name': 'other'}"),
+        of(3, "None"),
+        of(8, "None"),
+        "{'key': '4', 'value': {'name': 'text'}}".to_owned(),
+        "{'value': {'id': 5, 'name': 'no key'}}".to_owned(),
+    ];
+    kafka.python(&project, &format!("topic('{topic}', 1)\nproduce('{topic}', [{}])", records.join(", ")));
+    project.run();
+    assert_eq!(project.lines("select id, name from silver.orders order by id"), ["1,noid", "2,both", "4,text"]);
+    assert_eq!(project.count("quarantine.orders"), 2, "another key than its value's, and none");
+}
+
 #[test]
 fn where_it_starts_can_be_said_and_counts_from_then_on() {
     let (kafka, topic) = (Kafka::new(), unique("start"));
@@ -258,6 +286,55 @@ fn records_that_retention_removed_are_a_loud_stop() {
     assert_eq!(project.count("bronze.orders"), 6);
 }
 
+/// The client has fetched a part of the topic when the rest is removed: more than that, it does not take ahead.
+#[test]
+fn what_retention_removes_under_a_source_that_reads_is_told_at_once() {
+    const ROWS: usize = 110;
+    let (kafka, project) = (Kafka::new(), Project::new("overtaken"));
+    let spec = connect::by_name("kafka").expect("the connector");
+    for on_lost in ["error", "skip"] {
+        let topic = unique("overtaken");
+        let values = format!("({{'value': {{'id': 'x' * 900000}}}} for n in range({ROWS}))");
+        kafka.python(&project, &format!("topic('{topic}', 1)\nproduce('{topic}', {values})"));
+        let options = json!({ "topic": topic, "batch_rows_max": 1, "on_lost": on_lost });
+        let (rows, error) = runtime().block_on(async {
+            let mut source = (spec.open)(opening(&kafka, options, Positions::new())).await.expect("a source");
+            source.next(1 << 20).await.expect("a batch").expect("the first row");
+            let cut = format!("done(admin.delete_records([TopicPartition('{topic}', 0, {})]))", ROWS - 2);
+            kafka.python(&project, &cut);
+            let mut rows = 1;
+            loop {
+                match source.next(1 << 20).await {
+                    Ok(Some(pulled)) => rows += pulled.rows.num_rows(),
+                    Ok(None) => return (rows, None),
+                    Err(error) => return (rows, Some(error.to_string())),
+                }
+            }
+        });
+        assert!(rows < ROWS, "it had them all before they were removed");
+        match error {
+            Some(error) => assert!(on_lost == "error" && error.contains("removed by the topic's retention"), "{error}"),
+            None => assert_eq!(on_lost, "skip"),
+        }
+    }
+}
+
+/// What is asked of all topics holds for each of them; those of a broker are no tables.
+#[test]
+fn discover_lists_topics_of_others_with_the_format_that_it_is_told() {
+    let (kafka, topic, project) = (Kafka::new(), unique("listed"), Project::new("listed"));
+    kafka.python(&project, &format!("topic('{topic}', 1)\nproduce('{topic}', [{{'value': 'a'}}])"));
+    let broker = KafkaBroker::open(&kafka.connection(), &std::env::temp_dir(), seal()).expect("a broker");
+    let log = runtime().block_on(append(&broker, &unique("listed")));
+    let discover = connect::by_name("kafka").expect("the connector").discover.expect("it can be listed");
+    for (options, format) in [(json!({}), Some("json")), (json!({ "format": "text" }), None)] {
+        let found = runtime().block_on(discover(&opening(&kafka, options, Positions::new()))).expect("topics");
+        let own = found.iter().find(|found| found.name == topic).expect("the topic");
+        assert_eq!((own.options.get("format").and_then(Value::as_str), own.rows), (format, Some(1)));
+        assert!(!found.iter().any(|found| found.name.starts_with(&log)), "{log} and its positions are Lavra's");
+    }
+}
+
 #[test]
 fn scram_over_tls_lets_in_who_has_the_password_and_shows_it_to_nobody() {
     let (kafka, topic) = (Kafka::new(), unique("secure"));
@@ -292,6 +369,8 @@ fn what_is_not_there_is_told() {
     project.lavra(&["run", "--retries", "0"]).exits(2).says("no such topic");
     source(&project, "kafka://127.0.0.1:1", "orders", &["timeout_ms: 3000"]);
     project.lavra(&["run", "--retries", "0"]).exits(4).says("127.0.0.1:1").says("does not answer");
+    source(&project, "kafka://nowhere.invalid:9092", "orders", &["timeout_ms: 8000"]);
+    project.lavra(&["run", "--retries", "0"]).exits(4).says("the name of `nowhere.invalid:9092` can't be resolved");
 }
 
 /// Transactions arrive and never stop, some are taken back, and the run is killed again and again.

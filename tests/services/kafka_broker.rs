@@ -83,6 +83,28 @@ fn through_with(project: &Project, name: &str, kafka: &Kafka, settings: &str) {
     project.write("lavra.yaml", format!("project: {name}\nenvironments:\n  local: {{ broker: '{broker}' }}\n"));
 }
 
+#[test]
+fn who_is_not_let_in_is_told_at_once() {
+    let kafka = Kafka::new();
+    let (project, _) = through(&kafka, "");
+    project.write("data/orders-0.csv", "id,note\no1,x\n");
+    let ca = kafka.state().join("tls/ca.pem");
+    let broker = format!(
+        "kafka://app:not-the-secret@{}?security=sasl_tls&mechanism=scram-sha-256&ca_file={}",
+        kafka.secure(),
+        ca.display()
+    );
+    project.write(
+        "lavra.yaml",
+        format!("project: {}\nenvironments:\n  local: {{ broker: '{broker}' }}\n", unique("shut")),
+    );
+    for args in [&["run", "--retries", "0"][..], &["doctor", "orders"]] {
+        let answer = project.lavra(args).says("does not let this user in");
+        assert!(answer.code == Some(if args[0] == "run" { 2 } else { 1 }), "{answer:?}");
+        assert!(!format!("{answer:?}").contains("not-the-secret"), "{answer:?}");
+    }
+}
+
 /// The writer's positions outlive a topic that somebody removes; they are not believed of the one that is made anew.
 #[test]
 fn a_topic_that_was_removed_is_loaded_again_only_when_all_of_it_is_gone() {
@@ -101,7 +123,10 @@ fn a_topic_that_was_removed_is_loaded_again_only_when_all_of_it_is_gone() {
     std::fs::rename(project.path("kept"), project.path("lake/bronze")).expect("the table again");
     project.lavra(&["doctor", "orders"]).exits(0);
     remove(&topic);
-    project.lavra(&["doctor", "orders"]).exits(1).says("bronze.orders has rows that came through it, and now");
+    project
+        .lavra(&["doctor", "orders"])
+        .exits(1)
+        .says("bronze.orders has rows that came through it, and there is no such topic now");
     project.lavra(&["run", "--retries", "0"]).exits(1).says("made anew");
     std::fs::remove_dir_all(project.path("lake/bronze/orders")).expect("the table's folder");
     let positions = format!("{topic}.positions.orders");

@@ -135,3 +135,45 @@ fn a_registry_that_is_gone_is_exit_4_and_nothing_is_lost() {
     project.run();
     assert_eq!(project.count("bronze.orders"), 20);
 }
+
+/// What a look is told is how the topic is read, and what is written of it.
+#[test]
+fn discover_reads_and_writes_the_format_that_it_is_told() {
+    let (kafka, topic, project) = (Kafka::new(), unique("found"), Project::new("found"));
+    let script = format!(
+        "from confluent_kafka.schema_registry.avro import AvroSerializer\n\
+         topic('{topic}', 1)\n\
+         schema = json.dumps({{'type': 'record', 'name': 'Order', 'fields': [{{'name': 'id', 'type': 'string'}}]}})\n\
+         produce('{topic}', written(AvroSerializer(client, schema), '{topic}', [{{'id': str(k)}} for k in range(20)]))\n"
+    );
+    write(&kafka, &project, &script);
+    let (connection, registry) = (kafka.connection(), format!("registry={}", registry()));
+    let args = ["discover", &connection, "--table", &topic, "--set", "format=avro", "--set", &registry, "--write"];
+    project.lavra(&args).exits(0).says("all 20 rows");
+    let (path, source) = project.files_below("sources").pop().expect("a source");
+    let source = String::from_utf8_lossy(&source);
+    assert!(source.contains("format: avro") && source.contains("registry: "), "{source}");
+    project.run();
+    let table = path.file_stem().expect("its name").to_string_lossy().into_owned();
+    assert_eq!(project.count(&format!("bronze.{table}")), 20);
+}
+
+#[test]
+fn a_tombstone_that_is_kept_is_a_row_of_nulls_among_avro() {
+    let (kafka, topic) = (Kafka::new(), unique("empty"));
+    let project = project(&kafka, &topic, "avro");
+    project.write("sources/orders.yaml", project.read("sources/orders.yaml") + "tombstones: keep\n");
+    project.contract("orders", "{ name: id, logicalType: string }\n{ name: _key, logicalType: string }", &[]);
+    let script = format!(
+        "from confluent_kafka.schema_registry.avro import AvroSerializer\n\
+         topic('{topic}', 1)\n\
+         schema = json.dumps({{'type': 'record', 'name': 'Order', 'fields': [{{'name': 'id', 'type': 'string'}}]}})\n\
+         produce('{topic}', [{{'key': 'first', 'value': None}}])\n\
+         produce('{topic}', written(AvroSerializer(client, schema), '{topic}', [{{'id': 'a'}}]))\n\
+         produce('{topic}', [{{'key': 'last', 'value': None}}])\n"
+    );
+    write(&kafka, &project, &script);
+    project.run();
+    let rows = project.lines("select _position['offset'], id is null, id, _key from bronze.orders order by 1");
+    assert_eq!(rows, ["0,true,,first", "1,false,a,", "2,true,,last"]);
+}

@@ -10,6 +10,7 @@ mod keys;
 mod lake;
 mod mongodb;
 mod mysql;
+mod mysql_log;
 mod mysql_torture;
 mod postgres;
 mod postgres_slots;

@@ -458,3 +458,199 @@ fn doctor_and_discover_tell_what_there_is_and_what_to_do() {
     assert_eq!(found[1].entity.key(), ["id"]);
     assert!(found[2].entity.properties[1].data_type.is_nested());
 }
+
+/// The server's order of a cursor is not that of its text, nor of numbers in a program.
+#[test]
+fn a_cursor_is_followed_in_the_order_of_the_server() {
+    let database = Database::new();
+    database.sql("create collation no_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false)");
+    let project = Project::new("shop");
+    let columns = "
+    { name: id, logicalType: integer, physicalType: bigint, primaryKey: true, required: true }
+    { name: seen, logicalType: string }";
+    let cases = [
+        ("words", "text collate \"C\"", "100", vec!["20", "9"]),
+        ("letters", "text collate \"en-x-icu\"", "a9", vec!["B1"]),
+        ("folded", "text collate no_case", "b", vec!["B", "c"]),
+        ("spans", "interval", "23:00:00", vec!["1 day", "24:00:00"]),
+        ("digits", "numeric", "11.0", vec!["11.00000000000000000000000000000001"]),
+        ("behind", "numeric", "11.0", vec!["11.00000000000000000000000000000001", "10.9"]),
+    ];
+    for (table, of, first, _) in &cases {
+        database.sql(&format!(
+            "create table {table} (id bigint primary key, seen {of}); insert into {table} values (0, '{first}')"
+        ));
+        let lookback = if *table == "behind" { "lookback: 1" } else { "" };
+        database.source(&project, table, &[&format!("table: {table}"), "mode: incremental", "cursor: seen", lookback]);
+        project.contract(table, columns, &[]);
+    }
+    project.run();
+    for (table, _, _, later) in &cases {
+        for (id, value) in (1..).zip(later) {
+            database.sql(&format!("insert into {table} values ({id}, '{value}')"));
+        }
+    }
+    for _ in 0..3 {
+        project.run();
+        for (table, _, _, later) in &cases {
+            assert_eq!(project.count(&format!("bronze.{table}")), 1 + later.len() as u64, "{table}");
+        }
+    }
+}
+
+#[test]
+fn another_table_stops_its_source_and_one_with_another_name_goes_on() {
+    let database = Database::new();
+    database.sql(CREATE);
+    fill(&database, 1, 10);
+    database.sql("create table others (like orders including all); insert into others select * from orders");
+    let project = Project::new("shop");
+    let modes = [
+        ("once", vec!["mode: snapshot"]),
+        ("fresh", vec!["mode: incremental", "cursor: at"]),
+        ("every", vec!["mode: cdc"]),
+    ];
+    let name = |table: &str| {
+        for (source, options) in &modes {
+            database.source(&project, source, &[&[&*format!("table: {table}")], &options[..]].concat());
+        }
+    };
+    name("orders");
+    for (source, _) in &modes {
+        project.contract(source, ORDERS, &[]);
+    }
+    project.run();
+    name("others");
+    for (source, _) in &modes {
+        project.lavra(&["run", source, "--retries", "0"]).exits(2).says("rows of public.orders");
+        project.lavra(&["doctor", source]).exits(1).says("rows of public.orders");
+        assert_eq!(project.count(&format!("bronze.{source}")), 10);
+    }
+    database.sql("insert into orders values (20, 1, 'before', null); alter table orders rename to renamed");
+    database.sql("insert into renamed values (21, 1, 'after', null)");
+    name("renamed");
+    project.run_with(&["every"]).exits(0);
+    assert_eq!(project.lines("select id from bronze.every where _op = 'c'"), ["20", "21"]);
+    project.lavra(&["run", "once", "--retries", "0"]).exits(2).says("rows of public.orders");
+}
+
+#[test]
+fn rows_of_children_by_inheritance_are_theirs_and_that_is_told() {
+    let database = Database::new();
+    database.sql(CREATE);
+    fill(&database, 1, 10);
+    database
+        .sql("create table kids () inherits (orders); insert into kids values (1, 1, 'of the child', '2026-07-01')");
+    let project = Project::new("shop");
+    let modes = [
+        ("once", vec!["mode: snapshot"]),
+        ("fresh", vec!["mode: incremental", "cursor: at"]),
+        ("every", vec!["mode: cdc"]),
+    ];
+    for (source, options) in &modes {
+        database.source(&project, source, &[&["table: orders"], &options[..]].concat());
+        project.contract(source, ORDERS, &[]);
+        project.lavra(&["doctor", source]).exits(0).says("children by inheritance");
+        project.lavra(&["run", source]).exits(0).says("children by inheritance");
+    }
+    database
+        .sql("insert into kids values (2, 1, 'of the child', '2027-07-01'); update orders set note = 'x' where id < 3");
+    project.run();
+    for (source, _) in &modes {
+        assert_eq!(
+            project.lines(&format!("select id from bronze.{source} where note = 'of the child'")),
+            Vec::<String>::new()
+        );
+    }
+}
+
+/// Values so large that the server keeps them apart, and sends them only where they change.
+const LARGE: &str = "(select string_agg(md5(n::text || $1), '') from generate_series(1, 300) n)";
+
+#[test]
+fn a_row_with_another_key_never_shows_a_value_of_a_later_transaction() {
+    let database = Database::new();
+    let large = |name: &str| LARGE.replace("$1", &format!("'{name}'"));
+    database.sql(&format!(
+        "create table moved (id bigint primary key, v int, big text);
+         insert into moved select n, n, {} from generate_series(1, 4) n",
+        large("B")
+    ));
+    let project = Project::new("shop");
+    database.source(&project, "moved", &["table: moved", "mode: cdc"]);
+    let columns = "
+    { name: id, logicalType: integer, physicalType: bigint, primaryKey: true, required: true }
+    { name: v, logicalType: integer, physicalType: int }
+    { name: big, logicalType: string }";
+    project.contract("moved", columns, &[]);
+    project.run();
+    database.sql("update moved set id = 11 where id = 1");
+    database.sql("update moved set id = 12, v = 7 where id = 2");
+    database.sql(&format!("update moved set big = {} where id = 12", large("X")));
+    database.sql("update moved set id = 13 where id = 3");
+    database.sql("delete from moved where id = 13");
+    // Changed again, but not in what is large.
+    database.sql("update moved set id = 14 where id = 4");
+    database.sql("update moved set v = 8 where id = 14");
+    project.run();
+    let hash = |name: &str| database.sql(&format!("select md5({})", large(name)));
+    let (before, after) = (hash("B"), hash("X"));
+    let told =
+        project.rows("select id, _op, md5(big) as big, _unchanged from bronze.moved where id > 10 and _op <> 'd'");
+    let of = |id: u32, op: &str| {
+        let row = told.iter().find(|row| row["id"] == id && row["_op"] == op).expect("a change");
+        (row["big"].clone(), row["_unchanged"].to_string().contains("big"))
+    };
+    assert_eq!(of(11, "c"), (json!(before), false));
+    assert_eq!(of(12, "c"), (Value::Null, true), "what it was is not known, and is not what it became");
+    assert_eq!(of(12, "u"), (json!(after), false));
+    assert_eq!(of(13, "c"), (Value::Null, true));
+    assert_eq!(of(14, "c"), (json!(before), false));
+}
+
+#[test]
+fn a_table_whose_name_has_a_dot_is_named_in_quotes() {
+    let database = Database::new();
+    database.sql("create table \"Odd Name.x\" (id bigint primary key); insert into \"Odd Name.x\" values (1)");
+    let project = Project::new("shop");
+    database.source(&project, "odd", &["table: '\"Odd Name.x\"'", "mode: cdc"]);
+    project.contract(
+        "odd",
+        "\n    { name: id, logicalType: integer, physicalType: bigint, primaryKey: true, required: true }",
+        &[],
+    );
+    project.run();
+    database.sql("insert into \"Odd Name.x\" values (2)");
+    project.run();
+    assert_eq!(project.lines("select id from bronze.odd"), ["1", "2"]);
+    let spec = connect::by_name("postgres").expect("the connector");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let discover = spec.discover.expect("it can be listed");
+    let found = runtime.block_on(discover(&opening(&database, &json!({}), Positions::new()))).expect("tables");
+    assert_eq!(found[0].options.get("table"), Some(&json!("\"Odd Name.x\"")));
+}
+
+#[test]
+fn rights_that_are_missing_are_told_with_what_gives_them() {
+    let database = Database::new();
+    let user = database.name.clone();
+    database.sql(&format!(
+        "create role {user} login password 'first'; create schema hidden; create table hidden.orders (id bigint primary key);
+         create table guarded (id bigint primary key); alter table guarded enable row level security;
+         grant select on hidden.orders, guarded to {user}"
+    ));
+    let project = Project::new("shop");
+    for (name, table, remedy) in
+        [("hidden", "hidden.orders", "GRANT USAGE ON SCHEMA"), ("guarded", "guarded", "BYPASSRLS")]
+    {
+        let url = database.url(&user, "first");
+        project.write(
+            &format!("sources/{name}.yaml"),
+            format!("connector: postgres\nconnection: {url}\ntable: {table}\n"),
+        );
+        project.contract(name, "\n    { name: id, logicalType: integer, physicalType: bigint }", &[]);
+        project.lavra(&["doctor", name]).exits(1).says(remedy);
+        project.lavra(&["run", name, "--retries", "0"]).exits(3).says("lavra doctor");
+    }
+    database.sql(&format!("drop owned by {user}; drop role {user}"));
+}

@@ -147,3 +147,44 @@ fn a_table_that_rests_does_not_hold_the_log() {
     assert_eq!(database.sql(kept), "t");
     assert_eq!(project.run()["nodes"][0]["status"], "up_to_date");
 }
+
+/// What was written under an identity without the contract's key stays in the log as it was written.
+#[test]
+fn changes_of_before_an_identity_was_mended_stop_their_source() {
+    let database = Database::new();
+    database.sql(CREATE);
+    fill(&database, 1, 10);
+    let project = project(&database, &["mode: cdc"]);
+    project.run();
+    database.sql(
+        "alter table orders drop constraint orders_pkey; alter table orders alter amount set not null;
+         alter table orders add primary key (amount); delete from orders where id in (2, 3)",
+    );
+    let run = || project.lavra(&["run", "--retries", "0"]);
+    run().exits(2).says("do not tell the old value of `id`").says("taken anew");
+    project.lavra(&["doctor", "orders"]).exits(1).says("old value of `id`");
+    database.sql("alter table orders replica identity full");
+    for _ in 0..2 {
+        run().exits(1).says("did not tell `id`").says("taken anew");
+    }
+    assert_eq!(project.count("bronze.orders"), 10, "nothing of it is taken, nor set aside");
+}
+
+#[test]
+fn an_identity_that_is_not_the_key_is_told_before_the_first_run() {
+    let database = Database::new();
+    database.sql(
+        "create table orders (id bigint primary key, amount numeric(12,2) not null unique, note text, at timestamptz);
+         alter table orders replica identity nothing",
+    );
+    let project = project(&database, &["mode: cdc"]);
+    let both = |said: &str| {
+        project.lavra(&["doctor", "orders"]).exits(1).says(said);
+        project.lavra(&["run", "--retries", "0"]).exits(2).says(said);
+    };
+    both("REPLICA IDENTITY names no column");
+    database.sql("alter table orders replica identity using index orders_amount_key");
+    both("old value of `id`");
+    database.sql("alter table orders replica identity default");
+    project.run();
+}

@@ -145,6 +145,31 @@ fn rows_that_a_killed_append_had_brought_are_no_doubles_of_themselves() {
     assert!(!project.path("lake/quarantine").exists(), "nothing was set aside");
 }
 
+/// What the very first append had brought is taken into the table before the source's positions are there.
+#[test]
+fn a_first_append_that_was_killed_is_gone_on_from() {
+    const ROWS: u64 = 40_000;
+    let fresh = || {
+        let project = through(&unique("first"));
+        let rows: String = (0..ROWS).map(|row| format!("o{row}\n")).collect();
+        project.write("data/orders-0.csv", format!("id\n{rows}"));
+        project
+    };
+    let straight = fresh();
+    let start = Instant::now();
+    straight.run();
+    let longest = start.elapsed();
+    let mut dice = fastrand::Rng::with_seed(20_261_128);
+    let mut kills = 0;
+    for _ in 0..4 {
+        let project = fresh();
+        kills += under_fire(&project, &["run", "--quiet"], longest, &mut dice);
+        let all = project.lines("select count(*), count(distinct id) from bronze.orders");
+        assert_eq!(all, [format!("{ROWS},{ROWS}")], "after {kills} kills");
+    }
+    assert!(kills > 0, "some were killed");
+}
+
 #[test]
 fn a_topic_that_was_removed_is_loaded_again_once_the_table_is_away() {
     let name = unique("removed");
@@ -158,6 +183,7 @@ fn a_topic_that_was_removed_is_loaded_again_once_the_table_is_away() {
     let place = format!("http://{host}:{admin}/admin/v2/persistent/public/default/{topic}/partitions?force=true");
     project.shell(&format!("curl -sSf -X DELETE '{place}'")).exits(0);
     project.lavra(&["run", "--retries", "0"]).exits(1).says("made anew");
+    project.lavra(&["doctor", "orders"]).exits(1).says("which knows nothing of them");
     std::fs::remove_dir_all(project.path("lake/bronze/orders")).expect("the table's folder");
     project.run();
     assert_eq!(project.lines("select count(*), count(distinct id) from bronze.orders"), ["500,500"]);

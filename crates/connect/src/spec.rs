@@ -3,6 +3,7 @@
 use axum::Router;
 use futures::future::BoxFuture;
 use kernel::clock::Clock;
+use kernel::gate::Screen;
 use kernel::source::Source;
 use kernel::{Entity, Positions, Result, suggest};
 use schemars::JsonSchema;
@@ -45,7 +46,8 @@ pub struct Spec {
     pub listen: Option<Listen>,
 }
 
-pub type Listen = fn(&Opening) -> Result<Listening>;
+/// Takes what the gate tells personal data by, too: what a whole source would stop at is refused to its sender.
+pub type Listen = fn(&Opening, Arc<dyn Screen>) -> Result<Listening>;
 
 /// What takes requests, and the source behind it: what the router takes, the source gives, and it is answered once that was
 /// settled.

@@ -1,6 +1,6 @@
 //! An ordered, partitioned log of safe rows that can be read again: between the gate and whoever consumes.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::gate::{self, Safe};
 use crate::name::TableName;
 use crate::position::Positions;
@@ -92,7 +92,15 @@ pub trait Broker: Send + Sync {
     /// How far a writer has come, without taking its place; nothing of one that nobody knows.
     async fn appended(&self, topic: &str, writer: &str) -> Result<Positions>;
 
-    /// By partition, what is visible now.
+    /// Whether there is a topic of this name.
+    async fn has(&self, topic: &str) -> Result<bool> {
+        match self.ends(topic).await {
+            Err(error) if error.kind == Kind::Project => Ok(false),
+            ends => ends.map(|_| true),
+        }
+    }
+
+    /// By partition, what is visible now; an error of kind `Project` of a topic that is not there.
     async fn ends(&self, topic: &str) -> Result<Vec<Ends>>;
 
     /// How far a group has come, by partition (`0`, `1`, …).

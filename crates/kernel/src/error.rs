@@ -65,7 +65,12 @@ pub fn advice(kind: Kind) -> Advice {
             "Refused, and trying again changes nothing: the reason says what has to change first.",
             "refused",
         ),
-        Kind::Data => (false, 1, "The input can't be read as it is; nothing of it was lost or stored twice.", "data"),
+        Kind::Data => (
+            false,
+            1,
+            "The input can't be read as it is; what was read before is safe, and nothing is stored twice.",
+            "data",
+        ),
         Kind::Conflict => (false, 1, "Another process moved this table; look who, then run again.", "conflict"),
         Kind::Unreachable => (
             true,

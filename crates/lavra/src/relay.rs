@@ -67,13 +67,9 @@ impl Relay {
         if appender.positions().is_empty() {
             // What went into the table before there was a broker is not read again.
             let before = BronzeSink::progress_of(&wiring.store, &source.table, &source.name).await?;
-            if before.iter().any(|(partition, _)| is_of_log(partition)) {
-                let detail = format!(
-                    "{} has rows that came through this topic, which knows nothing of them: it was made anew, or is that of \
-                     another machine. Put it back, or move the table's folder away and load all again",
-                    source.table
-                );
-                return Err(Error::data(format!("go on in topic {}", self.topic.name), detail));
+            // Rows of an append that was cut off before it wrote its positions may be in the table already.
+            if before.iter().any(|(partition, _)| is_of_log(partition)) && appender.unfinished().is_empty() {
+                return Err(self.made_anew(source));
             }
             let before = own(&before);
             if !before.is_empty() {
@@ -97,19 +93,19 @@ impl Relay {
 
     /// How far the source is in the topic.
     pub async fn reached(&self) -> Result<Positions> {
-        match self.broker.appended(&self.topic.name, &self.writer).await {
+        match self.broker.has(&self.topic.name).await? {
+            true => Ok(own(&self.broker.appended(&self.topic.name, &self.writer).await?)),
             // Nothing was ever appended.
-            Err(error) if error.kind == Kind::Project => Ok(Positions::new()),
-            reached => Ok(own(&reached?)),
+            false => Ok(Positions::new()),
         }
     }
 
     /// Partitions with rows that are not in the table, and how many offsets those are.
     pub async fn behind(&self, wiring: &Wiring, source: &Source) -> Result<(u64, u64)> {
         let from = BronzeSink::progress_of(&wiring.store, &source.table, &source.name).await?;
-        match TopicSource::behind(self.broker.as_ref(), &self.topic.name, &from).await {
-            Err(error) if error.kind == Kind::Project => Ok((0, 0)),
-            behind => behind,
+        match self.broker.has(&self.topic.name).await? {
+            true => TopicSource::behind(self.broker.as_ref(), &self.topic.name, &from).await,
+            false => Ok((0, 0)),
         }
     }
 
@@ -118,12 +114,20 @@ impl Relay {
     pub async fn refuse_other_table(&self, wiring: &Wiring, source: &Source) -> Result<()> {
         let (broker, topic) = (self.broker.as_ref(), &self.topic.name);
         let table = BronzeSink::progress_of(&wiring.store, &source.table, &source.name).await?;
-        let ends = match broker.ends(topic).await {
-            Err(error) if error.kind == Kind::Project => return self.refuse_without_topic(source, &table, &error),
-            ends => ends?,
-        };
+        if !broker.has(topic).await? {
+            return self.refuse_without_topic(source, &table);
+        }
+        let ends = broker.ends(topic).await?;
         let consumed = broker.consumed(topic, &self.group).await?;
         let begun = broker.consumed(topic, &format!("{}.origin", self.group)).await?;
+        let is_in_table = table.iter().any(|(partition, _)| is_of_topic(partition, topic));
+        if is_in_table
+            && begun.is_empty()
+            && consumed.is_empty()
+            && broker.appended(topic, &self.writer).await?.is_empty()
+        {
+            return Err(self.made_anew(source));
+        }
         for (number, ends) in ends.iter().enumerate() {
             let key = number.to_string();
             let taken = match in_log(&table, topic, &key).or(begun.get(&key)) {
@@ -143,14 +147,24 @@ impl Relay {
         Ok(())
     }
 
+    fn made_anew(&self, source: &Source) -> Error {
+        let detail = format!(
+            "{} has rows that came through this topic, which knows nothing of them: it was made anew, or is that of another \
+             machine. Put it back, or move the table's folder away and load all again",
+            source.table
+        );
+        Error::data(format!("go on in topic {}", self.topic.name), detail)
+    }
+
     /// A topic comes into being with its first rows: without any there is nothing to go on in.
-    fn refuse_without_topic(&self, source: &Source, table: &Positions, why: &Error) -> Result<()> {
+    fn refuse_without_topic(&self, source: &Source, table: &Positions) -> Result<()> {
         let topic = &self.topic.name;
         if !table.iter().any(|(partition, _)| is_of_topic(partition, topic)) {
             return Ok(());
         }
         let detail = format!(
-            "{} has rows that came through it, and now: {why}. Put it back, or move the table's folder away and load all again",
+            "{} has rows that came through it, and there is no such topic now. Put it back, or move the table's folder away and \
+             load all again",
             source.table
         );
         Err(Error::data(format!("go on in topic {topic}"), detail))

@@ -222,6 +222,12 @@ impl ProjectWork {
     }
 
     pub async fn bronze(&self, source: &Source, gate: &Gate) -> Result<BronzeSink> {
+        // What is refused leaves no table behind that would be in the way of the one that is to be put back.
+        if Table::open(&self.wiring.store, &source.table, At::Latest).await?.is_none()
+            && let Some(relay) = Relay::of(&self.wiring, source).await?
+        {
+            relay.refuse_other_table(&self.wiring, source).await?;
+        }
         let options = self.sink_options(source, gate);
         BronzeSink::open(&self.wiring.engine, options, self.wiring.clock.clone()).await
     }

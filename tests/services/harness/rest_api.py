@@ -31,6 +31,7 @@ class State:
         self.away = given.get("away", "")
         self.epoch = 0
         self.beyond = given.get("beyond", "empty")
+        self.form = given.get("form", "%Y-%m-%dT%H:%M:%SZ")  # how it writes times
         self.dice = random.Random(given.get("seed", 1))
         self.troubles = 0
         self.tokens = {}
@@ -39,7 +40,7 @@ class State:
     def control(self, given):
         if given.get("reset"):
             self.reset(given)
-        for name in ("rows", "shift", "customers", "habits", "delay", "auth", "away", "epoch", "beyond"):
+        for name in ("rows", "shift", "customers", "habits", "delay", "auth", "away", "epoch", "beyond", "form"):
             if name in given:
                 setattr(self, name, given[name])
         for number in given.get("change", []):
@@ -51,7 +52,7 @@ TROUBLES_IN_A_ROW_MAX = 3
 
 
 def stamp(second):
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(1767225600 + second))
+    return time.strftime(STATE.form, time.gmtime(1767225600 + second))
 
 
 def updated(number):
@@ -240,6 +241,17 @@ class Api(BaseHTTPRequestHandler):
         more = json.dumps(opaque(rest[limit - 1]) if len(rest) > limit else None)
         return '{"data":%s,"meta":{"next_cursor":%s}}' % (listed(rest[:limit]), more), ()
 
+    def of_circle(self, _path, query, _body, limit):
+        """Three pages, of which the last names the second as the next."""
+        page = {"": 0, "a": 1, "b": 2}[query.get("cursor", "")]
+        more = json.dumps("b" if page == 1 else "a")
+        return '{"data":%s,"next":%s}' % (listed(numbers()[page * limit:(page + 1) * limit]), more), ()
+
+    def of_frozen(self, _path, query, _body, limit):
+        """A cursor that moves, and records that do not."""
+        more = json.dumps(str(int(query.get("cursor", 0)) + 1))
+        return '{"data":%s,"next":%s}' % (listed(numbers()[:limit]), more), ()
+
     def of_telling(self, _path, query, _body, limit):
         """A cursor made of the last record's CPF, as keyset pagination makes it."""
         after = int(query["cursor"].split("|")[1]) if "cursor" in query else 0
@@ -279,7 +291,7 @@ class Api(BaseHTTPRequestHandler):
         return '{"data":{"orders":{"edges":[%s],"pageInfo":%s}}}' % (edges, json.dumps(info)), ()
 
     def of_since(self, _path, query, _body, limit):
-        """What changed, oldest first; inclusive unless asked otherwise."""
+        """What changed, oldest first; inclusive unless asked otherwise. Times are compared as texts."""
         since = query.get("updated_since", "")
         keyed = sorted((updated(n), n) for n in numbers())
         is_in = (lambda at: at > since) if query.get("exclusive") else (lambda at: at >= since)
@@ -302,6 +314,8 @@ class Api(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.close()
             return
+        if trouble == "empty":  # no error, and no word
+            body = b""
         is_packed = len(body) > 500 and "gzip" in self.headers.get("Accept-Encoding", "")
         if is_packed:
             body = gzip.compress(body)

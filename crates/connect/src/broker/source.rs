@@ -97,6 +97,16 @@ impl TopicSource {
         for (number, ends) in ends.iter().enumerate() {
             let name = Arc::from(format!("{LOG}{topic}/{number}"));
             let at = if let Some(Point::Offset(at)) = from.get(&name) { *at } else { ends.first };
+            if at < ends.first {
+                let detail = format!(
+                    "retention has removed {} offsets before offset {} that were not taken. Say a longer `retention` in \
+                     `broker:`; what is gone is in the source only: remove the topic, move the table's folder away, and load \
+                     all again",
+                    ends.first - at,
+                    ends.first
+                );
+                return Err(Error::data(format!("read {name}"), detail));
+            }
             Part { name, at, end: ends.next }.check(topic)?;
             left.push(ends.next - at);
         }

@@ -117,10 +117,10 @@ impl Access {
                 "there is no such topic; `lavra discover` lists those that are there".to_owned()
             }
             Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve => {
-                format!("no broker answers within {} ms", self.timeout.as_millis())
+                format!("no broker answers within {} ms{}", self.timeout.as_millis(), told.unresolved())
             }
             Code::OperationTimedOut | Code::RequestTimedOut => {
-                format!("no answer within {} ms (`timeout_ms`)", self.timeout.as_millis())
+                format!("no answer within {} ms (`timeout_ms`){}", self.timeout.as_millis(), told.unresolved())
             }
             Code::MessageSizeTooLarge => {
                 "a row is larger than the topic lets a record be: raise its `max.message.bytes`".to_owned()
@@ -180,6 +180,8 @@ fn kind_of(code: Code) -> Kind {
 #[derive(Default)]
 pub struct Told {
     last: Mutex<Option<(Kind, String)>>,
+    /// The host of a broker whose name means nothing here. Others may answer, so it is no reason alone.
+    unresolved: Mutex<Option<String>>,
 }
 
 impl Told {
@@ -195,7 +197,25 @@ impl Told {
     /// It answers: what was told before is mended.
     pub fn forget(&self) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.unresolved.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
+
+    /// What to add where nobody answers.
+    fn unresolved(&self) -> String {
+        let host = self.unresolved.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let told = |host| {
+            format!(
+                ", and the name of `{host}` can't be resolved: look at the hosts in `connection`; where it is none of them, the \
+                 cluster gives it (`advertised.listeners`)"
+            )
+        };
+        host.map(told).unwrap_or_default()
+    }
+}
+
+/// The host in the library's words for a name that means nothing.
+fn host_in(reason: &str) -> Option<&str> {
+    reason.split_once("Failed to resolve '")?.1.split_once('\'').map(|(host, _)| host)
 }
 
 impl ClientContext for Told {
@@ -205,6 +225,9 @@ impl ClientContext for Told {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!("{error}: {reason}");
+        if let Some(host) = host_in(reason) {
+            *self.unresolved.lock().unwrap_or_else(PoisonError::into_inner) = Some(host.to_owned());
+        }
         let told = match error.rdkafka_error_code() {
             Some(Code::Authentication | Code::SaslAuthenticationFailed) => {
                 "the cluster does not let this user in: look at the user and the password in `connection`; and it may want \
@@ -229,4 +252,30 @@ impl ProducerContext for Told {
     type DeliveryOpaque = ();
 
     fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_name_that_means_nothing_is_told_where_nobody_answers() {
+        let options = Options::read("s", &json!({ "connection": "kafka://a:9092,b:9092", "topic": "t" }));
+        let access = Access::new(&options.expect("options"), Path::new(".")).expect("an access");
+        let told = Told::default();
+        let said = |code| access.error("read t", &KafkaError::MetadataFetch(code), &told).to_string();
+        assert!(!said(Code::AllBrokersDown).contains("resolved"));
+        let reason =
+            "b:9092/bootstrap: Failed to resolve 'b:9092': Name or service not known (after 3ms in state CONNECT)";
+        told.error(KafkaError::Global(Code::Resolve), reason);
+        told.error(KafkaError::Global(Code::Resolve), "");
+        for code in [Code::AllBrokersDown, Code::BrokerTransportFailure, Code::OperationTimedOut] {
+            assert!(said(code).contains("the name of `b:9092` can't be resolved"), "{}", said(code));
+        }
+        assert!(!told.has_reason(), "the other one may answer");
+        assert!(!said(Code::UnknownTopic).contains("resolved"));
+        told.forget();
+        assert!(!said(Code::AllBrokersDown).contains("resolved"));
+    }
 }

@@ -5,7 +5,7 @@ use arrow::compute::take;
 use arrow::datatypes::{Field, FieldRef, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use kernel::{Entity, Error, Result};
-use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::message::{Headers, Message};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ impl Meta {
         }
     }
 
-    pub fn take(&mut self, message: &BorrowedMessage) {
+    pub fn take(&mut self, message: &impl Message) {
         let [key, headers, time, ..] = self.wanted;
         if !self.wanted.contains(&true) {
             return;
@@ -111,7 +111,7 @@ fn shown(bytes: &[u8]) -> String {
 }
 
 /// Headers as a JSON object; of a name that occurs twice, a list.
-fn header_object(headers: &rdkafka::message::BorrowedHeaders) -> String {
+fn header_object(headers: &impl Headers) -> String {
     let mut object = Map::new();
     for header in headers.iter() {
         let value = header.value.map_or(Value::Null, |value| Value::String(shown(value)));

@@ -2,13 +2,17 @@
 
 mod address;
 pub(crate) mod client;
+mod empty;
 mod identity;
+mod keys;
 mod look;
 mod meta;
 pub(crate) mod options;
 mod part;
 pub(crate) mod reader;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use crate::spec::{Opening, Spec};
 use futures::FutureExt;

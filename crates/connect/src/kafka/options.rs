@@ -42,7 +42,8 @@ pub struct Options {
     /// With TLS: a PEM file of the certificate and key that this client shows, relative to the project.
     pub certificate_file: Option<String>,
     /// What the records of the topic are: rows of their own (`append`), or the last state by key (`upsert`, of a compacted
-    /// topic): then the record's key holds the contract's primary key, and a record without value deletes.
+    /// topic of JSON): then the record's key holds the contract's primary key, whether or not the value repeats it, and a record
+    /// without value deletes.
     pub mode: Mode,
     /// In `append`: what a record without value is: a malformed record (`malformed`), a row without values (`keep`), or nothing
     /// (`skip`).

@@ -1,14 +1,15 @@
 //! One partition of the topic: what was polled of it and is not handed on yet.
 
+use super::empty;
+use super::keys::{Keys, MISSING, UNFIT};
 use super::meta::Meta;
 use super::options::{Mode, Options, Tombstones};
-use crate::records::{Decode, Records};
+use crate::records::{Decode, Records, Rows};
 use arrow::array::Int64Array;
 use kernel::gate::{Changes, Malformed, Op, Raw};
 use kernel::source::Pulled;
 use kernel::{Entity, Error, Point, Positions, Result};
-use rdkafka::message::{BorrowedMessage, Message};
-use serde_json::{Map, Value};
+use rdkafka::message::Message;
 use std::sync::Arc;
 
 pub struct Part {
@@ -21,7 +22,11 @@ pub struct Part {
     /// The offset behind the last record that was handed on.
     given: i64,
     records: Records,
+    /// The key of each record, where it is the contract's primary key.
+    keys: Records,
     malformed: Vec<Malformed>,
+    /// Offsets of the records that are rows without values.
+    empty: Vec<i64>,
     /// Offsets of the records that delete.
     deletes: Vec<i64>,
     /// When each record was written, where changes tell it.
@@ -37,7 +42,9 @@ impl Part {
             end: from,
             given: from,
             records: Records::default(),
+            keys: Records::default(),
             malformed: Vec::new(),
+            empty: Vec::new(),
             deletes: Vec::new(),
             times: Vec::new(),
             meta: Meta::new(topic, partition, entity),
@@ -49,30 +56,24 @@ impl Part {
     }
 
     pub fn has_any(&self) -> bool {
-        !self.records.is_empty() || !self.malformed.is_empty()
+        !self.records.is_empty() || !self.malformed.is_empty() || !self.empty.is_empty()
     }
 
     /// Takes a record in; gives the bytes that it holds on to.
-    pub fn take(&mut self, message: &BorrowedMessage, options: &Options, entity: &Entity) -> usize {
+    pub fn take(&mut self, message: &impl Message, options: &Options, keys: Option<&Keys>) -> usize {
         let offset = message.offset();
         self.next = offset + 1;
-        let before = self.records.num_bytes();
+        let before = self.num_bytes();
         match (message.payload(), options.mode, options.tombstones) {
-            (Some(value), ..) => self.records.push(offset, value),
-            (None, Mode::Upsert, _) => match key_object(message.key(), entity) {
-                Some(object) => {
-                    self.records.push(offset, object.to_string().as_bytes());
-                    self.deletes.push(offset);
-                }
-                None => self.malformed(offset, "it deletes, and its key is not the contract's primary key"),
-            },
+            (value, Mode::Upsert, _) => self.take_state(offset, message.key(), value, keys),
+            (Some(value), Mode::Append, _) => self.records.push(offset, value),
             (None, Mode::Append, Tombstones::Malformed) => {
                 self.malformed(offset, "it has no value (`tombstones: keep` or `skip` takes such records)");
             }
-            (None, Mode::Append, Tombstones::Keep) => self.records.push(offset, b"{}"),
+            (None, Mode::Append, Tombstones::Keep) => self.empty.push(offset),
             (None, Mode::Append, Tombstones::Skip) => {}
         }
-        let bytes = self.records.num_bytes() - before;
+        let bytes = self.num_bytes() - before;
         if bytes > 0 {
             self.meta.take(message);
             if options.mode == Mode::Upsert {
@@ -82,26 +83,41 @@ impl Part {
         bytes
     }
 
+    /// The state of a key, or its end. Which key it is, the record's key says, whether or not the value repeats it.
+    fn take_state(&mut self, offset: i64, key: Option<&[u8]>, value: Option<&[u8]>, keys: Option<&Keys>) {
+        match (key, value, keys) {
+            (_, Some(value), None) => return self.records.push(offset, value),
+            (_, None, None) => return self.malformed(offset, "it deletes, and the contract has no primary key"),
+            (None, _, Some(_)) => return self.malformed(offset, MISSING),
+            (Some(key), _, Some(keys)) => match keys.object(key) {
+                Some(object) => self.keys.push(offset, &object),
+                None => return self.malformed(offset, UNFIT),
+            },
+        }
+        // Who deletes has nothing but the key.
+        self.records.push(offset, value.unwrap_or(b"{}"));
+        if value.is_none() {
+            self.deletes.push(offset);
+        }
+    }
+
+    /// What waits; a row without values is one as well.
+    fn num_bytes(&self) -> usize {
+        self.records.num_bytes() + self.keys.num_bytes() + self.empty.len()
+    }
+
     fn malformed(&mut self, offset: i64, reason: &str) {
         self.malformed.push(Malformed { offset, reason: reason.into() });
     }
 
     /// What was polled, as batches; the last of them covers all up to `next`.
-    pub fn give(&mut self, decoder: &mut dyn Decode, options: &Options) -> Result<Vec<Pulled>> {
-        let records = std::mem::take(&mut self.records);
-        let first = records.iter().next().map(|(offset, _)| offset);
-        let mut all = decoder.decode(records).map_err(|mut error| {
-            if let Some(first) = first {
-                error.what = format!("{} (offsets {first} to {} of {})", error.what, self.next - 1, self.name);
-            }
-            error
-        })?;
-        let malformed = std::mem::take(&mut self.malformed);
-        if !malformed.is_empty() {
-            let last = all.last_mut().ok_or_else(|| Error::internal(&*self.name, "no batch for malformed records"))?;
-            last.malformed.extend(malformed);
-            last.malformed.sort_by_key(|bad| bad.offset);
-        }
+    pub fn give(
+        &mut self,
+        decoder: &mut dyn Decode,
+        keys: Option<&mut Keys>,
+        options: &Options,
+    ) -> Result<Vec<Pulled>> {
+        let all = self.rows(decoder, keys)?;
         let count = all.len();
         let mut pulled = Vec::with_capacity(count);
         for (place, rows) in all.into_iter().enumerate() {
@@ -122,6 +138,29 @@ impl Part {
         self.deletes.clear();
         self.times.clear();
         Ok(pulled)
+    }
+
+    /// Each record that was polled, as a row or malformed.
+    pub fn rows(&mut self, decoder: &mut dyn Decode, keys: Option<&mut Keys>) -> Result<Vec<Rows>> {
+        let records = std::mem::take(&mut self.records);
+        let first = records.iter().next().map(|(offset, _)| offset);
+        let mut all = decoder.decode(records).map_err(|mut error| {
+            if let Some(first) = first {
+                error.what = format!("{} (offsets {first} to {} of {})", error.what, self.next - 1, self.name);
+            }
+            error
+        })?;
+        empty::put(&mut all, &std::mem::take(&mut self.empty))?;
+        if let Some(keys) = keys {
+            all = keys.put(all, std::mem::take(&mut self.keys))?;
+        }
+        let malformed = std::mem::take(&mut self.malformed);
+        if !malformed.is_empty() {
+            let last = all.last_mut().ok_or_else(|| Error::internal(&*self.name, "no batch for malformed records"))?;
+            last.malformed.extend(malformed);
+            last.malformed.sort_by_key(|bad| bad.offset);
+        }
+        Ok(all)
     }
 
     /// The position behind what was handed on.
@@ -149,21 +188,4 @@ impl Part {
         }
         changes
     }
-}
-
-/// The columns of the primary key, from a key that is a JSON object of them, or the value of the only one.
-fn key_object(key: Option<&[u8]>, entity: &Entity) -> Option<Value> {
-    let (key, names) = (std::str::from_utf8(key?).ok()?, entity.key());
-    let read = serde_json::from_str::<Value>(key).ok();
-    if let Some(Value::Object(fields)) = read {
-        let own = names.iter().map(|name| Some(((*name).to_owned(), fields.get(*name)?.clone())));
-        return own.collect::<Option<Map<_, _>>>().filter(|own| !own.is_empty()).map(Value::Object);
-    }
-    let [name] = names[..] else { return None };
-    // Text in quotes is JSON, and text without is itself; a number's text is the number's.
-    let text = match read {
-        Some(Value::String(text)) => text,
-        _ => key.to_owned(),
-    };
-    Some(Value::Object(Map::from_iter([(name.to_owned(), Value::String(text))])))
 }

@@ -3,7 +3,8 @@
 
 use super::client::{Access, Told};
 use super::identity;
-use super::options::{OnLost, Options, StartFrom};
+use super::keys::Keys;
+use super::options::{Mode, OnLost, Options, StartFrom};
 use super::part::Part;
 use crate::records::Decode;
 use kernel::gate::Raw;
@@ -26,6 +27,8 @@ pub struct Reader {
     pub options: Arc<Options>,
     pub entity: Arc<Entity>,
     pub decoder: Box<dyn Decode>,
+    /// What reads records' keys, where they are the contract's primary key.
+    keys: Option<Keys>,
     /// What was committed when the source was opened.
     pub from: Positions,
     /// The id of the topic, for the next batch to bring along.
@@ -46,14 +49,16 @@ impl Reader {
         entity: Arc<Entity>,
         decoder: Box<dyn Decode>,
         from: Positions,
-    ) -> Self {
+    ) -> Result<Self> {
         let (parts, ready) = (BTreeMap::new(), VecDeque::new());
-        Self {
+        let keys = if options.mode == Mode::Upsert { Keys::new(&entity)? } else { None };
+        Ok(Self {
             access,
             consumer,
             options,
             entity,
             decoder,
+            keys,
             from,
             id: None,
             parts,
@@ -61,7 +66,7 @@ impl Reader {
             bytes: 0,
             rows: 0,
             in_round: false,
-        }
+        })
     }
 
     /// The next batch, or `None` at the end of a round. After an error it goes on where the last batch ended.
@@ -151,7 +156,10 @@ impl Reader {
     fn watermarks(&self, partition: i32) -> Result<(i64, i64)> {
         let (topic, client) = (&self.options.topic, self.consumer.client());
         let marks = client.fetch_watermarks(topic, partition, self.access.timeout);
-        marks.map_err(|e| self.access.error(&format!("look for the end of {topic}/{partition}"), &e, client.context()))
+        marks.map_err(|e| {
+            listen(&self.consumer);
+            self.access.error(&format!("look for the end of {topic}/{partition}"), &e, client.context())
+        })
     }
 
     /// By partition, where a source starts that has taken nothing.
@@ -242,10 +250,11 @@ impl Reader {
                         continue;
                     }
                     let was_behind = part.is_behind();
-                    self.bytes += part.take(&message, &self.options, &self.entity);
+                    self.bytes += part.take(&message, &self.options, self.keys.as_ref());
                     self.rows += 1;
                     behind -= usize::from(was_behind && !part.is_behind());
                 }
+                Some(Err(error)) if is_overtaken(&error) => return self.overtaken(&error),
                 Some(Err(error)) => self.forgive(&error)?,
                 None => {
                     behind = self.follow()?;
@@ -272,6 +281,23 @@ impl Reader {
         }
     }
 
+    /// The cluster no longer has what comes next. What waits is handed on; the next round then begins where there is something,
+    /// or says what is missing.
+    fn overtaken(&mut self, error: &rdkafka::error::KafkaError) -> Result<bool> {
+        let mut is_lost = false;
+        for (partition, part) in &self.parts {
+            let (low, high) = self.watermarks(*partition)?;
+            is_lost |= !(low..=high).contains(&part.next);
+        }
+        if is_lost {
+            self.give()?;
+            self.rewind();
+        } else {
+            self.forgive(error)?;
+        }
+        Ok(true)
+    }
+
     fn silent(&self) -> Error {
         let error = rdkafka::error::KafkaError::MessageConsumption(rdkafka::types::RDKafkaErrorCode::OperationTimedOut);
         self.access.error(&format!("read {}", self.options.topic), &error, self.consumer.client().context())
@@ -296,7 +322,7 @@ impl Reader {
         let mut silent = Positions::new();
         for part in self.parts.values_mut() {
             if part.has_any() {
-                self.ready.extend(part.give(self.decoder.as_mut(), &self.options)?);
+                self.ready.extend(part.give(self.decoder.as_mut(), self.keys.as_mut(), &self.options)?);
             } else if part.moved_silently() {
                 silent.advance(&part.upto());
             }
@@ -319,14 +345,19 @@ impl Reader {
         let rows = rows.ok_or_else(|| Error::internal("read records", "a reader gives a batch, if an empty one"))?;
         let name = self.options.topic.clone();
         let raw = Raw::new(rows.batch, name, rows.offsets)?;
-        let raw =
-            if self.options.mode == super::options::Mode::Upsert { raw.with_changes(Default::default())? } else { raw };
+        let raw = if self.options.mode == Mode::Upsert { raw.with_changes(Default::default())? } else { raw };
         Ok(Pulled { rows: raw.into(), upto, whole: true })
     }
 }
 
 fn add(list: &mut TopicPartitionList, topic: &str, partition: i32, offset: i64) -> rdkafka::error::KafkaResult<()> {
     list.add_partition_offset(topic, partition, Offset::Offset(offset))
+}
+
+/// Whether the cluster no longer has the offset that comes next.
+fn is_overtaken(error: &rdkafka::error::KafkaError) -> bool {
+    use rdkafka::types::RDKafkaErrorCode::{AutoOffsetReset, OffsetOutOfRange};
+    matches!(error.rdkafka_error_code(), Some(AutoOffsetReset | OffsetOutOfRange))
 }
 
 /// Why nobody answers is among the events that wait to be polled.

@@ -40,7 +40,7 @@ impl Kafka {
         let (asked, asking) = channel::<usize>();
         let (answer, answers) = mpsc::channel(1);
         let (topic, group) = (options.topic.clone(), options.group.clone());
-        let mut reader = Reader::new(access, consumer.clone(), Arc::new(options), entity, decoder, opening.from);
+        let mut reader = Reader::new(access, consumer.clone(), Arc::new(options), entity, decoder, opening.from)?;
         let thread = std::thread::Builder::new().name("lavra-kafka".into()).spawn(move || {
             while let Ok(bytes_max) = asking.recv() {
                 if answer.blocking_send(reader.next(bytes_max)).is_err() {

@@ -2,10 +2,11 @@
 
 use super::login::{Login, connect, fault};
 use super::options::Options;
-use super::table::Table;
+use super::table::{Table, as_written, quoted};
 use crate::spec::{Discovered, Opening};
 use kernel::contract::{OnPersonalData, OnViolation, SchemaChange};
 use kernel::{Entity, Error, Result};
+use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use serde_json::Map;
 
@@ -28,13 +29,29 @@ pub async fn discover(opening: &Opening) -> Result<Vec<Discovered>> {
         .map_err(|e| fault("list the tables", e))?;
     let mut found = Vec::with_capacity(tables.len());
     for (database, name, rows) in tables {
-        let one = Options { table: format!("{database}.{name}"), ..options.clone() };
-        let table = Table::read(&mut conn, &opening.source, &one).await?;
-        let named = if login.database.is_some() { name.clone() } else { one.table.clone() };
+        let written = format!("{}.{}", as_written(&database), as_written(&name));
+        let one = Options { table: written.clone(), ..options.clone() };
+        let mut table = Table::read(&mut conn, &opening.source, &one).await?;
+        look_at_flags(&mut conn, &mut table).await;
+        let named = if login.database.is_some() { as_written(&name) } else { written };
         let own = Map::from_iter([("table".to_owned(), named.into())]);
-        found.push(Discovered { name: one.table, options: own, entity: entity(&table), rows });
+        found.push(Discovered { name: table.shown(), options: own, entity: entity(&table), rows });
     }
     Ok(found)
+}
+
+/// `tinyint(1)` may hold other numbers than 0 and 1, and is no flag then. Who may not read the table is told so elsewhere.
+async fn look_at_flags(conn: &mut Conn, table: &mut Table) {
+    const ROWS_MAX: u32 = 10_000;
+    let from = table.quoted();
+    for column in table.columns.iter_mut().filter(|column| column.is_flag) {
+        let name = quoted(&column.name);
+        let sql = format!(
+            "SELECT 1 FROM (SELECT {name} FROM {from} LIMIT {ROWS_MAX}) AS looked WHERE {name} NOT IN (0, 1) LIMIT 1"
+        );
+        let other: Option<u8> = conn.query_first(sql).await.unwrap_or_default();
+        column.is_flag = other.is_none();
+    }
 }
 
 fn entity(table: &Table) -> Entity {

@@ -89,7 +89,7 @@ impl Incremental {
             look_for_nulls(&mut conn, &table, &columns[0].name).await?;
         }
         let chosen = table.chosen(&self.options)?;
-        let plan = Plan::new(table, chosen, &self.opening.entity, &self.options, is_mariadb)?;
+        let plan = Plan::new(table, chosen, &self.opening.entity, &self.options, is_mariadb);
         let which = Which {
             condition: self.condition(&columns)?,
             order: key::order(&columns),
@@ -179,17 +179,20 @@ impl Incremental {
 
     /// Whether a row is new; it is remembered then.
     fn take(token: &mut Token, options: &Options, columns: &[Column], beside: &Beside<'_>) -> Result<bool> {
-        let fault =
-            || Error::data("read a table by its cursor", "a value of cursor or key can't be a place to go on from");
+        let fault = |column: &Column, why: &str| {
+            let detail = format!("a value of column `{}` can't be a place to go on from: {why}", column.name);
+            Error::data("read a table by its cursor", detail)
+        };
+        let no_bound = "follow the table by `mode: cdc`, or read it by `mode: snapshot`";
         // A row without a cursor is before all others and has no place.
         let Some(at) = beside.kept(0) else { return Ok(false) };
-        let key: Vec<Json> =
-            (1..columns.len()).map(|place| beside.kept(place)).collect::<Option<_>>().ok_or_else(fault)?;
+        let kept = |place: usize| beside.kept(place).ok_or_else(|| fault(&columns[place], no_bound));
+        let key: Vec<Json> = (1..columns.len()).map(kept).collect::<Result<_>>()?;
         let Some(lookback) = options.lookback else {
             (token.at, token.key) = (Some(at), key);
             return Ok(true);
         };
-        let value = number(&columns[0], &at).ok_or_else(fault)?;
+        let value = number(&columns[0], &at).ok_or_else(|| fault(&columns[0], unreckoned(&columns[0])))?;
         if !token.key.is_empty() {
             if token.at.as_ref() == Some(&at) {
                 token.key = key;
@@ -240,6 +243,20 @@ impl Incremental {
                 self.handed = self.token.clone();
                 self.batch.finish(write_token(&self.handed)?, false, true).map(Some)
             }
+        }
+    }
+}
+
+/// Why no span reaches back from a value of the cursor.
+fn unreckoned(cursor: &Column) -> &'static str {
+    match cursor.kind {
+        Kind::Decimal => {
+            "`lookback` reckons with at most 38 digits, those behind the point of its type among them: leave `lookback` out, take a cursor \
+             with fewer digits, or follow the table by `mode: cdc`"
+        }
+        _ => {
+            "`lookback` does not reckon with dates that are none (`0000-00-00`): write another date there, leave `lookback` out, or follow \
+             the table by `mode: cdc`"
         }
     }
 }
@@ -393,6 +410,17 @@ mod tests {
         let time = cursor(Kind::Timestamp);
         assert_eq!(number(&time, &json!("1970-01-01 00:00:01.000002")), Some(1_000_002));
         assert_eq!(shown(&time, 1_000_002), Some(json!("1970-01-01 00:00:01.000002")));
+    }
+
+    #[test]
+    fn a_value_that_no_lookback_reckons_with_is_told_by_its_kind() {
+        let wide = Column { precision: 65, scale: 30, ..cursor(Kind::Decimal) };
+        assert_eq!(number(&wide, &json!("12345678.5")), Some(123_456_785 * 10_i128.pow(29)));
+        assert_eq!(number(&wide, &json!("999999999.5")), None, "39 digits");
+        assert!(unreckoned(&wide).contains("38 digits"));
+        let time = cursor(Kind::DateTime);
+        assert_eq!(number(&time, &json!("0000-00-00 00:00:00.000000")), None);
+        assert!(unreckoned(&time).contains("0000-00-00"));
     }
 
     #[test]

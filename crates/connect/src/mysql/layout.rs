@@ -82,7 +82,7 @@ impl Layout {
             .map(|(at, _)| at)
             .collect();
         let names = all.iter().map(|column| column.name.as_str().into()).collect();
-        let plan = Plan::new(known.table.clone(), columns, known.entity, known.options, known.is_mariadb)?;
+        let plan = Plan::new(known.table.clone(), columns, known.entity, known.options, known.is_mariadb).of_log()?;
         Ok(Self { plan, to, keys, names })
     }
 

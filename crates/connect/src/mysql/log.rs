@@ -19,6 +19,8 @@ const HEARTBEAT_NANOS: u64 = 100_000_000;
 const MARIADB_GTID: u8 = 162;
 const MARIADB_ENCRYPTED: u8 = 164;
 const MARIADB_COMPRESSED: std::ops::RangeInclusive<u8> = 165..=171;
+/// The right to follow the log.
+const FOLLOW: &str = "REPLICATION SLAVE";
 /// Bits of [`MARIADB_GTID`].
 const STANDALONE: u8 = 1;
 const HAS_GROUP: u8 = 2;
@@ -92,12 +94,14 @@ pub struct Log {
 /// Where the log ends now.
 pub async fn end(conn: &mut Conn) -> Result<Place> {
     let mut row: mysql_async::Result<Option<Row>> = conn.query_first("SHOW MASTER STATUS").await;
-    if row.is_err() {
-        // MySQL 8.4 has another word for it.
+    // MySQL 8.4 has another word for it, and does not know this one.
+    if matches!(&row, Err(mysql_async::Error::Server(error)) if error.code == SYNTAX) {
         row = conn.query_first("SHOW BINARY LOG STATUS").await;
     }
     let what = "ask where the binary log ends";
-    let row = row.map_err(|e| fault(what, e))?;
+    let row = row.map_err(|e| {
+        denied(what, &e, "BINLOG MONITOR", "; of MySQL it is REPLICATION CLIENT").unwrap_or_else(|| fault(what, e))
+    })?;
     let place = row.as_ref().and_then(|row| Some(Place { file: row.get_opt(0)?.ok()?, at: row.get_opt(1)?.ok()? }));
     place.ok_or_else(|| {
         Error::project(
@@ -105,6 +109,18 @@ pub async fn end(conn: &mut Conn) -> Result<Place> {
             "the server keeps no binary log: set `log_bin` and `binlog_format = ROW`, and start it again",
         )
     })
+}
+
+/// A statement that the server does not know.
+const SYNTAX: u16 = 1064;
+
+/// What a user that has signed in is told by the server when it lacks a right; some servers say no more than that it may not
+/// come in.
+fn denied(what: &str, error: &mysql_async::Error, right: &str, more: &str) -> Option<Error> {
+    const DENIED: [u16; 4] = [1045, 1227, 1698, 3118];
+    let mysql_async::Error::Server(error) = error else { return None };
+    let detail = format!("this user lacks the right {right}: `GRANT {right} ON *.* TO` it{more} ({})", error.message);
+    DENIED.contains(&error.code).then(|| Error::refused(what, detail))
 }
 
 impl Log {
@@ -125,7 +141,8 @@ impl Log {
         if !is_mariadb {
             request = request.with_gtid().with_gtid_set(behind.sids());
         }
-        let stream = conn.get_binlog_stream(request).await.map_err(|e| fault(what, e))?;
+        let stream = conn.get_binlog_stream(request).await;
+        let stream = stream.map_err(|e| denied(what, &e, FOLLOW, "").unwrap_or_else(|| fault(what, e)))?;
         Ok(Self { stream: Some(stream), maps: HashMap::new(), is_mariadb, timeout, place: Place::default(), passed: 0 })
     }
 
@@ -168,7 +185,7 @@ impl Log {
                     error.message
                 ),
             )),
-            Some(Err(error)) => Err(fault(what, error)),
+            Some(Err(error)) => Err(denied(what, &error, FOLLOW, "").unwrap_or_else(|| fault(what, error))),
             None => Err(Error::new(
                 Kind::Unreachable,
                 what,
@@ -313,6 +330,28 @@ fn mysql_begin(event: &Event) -> Result<Meaning> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_lacks_a_right_is_told_which() {
+        let refused = |code, message: &str| {
+            mysql_async::Error::Server(mysql_async::ServerError {
+                code,
+                message: message.into(),
+                state: "42000".into(),
+            })
+        };
+        for (code, message) in [(1045, "Access denied for user 'a'@'%' (using password: YES)"), (1227, "Access denied")]
+        {
+            let told = denied("follow the binary log", &refused(code, message), FOLLOW, "").expect("a refusal");
+            assert!(matches!(told.kind, Kind::Refused), "{told}");
+            let told = told.to_string();
+            assert!(
+                told.contains("GRANT REPLICATION SLAVE ON *.* TO") && !told.contains("look at the password"),
+                "{told}"
+            );
+        }
+        assert!(denied("follow", &refused(SYNTAX, "near"), FOLLOW, "").is_none());
+    }
 
     #[test]
     fn places_are_ordered_by_the_number_of_their_file() {

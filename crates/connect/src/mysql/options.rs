@@ -14,7 +14,7 @@ pub struct Options {
     /// default: TLS if the server has it), `required`, `verify-ca` or `verify-identity`; `&ssl-ca=` a file with the
     /// authority's certificate, relative to the project.
     pub connection: String,
-    /// The table, or `database.table`.
+    /// The table, or `database.table`. A name with a point stands in backquotes.
     pub table: String,
     /// `snapshot` takes the table once; `incremental` takes the rows whose `cursor` grew; `cdc` takes the table and then
     /// every change of it from the binary log, deletions too.
@@ -140,8 +140,9 @@ impl Options {
         if let Err(message) = super::login::Login::parse(&read.connection) {
             fault("connection", message);
         }
-        if read.table.split('.').count() > 2 || read.table.split('.').any(str::is_empty) {
-            fault("table", "`table` is written as `orders` or `shop.orders`".into());
+        if super::table::written(&read.table).is_none() {
+            let shape = "`table` is written as `orders` or `shop.orders`; a name with a point in backquotes";
+            fault("table", shape.into());
         }
         match read.mode {
             Mode::Incremental if read.cursor.is_none() => {

@@ -2,7 +2,7 @@
 
 use super::options::Options;
 use super::table::{Column, Table};
-use super::value::Reader;
+use super::value::{Reader, log_can_be_read};
 use crate::cells::{Cells, Form};
 use crate::marks::Batch;
 use kernel::{Entity, Result};
@@ -17,16 +17,16 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn new(
-        table: Table,
-        columns: Vec<Column>,
-        entity: &Entity,
-        options: &Options,
-        is_mariadb: bool,
-    ) -> Result<Self> {
+    pub fn new(table: Table, columns: Vec<Column>, entity: &Entity, options: &Options, is_mariadb: bool) -> Self {
         let forms = columns.iter().map(|column| column.form(entity, options)).collect();
-        let readers = columns.iter().map(|column| Reader::new(column, options, is_mariadb)).collect::<Result<_>>()?;
-        Ok(Self { table, columns, forms, readers })
+        let readers = columns.iter().map(|column| Reader::new(column, options, is_mariadb)).collect();
+        Self { table, columns, forms, readers }
+    }
+
+    /// Refuses columns that the binary log has in a way that is not read.
+    pub fn of_log(self) -> Result<Self> {
+        self.columns.iter().try_for_each(log_can_be_read)?;
+        Ok(self)
     }
 
     /// Begins a batch of these columns; what was not handed out of it is let go.

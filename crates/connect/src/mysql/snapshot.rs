@@ -62,7 +62,7 @@ impl Snapshot {
         conn.query_drop("START TRANSACTION WITH CONSISTENT SNAPSHOT").await.map_err(|e| fault(&what, e))?;
         let is_mariadb = is_mariadb(&mut conn).await?;
         let columns = table.chosen(&self.options)?;
-        let plan = Plan::new(table, columns, &self.opening.entity, &self.options, is_mariadb)?;
+        let plan = Plan::new(table, columns, &self.opening.entity, &self.options, is_mariadb);
         let (which, whole) = which(&plan, &self.opening, self.token.behind.as_deref(), self.batch.taken)?;
         Ok((Scan::start(conn, plan, which).await?, whole))
     }

@@ -2,11 +2,16 @@
 //! rows at once, or the table itself.
 
 /// What a statement does to one table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Does {
     Begin,
     Commit,
     Rollback,
+    /// What comes now may be taken back, by this name.
+    Save(String),
+    RollbackTo(String),
+    /// The table has another name now, or another one has its.
+    Rename,
     /// All rows are gone.
     Empty,
     /// Some rows are gone, and the log does not say which.
@@ -31,13 +36,18 @@ pub fn does(sql: &str, database: &str, (of, name): (&str, &str)) -> Does {
     match (word(0).as_str(), word(1).as_str()) {
         ("BEGIN", _) | ("START", "TRANSACTION") => Does::Begin,
         ("COMMIT", _) => Does::Commit,
-        ("ROLLBACK", "TO") => Does::Nothing,
+        ("SAVEPOINT", _) => Does::Save(words.get(1).map(|word| word.text.clone()).unwrap_or_default()),
+        ("ROLLBACK", "TO" | "WORK") if words.iter().any(|word| word.is("TO")) => {
+            Does::RollbackTo(words.last().map(|word| word.text.clone()).unwrap_or_default())
+        }
         ("ROLLBACK", _) => Does::Rollback,
         ("XA", _) => Does::Xa,
         ("TRUNCATE", _) => ours(Does::Empty),
         ("DROP", "TABLE") => ours(Does::Empty),
         ("DROP", "DATABASE" | "SCHEMA") if words.iter().any(|word| word.text.eq_ignore_ascii_case(of)) => Does::Empty,
         ("CREATE", "OR") if word(2) == "REPLACE" && (word(3) == "TABLE" || word(4) == "TABLE") => ours(Does::Empty),
+        ("RENAME", "TABLE" | "TABLES") => ours(Does::Rename),
+        ("ALTER", _) if renames(&words, database, (of, name)) => Does::Rename,
         ("ALTER", _) if is_ours() && loses_partition(&words) => Does::LoseSome,
         ("ALTER" | "RENAME" | "CREATE", _) => ours(Does::Alter),
         ("INSERT" | "UPDATE" | "DELETE" | "REPLACE" | "LOAD" | "WITH", _) if is_ours() => Does::Write,
@@ -45,33 +55,61 @@ pub fn does(sql: &str, database: &str, (of, name): (&str, &str)) -> Does {
     }
 }
 
+/// Whether an `ALTER TABLE … RENAME [TO | AS] …` moves the table's name: away from it, or to it from another one.
+fn renames(words: &[Word], database: &str, table: (&str, &str)) -> bool {
+    let next = |from: usize, skipped: &[&str]| {
+        let rest = words.get(from..).unwrap_or_default().iter();
+        from + rest.take_while(|word| skipped.iter().any(|skipped| word.is(skipped))).count()
+    };
+    let is_ours = |at: usize| {
+        let dot = words.get(at + 1).is_some_and(|word| word.is("."));
+        is_named(words, if dot { at + 2 } else { at }, database, table)
+    };
+    let Some(first) = words.iter().position(|word| word.is("TABLE")) else { return false };
+    let of_table =
+        |at: &usize| !["COLUMN", "INDEX", "KEY"].iter().any(|kind| words.get(at + 1).is_some_and(|word| word.is(kind)));
+    let renames = (first..words.len()).filter(|at| words[*at].is("RENAME")).find(of_table);
+    renames.is_some_and(|at| is_ours(next(first + 1, &["IF", "EXISTS"])) || is_ours(next(at + 1, &["TO", "AS"])))
+}
+
 fn loses_partition(words: &[Word]) -> bool {
-    let is = |word: &Word, text: &str| !word.quoted && word.text.eq_ignore_ascii_case(text);
     let loses = |pair: &[Word]| {
-        let verb = ["DROP", "TRUNCATE", "EXCHANGE"].iter().any(|verb| is(&pair[0], verb));
-        verb && is(&pair[1], "PARTITION")
+        let verb = ["DROP", "TRUNCATE", "EXCHANGE"].iter().any(|verb| pair[0].is(verb));
+        verb && pair[1].is("PARTITION")
     };
     words.windows(2).any(loses)
 }
 
 /// Whether the table is named, with its database or in it.
-fn mentions(words: &[Word], database: &str, (of, name): (&str, &str)) -> bool {
-    (0..words.len()).any(|at| {
-        let own = &words[at];
-        if own.text != name && (own.quoted || !own.text.eq_ignore_ascii_case(name)) {
-            return false;
-        }
-        match (at.checked_sub(2).map(|before| &words[before]), at.checked_sub(1).map(|before| &words[before])) {
-            (Some(schema), Some(dot)) if dot.text == "." => schema.text.eq_ignore_ascii_case(of),
-            _ => database.eq_ignore_ascii_case(of),
-        }
-    })
+fn mentions(words: &[Word], database: &str, table: (&str, &str)) -> bool {
+    // What stands before a point is a database, or named once more.
+    let is_last = |at: &usize| !words.get(at + 1).is_some_and(|word| word.is("."));
+    (0..words.len()).filter(is_last).any(|at| is_named(words, at, database, table))
+}
+
+/// Whether the word is the table's name.
+fn is_named(words: &[Word], at: usize, database: &str, (of, name): (&str, &str)) -> bool {
+    let Some(own) = words.get(at) else { return false };
+    if own.text != name && (own.quoted || !own.text.eq_ignore_ascii_case(name)) {
+        return false;
+    }
+    match (at.checked_sub(2).map(|before| &words[before]), at.checked_sub(1).map(|before| &words[before])) {
+        (Some(schema), Some(dot)) if dot.is(".") => schema.text.eq_ignore_ascii_case(of),
+        _ => database.eq_ignore_ascii_case(of),
+    }
 }
 
 #[derive(Debug, PartialEq)]
 struct Word {
     text: String,
     quoted: bool,
+}
+
+impl Word {
+    /// Whether it is this word of the language, and no name.
+    fn is(&self, word: &str) -> bool {
+        !self.quoted && self.text.eq_ignore_ascii_case(word)
+    }
 }
 
 /// Names, words and points; comments and strings are left out. More than a statement's head and names is not needed.
@@ -153,8 +191,9 @@ mod tests {
             ("BEGIN", Does::Begin),
             ("COMMIT", Does::Commit),
             ("ROLLBACK", Does::Rollback),
-            ("ROLLBACK TO `x`", Does::Nothing),
-            ("SAVEPOINT `x`", Does::Nothing),
+            ("ROLLBACK TO `x y`", Does::RollbackTo("x y".into())),
+            ("rollback work to savepoint `to`", Does::RollbackTo("to".into())),
+            ("SAVEPOINT `x y`", Does::Save("x y".into())),
             ("truncate table orders", Does::Empty),
             ("TRUNCATE `shop`.`orders`", Does::Empty),
             ("TRUNCATE `other`.`orders`", Does::AlterOther),
@@ -167,7 +206,20 @@ mod tests {
             ("ALTER TABLE orders ADD COLUMN note text default 'a `b`'", Does::Alter),
             ("ALTER TABLE orders DROP PARTITION p1", Does::LoseSome),
             ("alter table shop . orders truncate partition p1", Does::LoseSome),
-            ("RENAME TABLE orders TO _orders_old, _orders_new TO orders", Does::Alter),
+            ("RENAME TABLE orders TO _orders_old, _orders_new TO orders", Does::Rename),
+            ("rename tables if exists `shop`.`orders` wait 3 to `orders_old`", Does::Rename),
+            ("RENAME TABLE other.orders NOWAIT TO shop . orders", Does::Rename),
+            ("RENAME TABLE other.orders TO other.orders_old, a TO b", Does::AlterOther),
+            ("RENAME TABLE orders.a TO orders.b", Does::AlterOther),
+            ("RENAME USER a TO b", Does::AlterOther),
+            ("ALTER TABLE orders RENAME TO b", Does::Rename),
+            ("alter online table if exists `shop`.`orders` add a int, rename as other.b", Does::Rename),
+            ("ALTER TABLE a RENAME orders, ADD b INT", Does::Rename),
+            ("ALTER TABLE a RENAME = shop.orders", Does::Rename),
+            ("ALTER TABLE a RENAME TO b, ADD FOREIGN KEY (c) REFERENCES orders (id)", Does::Alter),
+            ("ALTER TABLE orders RENAME COLUMN a TO b, RENAME INDEX c TO d, RENAME KEY e TO f", Does::Alter),
+            ("ALTER TABLE orders RENAME COLUMN a TO b, RENAME TO c", Does::Rename),
+            ("ALTER TABLE orders CHANGE `rename` b INT", Does::Alter),
             ("INSERT INTO orders SELECT 1", Does::Write),
             ("INSERT INTO log VALUES ('orders')", Does::Nothing),
             ("UPDATE shop.Orders SET a = 1", Does::Write),

@@ -49,7 +49,7 @@ pub struct Column {
     /// Digits, and digits behind the point.
     pub precision: u8,
     pub scale: u8,
-    /// Bytes at most, of `char` and `binary`.
+    /// Bytes at most, of `char` and `binary`; bytes inside, of what has always as many.
     pub octets: usize,
     /// Of text.
     pub charset: String,
@@ -119,10 +119,12 @@ impl Table {
     pub fn names(source: &str, options: &Options) -> Result<(String, String)> {
         let login = super::login::Login::parse(&options.connection)
             .map_err(|e| Error::project(format!("source `{source}`"), e))?;
-        match (options.table.split_once('.'), login.database) {
-            (Some((database, table)), _) => Ok((database.to_owned(), table.to_owned())),
-            (None, Some(database)) => Ok((database, options.table.clone())),
-            (None, None) => Err(Error::project(
+        let (named, table) = written(&options.table).ok_or_else(|| {
+            Error::project(format!("source `{source}`"), "`table` is written as `orders` or `shop.orders`")
+        })?;
+        match named.or(login.database) {
+            Some(database) => Ok((database, table)),
+            None => Err(Error::project(
                 format!("source `{source}`"),
                 "neither `connection` nor `table` names the database: write `table: shop.orders`",
             )),
@@ -185,6 +187,41 @@ pub fn is_open(entity: &Entity, name: &str) -> bool {
     entity.property(name).is_some_and(is_open)
 }
 
+/// Database and table of `orders`, `shop.orders`, or with a point in a name of `` `shop`.`o.d` ``.
+pub fn written(text: &str) -> Option<(Option<String>, String)> {
+    let (first, rest) = part(text)?;
+    match rest.strip_prefix('.') {
+        None if rest.is_empty() => Some((None, first)),
+        None => None,
+        Some(rest) => part(rest).filter(|(_, rest)| rest.is_empty()).map(|(table, _)| (Some(first), table)),
+    }
+}
+
+/// The name that a text begins with, and what follows.
+fn part(text: &str) -> Option<(String, &str)> {
+    let Some(inner) = text.strip_prefix('`') else {
+        let (name, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
+        return (!name.is_empty()).then(|| (name.to_owned(), rest));
+    };
+    let (mut name, mut signs) = (String::new(), inner.char_indices());
+    while let Some((at, sign)) = signs.next() {
+        match sign {
+            '`' if inner[at + 1..].starts_with('`') => {
+                signs.next();
+                name.push('`');
+            }
+            '`' => return (!name.is_empty()).then(|| (name, &inner[at + 1..])),
+            sign => name.push(sign),
+        }
+    }
+    None
+}
+
+/// A name as [`written`] reads it.
+pub fn as_written(name: &str) -> String {
+    if name.contains(['.', '`']) { quoted(name) } else { name.to_owned() }
+}
+
 pub fn quoted(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
@@ -231,6 +268,8 @@ impl Column {
             scale: number(5).try_into().unwrap_or(u8::MAX),
             octets: match data_type.as_str() {
                 "char" | "binary" => number(6).try_into().unwrap_or_default(),
+                "inet4" => 4,
+                "inet6" | "uuid" => 16,
                 _ => 0,
             },
             labels: if matches!(kind, Kind::Enum | Kind::Set) { labels(&full, &charset) } else { Vec::new() },
@@ -347,6 +386,23 @@ fn labels(column_type: &str, charset: &str) -> Vec<Option<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_with_a_point_is_written_in_backquotes() {
+        let told = |text: &str| written(text).map(|(database, table)| (database.unwrap_or_default(), table));
+        let names = |database: &str, table: &str| Some((database.to_owned(), table.to_owned()));
+        assert_eq!(told("orders"), names("", "orders"));
+        assert_eq!(told("shop.orders"), names("shop", "orders"));
+        assert_eq!(told("`o.d-b`"), names("", "o.d-b"));
+        assert_eq!(told("`a.b`.`c``d`"), names("a.b", "c`d"));
+        assert_eq!(told("shop.`o.d`"), names("shop", "o.d"));
+        for bad in ["", "a.b.c", ".a", "a.", "`a", "`a`b", "``"] {
+            assert_eq!(told(bad), None, "{bad}");
+        }
+        for name in ["orders", "o.d-b", "c`d"] {
+            assert_eq!(told(&as_written(name)), names("", name));
+        }
+    }
 
     #[test]
     fn the_words_of_an_enum_are_read_with_their_quotes() {

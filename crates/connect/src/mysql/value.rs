@@ -9,6 +9,7 @@ use kernel::{Error, Result};
 use mysql_async::Value;
 use mysql_async::binlog::value::BinlogValue;
 use std::borrow::Cow;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Reads the values of one column.
 #[derive(Debug, Clone)]
@@ -34,15 +35,13 @@ pub type Refused = &'static str;
 const UNTOLD: Refused = "is a word that the log tells only with `binlog_row_metadata = FULL`";
 
 impl Reader {
-    pub fn new(column: &Column, options: &Options, is_mariadb: bool) -> Result<Self> {
-        let encoding = match (column.kind, charset(&column.charset)) {
-            (Kind::Text | Kind::Json | Kind::Enum | Kind::Set, Some(encoding)) => {
-                Some(encoding).filter(|encoding| *encoding != encoding_rs::UTF_8)
-            }
-            (Kind::Text, None) if !column.charset.is_empty() => return Err(unread(&column.name, &column.charset)),
+    pub fn new(column: &Column, options: &Options, is_mariadb: bool) -> Self {
+        let encoding = match column.kind {
+            Kind::Text | Kind::Json | Kind::Enum | Kind::Set => charset(&column.charset),
             _ => None,
         };
-        Ok(Self {
+        let encoding = encoding.filter(|encoding| *encoding != encoding_rs::UTF_8);
+        Self {
             kind: column.kind,
             unsigned: column.unsigned,
             bits: column.bits,
@@ -52,7 +51,7 @@ impl Reader {
             encoding,
             zero_dates: options.zero_dates,
             parses_json: column.kind == Kind::Json && !is_mariadb,
-        })
+        }
     }
 
     /// A value of a query's row, whose text is UTF-8.
@@ -103,8 +102,8 @@ impl Reader {
             (Kind::Timestamp, Value::Bytes(seconds)) => self.timestamp(seconds),
             (Kind::Timestamp, Value::Int(seconds)) => self.timestamp(seconds.to_string().as_bytes()),
             (Kind::Year, Value::Bytes(bytes)) if bytes == b"1900" => Ok(Cell::Text("0000".into())),
-            (Kind::Uuid, Value::Bytes(bytes)) => uuid(bytes),
-            (Kind::Inet, Value::Bytes(bytes)) => inet(bytes),
+            (Kind::Uuid, Value::Bytes(bytes)) => uuid(&self.padded(bytes)),
+            (Kind::Inet, Value::Bytes(bytes)) => inet(&self.padded(bytes)),
             (Kind::Bytes, Value::Bytes(bytes)) => Ok(Cell::Bytes(self.padded(bytes))),
             (_, Value::Bytes(bytes)) => match self.encoding {
                 None => text(bytes),
@@ -177,7 +176,8 @@ impl Reader {
             (seconds.parse().map_err(|_| wrong)?, fraction.parse().map_err(|_| wrong)?);
         // Of 32 bits without a sign, which the driver takes for one with.
         let seconds = if seconds < 0 { seconds + (1 << 32) } else { seconds };
-        if seconds == 0 {
+        // Zero is no date; a fraction of the first second of 1970 is one.
+        if (seconds, fraction) == (0, 0) {
             return Ok(self.zero(|| "0000-00-00 00:00:00".into()));
         }
         Ok(Cell::Micros(seconds * 1_000_000 + fraction))
@@ -203,7 +203,7 @@ impl Reader {
         Ok(Cell::Text(words.join(",").into()))
     }
 
-    /// The log leaves zeros out at the end of `binary`.
+    /// The log leaves zeros out at the end of `binary`, of addresses and of UUIDs.
     fn padded<'v>(&self, bytes: &'v [u8]) -> Cow<'v, [u8]> {
         if bytes.len() >= self.octets {
             return Cow::Borrowed(bytes);
@@ -245,23 +245,35 @@ fn bit(bits: u32, bytes: &[u8]) -> Result<Cell<'static>, Refused> {
 }
 
 fn uuid(bytes: &[u8]) -> Result<Cell<'static>, Refused> {
-    let own = padded16(bytes)?;
+    let own = <[u8; 16]>::try_from(bytes).map_err(|_| "has not 16 bytes")?;
     let hex = |range: std::ops::Range<usize>| own[range].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     Ok(Cell::Text([hex(0..4), hex(4..6), hex(6..8), hex(8..10), hex(10..16)].join("-").into()))
 }
 
 fn inet(bytes: &[u8]) -> Result<Cell<'static>, Refused> {
-    let address: std::net::IpAddr = match <[u8; 4]>::try_from(bytes) {
-        Ok(four) => four.into(),
-        Err(_) => padded16(bytes)?.into(),
-    };
-    Ok(Cell::Text(address.to_string().into()))
+    if let Ok(four) = <[u8; 4]>::try_from(bytes) {
+        return Ok(Cell::Text(Ipv4Addr::from(four).to_string().into()));
+    }
+    let sixteen = <[u8; 16]>::try_from(bytes).map_err(|_| "has neither 4 nor 16 bytes")?;
+    Ok(Cell::Text(inet6(Ipv6Addr::from(sixteen)).into()))
 }
 
-fn padded16(bytes: &[u8]) -> Result<[u8; 16], Refused> {
-    let mut all = [0; 16];
-    all.get_mut(..bytes.len()).ok_or("has more than 16 bytes")?.copy_from_slice(bytes);
-    Ok(all)
+/// As the server writes it, so that it is the same by a query: the longest row of zeros is left out, be it of one group, and
+/// an address of version 4 in one of version 6 keeps its points.
+fn inet6(address: Ipv6Addr) -> String {
+    let groups = address.segments();
+    let zeros = |at: usize| groups[at..].iter().take_while(|group| **group == 0).count();
+    // The first of the longest.
+    let gap = (0..groups.len()).map(|at| (zeros(at), at)).rev().max_by_key(|(length, _)| *length);
+    let (length, first) = gap.unwrap_or_default();
+    let hex = |groups: &[u16]| groups.iter().map(|group| format!("{group:x}")).collect::<Vec<_>>().join(":");
+    let [.., a, b, c, d] = address.octets();
+    match (length, first) {
+        (6, 0) => format!("::{}", Ipv4Addr::new(a, b, c, d)),
+        (5, 0) if groups[5] == 0xffff => format!("::ffff:{}", Ipv4Addr::new(a, b, c, d)),
+        (0, _) => hex(&groups),
+        _ => format!("{}::{}", hex(&groups[..first]), hex(&groups[first + length..])),
+    }
 }
 
 /// The words of an enum or a set as the log's map has them, which is in the column's character set.
@@ -273,6 +285,14 @@ pub fn words_of(column: &Column, is_bytes: bool, words: &[Vec<u8>]) -> Result<Ve
     // A sign put in for what can't be read might make two words the same.
     let read = |word: &Vec<u8>| Some(encoding?.decode_without_bom_handling_and_without_replacement(word)?.into_owned());
     words.iter().map(|word| read(word).map(Some).ok_or_else(|| unread(&column.name, name))).collect()
+}
+
+/// Refuses text that the log has in a character set that is not known; a query's is always UTF-8.
+pub fn log_can_be_read(column: &Column) -> Result<()> {
+    match (column.kind, charset(&column.charset)) {
+        (Kind::Text, None) if !column.charset.is_empty() => Err(unread(&column.name, &column.charset)),
+        _ => Ok(()),
+    }
 }
 
 fn unread(column: &str, charset: &str) -> Error {
@@ -363,6 +383,56 @@ mod tests {
         assert_eq!(log(Kind::Timestamp, Value::Bytes(b"0".to_vec())), Cell::Null);
         assert_eq!(log(Kind::Year, Value::Bytes(b"1900".to_vec())), Cell::Text("0000".into()));
         assert_eq!(log(Kind::Int, Value::Int(-1)), Cell::UInt(65_535));
+    }
+
+    #[test]
+    fn addresses_and_uuids_have_the_zeros_that_the_log_leaves_out() {
+        let of = |kind, octets, bytes: &[u8]| {
+            let reader = Reader { octets, ..reader(kind) };
+            match reader.of_log(&BinlogValue::Value(Value::Bytes(bytes.to_vec()))) {
+                Ok(Cell::Text(text)) => text.into_owned(),
+                other => panic!("{other:?}"),
+            }
+        };
+        for (bytes, is) in [(&[10, 20][..], "10.20.0.0"), (&[], "0.0.0.0"), (&[0, 0, 0, 1], "0.0.0.1")] {
+            assert_eq!(of(Kind::Inet, 4, bytes), is);
+        }
+        let six = |text: &str| {
+            let octets = text.parse::<Ipv6Addr>().expect("an address").octets();
+            let end = octets.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
+            of(Kind::Inet, 16, &octets[..end])
+        };
+        for is in [
+            "::",
+            "::1",
+            "::1.2.3.4",
+            "::0.1.0.0",
+            "::ffff:1.2.3.4",
+            "::ffff:0.0.0.0",
+            "2001:db8::",
+            "2001:db8::1:0:0:1",
+            "a14::",
+            "1::3:4:5:6:7:8",
+            "1:2:3:4:5:6:7:8",
+            "::2:3:4:5:6:7:8",
+            "1:2:3:4:5:6:7::",
+            "fe80::ffff:102:304",
+        ] {
+            assert_eq!(six(is), is);
+        }
+        let mut uuid = vec![0x12, 0x3e, 0x45, 0x67, 0xe8, 0x9b, 0x42, 0xd3, 0xa4];
+        assert_eq!(of(Kind::Uuid, 16, &uuid), "123e4567-e89b-42d3-a400-000000000000");
+        uuid.resize(17, 1);
+        let long = Reader { octets: 16, ..reader(Kind::Uuid) };
+        assert!(long.of_log(&BinlogValue::Value(Value::Bytes(uuid))).is_err());
+    }
+
+    #[test]
+    fn a_fraction_of_the_first_second_of_1970_is_no_zero_date() {
+        for (text, is) in [("0.001000", 1_000), ("0.999999", 999_999)] {
+            assert_eq!(log(Kind::Timestamp, Value::Bytes(text.into())), Cell::Micros(is));
+        }
+        assert_eq!(log(Kind::Timestamp, Value::Bytes(b"0.000000".to_vec())), Cell::Null);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The tables behind a connection, each as a source and a contract would have it.
 
 use super::client::{Client, fault};
+use super::options::written;
 use super::setup::Setup;
 use super::table::{Table, TableColumn};
 use crate::spec::{Discovered, Opening};
@@ -44,9 +45,8 @@ async fn discovered(
 ) -> Result<Discovered> {
     let nothing = entity(name, comment, Vec::new());
     let table = Table::look(client, (schema, name), &nothing).await?;
-    let shown = if schema == "public" { name.to_owned() } else { table.shown() };
     let mut options = Map::new();
-    options.insert("table".into(), shown.into());
+    options.insert("table".into(), written(schema, name).into());
     let follows = can_be_followed(&table);
     if follows {
         options.insert("mode".into(), "cdc".into());
@@ -56,10 +56,11 @@ async fn discovered(
     Ok(Discovered { name: table.shown(), options, entity: Entity { properties, ..nothing }, rows })
 }
 
-/// What can be followed is worth following.
+/// What can be followed is worth following. Changes must tell the key that the contract would have.
 fn can_be_followed(table: &Table) -> bool {
     matches!(table.kind, 'r' | 'p')
         && table.columns.iter().any(|column| column.identifies)
+        && table.columns.iter().all(|column| column.identifies || column.key.is_none())
         && !table.columns.iter().any(|column| column.generated && column.key.is_some())
 }
 

@@ -11,7 +11,7 @@ use super::options::Lookback;
 use super::ranges::Place;
 use super::rows::{Copied, Rows};
 use super::setup::Setup;
-use super::table::{Table, Wanted};
+use super::table::{ANEW, Table, Wanted};
 use crate::spec::Opening;
 use arrow::array::Int64Array;
 use arrow::record_batch::RecordBatch;
@@ -50,8 +50,15 @@ struct Token {
 struct Inside {
     cursor: String,
     place: Place,
+    /// Whether the server orders it at the last run's cursor or behind it. It nearly always is, where it was not written down.
+    #[serde(default = "usually")]
+    is_ahead: bool,
     horizon: u64,
     over: Vec<String>,
+}
+
+fn usually() -> bool {
+    true
 }
 
 pub struct Incremental {
@@ -86,7 +93,21 @@ struct Piece {
 const OVER_MAX: usize = 10_000;
 
 pub fn partition(table: &Table) -> String {
-    format!("{} rows", table.shown())
+    format!("{}{ROWS}", table.shown())
+}
+
+const ROWS: &str = " rows";
+
+/// Makes sure that what was read before was this table.
+pub fn check_same(table: &Table, from: &Positions) -> Result<()> {
+    let mut known = from.iter().filter_map(|(partition, point)| match point {
+        Point::Mark { .. } => partition.strip_suffix(ROWS),
+        Point::Offset(_) | Point::File { .. } => None,
+    });
+    match known.find(|name| *name != table.shown()) {
+        Some(other) => Err(table.is_not(other, ANEW)),
+        None => Ok(()),
+    }
 }
 
 /// A cursor is kept in clear, beside what is masked.
@@ -116,6 +137,8 @@ impl Incremental {
             return Err(Error::project(what, why));
         }
         let cursor = Cursor::look(&table, &cursor, &setup.source)?;
+        check_same(&table, &opening.from)?;
+        table.warn_of_heirs();
         let partition: Arc<str> = partition(&table).into();
         let (token, rows) = match opening.from.get(&partition) {
             Some(Point::Mark { rows, token, .. }) => {
@@ -127,7 +150,7 @@ impl Incremental {
         let (infinity, batch_rows_max) = (setup.options.infinity, setup.options.batch_rows_max);
         let query = Query {
             wanted: Wanted { layout: table.layout(), infinity, batch_rows_max },
-            relation: table.quoted(),
+            relation: table.own_rows(),
             cursor,
             setup,
         };
@@ -262,8 +285,11 @@ impl Query {
         let of = &self.cursor.type_name;
         let written = |horizon: u64| format!("age(xmin) <= age('{}'::xid)", horizon & 0xffff_ffff);
         let mut conditions = vec![self.cursor.taken()];
+        // The server alone knows its order: that of the type, and of the column's collation.
+        let mut is_ahead = "true".to_owned();
         if let Some(seen) = &token.seen {
             let last = format!("{}::{of}", literal(&seen.cursor));
+            is_ahead = format!("{cursor} >= {last}");
             conditions.push(format!("{cursor} >= {last}{}", self.lookback()));
             if view.can_tell(seen.horizon) {
                 let over: Vec<String> = seen.over.iter().map(|number| literal(number)).collect();
@@ -278,8 +304,8 @@ impl Query {
             conditions.push(format!("({cursor}, ctid) > ({}::{of}, '({block},{item})'::tid)", literal(at)));
         }
         format!(
-            "COPY (SELECT ctid, {}, CASE WHEN {} THEN xmin::text END, {selected} FROM {} WHERE {} ORDER BY {cursor}, ctid) \
-             TO STDOUT (FORMAT binary)",
+            "COPY (SELECT ctid, {}, {is_ahead}, CASE WHEN {} THEN xmin::text END, {selected} FROM {} WHERE {} \
+             ORDER BY {cursor}, ctid) TO STDOUT (FORMAT binary)",
             shown(&cursor),
             written(horizon),
             self.relation,
@@ -298,12 +324,20 @@ impl Query {
     }
 }
 
-/// Place, cursor and transaction of a row.
-const EXTRA: usize = 3;
+/// Place, cursor, whether it is ahead, and transaction of a row.
+const EXTRA: usize = 4;
+
+/// The last row that a query has given.
+#[derive(Debug, Clone)]
+struct Last {
+    cursor: String,
+    place: Place,
+    is_ahead: bool,
+}
 
 /// What a query has given so far.
 struct Taken {
-    last: Option<(String, Place)>,
+    last: Option<Last>,
     horizon: u64,
     over: Vec<String>,
 }
@@ -312,13 +346,15 @@ impl Taken {
     fn behind(token: &Token, horizon: u64) -> Self {
         let inside = token.inside.clone();
         let over = inside.as_ref().map(|inside| inside.over.clone()).unwrap_or_default();
-        Self { last: inside.map(|inside| (inside.cursor, inside.place)), horizon, over }
+        let last = |Inside { cursor, place, is_ahead, .. }| Last { cursor, place, is_ahead };
+        Self { last: inside.map(last), horizon, over }
     }
 
     fn row(&mut self, own: &[Option<&[u8]>]) {
-        let [Some([a, b, c, d, e, f]), Some(cursor), number] = own else { return };
+        let [Some([a, b, c, d, e, f]), Some(cursor), is_ahead, number] = own else { return };
         let place = (u32::from_be_bytes([*a, *b, *c, *d]), u16::from_be_bytes([*e, *f]));
-        self.last = Some((String::from_utf8_lossy(cursor).into_owned(), place));
+        let cursor = String::from_utf8_lossy(cursor).into_owned();
+        self.last = Some(Last { cursor, place, is_ahead: matches!(is_ahead, Some([1])) });
         if let Some(number) = number
             && self.over.len() < OVER_MAX
         {
@@ -332,7 +368,8 @@ impl Taken {
     /// Behind the last row so far.
     fn inside(&self, before: &Token) -> Token {
         let (horizon, over) = (self.horizon, self.over.clone());
-        let inside = self.last.clone().map(|(cursor, place)| Inside { cursor, place, horizon, over });
+        let inside = |Last { cursor, place, is_ahead }| Inside { cursor, place, is_ahead, horizon, over };
+        let inside = self.last.clone().map(inside);
         Token { seen: before.seen.clone(), inside }
     }
 
@@ -347,34 +384,57 @@ impl Taken {
         over.extend(kept);
         let cursor = match (&before.seen, last) {
             // Late rows come before those that are newer: the last one has the greatest cursor, unless all were late.
-            (Some(seen), Some((last, _))) => greater(&seen.cursor, last),
-            (None, Some((last, _))) => last,
+            (Some(seen), Some(last)) if !last.is_ahead => seen.cursor.clone(),
+            (_, Some(last)) => last.cursor,
             (seen, None) => seen.as_ref().map(|seen| seen.cursor.clone()).unwrap_or_default(),
         };
         Token { seen: Some(Seen { cursor, horizon, over }), inside: None }
     }
 }
 
-/// The greater of two cursors in the server's text, which orders numbers by length and times as they are.
-fn greater(one: &str, other: String) -> String {
-    let whole = |text: &str| text.parse::<i128>().ok();
-    let number = |text: &str| text.parse::<f64>().ok();
-    let is_less = match (whole(one), whole(&other), number(one), number(&other)) {
-        (Some(one), Some(other), ..) => one < other,
-        (.., Some(one), Some(other)) => one < other,
-        _ => *one < *other,
-    };
-    if is_less { other } else { one.to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn row<'a>(cursor: &'a [u8], is_ahead: &'a [u8; 1], number: &'a [u8]) -> [Option<&'a [u8]>; EXTRA] {
+        [Some(&[0, 0, 0, 1, 0, 2]), Some(cursor), Some(is_ahead), Some(number)]
+    }
+
+    /// `9` may be behind `20`, `1 day` ahead of `23:00:00`: only the server tells.
     #[test]
-    fn a_cursor_never_goes_back() {
-        assert_eq!(greater("9", "10".into()), "10");
-        assert_eq!(greater("2026-07-01 10:00:00+00", "2026-07-01 09:59:59+00".into()), "2026-07-01 10:00:00+00");
+    fn a_cursor_goes_on_by_the_order_of_the_server_and_never_back() {
+        let seen = Seen { cursor: "20".into(), horizon: 10, over: Vec::new() };
+        let before = Token { seen: Some(seen), inside: None };
+        for (is_ahead, expected) in [(1, "9"), (0, "20")] {
+            let mut taken = Taken::behind(&before, 15);
+            taken.row(&row(b"9", &[is_ahead], b"11"));
+            let cut = taken.inside(&before);
+            let cursor = |taken: Taken, before: &Token| taken.end(before).seen.expect("a position").cursor;
+            assert_eq!(cursor(taken, &before), expected);
+            assert_eq!(cursor(Taken::behind(&cut, 15), &cut), expected, "taken up where it was cut");
+        }
+        let older = r#"{"seen":null,"inside":{"cursor":"9","place":[1,2],"horizon":3,"over":[]}}"#;
+        let older: Token = serde_json::from_str(older).expect("an older position");
+        assert!(older.inside.is_some_and(|inside| inside.is_ahead));
+    }
+
+    #[test]
+    fn positions_of_another_table_stop_the_source() {
+        let table = |name: &str| Table {
+            oid: 1,
+            schema: "s".into(),
+            name: name.into(),
+            kind: 'r',
+            identity: 'd',
+            has_heirs: false,
+            columns: Vec::new(),
+        };
+        let mut from = Positions::new();
+        assert!(check_same(&table("t"), &from).is_ok());
+        from.set(partition(&table("t")), Point::Mark { rows: 1, token: "{}".into(), done: false });
+        assert!(check_same(&table("t"), &from).is_ok());
+        let told = check_same(&table("u"), &from).expect_err("another table").to_string();
+        assert!(told.contains("rows of s.t"), "{told}");
     }
 
     #[test]
@@ -382,7 +442,7 @@ mod tests {
         let seen = Seen { cursor: "5".into(), horizon: 10, over: vec!["11".into(), "20".into()] };
         let before = Token { seen: Some(seen), inside: None };
         let mut taken = Taken::behind(&before, 15);
-        taken.row(&[Some(&[0, 0, 0, 1, 0, 2]), Some(b"7"), Some(b"21")]);
+        taken.row(&row(b"7", &[1], b"21"));
         let inside = taken.inside(&before);
         let after = taken.end(&before).seen.expect("a position");
         assert_eq!((after.cursor.as_str(), after.horizon, after.over), ("7", 15, vec!["21".into(), "20".to_owned()]));

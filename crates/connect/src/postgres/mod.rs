@@ -21,13 +21,14 @@ mod time;
 
 use crate::spec::{Opening, Pending, Progress, Spec};
 use async_trait::async_trait;
-use cdc::Cdc;
+use cdc::{Cdc, Known};
 use futures::FutureExt;
 use incremental::Incremental;
 use kernel::error::Result;
 use kernel::source::{Pulled, Source};
 use kernel::{Point, Positions};
 use options::{Mode, Options};
+use ranges::Range;
 use setup::Setup;
 use snapshot::Snapshot;
 use std::sync::Arc;
@@ -80,6 +81,7 @@ impl Once {
         let setup = Arc::new(Setup::read(opening)?);
         let client = setup.connect().await?;
         let table = Table::look(&client, setup.options.table(), &setup.entity).await?;
+        table.warn_of_heirs();
         let (infinity, batch_rows_max) = (setup.options.infinity, setup.options.batch_rows_max);
         let wanted = Wanted { layout: table.layout(), infinity, batch_rows_max };
         Ok(Self(Snapshot::open(setup, &client, &table, wanted, false, &opening.from).await?))
@@ -112,20 +114,26 @@ async fn pending(opening: &Opening) -> Result<Vec<Pending>> {
         let partition = incremental::partition(&table);
         return Ok(vec![Pending { bytes: None, progress: progress(&partition), partition }]);
     }
-    let heaps = table.heaps(&client).await?;
-    let ranges = ranges::cut(&table, &heaps, setup.options.parallel, setup.options.refresh, &opening.from)?;
-    let left = ranges.iter().filter(|range| !range.done);
-    let mut all: Vec<Pending> = left
-        .map(|range| Pending { partition: range.partition.clone(), bytes: None, progress: progress(&range.partition) })
-        .collect();
-    if mode == Mode::Cdc {
-        let partition = cdc::partition(&table.schema, &table.name);
-        let bytes = match cdc::position(&partition, &opening.from)? {
-            Some(at) => Some(cdc::slot::log_end(&client).await?.saturating_sub(at)),
+    let stream = if mode == Mode::Cdc { Some(Known::of(&opening.from, &table)?) } else { None };
+    let reached = stream.as_ref().and_then(|known| known.reached).map(|(at, _)| at);
+    let mut all = Vec::new();
+    if reached.is_none_or(|at| at.snapshot == 0) {
+        let heaps = table.heaps(&client).await?;
+        let ranges = ranges::cut(&table, &heaps, setup.options.parallel, setup.options.refresh, &opening.from)?;
+        let left = ranges.into_iter().filter(|range| !range.done);
+        all.extend(left.map(|Range { partition, .. }| Pending {
+            bytes: None,
+            progress: progress(&partition),
+            partition,
+        }));
+    }
+    if let Some(Known { partition, .. }) = stream {
+        let bytes = match reached {
+            Some(at) => Some(cdc::slot::log_end(&client).await?.saturating_sub(at.lsn)),
             None => None,
         };
         if bytes != Some(0) {
-            all.push(Pending { bytes, progress: progress(&partition), partition });
+            all.push(Pending { bytes, progress: progress(&partition), partition: partition.to_string() });
         }
     }
     Ok(all)

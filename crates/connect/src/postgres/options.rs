@@ -15,7 +15,8 @@ pub struct Options {
     /// The server and who signs in: `postgres://user:${PASSWORD}@host:5432/database`. Parameters: `sslmode` (`disable`,
     /// `prefer`, which is the default, `require`, `verify-ca`, `verify-full`), `sslrootcert`, `sslcert`, `sslkey`.
     pub connection: String,
-    /// The table, with its schema unless that is `public`: `sales.orders`.
+    /// The table, with its schema unless that is `public`: `sales.orders`. A name with a dot stands in double quotes, as in
+    /// SQL: `sales."orders.2026"`.
     pub table: String,
     /// `snapshot` (default): the table as it is, once, as one state of it. `incremental`: rows whose `cursor` grew since
     /// the last run, by one query. `cdc`: the table, and then every change of it, by logical replication.
@@ -114,8 +115,11 @@ impl Options {
         if let Err(why) = Address::parse(&read.connection) {
             refuse("connection", &format!("`connection` can't be read: {why}"));
         }
-        if read.table.split('.').any(str::is_empty) || read.table.split('.').count() > 2 {
-            refuse("table", "write the table as `orders` or `sales.orders`");
+        if names(&read.table).is_none() {
+            refuse(
+                "table",
+                "write the table as `orders` or `sales.orders`, and a name with a dot in double quotes: `sales.\"orders.2026\"`",
+            );
         }
         if read.mode == Mode::Incremental && read.cursor.is_none() {
             refuse("mode", "`mode: incremental` needs a `cursor`, a column that grows with each change");
@@ -163,8 +167,8 @@ impl Options {
     }
 
     /// Schema and name of the table.
-    pub fn table(&self) -> (&str, &str) {
-        self.table.split_once('.').unwrap_or(("public", &self.table))
+    pub fn table(&self) -> (String, String) {
+        names(&self.table).unwrap_or_else(|| ("public".to_owned(), self.table.clone()))
     }
 
     pub fn wal_budget(&self) -> Option<u64> {
@@ -191,6 +195,48 @@ const NAME_MAX: usize = 63;
 fn is_plain(name: &str) -> bool {
     let is_sign = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     !name.is_empty() && name.len() <= NAME_MAX && name.chars().all(is_sign)
+}
+
+/// Schema and name of `orders`, `sales.orders` or `"a schema"."a.table"`. Without quotes a name is taken as it is, in any case.
+fn names(text: &str) -> Option<(String, String)> {
+    let (first, rest) = name(text)?;
+    if rest.is_empty() {
+        return Some(("public".to_owned(), first));
+    }
+    let (second, rest) = name(rest.strip_prefix('.')?)?;
+    rest.is_empty().then_some((first, second))
+}
+
+/// The name at the start, and what comes behind it.
+fn name(text: &str) -> Option<(String, &str)> {
+    let Some(mut rest) = text.strip_prefix('"') else {
+        let (name, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
+        return (!name.is_empty()).then(|| (name.to_owned(), rest));
+    };
+    let mut name = String::new();
+    loop {
+        let (part, behind) = rest.split_once('"')?;
+        name += part;
+        match behind.strip_prefix('"') {
+            Some(behind) => {
+                name.push('"');
+                rest = behind;
+            }
+            None => return (!name.is_empty()).then_some((name, behind)),
+        }
+    }
+}
+
+/// A table as `table:` names it.
+pub fn written(schema: &str, table: &str) -> String {
+    let own = |name: &str| match name.contains(['.', '"']) {
+        true => super::client::quoted(name),
+        false => name.to_owned(),
+    };
+    match schema {
+        "public" => own(table),
+        _ => format!("{}.{}", own(schema), own(table)),
+    }
 }
 
 /// The name of a slot or publication that was not given one.
@@ -252,6 +298,21 @@ mod tests {
         assert!(told(json!({ "mode": "incremental" }))[0].contains("needs a `cursor`"));
         assert!(told(json!({ "mode": "incremental", "cursor": "at", "lookback": "soon" }))[0].contains("lookback"));
         assert!(told(json!({ "mode": "cdcs" }))[0].contains("mode"));
+    }
+
+    #[test]
+    fn a_name_with_a_dot_stands_in_quotes() {
+        let own = |schema: &str, table: &str| Some((schema.to_owned(), table.to_owned()));
+        assert_eq!(names("orders"), own("public", "orders"));
+        assert_eq!(names("sales.Odd Name"), own("sales", "Odd Name"));
+        for (schema, table) in [("public", "Odd Name.x"), ("a.b", "c\"d"), ("public", "plain"), ("s", "t"), ("s", "\"")]
+        {
+            assert_eq!(names(&written(schema, table)), own(schema, table));
+        }
+        assert_eq!(written("public", "Odd Name.x"), "\"Odd Name.x\"");
+        for bad in ["", ".", "a.", ".a", "a.b.c", "\"a", "\"\"", "\"a\"b", "a.\"b\".c"] {
+            assert_eq!(names(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Whether a run would work, and go on working: what `lavra doctor` says of a source.
 
 use super::cdc::publication::{self, Sent, to_publish};
-use super::cdc::slot::{Slot, TAKEN_OVER, gone, mebibytes};
+use super::cdc::slot::{Slot, TAKEN_OVER, gone, identity_fault, mebibytes};
 use super::cdc::{At, reached};
 use super::client::{Client, fault, quoted};
 use super::cursor::Cursor;
+use super::incremental;
 use super::options::Mode;
-use super::ranges::cut;
+use super::ranges::{check_same, cut};
 use super::setup::Setup;
 use super::table::{Heap, Table};
 use crate::spec::{Finding, Grade, Opening};
@@ -47,9 +48,15 @@ async fn look(setup: &Setup, client: &Client, opening: &Opening, all: &mut Vec<F
     all.push(clock(client, opening).await?);
     let table = Table::look(client, setup.options.table(), &setup.entity).await?;
     all.push(grant(setup, client, opening, &table).await?);
+    if let Some((found, remedy)) = table.heirs() {
+        all.push(warning("inheritance", found, remedy));
+    }
     match setup.options.mode {
-        Mode::Snapshot => {}
-        Mode::Incremental => all.push(cursor(setup, client, &table).await?),
+        Mode::Snapshot => all.extend(other(check_same(&table, &table.heaps(client).await?, &opening.from))),
+        Mode::Incremental => {
+            all.extend(other(incremental::check_same(&table, &opening.from)));
+            all.push(cursor(setup, client, &table).await?);
+        }
         Mode::Cdc => {
             let changes = Changes { setup, client, table: &table, from: reached(&opening.from, &table) };
             changes.look(all).await?;
@@ -57,6 +64,11 @@ async fn look(setup: &Setup, client: &Client, opening: &Opening, all: &mut Vec<F
         }
     }
     Ok(())
+}
+
+/// What the lake has of another table.
+fn other(checked: Result<()>) -> Option<Finding> {
+    checked.err().map(|error| bad("table", error.what, error.detail))
 }
 
 /// Rows that are never taken because of their cursor.
@@ -67,7 +79,7 @@ async fn cursor(setup: &Setup, client: &Client, table: &Table) -> Result<Finding
         Ok(cursor) => cursor,
         Err(error) => return Ok(bad(SUBJECT, error.detail, "name a column of the table by `cursor`")),
     };
-    let all = cursor.untaken(client, &table.quoted()).await?;
+    let all = cursor.untaken(client, &table.own_rows()).await?;
     let (found, remedies): (Vec<String>, Vec<&str>) = all.into_iter().unzip();
     Ok(match remedies.first() {
         None => good(SUBJECT, format!("every row has a `{name}`")),
@@ -104,16 +116,23 @@ async fn clock(client: &Client, opening: &Opening) -> Result<Finding> {
 }
 
 async fn grant(setup: &Setup, client: &Client, opening: &Opening, table: &Table) -> Result<Finding> {
-    const SQL: &str = "SELECT has_table_privilege($1::oid, 'SELECT'), current_user::text";
+    // The server tells whether policies stand between this user and some rows: a run asks for all rows or none.
+    const SQL: &str = "
+        SELECT has_schema_privilege(c.relnamespace, 'USAGE'), has_table_privilege(c.oid, 'SELECT'),
+          row_security_active(c.oid), current_user::text FROM pg_catalog.pg_class c WHERE c.oid = $1";
     let row = client.query_one(SQL, &[&table.oid]).await.map_err(|e| fault("look at grants", &e))?;
-    let (may, user): (bool, String) = (row.get(0), row.get(1));
+    let (enters, may, is_filtered): (bool, bool, bool) = (row.get(0), row.get(1), row.get(2));
+    let user = quoted(&row.get::<_, String>(3));
+    if let Some(finding) = refused(table, &user, enters, may, is_filtered) {
+        return Ok(finding);
+    }
     let may_not = match table.kind == 'p' && setup.options.mode != Mode::Incremental {
         true => unreadable(setup, client, opening, table).await?,
         false => Vec::new(),
     };
-    Ok(match (may, may_not.first()) {
-        (true, None) => good("grants", format!("{user} may read {}", table.shown())),
-        (true, Some(leaf)) => {
+    Ok(match may_not.first() {
+        None => good("grants", format!("{user} may read {}", table.shown())),
+        Some(leaf) => {
             let (own, shown) = (format!("{}.{}", quoted(&leaf.schema), quoted(&leaf.name)), table.shown());
             let others = if may_not.len() > 1 { format!(" and {} more", may_not.len() - 1) } else { String::new() };
             warning(
@@ -123,15 +142,32 @@ async fn grant(setup: &Setup, client: &Client, opening: &Opening, table: &Table)
                      one connection, and anew if that breaks off",
                     leaf.schema, leaf.name
                 ),
-                format!("GRANT SELECT ON {own} TO \"{user}\", and so on, before the first run"),
+                format!("GRANT SELECT ON {own} TO {user}, and so on, before the first run"),
             )
         }
-        (false, _) => bad(
-            "grants",
-            format!("{user} may not read {}", table.shown()),
-            format!("GRANT SELECT ON {} TO \"{user}\"", table.quoted()),
-        ),
     })
+}
+
+/// What keeps the user from a table.
+fn refused(table: &Table, user: &str, enters: bool, may: bool, is_filtered: bool) -> Option<Finding> {
+    const SUBJECT: &str = "grants";
+    let (shown, own) = (table.shown(), table.quoted());
+    let enter = format!("GRANT USAGE ON SCHEMA {} TO {user}", quoted(&table.schema));
+    let read = format!("GRANT SELECT ON {own} TO {user}");
+    let remedy = match (enters, may) {
+        (false, true) => enter,
+        (false, false) => format!("{enter}; {read}"),
+        (true, false) => read,
+        (true, true) if is_filtered => {
+            let found =
+                format!("row security of {shown} holds for {user}: a run takes all rows or none, and is refused");
+            let remedy = format!("ALTER ROLE {user} BYPASSRLS, or read as the table's owner");
+            return Some(bad(SUBJECT, found, remedy));
+        }
+        (true, true) => return None,
+    };
+    let where_not = if enters { String::new() } else { format!(": not even use its schema {}", quoted(&table.schema)) };
+    Some(bad(SUBJECT, format!("{user} may not read {shown}{where_not}"), remedy))
 }
 
 /// Partitions that may not be read by themselves, where the table is to be read in one piece because of them.
@@ -182,13 +218,9 @@ impl Changes<'_> {
                 format!("ALTER ROLE \"{user}\" REPLICATION"),
             ),
         });
-        all.push(match self.table.columns.iter().any(|column| column.identifies) {
-            true => good("replica identity", format!("{} tells which row changed", self.table.shown())),
-            false => bad(
-                "replica identity",
-                format!("{} has no primary key", self.table.shown()),
-                format!("ALTER TABLE {} REPLICA IDENTITY FULL", self.table.quoted()),
-            ),
+        all.push(match identity_fault(&self.setup.entity, self.table, self.known().is_some()) {
+            None => good("replica identity", format!("{} tells which row changed", self.table.shown())),
+            Some((why, remedy)) => bad("replica identity", format!("{}: {why}", self.table.shown()), remedy),
         });
         all.push(self.followed(slots).await?);
         all.push(self.publication().await?);
@@ -268,10 +300,12 @@ impl Changes<'_> {
             all.push(warning(
                 "truncate",
                 format!(
-                    "{} is partitioned: the server does not tell when one partition is truncated, dropped or detached",
+                    "{} is partitioned: the server does not tell when one partition is truncated, dropped or detached, nor the rows \
+                     of one that is attached with rows in it",
                     table.shown()
                 ),
-                "delete the rows instead, or truncate the whole table",
+                "delete the rows instead, or truncate the whole table; attach empty partitions and insert into them, or take \
+                 the table anew",
             ));
         }
         Ok(())
@@ -316,4 +350,33 @@ async fn disk(client: &Client, kept: Option<i64>) -> Result<Finding> {
         ),
         Some(kept) => good(SUBJECT, format!("{size}; a slot keeps {kept} MiB at most")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_a_user_from_a_table_is_told_with_its_remedy() {
+        let table = Table {
+            oid: 1,
+            schema: "s".into(),
+            name: "t".into(),
+            kind: 'r',
+            identity: 'd',
+            has_heirs: false,
+            columns: Vec::new(),
+        };
+        let told = |enters, may, is_filtered| {
+            let finding = refused(&table, "\"u\"", enters, may, is_filtered)?;
+            Some(format!("{}: {}", finding.found, finding.remedy.unwrap_or_default()))
+        };
+        assert_eq!(told(true, true, false), None);
+        let (enter, read) = ("GRANT USAGE ON SCHEMA \"s\" TO \"u\"", "GRANT SELECT ON \"s\".\"t\" TO \"u\"");
+        let both = told(false, false, false).expect("a finding");
+        assert!(both.contains(enter) && both.contains(read), "{both}");
+        assert!(told(false, true, false).is_some_and(|told| told.contains(enter) && !told.contains(read)));
+        assert!(told(true, false, false).is_some_and(|told| told.ends_with(read) && !told.contains("schema")));
+        assert!(told(true, true, true).is_some_and(|told| told.contains("row security") && told.contains("BYPASSRLS")));
+    }
 }

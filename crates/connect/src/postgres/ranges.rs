@@ -3,7 +3,7 @@
 //! A range's position is a place in the table's file (block and item), which says nothing of anybody.
 
 use super::client::quoted;
-use super::table::{Heap, Table};
+use super::table::{ANEW, Heap, Table};
 use kernel::error::{Error, Result};
 use kernel::{Point, Positions};
 use serde::{Deserialize, Serialize};
@@ -128,6 +128,28 @@ fn is_whole(table: &Table, heaps: &[Heap], partition: &str, again: &str, taken: 
     Ok(heaps.iter().any(|heap| !heap.is_readable))
 }
 
+/// The table or the leaf whose ranges have this name; none for another kind of position.
+pub fn read_before<'a>(partition: &'a str, point: &Point) -> Option<&'a str> {
+    let Point::Mark { .. } = point else { return None };
+    let is_number = |text: &str| text.parse::<u32>().is_ok();
+    let (name, part) = partition.rsplit_once(' ')?;
+    part.split_once('/').filter(|(one, all)| is_number(one) && is_number(all))?;
+    let again = name.rsplit_once(" #").filter(|(_, number)| is_number(number));
+    Some(again.map_or(name, |(name, _)| name))
+}
+
+/// Makes sure that what was read before was this table. Partitions of one may have come and gone, but not all of them.
+pub fn check_same(table: &Table, heaps: &[Heap], taken: &Positions) -> Result<()> {
+    let own: Vec<String> = heaps.iter().map(|heap| named(heap, "")).chain([table.shown()]).collect();
+    let is_own = |name: &&str| own.iter().any(|own| own == name);
+    let (ours, others): (Vec<&str>, Vec<&str>) =
+        taken.iter().filter_map(|(partition, point)| read_before(partition, point)).partition(is_own);
+    match others.first() {
+        Some(other) if table.kind != 'p' || ours.is_empty() => Err(table.is_not(other, ANEW)),
+        Some(_) | None => Ok(()),
+    }
+}
+
 fn token(partition: &str, text: &str) -> Result<Token> {
     serde_json::from_str(text).map_err(|e| Error::data(format!("read the position of {partition}"), &e))
 }
@@ -158,7 +180,15 @@ mod tests {
     use super::*;
 
     fn table() -> Table {
-        Table { oid: 1, schema: "s".into(), name: "t".into(), kind: 'r', columns: Vec::new() }
+        Table {
+            oid: 1,
+            schema: "s".into(),
+            name: "t".into(),
+            kind: 'r',
+            identity: 'd',
+            has_heirs: false,
+            columns: Vec::new(),
+        }
     }
 
     fn heap(blocks: u32) -> Vec<Heap> {
@@ -187,6 +217,27 @@ mod tests {
         assert_eq!(after[1].condition(None), "ctid > '(3000,4)'::tid");
         assert_eq!(after[0].condition(Some(9)), "ctid >= '(0,0)'::tid AND ctid < '(9,0)'::tid");
         assert_eq!(cut(&table(), &heap(4096), 2, 1, &taken).expect("ranges")[1].rows, 0, "taken again when told so");
+    }
+
+    #[test]
+    fn another_table_is_not_taken_for_one_that_is_new() {
+        let taken = |names: &[&str]| {
+            let mut taken = Positions::new();
+            let point = || Point::Mark { rows: 1, token: "{}".into(), done: true };
+            names.iter().for_each(|name| taken.set(*name, point()));
+            taken
+        };
+        let check = |kind: char, names: &[&str]| check_same(&Table { kind, ..table() }, &heap(1), &taken(names));
+        for good in [vec![], vec!["s.t 1/2", "s.t 2/2"], vec!["s.t #3 1/1"], vec!["s.t rows"]] {
+            assert!(check('r', &good).is_ok(), "{good:?}");
+        }
+        for bad in ["s.u 1/1", "s.t 2 1/1", "s.u #7 1/1"] {
+            assert!(check('r', &[bad]).is_err(), "{bad}");
+            assert!(check('p', &[bad]).is_err(), "{bad}");
+        }
+        assert!(check('p', &["s.gone 1/1", "s.t 1/1"]).is_ok(), "a partition that was dropped");
+        let told = check('r', &["s.u 1/1"]).expect_err("another table").to_string();
+        assert!(told.contains("rows of s.u") && told.contains("source of its own"), "{told}");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! where it ended, in whatever state the table is then: the changes that follow put right what moved meanwhile.
 
 use super::client::{Client, fault};
-use super::ranges::{Place, Range, cut};
+use super::ranges::{Place, Range, check_same, cut};
 use super::rows::{Copied, Rows};
 use super::setup::Setup;
 use super::table::{Table, Wanted};
@@ -59,6 +59,9 @@ impl Snapshot {
         taken: &Positions,
     ) -> Result<Self> {
         let heaps = table.heaps(client).await?;
+        if !is_part {
+            check_same(table, &heaps, taken)?;
+        }
         let ranges = cut(table, &heaps, setup.options.parallel, setup.options.refresh, taken)?;
         let begun = ranges.iter().any(|range| range.rows > 0 || range.done);
         if begun && !is_part && ranges.iter().any(|range| !range.done) {

@@ -12,6 +12,10 @@ pub struct Table {
     pub name: String,
     /// `relkind`: `r` table, `p` partitioned, `m` materialised view, `v` view, `f` foreign.
     pub kind: char,
+    /// `relreplident`, what a change tells of the old row: `d` its primary key, `i` the columns of an index, `f` all, `n` nothing.
+    pub identity: char,
+    /// Whether other tables inherit from it.
+    pub has_heirs: bool,
     pub columns: Vec<TableColumn>,
 }
 
@@ -35,7 +39,9 @@ pub struct TableColumn {
 pub type Layout = Vec<(Arc<str>, Kind)>;
 
 const TABLE: &str = "
-    SELECT c.oid, c.relkind, c.relreplident FROM pg_catalog.pg_class c
+    SELECT c.oid, c.relkind, c.relreplident,
+      c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid)
+    FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2";
 
 const COLUMNS: &str = "
@@ -48,7 +54,8 @@ const COLUMNS: &str = "
     WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
 
 impl Table {
-    pub async fn look(client: &Client, (schema, name): (&str, &str), entity: &Entity) -> Result<Self> {
+    pub async fn look(client: &Client, named: (impl AsRef<str>, impl AsRef<str>), entity: &Entity) -> Result<Self> {
+        let (schema, name) = (named.0.as_ref(), named.1.as_ref());
         let what = format!("look at {schema}.{name}");
         let failed = |e| fault(&what, &e);
         let row = client.query_opt(TABLE, &[&schema, &name]).await.map_err(failed)?;
@@ -58,6 +65,7 @@ impl Table {
             Error::project(&what, help)
         })?;
         let (oid, kind, identity): (u32, i8, i8) = (row.get(0), row.get(1), row.get(2));
+        let (kind, identity, has_heirs) = (char::from(kind as u8), char::from(identity as u8), row.get(3));
         let rows = client.query(COLUMNS, &[&oid]).await.map_err(failed)?;
         let types: Vec<(u32, i32)> = rows.iter().map(|row| (row.get(1), row.get(2))).collect();
         let bases = bases(client, &types).await?;
@@ -67,8 +75,7 @@ impl Table {
             let key: Option<i32> = row.get(7);
             // An index's columns are counted from 0.
             let key = key.and_then(|place| u32::try_from(place + 1).ok());
-            // `relreplident`: what a change tells of the old row.
-            let identifies = match char::from(identity as u8) {
+            let identifies = match identity {
                 'f' => true,
                 'i' => row.get::<_, Option<bool>>(8).unwrap_or_default(),
                 'd' => key.is_some(),
@@ -90,12 +97,45 @@ impl Table {
         if columns.is_empty() {
             return Err(Error::project(what, "the table has no column"));
         }
-        Ok(Self { oid, schema: schema.into(), name: name.into(), kind: char::from(kind as u8), columns })
+        Ok(Self { oid, schema: schema.into(), name: name.into(), kind, identity, has_heirs, columns })
     }
 
     /// For SQL.
     pub fn quoted(&self) -> String {
         format!("{}.{}", quoted(&self.schema), quoted(&self.name))
+    }
+
+    /// What a query reads of it: not the rows of tables that inherit from it, whose changes are theirs. A table that is
+    /// partitioned has no rows but those of its partitions.
+    pub fn own_rows(&self) -> String {
+        match self.kind {
+            'r' => format!("ONLY {}", self.quoted()),
+            _ => self.quoted(),
+        }
+    }
+
+    /// What is said of tables that inherit from it, and the remedy.
+    pub fn heirs(&self) -> Option<(String, &'static str)> {
+        let found = format!("{} has children by inheritance, and their rows are not taken with it", self.shown());
+        self.has_heirs.then_some((found, HEIRS))
+    }
+
+    pub fn warn_of_heirs(&self) {
+        if let Some((found, remedy)) = self.heirs() {
+            tracing::warn!(table = self.shown(), "{found}: {remedy}");
+        }
+    }
+
+    /// An error when the lake's positions of the source are of the table `known`.
+    pub fn is_not(&self, known: &str, anew: &str) -> Error {
+        Error::project(
+            format!("read {}", self.shown()),
+            format!(
+                "the lake has this source's rows of {known}, and those of two tables would be mixed in one. Set `table` to \
+                 what it was and name the other table in a source of its own. If the lake is to have this one instead, or it \
+                 is the same table under another name: {anew}"
+            ),
+        )
     }
 
     /// For people, and for partitions.
@@ -127,6 +167,11 @@ impl Table {
         Ok(rows.iter().map(heap).collect())
     }
 }
+
+const HEIRS: &str = "take each child by a source of its own";
+
+/// How a table is taken anew that no slot is kept for.
+pub const ANEW: &str = "move the folder of the bronze table away, and run again: the table is taken anew";
 
 /// A table that holds rows in blocks.
 #[derive(Debug, Clone)]

@@ -15,6 +15,7 @@ use axum::routing::post;
 use futures::StreamExt;
 use kernel::Entity;
 use kernel::clock::Clock;
+use kernel::gate::Screen;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,6 +33,8 @@ pub struct Door {
     pub queue: mpsc::UnboundedSender<Delivery>,
     /// What records are expected to be.
     pub entity: Arc<Entity>,
+    /// What the gate behind the source tells personal data by.
+    pub screen: Arc<dyn Screen>,
     /// Whether the log has that records were refused.
     pub has_told: AtomicBool,
 }
@@ -146,7 +149,7 @@ impl Door {
 
     /// Refuses what the whole source would stop at.
     fn look(&self, records: &[u8]) -> Result<(), Refusal> {
-        let Err(why) = fields::look(records, &self.entity) else { return Ok(()) };
+        let Err(why) = fields::look(records, &self.entity, &*self.screen) else { return Ok(()) };
         if !self.has_told.swap(true, Ordering::Relaxed) {
             tracing::warn!(path = self.options.path, why, "a delivery was refused; further ones are not told of");
         }
@@ -172,14 +175,18 @@ impl Door {
         }
     }
 
-    /// What the sender calls this delivery.
+    /// What the sender calls this delivery. A header that is there and empty gives it no name: all such deliveries would be
+    /// one.
     fn name<'h>(&self, headers: &'h HeaderMap) -> Option<&'h [u8]> {
         const NAMES: [&str; 3] = ["Idempotency-Key", "Webhook-Id", "X-GitHub-Delivery"];
-        let value = match &self.options.key_header {
-            Some(name) => headers.get(name),
-            None => NAMES.iter().find_map(|name| headers.get(*name)),
+        let of = |name: &str| {
+            let mut values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+            values.find(|value| !value.trim_ascii().is_empty())
         };
-        value.map(HeaderValue::as_bytes)
+        match &self.options.key_header {
+            Some(name) => of(name),
+            None => NAMES.iter().find_map(|name| of(name)),
+        }
     }
 
     fn too_long(&self) -> Refusal {

@@ -4,6 +4,7 @@ use crate::files::json::{Layout, in_memory};
 use arrow::datatypes::Schema;
 use kernel::Entity;
 use kernel::contract::SchemaChange;
+use kernel::gate::Screen;
 use std::collections::HashSet;
 
 /// A name with so many digits may be somebody's number or date.
@@ -13,7 +14,7 @@ const DIGITS_MAX: usize = 5;
 const NAME_MAX: usize = 64;
 
 /// Reads records, with `,` between them, as the source will. An error says what in them can't be taken, without a value.
-pub fn look(records: &[u8], entity: &Entity) -> Result<(), String> {
+pub fn look(records: &[u8], entity: &Entity, screen: &dyn Screen) -> Result<(), String> {
     let text = [b"[", records, b"]"].concat();
     let range = 0..text.len();
     let piece = in_memory(text, range, Layout::Array, 1, entity)?;
@@ -24,8 +25,20 @@ pub fn look(records: &[u8], entity: &Entity) -> Result<(), String> {
     }
     match entity.schema_change {
         SchemaChange::Freeze => unknown(&schema, entity),
-        SchemaChange::Quarantine | SchemaChange::Evolve => Ok(()),
+        SchemaChange::Quarantine | SchemaChange::Evolve => personal(&schema, entity, screen),
     }
+}
+
+/// A name that may be somebody's becomes no column, and no word of the quarantine's: the gate stops at it.
+fn personal(schema: &Schema, entity: &Entity, screen: &dyn Screen) -> Result<(), String> {
+    let is_personal = |name: &str| is_stranger(name, entity) && screen.is_personal(name);
+    if schema.fields().iter().any(|field| is_personal(field.name())) {
+        return Err(
+            "a field that the contract does not name has a name that looks like personal data; send that as a value"
+                .into(),
+        );
+    }
+    Ok(())
 }
 
 fn unknown(schema: &Schema, entity: &Entity) -> Result<(), String> {
@@ -61,12 +74,13 @@ fn shown(name: &str) -> String {
 mod tests {
     use super::*;
     use crate::files::testing::{entity, typed};
+    use crate::push::tests::Eyes;
     use arrow::datatypes::{DataType, Field};
 
     #[test]
     fn what_the_contract_does_not_name_is_told_by_its_name_unless_that_may_be_a_value() {
         let mut entity = entity(&["id", "n"]);
-        let told = |entity: &Entity, records: &str| look(records.as_bytes(), entity).err();
+        let told = |entity: &Entity, records: &str| look(records.as_bytes(), entity, &Eyes).err();
         assert_eq!(told(&entity, r#"{"id":"a"},{"n":1,"id":"b"}"#), None);
         assert_eq!(told(&entity, r#"{"\u0069d":"a"}"#), None, "a name may be written with escapes");
         assert_eq!(
@@ -81,6 +95,13 @@ mod tests {
         assert_eq!(told(&entity, r#"{"coupon":1}"#), None, "the gate sets its rows aside");
         entity.schema_change = SchemaChange::Evolve;
         assert_eq!(told(&entity, r#"{"coupon":1}"#), None);
+        for policy in [SchemaChange::Quarantine, SchemaChange::Evolve] {
+            entity.schema_change = policy;
+            let why = told(&entity, r#"{"id":"a"},{"id":"b","maria@example.com":1}"#).expect("the gate would stop");
+            assert!(why.contains("looks like personal data") && !why.contains("maria"), "{why}");
+            let inside = told(&entity, r#"{"id":{"maria@example.com":1}}"#);
+            assert_eq!(inside, None, "a column of text has it as a value");
+        }
         let nothing_known = crate::files::testing::entity(&[]);
         assert_eq!(told(&nothing_known, r#"{"coupon":1}"#), None);
     }
@@ -89,7 +110,7 @@ mod tests {
     fn fields_inside_fields_are_looked_at_too() {
         let inner = DataType::Struct(vec![Field::new("city", DataType::Utf8, true)].into());
         let mut entity = typed(&[("id", DataType::Utf8), ("address", inner)]);
-        let told = |entity: &Entity, records: &str| look(records.as_bytes(), entity).err();
+        let told = |entity: &Entity, records: &str| look(records.as_bytes(), entity, &Eyes).err();
         assert_eq!(told(&entity, r#"{"id":"a","address":{"city":"x"}}"#), None);
         assert_eq!(
             told(&entity, r#"{"id":"a","address":{"city":"x","zip":1}}"#).as_deref(),

@@ -8,7 +8,7 @@ use crate::json_path::JsonPath;
 use crate::spec::{Listening, Opening};
 use async_trait::async_trait;
 use kernel::error::{Error, Result};
-use kernel::gate::Raw;
+use kernel::gate::{Raw, Screen};
 use kernel::source::{Pulled, Source};
 use kernel::{Entity, Point, Positions};
 use serde::{Deserialize, Serialize};
@@ -55,12 +55,12 @@ struct Token {
     names: Vec<String>,
 }
 
-pub fn listen(opening: &Opening) -> Result<Listening> {
-    let (door, source) = parts(opening)?;
+pub fn listen(opening: &Opening, screen: Arc<dyn Screen>) -> Result<Listening> {
+    let (door, source) = parts(opening, screen)?;
     Ok(Listening { path: door.options.path.clone(), router: router(door), source: Box::new(source) })
 }
 
-pub(super) fn parts(opening: &Opening) -> Result<(Door, Push)> {
+pub(super) fn parts(opening: &Opening, screen: Arc<dyn Screen>) -> Result<(Door, Push)> {
     let options = Options::read(&opening.source, &opening.options)?;
     let wrong = |why: String| Error::project(format!("source `{}`", opening.source), why);
     let partition: Arc<str> = options.path.as_str().into();
@@ -84,6 +84,7 @@ pub(super) fn parts(opening: &Opening) -> Result<(Door, Push)> {
         room: Arc::new(Semaphore::new(options.queue_bytes_max)),
         queue,
         entity,
+        screen,
         has_told: AtomicBool::new(false),
         options,
     };

@@ -4,7 +4,8 @@ use super::door::router;
 use super::source::{Push, parts};
 use crate::files::testing::{entity, opening};
 use arrow::array::{ArrayRef, AsArray};
-use kernel::gate::Inspector;
+use kernel::contract::SchemaChange;
+use kernel::gate::{Alarm, Inspector, Screen};
 use kernel::laws::source::obeys;
 use kernel::source::{Pulled, Source};
 use kernel::{Entity, Point, Positions};
@@ -46,8 +47,29 @@ fn keyed() -> Entity {
     entity
 }
 
+/// Takes every name with an `@` for somebody's.
+pub(super) struct Eyes;
+
+impl Screen for Eyes {
+    fn is_personal(&self, text: &str) -> bool {
+        text.contains('@')
+    }
+
+    fn is_personal_column(&self, name: &str, _: &ArrayRef) -> bool {
+        self.is_personal(name)
+    }
+
+    fn alarm(&self, _: &ArrayRef, _: bool) -> Option<Alarm> {
+        None
+    }
+}
+
 async fn listen(options: Value, from: Positions) -> Listening {
-    let (door, source) = parts(&opening(Path::new("/"), options, keyed(), from)).expect("a door");
+    listen_for(keyed(), options, from).await
+}
+
+async fn listen_for(entity: Entity, options: Value, from: Positions) -> Listening {
+    let (door, source) = parts(&opening(Path::new("/"), options, entity, from), Arc::new(Eyes)).expect("a door");
     let room = door.room.clone();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}/hooks/orders", listener.local_addr().expect("its address"));
@@ -187,6 +209,52 @@ async fn a_field_that_the_contract_does_not_name_is_refused_to_its_sender_alone(
     assert_eq!(said(mended).await, (200, json!({ "rows": 2 })));
 }
 
+#[tokio::test]
+async fn a_field_with_somebodys_name_is_refused_to_its_sender_alone_whatever_becomes_of_others() {
+    for policy in [SchemaChange::Freeze, SchemaChange::Quarantine, SchemaChange::Evolve] {
+        let entity = Entity { schema_change: policy, ..keyed() };
+        let mut listening = listen_for(entity, options(json!({})), Positions::new()).await;
+        let (status, why) = said(listening.post(Some("d-1"), r#"{"id":"a","maria@example.com":1}"#)).await;
+        assert!(status == 422 && !why.to_string().contains("maria"), "{policy:?}: {status}: {why}");
+        let other = listening.arrives(Some("d-1"), r#"{"id":"a","n":1}"#.into()).await;
+        let (rows, upto) = listening.drain().await;
+        assert_eq!(rows, ["a"], "{policy:?}: nothing else waits, and the name is free");
+        listening.source.settled(&upto).await.expect("settled");
+        assert_eq!(said(other).await, (200, json!({ "rows": 1 })));
+    }
+}
+
+/// As some libraries send the header always.
+#[tokio::test]
+async fn an_empty_name_is_none_and_the_next_header_or_the_key_tells() {
+    let mut listening = listen(options(json!({})), Positions::new()).await;
+    let post = |headers: &[(&'static str, &'static str)], body: &'static str| {
+        let request = listening.client.post(&listening.url).header("Authorization", "Bearer SECRET").body(body);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        tokio::spawn(async move { request.send().await.expect("an answer") })
+    };
+    let blank: &[_] = &[("Idempotency-Key", "")];
+    let next: &[_] = &[("Idempotency-Key", "  "), ("Webhook-Id", "w-1")];
+    let twice: &[_] = &[("Idempotency-Key", ""), ("Idempotency-Key", "i-1")];
+    let all = [(blank, r#"{"id":"a"}"#), (blank, r#"{"id":"b"}"#), (next, r#"{"id":"c"}"#), (twice, r#"{"id":"d"}"#)];
+    let waiting: Vec<_> = all.into_iter().map(|(headers, body)| post(headers, body)).collect();
+    while listening.source.num_waiting() < all.len() {
+        assert!(!waiting.iter().any(JoinHandle::is_finished), "none is another one");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let other = said(post(next, r#"{"id":"z"}"#)).await;
+    assert!(other.0 == 422 && other.1.to_string().contains("other records"), "`w-1` is its name: {other:?}");
+    let (again, named) = (post(&[("Idempotency-Key", "i-1")], r#"{"id":"d"}"#), post(blank, r#"{"id":"a"}"#));
+    assert_eq!((said(again).await.0, said(named).await.0), (409, 409), "they are under way");
+    let (mut rows, upto) = listening.drain().await;
+    rows.sort();
+    assert_eq!(rows, ["a", "b", "c", "d"]);
+    listening.source.settled(&upto).await.expect("settled");
+    for posted in waiting {
+        assert_eq!(said(posted).await, (200, json!({ "rows": 1 })));
+    }
+}
+
 /// Every row that is answered with success reaches the gate: what becomes of a key that came before is its to say.
 #[tokio::test]
 async fn a_name_tells_a_repetition_and_without_one_the_very_same_records_do() {
@@ -293,8 +361,8 @@ async fn the_laws_hold_over_deliveries_that_are_sent_again() {
             }
             waiting.push(listening.arrives(Some(&format!("d-{delivery}")), body.to_string()).await);
         }
-        let (_, other) =
-            parts(&opening(Path::new("/"), options(json!({})), keyed(), Positions::new())).expect("a door");
+        let (_, other) = parts(&opening(Path::new("/"), options(json!({})), keyed(), Positions::new()), Arc::new(Eyes))
+            .expect("a door");
         let source = std::mem::replace(&mut listening.source, other);
         Box::new(Kept { source, _listening: listening }) as Box<dyn Source>
     })

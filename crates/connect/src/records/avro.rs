@@ -1,6 +1,9 @@
 //! Avro values, each read with the schema that it was written with; the contract is what they are read into.
 
+mod ids;
+
 use super::frame::{self, Run};
+use super::text::VALUE;
 use super::{Decode, Records, Rows};
 use crate::registry::{Registry, Schema};
 use arrow::array::Int64Array;
@@ -9,6 +12,8 @@ use arrow_avro::reader::{Decoder, ReaderBuilder};
 use arrow_avro::schema::{AvroSchema, Fingerprint, FingerprintAlgorithm, SchemaStore};
 use kernel::gate::Malformed;
 use kernel::{Error, Result};
+use serde_json::{Value, json};
+use std::borrow::Cow;
 
 pub struct Avro {
     pub registry: Registry,
@@ -27,6 +32,9 @@ impl Avro {
         }
         let Some(schema) = self.registry.by_id(run.id)? else { return Ok(run.without_schema()) };
         let id = run.id;
+        if decoder(id, &schema, 1)?.is_none() {
+            return Ok(run.aside(&format!("it names schema {id}, which no columns can hold: does it contain itself?")));
+        }
         let read = |records: &[(i64, &[u8])]| read(id, &schema, records);
         let mut batch = read(&run.records)?;
         if batch.is_none() {
@@ -51,7 +59,7 @@ impl Avro {
 
 /// All of them, or `None` when one is broken.
 fn read(id: u32, schema: &Schema, records: &[(i64, &[u8])]) -> Result<Option<RecordBatch>> {
-    let mut decoder = decoder(id, schema, records.len())?;
+    let Some(mut decoder) = decoder(id, schema, records.len())? else { return Ok(None) };
     for (_, value) in records {
         if decoder.decode(value).ok() != Some(value.len()) {
             return Ok(None);
@@ -62,10 +70,15 @@ fn read(id: u32, schema: &Schema, records: &[(i64, &[u8])]) -> Result<Option<Rec
         Ok(None) => RecordBatch::new_empty(decoder.schema()),
         Err(_) => return Ok(None),
     };
-    Ok((batch.num_rows() == records.len()).then_some(batch))
+    if batch.num_rows() != records.len() {
+        return Ok(None);
+    }
+    let unfit = |e| Error::internal("read Avro", "its UUIDs can't be put as text").because(e);
+    ids::told(batch).map(Some).map_err(unfit)
 }
 
-fn decoder(id: u32, schema: &Schema, rows: usize) -> Result<Decoder> {
+/// `None` for a schema that Arrow has no columns for.
+fn decoder(id: u32, schema: &Schema, rows: usize) -> Result<Option<Decoder>> {
     let what = || format!("read records of Avro schema {id}");
     if schema.kind != "AVRO" {
         return Err(Error::project(what(), format!("it is a schema of {}: set `format`", schema.kind)));
@@ -77,9 +90,22 @@ fn decoder(id: u32, schema: &Schema, rows: usize) -> Result<Decoder> {
         ));
     }
     let mut store = SchemaStore::new_with_type(FingerprintAlgorithm::Id);
-    let unfit = |e: arrow::error::ArrowError| Error::data(what(), "it is no record that Arrow can hold").because(e);
-    store.set(Fingerprint::Id(id), AvroSchema::new(schema.schema.clone())).map_err(unfit)?;
+    let text = ids::marked(&as_record(&schema.schema));
+    if store.set(Fingerprint::Id(id), AvroSchema::new(text)).is_err() {
+        return Ok(None);
+    }
     // Its views of text (`with_utf8_view`) forget nulls: they would be empty texts.
     let builder = ReaderBuilder::new().with_batch_size(rows.max(1)).with_writer_schema_store(store);
-    builder.with_active_fingerprint(Fingerprint::Id(id)).build_decoder().map_err(unfit)
+    Ok(builder.with_active_fingerprint(Fingerprint::Id(id)).build_decoder().ok())
+}
+
+/// A value that is no record is the only column of one: its bytes are the same.
+fn as_record(schema: &str) -> Cow<'_, str> {
+    match serde_json::from_str::<Value>(schema) {
+        Ok(read) if read["type"] != "record" => {
+            let field = json!({ "name": VALUE, "type": read });
+            json!({ "type": "record", "name": "Value", "namespace": "lavra", "fields": [field] }).to_string().into()
+        }
+        _ => schema.into(),
+    }
 }

@@ -50,10 +50,15 @@ pub fn runs(records: &Records) -> Vec<Run<'_>> {
 
 impl Run<'_> {
     /// No rows, for the registry says that it has no schema of this id.
-    pub fn without_schema(mut self) -> Rows {
+    pub fn without_schema(self) -> Rows {
         let reason = format!("it names schema {}, which the registry does not have", self.id);
+        self.aside(&reason)
+    }
+
+    /// No rows, for all of them are malformed.
+    pub fn aside(mut self, reason: &str) -> Rows {
         let lost = std::mem::take(&mut self.records).into_iter();
-        self.malformed.extend(lost.map(|(offset, _)| Malformed { offset, reason: reason.clone() }));
+        self.malformed.extend(lost.map(|(offset, _)| Malformed { offset, reason: reason.to_owned() }));
         self.malformed.sort_by_key(|bad| bad.offset);
         self.without_rows()
     }

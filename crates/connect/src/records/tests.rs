@@ -18,6 +18,13 @@ const ORDER: &str = r#"{"type":"record","name":"Order","fields":[{"name":"id","t
     {"name":"amount","type":{"type":"bytes","logicalType":"decimal","precision":12,"scale":2}}]}"#;
 const NEWER: &str =
     r#"{"type":"record","name":"Order","fields":[{"name":"id","type":"string"},{"name":"extra","type":"int"}]}"#;
+const IDS: &str = r#"{"type":"record","name":"Ids","fields":[{"name":"id","type":{"type":"string","logicalType":"uuid"}},
+    {"name":"own","type":{"type":"fixed","name":"Id","size":16,"logicalType":"uuid"}},
+    {"name":"all","type":{"type":"array","items":"Id"}},{"name":"none","type":["null","Id"],"default":null},
+    {"name":"any","type":["null","long","Id"],"default":null},{"name":"by_id","type":{"type":"map","values":"Id"}},
+    {"name":"raw","type":{"type":"fixed","name":"Raw","size":16}}]}"#;
+const RING: &str = r#"{"type":"record","name":"Node","fields":[{"name":"id","type":"string"},
+    {"name":"next","type":["null","Node"],"default":null}]}"#;
 const PROTO: &str = r#"syntax = "proto3"; package shop; import "google/protobuf/timestamp.proto"; import "kind.proto";
     message Unused { string x = 1; }
     message Order { string id = 1; int64 n = 2; optional string note = 3; repeated string tags = 4; shop.Kind kind = 5;
@@ -25,7 +32,7 @@ const PROTO: &str = r#"syntax = "proto3"; package shop; import "google/protobuf/
         message Line { double price = 1; } }"#;
 const KIND: &str = r#"syntax = "proto3"; package shop; enum Kind { NONE = 0; GIFT = 1; }"#;
 
-/// A registry with the schemas above: 1 and 2 of Avro, 3 of Protobuf.
+/// A registry with the schemas above: 1, 2 and 4 to 7 of Avro, 3 of Protobuf.
 async fn registry() -> Registry {
     let answer = |schema: &str, kind: &str, references: serde_json::Value| {
         serde_json::json!({ "schema": schema, "schemaType": kind, "references": references }).to_string()
@@ -36,6 +43,10 @@ async fn registry() -> Registry {
             1 => (StatusCode::OK, answer(ORDER, "AVRO", serde_json::json!([]))),
             2 => (StatusCode::OK, answer(NEWER, "AVRO", serde_json::json!([]))),
             3 => (StatusCode::OK, answer(PROTO, "PROTOBUF", kind)),
+            4 => (StatusCode::OK, answer(IDS, "AVRO", serde_json::json!([]))),
+            5 => (StatusCode::OK, answer(RING, "AVRO", serde_json::json!([]))),
+            6 => (StatusCode::OK, answer("\"string\"", "AVRO", serde_json::json!([]))),
+            7 => (StatusCode::OK, answer(r#"["null","long"]"#, "AVRO", serde_json::json!([]))),
             99 => (StatusCode::NOT_FOUND, r#"{"error_code":40403,"message":"Schema 99 not found"}"#.into()),
             _ => (StatusCode::NOT_FOUND, String::new()),
         }
@@ -167,6 +178,35 @@ async fn a_record_whose_schema_the_registry_says_it_does_not_have_is_malformed()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn uuids_of_avro_are_their_canonical_text_wherever_they_are() {
+    let (text, id) = ("00010203-0405-0607-0809-0A0B0C0D0E0F", (0..16).collect::<Vec<u8>>());
+    let canonical = text.to_lowercase();
+    // Lengths and places are written doubled; an array and a map are blocks, and one of nothing ends them.
+    let record = [
+        &[72][..],
+        text.as_bytes(),
+        &id,
+        &[&[2][..], &id, &[0]].concat(),
+        &[0],
+        &[&[4][..], &id].concat(),
+        &[&[2, 2, b'k'][..], &id, &[0]].concat(),
+        &id,
+    ];
+    let rows = decode(Format::Avro, &[], &[framed(4, &record.concat())]).await.expect("rows");
+    let batch = &rows[0].batch;
+    assert_eq!((batch.num_rows(), reasons(&rows[0]).len()), (1, 0));
+    assert_eq!((&column(&rows[0], "id")[0], &column(&rows[0], "own")[0]), (&canonical, &canonical));
+    assert_eq!(column(&rows[0], "all"), [format!("[{canonical}]")]);
+    assert!(batch.column_by_name("none").expect("none").is_null(0));
+    for name in ["any", "by_id"] {
+        let shown = &column(&rows[0], name)[0];
+        assert!(shown.contains(&canonical), "{name}: {shown}");
+    }
+    let digits: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(column(&rows[0], "raw"), [digits], "what is no UUID is left as it is");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn protobuf_records_are_the_messages_that_they_name() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("order.proto"), PROTO).expect("a file");
@@ -218,6 +258,14 @@ async fn protobuf_records_are_the_messages_that_they_name() {
     let rows = decode(Format::Protobuf, &[], &times).await.expect("rows");
     let far = ["0001-01-01T00:00:00.000005Z", "9999-12-31T23:59:59.000005Z", "9223372036854775807s 5000ns"];
     assert_eq!(column(&rows[0], "at"), far, "the last is for the contract to set aside");
+    let price = |value: f64| {
+        let mut line = DynamicMessage::new(pool.get_message_by_name("shop.Order.Line").expect("a message"));
+        line.set_field_by_name("price", Value::F64(value));
+        framed(3, &[vec![4, 2, 0], line.encode_to_vec()].concat())
+    };
+    let odd = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1.5].map(price);
+    let rows = decode(Format::Protobuf, &[], &odd).await.expect("rows");
+    assert_eq!(column(&rows[0], "price"), ["NaN", "Infinity", "-Infinity", "1.5"], "as the gate reads them");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -227,4 +275,26 @@ async fn text_and_bytes_are_one_column() {
     assert_eq!((column(&text[0], "value"), reasons(&text[0]).len()), (vec!["plain".into(), String::new()], 1));
     let bytes = decode(Format::Bytes, &[], &values).await.expect("rows");
     assert_eq!(column(&bytes[0], "value"), ["706c61696e", "ff00", ""]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn avro_that_contains_itself_is_malformed_and_its_neighbours_are_taken() {
+    // Lengths and places are written doubled.
+    let good = framed(2, &[2, b'a', 10]);
+    let values = [good.clone(), framed(5, &[2, b'x', 0]), framed(5, &[2, b'y', 2, 2, b'z', 0]), good];
+    let rows = decode(Format::Avro, &[], &values).await.expect("rows");
+    let offsets: Vec<&[i64]> = rows.iter().map(|rows| &rows.offsets.values()[..]).collect();
+    assert_eq!(offsets, [&[0][..], &[], &[3]]);
+    let told = "it names schema 5, which no columns can hold: does it contain itself?";
+    assert_eq!(reasons(&rows[1]), [(1, told), (2, told)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn avro_that_is_no_record_is_one_column() {
+    let values = [framed(6, &[4, b'h', b'i']), framed(6, &[0]), framed(7, &[2, 14]), framed(7, &[0])];
+    let rows = decode(Format::Avro, &[], &values).await.expect("rows");
+    assert_eq!((rows.len(), column(&rows[0], "value")), (2, vec!["hi".to_owned(), String::new()]));
+    assert_eq!(column(&rows[1], "value"), ["7", ""]);
+    assert!(rows[1].batch.column_by_name("value").expect("value").is_null(1));
+    assert!(rows.iter().all(|rows| rows.malformed.is_empty()));
 }

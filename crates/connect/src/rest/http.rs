@@ -29,6 +29,8 @@ pub struct Ask {
     pub url: Url,
     pub headers: HeaderMap,
     pub body: Option<Bytes>,
+    /// How the answer is written.
+    pub format: Format,
     /// For messages: method, host and the path as it was written, with no value in it.
     pub shown: Arc<str>,
 }
@@ -44,6 +46,11 @@ pub struct Answer {
 impl Answer {
     pub fn is_good(&self) -> bool {
         (200..300).contains(&self.status)
+    }
+
+    /// Whether it has to have no body (RFC 9110 §15.3.5, §15.3.6).
+    pub fn is_without_content(&self) -> bool {
+        matches!(self.status, 204 | 205)
     }
 
     /// The error of an answer that is not good.
@@ -65,7 +72,6 @@ pub struct Http {
     auth: Auth,
     clock: Arc<dyn Clock>,
     headers: HeaderMap,
-    format: Format,
     method: Method,
     pace: Option<Interval>,
     retries_max: u32,
@@ -93,7 +99,6 @@ impl Http {
             auth,
             clock,
             headers: headers(options)?,
-            format: options.format,
             method: options.method,
             pace,
             retries_max: options.retries_max,
@@ -179,12 +184,16 @@ impl Http {
             }
             body.extend_from_slice(&chunk);
         }
-        if is_packed {
-            body = unpacked(&ask.shown, &body, self.body_bytes_max)?;
-        }
         let mut answer = Answer { status, body, links };
-        if answer.is_good() && self.format == Format::Json {
-            is_whole(&ask.shown, &mut answer.body)?;
+        if answer.is_without_content() {
+            answer.body.clear();
+            return Ok(Once::Answer(answer));
+        }
+        if is_packed {
+            answer.body = unpacked(&ask.shown, &answer.body, self.body_bytes_max)?;
+        }
+        if answer.is_good() && ask.format == Format::Json {
+            is_whole(&ask.shown, &mut answer)?;
         }
         Ok(Once::Answer(answer))
     }
@@ -219,14 +228,14 @@ fn unpacked(shown: &str, packed: &[u8], most: usize) -> Result<Vec<u8>> {
     }
 }
 
-/// One that breaks off may come whole the next time; anything else that is no JSON will not.
-fn is_whole(shown: &str, body: &mut Vec<u8>) -> Result<()> {
+/// One that breaks off, be it at its first byte, may come whole the next time; anything else that is no JSON will not.
+fn is_whole(shown: &str, answer: &mut Answer) -> Result<()> {
+    let Answer { status, body, .. } = answer;
     if body.starts_with(b"\xef\xbb\xbf") {
         body.drain(..3);
     }
     if body.iter().all(u8::is_ascii_whitespace) {
-        body.clear();
-        return Ok(());
+        return Err(empty(shown, *status));
     }
     let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(body) else { return Ok(()) };
     let before = body.split_inclusive(|byte| *byte == b'\n').take(error.line().saturating_sub(1));
@@ -236,6 +245,13 @@ fn is_whole(shown: &str, body: &mut Vec<u8>) -> Result<()> {
         true => Err(Error::new(Kind::Unreachable, shown, format!("its answer breaks off after {bytes} bytes"))),
         false => Err(Error::data(shown, format!("its answer of {bytes} bytes is no JSON from byte {at} on"))),
     }
+}
+
+/// An answer that has nothing where it must have JSON. Taken for a page without records it would end a pass.
+pub fn empty(shown: &str, status: u16) -> Error {
+    let why =
+        format!("its answer is empty (HTTP {status}), where JSON must be; only HTTP 204 means that there is nothing");
+    Error::new(Kind::Unreachable, shown, why)
 }
 
 /// Redirects are followed within the API's own place only: they take the credentials along.
@@ -305,9 +321,15 @@ mod tests {
 
     #[test]
     fn an_answer_that_breaks_off_is_told_from_one_that_is_no_json() {
-        let told = |text: &str| is_whole("GET x", &mut text.as_bytes().to_vec()).map_err(|e| (e.kind, e.detail));
+        let told = |text: &str| {
+            let mut answer = Answer { status: 202, body: text.into(), links: Vec::new() };
+            is_whole("GET x", &mut answer).map_err(|e| (e.kind, e.detail))
+        };
         assert_eq!(told("[1, {\"a\": null}]\n"), Ok(()));
-        assert_eq!(told(" \n"), Ok(()));
+        for nothing in ["", " \n", "\u{feff}"] {
+            let (kind, why) = told(nothing).expect_err("it may come the next time");
+            assert!(kind == Kind::Unreachable && why.starts_with("its answer is empty (HTTP 202)"), "{why}");
+        }
         assert_eq!(told("[{\"a\":"), Err((Kind::Unreachable, "its answer breaks off after 6 bytes".into())));
         let html = told("\n<html>ana@example.com</html>").expect_err("no JSON");
         assert_eq!(html, (Kind::Data, "its answer of 29 bytes is no JSON from byte 2 on".into()));

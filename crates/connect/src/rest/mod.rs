@@ -2,8 +2,10 @@
 
 mod auth;
 mod check;
+mod form;
 mod hidden;
 mod http;
+mod number;
 mod options;
 mod page;
 mod pages;
@@ -17,6 +19,7 @@ mod suits;
 #[cfg(test)]
 mod tests;
 mod token_file;
+mod trail;
 mod urls;
 
 use crate::spec::{Finding, Grade, Opening, Spec};

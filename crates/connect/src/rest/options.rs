@@ -50,7 +50,7 @@ pub struct Options {
     /// Requests in a minute at most.
     pub requests_per_minute_max: Option<u32>,
     /// How often a request is made again that failed in a way that may pass: no connection, no answer in time, half an
-    /// answer, HTTP 408, 425, 429 and 5xx.
+    /// answer or an empty one, HTTP 408, 425, 429 and 5xx.
     pub retries_max: u32,
     /// The wait before the first retry at most, when the server does not name one (`Retry-After`, `X-RateLimit-Reset`); this
     /// limit doubles with each, up to a minute. The wait itself is drawn by lot below it, so that many do not come back at once.

@@ -1,6 +1,6 @@
 //! The records of one answer as rows.
 
-use super::http::Answer;
+use super::http::{self, Answer};
 use super::options::{Format, OnMissing};
 use crate::files::json::parse::{self, Bad, Kind, Value};
 use crate::files::json::{Layout, in_memory};
@@ -31,13 +31,23 @@ pub struct Where {
     pub may_fail: bool,
 }
 
+impl Where {
+    fn is_all(&self) -> bool {
+        matches!(self.text.trim(), "$" | "")
+    }
+}
+
 impl Records {
-    /// Finds them; an answer that has nothing where they must be is an error, and one with null there has none.
+    /// Finds them; an answer that has nothing where they must be is an error, and one with null there has none, nor has one
+    /// that has to be empty.
     pub fn find(answer: &Answer, place: &Where, shown: &str) -> Result<Self> {
         let body = &answer.body;
         let none = Self { layout: Layout::Lines, range: 0..0, gathered: None };
-        if body.is_empty() {
+        if answer.is_without_content() {
             return Ok(none);
+        }
+        if place.format == Format::Json && body.is_empty() {
+            return Err(http::empty(shown, answer.status));
         }
         if place.format == Format::Ndjson {
             return Ok(Self { range: 0..body.len(), ..none });
@@ -51,6 +61,8 @@ impl Records {
         let found = place.path.find(body, 0).map_err(|bad| broken(shown, bad))?;
         match &found[..] {
             [] if place.path.is_many() || place.on_missing == OnMissing::Empty => Ok(none),
+            // A path leads into lists and objects only.
+            [] if place.is_all() && body.trim_ascii() == b"null" => Ok(none),
             [] => {
                 let why = format!(
                     "its answer has nothing at `{}` (`records`); if that means none, set `on_missing: empty`",
@@ -182,7 +194,26 @@ mod tests {
         assert_eq!(read("$.one", json, r#"{"one":{"n":7}}"#).expect("rows"), rows(&["7"]));
         assert_eq!(read("$.none", json, r#"{"none":null}"#).expect("rows"), rows(&[]));
         assert_eq!(read("$", Format::Ndjson, "{\"n\":1}\n\n{\"n\":2}").expect("rows").0, ["1", "2"]);
-        assert_eq!(read("$", json, "").expect("rows"), rows(&[]));
+        assert_eq!(read("$", json, " null\n").expect("rows"), rows(&[]));
+        assert_eq!(read("$", Format::Ndjson, "").expect("rows"), rows(&[]));
+    }
+
+    #[test]
+    fn an_empty_answer_has_no_records_where_it_has_to_be_empty() {
+        for (status, on_missing, is_none) in [
+            (204, OnMissing::Error, true),
+            (205, OnMissing::Error, true),
+            (200, OnMissing::Error, false),
+            (202, OnMissing::Empty, false),
+        ] {
+            let answer = Answer { status, body: Vec::new(), links: Vec::new() };
+            let place = Where { on_missing, ..place("$.data", Format::Json) };
+            let found = Records::find(&answer, &place, "GET x");
+            assert_eq!(found.is_ok(), is_none, "{status}");
+            assert!(found.err().is_none_or(|error| error.detail.contains("is empty")), "{status}");
+        }
+        let error = read("$.data", Format::Json, "null").expect_err("there is no `data`");
+        assert!(error.detail.contains("nothing at `$.data`"), "{error}");
     }
 
     #[test]

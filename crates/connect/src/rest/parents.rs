@@ -4,6 +4,7 @@ use super::http::Http;
 use super::page::{Records, broken};
 use super::pages::Next;
 use super::plan::{Level, Plan, Values};
+use super::trail::Trail;
 use kernel::error::{Error, Result};
 
 /// The keys of all parents, level by level. Only they are kept of the records.
@@ -26,7 +27,7 @@ pub async fn list(plan: &Plan, http: &mut Http) -> Result<Vec<Values>> {
 async fn keys(plan: &Plan, level: &Level, http: &mut Http, values: &Values) -> Result<Vec<String>> {
     let resource = &level.resource;
     let shown = &*resource.shown;
-    let (mut keys, mut at, mut before) = (Vec::new(), Some(Next::First), None);
+    let (mut keys, mut at, mut trail) = (Vec::new(), Some(Next::First), Trail::default());
     while let Some(next) = at {
         let ask = resource.ask(&plan.home, &next, values)?;
         let answer = http.ask(&ask).await?;
@@ -42,22 +43,42 @@ async fn keys(plan: &Plan, level: &Level, http: &mut Http, values: &Values) -> R
         let found = records.texts(&answer.body, &level.key).map_err(|bad| broken(shown, bad))?;
         let count = found.len() as u64;
         let mark = records.mark(&answer.body);
-        if count > 0 && before.replace(mark) == Some(mark) {
-            return Err(same_again(shown));
-        }
         for key in found {
-            keys.push(key.filter(|key| !matches!(key.as_str(), "" | "." | "..")).ok_or_else(|| {
-                Error::data(shown, format!("a record has no key for `{}`; look at `parent.key`", level.name))
-            })?);
+            keys.push(usable(key, &level.name).map_err(|why| Error::data(shown, why))?);
         }
-        at = resource.pages.after(&next, &ask.url, told, count, &plan.way(shown))?;
+        let way = plan.way(shown);
+        at = resource.pages.after(&next, &ask.url, told, count, &way)?;
+        trail.step(&next, &ask.url, at.as_ref(), (count > 0).then_some(mark), &way)?;
     }
     Ok(keys)
 }
 
-/// A server that gives its last page for every page behind it has no end.
-pub fn same_again(shown: &str) -> Error {
-    let detail = "two pages have the same records, so that there would be no end; look whether `pagination.param` is what the \
-                  API takes, and let `pagination.total`, `pages` or `more` say where the end is";
-    Error::data(shown, detail)
+/// A key that a path can have.
+fn usable(key: Option<String>, name: &str) -> Result<String, String> {
+    match key {
+        // By the rules of URLs `.` and `..` are steps in a path, also when they are escaped.
+        Some(key) if matches!(key.as_str(), "." | "..") => Err(format!(
+            "the key of a record for `{name}` is `.` or `..`: no URL can have that in its path, so that what belongs to it \
+             can't be asked for; leave the record out by `parent.params`, or take another field as `parent.key`"
+        )),
+        Some(key) if !key.is_empty() => Ok(key),
+        _ => Err(format!("a record has no key for `{name}`; look at `parent.key`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_no_path_can_have_is_told_from_none() {
+        let told = |key: Option<&str>| usable(key.map(str::to_owned), "customer_id");
+        assert_eq!(told(Some("...")), Ok("...".into()));
+        for none in [None, Some("")] {
+            assert!(told(none).is_err_and(|why| why.contains("has no key for `customer_id`")));
+        }
+        for step in [".", ".."] {
+            assert!(told(Some(step)).is_err_and(|why| why.contains("no URL can have that")), "{step}");
+        }
+    }
 }

@@ -16,6 +16,7 @@ use reqwest::header::{HeaderMap, HeaderName};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use url::Url;
 
 /// Names with what is put in their place: keys of parents, and `since`.
 pub type Values = Vec<(String, String)>;
@@ -143,7 +144,7 @@ impl Resource {
         let wrong = |why: String| Error::project(&*self.shown, why);
         if let Next::Url(kept) = next {
             let url = home.kept(kept, &self.shown)?;
-            return Ok(Ask { url, headers: HeaderMap::new(), body: self.body(values), shown: self.shown.clone() });
+            return Ok(self.asked(url, HeaderMap::new(), self.body(values)));
         }
         let path = fill(&self.path, values, true);
         if let Some(name) = names(&path).first() {
@@ -178,7 +179,11 @@ impl Resource {
                 }
             }
         }
-        Ok(Ask { url, headers, body, shown: self.shown.clone() })
+        Ok(self.asked(url, headers, body))
+    }
+
+    fn asked(&self, url: Url, headers: HeaderMap, body: Option<bytes::Bytes>) -> Ask {
+        Ask { url, headers, body, format: self.records.format, shown: self.shown.clone() }
     }
 
     fn body(&self, values: &Values) -> Option<bytes::Bytes> {

@@ -1,6 +1,6 @@
 //! When a question that failed is asked again.
 
-use chrono::{DateTime, SecondsFormat};
+use chrono::{DateTime, NaiveDateTime, SecondsFormat};
 use kernel::clock::Timestamp;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use std::collections::HashMap;
@@ -22,16 +22,27 @@ pub fn later(status: u16, headers: &HeaderMap, now: Timestamp) -> Option<Wait> {
     }
 }
 
-/// `Retry-After` as seconds or as a date (RFC 9110 §10.2.3), else the time at which a quota is full again, as seconds from
-/// now or since 1970.
+/// `Retry-After`, else the time at which a quota is full again, as seconds from now or since 1970.
 fn named(headers: &HeaderMap, now: Timestamp) -> Wait {
-    if let Some(after) = text(headers, "retry-after") {
-        if let Ok(seconds) = after.trim().parse::<u64>() {
-            return Some(Duration::from_secs(seconds));
-        }
-        let date = DateTime::parse_from_rfc2822(after.trim()).ok()?;
-        return Some(until(date.timestamp_micros(), now));
+    text(headers, "retry-after").and_then(|after| after_of(after.trim(), now)).or_else(|| reset(headers, now))
+}
+
+/// Seconds or a date (RFC 9110 §10.2.3).
+fn after_of(after: &str, now: Timestamp) -> Wait {
+    if !after.is_empty() && after.bytes().all(|byte| byte.is_ascii_digit()) {
+        // What is too long for 64 bits is as long as can be.
+        return Some(after.parse().map_or(Duration::MAX, Duration::from_secs));
     }
+    // A recipient takes all three ways to write a date (RFC 9110 §5.6.7): today's, that of RFC 850, and that of `asctime`.
+    let date = DateTime::parse_from_rfc2822(after).map(|date| date.timestamp_micros());
+    let older = || {
+        let in_form = |form| NaiveDateTime::parse_from_str(after, form).map(|date| date.and_utc().timestamp_micros());
+        in_form("%A, %d-%b-%y %H:%M:%S GMT").or_else(|_| in_form("%a %b %e %H:%M:%S %Y"))
+    };
+    Some(until(date.or_else(|_| older()).ok()?, now))
+}
+
+fn reset(headers: &HeaderMap, now: Timestamp) -> Wait {
     let reset = ["x-ratelimit-reset", "ratelimit-reset"].iter().find_map(|name| text(headers, name))?;
     let seconds = reset.trim().parse::<i64>().ok()?;
     match seconds {
@@ -145,6 +156,16 @@ mod tests {
         assert_eq!(asked(429, "retry-after", "7"), seconds(7));
         assert_eq!(asked(503, "retry-after", "Wed, 21 Oct 2015 07:28:30 GMT"), seconds(30));
         assert_eq!(asked(503, "retry-after", "Wed, 21 Oct 2015 07:00:00 GMT"), seconds(0));
+        assert_eq!(asked(503, "retry-after", "Wednesday, 21-Oct-15 07:28:30 GMT"), seconds(30));
+        assert_eq!(asked(503, "retry-after", "Wed Oct 21 07:28:30 2015"), seconds(30));
+        assert_eq!(asked(503, "retry-after", "Sun Nov  1 07:28:00 2015"), seconds(11 * 86_400));
+        assert_eq!(asked(429, "retry-after", "99999999999999999999999"), Some(Some(Duration::MAX)));
+        for odd in ["soon", "", "-5", "1.5", "Wed, 99 Oct 2015 07:28:30 GMT"] {
+            assert_eq!(asked(429, "retry-after", odd), Some(None), "{odd}");
+            let headers = [("retry-after", odd), ("x-ratelimit-reset", "1445412500")];
+            let headers = headers.map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")));
+            assert_eq!(later(429, &HeaderMap::from_iter(headers), now), seconds(20), "{odd} hides nothing");
+        }
         assert_eq!(asked(403, "x-ratelimit-reset", "1445412500"), seconds(20));
         assert_eq!(asked(429, "ratelimit-reset", "5"), seconds(5));
         assert_eq!(asked(500, "server", "x"), Some(None));

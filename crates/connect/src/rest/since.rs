@@ -1,10 +1,12 @@
 //! What grows from record to record, and where a pass begins by it.
 
+use super::form::Form;
+use super::number::Number;
 use super::options::{Boundary, Incremental};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 use chrono::format::{Parsed, StrftimeItems, parse};
-use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta};
 use kernel::{Entity, Property, span};
 use std::fmt::Write;
 
@@ -20,6 +22,8 @@ pub struct Since {
     scale: Scale,
     /// How the API writes times, where the contract says so.
     written: Option<String>,
+    /// Whether it writes numbers with a comma.
+    comma: bool,
     pub boundary: Boundary,
 }
 
@@ -28,7 +32,16 @@ pub struct Since {
 enum Scale {
     Time,
     Whole,
+    /// Decimals and floats, by the digits that they are written with.
+    Number,
     Text,
+}
+
+/// A value, as it is compared.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Time(i64),
+    Number(Number),
 }
 
 impl Since {
@@ -43,7 +56,7 @@ impl Since {
             (Some(text), Scale::Whole) => {
                 text.parse().ok().filter(|number| *number >= 0).ok_or("`lookback` of a number: write a number")?
             }
-            (Some(_), Scale::Text) => {
+            (Some(_), Scale::Number | Scale::Text) => {
                 return Err(format!(
                     "`lookback` needs a time or a whole number: give `{}` such a type in the contract",
                     options.field
@@ -58,6 +71,7 @@ impl Since {
             format: options.format.clone(),
             scale,
             written: property.and_then(|property| property.format.clone()),
+            comma: property.is_some_and(|property| property.decimal_comma),
             boundary: options.boundary,
         })
     }
@@ -78,12 +92,32 @@ impl Since {
         if self.lookback == 0 && self.format.is_none() {
             return Some(high.to_owned());
         }
-        let begun = self.rank(high).map(|rank| rank.saturating_sub(self.lookback));
-        Some(match (begun, self.scale) {
-            (Some(micros), Scale::Time) => sent(micros, self.format.as_deref()).unwrap_or_else(|| high.to_owned()),
-            (Some(number), Scale::Whole) => number.to_string(),
-            _ => high.to_owned(),
-        })
+        let begun = match self.scale {
+            Scale::Time => self.earlier(high),
+            Scale::Whole => self.number(high).map(|number| number.saturating_sub(self.lookback.into()).to_string()),
+            Scale::Number | Scale::Text => None,
+        };
+        Some(begun.unwrap_or_else(|| high.to_owned()))
+    }
+
+    /// A time that is `lookback` before another one: in `format`, else as the API wrote that, for it may compare texts.
+    fn earlier(&self, time: &str) -> Option<String> {
+        let micros = self.micros(time)?.saturating_sub(self.lookback);
+        if let Some(format) = &self.format {
+            return sent(micros, format);
+        }
+        // What the contract says of it and what it looks like must be the same time, before and behind.
+        let is_so = |text: &str, form: Option<(i64, Form)>| {
+            form.filter(|(read, _)| self.micros(text) == Some(*read)).map(|(_, form)| form)
+        };
+        let alike = is_so(time, Form::read(time)).and_then(|form| form.write(micros));
+        if let Some(alike) = alike.filter(|alike| is_so(alike, Form::read(alike)).is_some()) {
+            return Some(alike);
+        }
+        match &self.written {
+            Some(written) => rewritten(time, written, self.lookback).or_else(|| sent(micros, written)),
+            None => sent(micros, ISO),
+        }
     }
 
     /// The highest value of these rows and of what was highest before, as the API wrote it.
@@ -107,7 +141,7 @@ impl Since {
     pub fn times(&self, rows: &RecordBatch) -> Vec<Option<i64>> {
         let values = rows.column_by_name(&self.field).and_then(|column| column.as_string_view_opt());
         match values.filter(|_| self.scale == Scale::Time) {
-            Some(values) => values.iter().map(|value| self.rank(value?)).collect(),
+            Some(values) => values.iter().map(|value| self.micros(value?)).collect(),
             None => vec![None; rows.num_rows()],
         }
     }
@@ -119,12 +153,20 @@ impl Since {
         }
     }
 
-    fn rank(&self, value: &str) -> Option<i64> {
+    /// `None` of what is no such value.
+    fn rank(&self, value: &str) -> Option<Rank> {
         match self.scale {
-            Scale::Time => self.micros(value),
-            Scale::Whole => value.parse().ok(),
+            Scale::Time => self.micros(value).map(Rank::Time),
+            Scale::Whole => {
+                Number::parse(value, self.comma).filter(|number| number.whole().is_some()).map(Rank::Number)
+            }
+            Scale::Number => Number::parse(value, self.comma).map(Rank::Number),
             Scale::Text => None,
         }
+    }
+
+    fn number(&self, value: &str) -> Option<i128> {
+        Number::parse(value, self.comma)?.whole()
     }
 
     fn micros(&self, value: &str) -> Option<i64> {
@@ -146,7 +188,7 @@ pub fn start(options: &Incremental) -> Result<Option<String>, String> {
         return Err("no time can be sent in this `format`: write `epoch`, `epoch_ms`, or one such as `%Y-%m-%d`".into());
     }
     let Some(start) = start else { return Ok(None) };
-    let brought = iso(&start).and_then(|micros| sent(micros, Some(format)));
+    let brought = iso(&start).and_then(|micros| sent(micros, format));
     match brought.or_else(|| is_in(&start, format).then_some(start)) {
         Some(start) => Ok(Some(start)),
         None => Err("`start` can't be brought into `format`: write a date (`2026-01-01`), a time \
@@ -155,22 +197,33 @@ pub fn start(options: &Incremental) -> Result<Option<String>, String> {
     }
 }
 
+/// What a time is sent as that is written like no other.
+const ISO: &str = "%Y-%m-%dT%H:%M:%S%.fZ";
+
 /// A time as the API takes it; `None` where the format has signs for reading only.
-fn sent(micros: i64, format: Option<&str>) -> Option<String> {
+fn sent(micros: i64, format: &str) -> Option<String> {
     let time = DateTime::from_timestamp_micros(micros)?;
     let mut text = String::new();
     match format {
-        Some("epoch") => write!(text, "{}", micros.div_euclid(1_000_000)),
-        Some("epoch_ms") => write!(text, "{}", micros.div_euclid(1_000)),
-        format => write!(text, "{}", time.format(format.unwrap_or("%Y-%m-%dT%H:%M:%S%.fZ"))),
+        "epoch" => write!(text, "{}", micros.div_euclid(1_000_000)),
+        "epoch_ms" => write!(text, "{}", micros.div_euclid(1_000)),
+        format => write!(text, "{}", time.format(format)),
     }
     .ok()?;
     Some(text)
 }
 
+/// A time that is earlier than one which has a zone, in the same zone.
+fn rewritten(time: &str, format: &str, earlier: i64) -> Option<String> {
+    let time = DateTime::parse_from_str(time, format).ok()?.checked_sub_signed(TimeDelta::microseconds(earlier))?;
+    let mut text = String::new();
+    write!(text, "{}", time.format(format)).ok()?;
+    Some(text)
+}
+
 /// A format without a sign would send the same text for every time.
 fn is_format(format: &str) -> bool {
-    matches!(format, "epoch" | "epoch_ms") || format.contains('%') && sent(0, Some(format)).is_some()
+    matches!(format, "epoch" | "epoch_ms") || format.contains('%') && sent(0, format).is_some()
 }
 
 fn is_in(text: &str, format: &str) -> bool {
@@ -180,8 +233,11 @@ fn is_in(text: &str, format: &str) -> bool {
     }
 }
 
-/// A date or a time by RFC 3339; one without a zone is UTC.
+/// A date or a time by ISO 8601; one without a zone is UTC.
 fn iso(value: &str) -> Option<i64> {
+    if let Some((micros, _)) = Form::read(value.trim_ascii()) {
+        return Some(micros);
+    }
     let time = DateTime::parse_from_rfc3339(value).map(|time| time.timestamp_micros());
     let local = || value.parse::<NaiveDateTime>().map(|time| time.and_utc().timestamp_micros());
     let blank = || NaiveDateTime::parse_from_str(value, "%Y-%m-%d %H:%M:%S%.f").map(|t| t.and_utc().timestamp_micros());
@@ -198,6 +254,7 @@ fn scale(property: &Property) -> Scale {
         DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => Scale::Time,
         DataType::Decimal128(_, 0) => Scale::Whole,
         data_type if data_type.is_integer() => Scale::Whole,
+        data_type if data_type.is_numeric() => Scale::Number,
         _ => Scale::Text,
     }
 }
@@ -266,7 +323,50 @@ mod tests {
         assert_eq!(day.begin(Some("2026-07-01")).as_deref(), Some("30/06/2026"));
         let ids = since(serde_json::json!({ "field": "at", "lookback": 10 }), DataType::Int64);
         assert_eq!(ids.begin(ids.highest(&rows(&["9", "100", "20"]), None).as_deref()).as_deref(), Some("90"));
+        let high = ids.highest(&rows(&["18446744073709551615", "7"]), None);
+        assert_eq!(ids.begin(high.as_deref()).as_deref(), Some("18446744073709551605"), "64 bits are not enough");
         let text = serde_json::from_value(serde_json::json!({ "field": "at", "lookback": 10 })).expect("options");
         assert!(Since::compile(&text, &typed(&[("at", DataType::Utf8)])).is_err());
+    }
+
+    #[test]
+    fn an_earlier_time_is_written_as_the_api_writes() {
+        let options = serde_json::json!({ "field": "at", "lookback": "90 minutes" });
+        let plain = since(options.clone(), TIME);
+        for (high, begun) in [
+            ("2026-01-01 10:00:03", "2026-01-01 08:30:03"),
+            ("2026-01-01T10:00:03.000Z", "2026-01-01T08:30:03.000Z"),
+            ("2026-01-01T01:00:03+02:00", "2025-12-31T23:30:03+02:00"),
+            ("2026-01-10", "2026-01-09"),
+        ] {
+            assert_eq!(plain.begin(Some(high)).as_deref(), Some(begun));
+        }
+        for (format, high, begun) in [
+            ("%d/%m/%Y %H:%M", "01/02/2026 01:00", "31/01/2026 23:30"),
+            ("%d/%m/%Y %H:%M %z", "01/02/2026 01:00 +0200", "31/01/2026 23:30 +0200"),
+            ("%Y-%m-%d %H:%M:%S%.f", "2026-01-01 10:00:03.00", "2026-01-01 08:30:03.00"),
+            // Day before month, though it does not look so.
+            ("%Y-%d-%m", "2026-02-02", "2026-01-02"),
+        ] {
+            let mut entity = typed(&[("at", TIME)]);
+            entity.properties[0].format = Some(format.into());
+            let options = serde_json::from_value(options.clone()).expect("options");
+            let written = Since::compile(&options, &entity).expect("a cursor");
+            assert_eq!(written.begin(Some(high)).as_deref(), Some(begun), "{format}");
+        }
+    }
+
+    #[test]
+    fn decimals_and_floats_are_compared_as_numbers() {
+        for data_type in [DataType::Decimal128(10, 2), DataType::Float64] {
+            let since = since(serde_json::json!({ "field": "at" }), data_type);
+            let high = since.highest(&rows(&["1.5", "10.25", "2", "n/a"]), None);
+            assert_eq!(high.as_deref(), Some("10.25"));
+            assert_eq!(since.highest(&rows(&["9.99", "10.250"]), high.clone()), high);
+            assert_eq!(since.highest(&rows(&["1.1e1"]), high).as_deref(), Some("1.1e1"));
+        }
+        let since = since(serde_json::json!({ "field": "at" }), DataType::Decimal128(38, 0));
+        let high = since.highest(&rows(&["99999999999999999999999999999999999998", "5"]), None);
+        assert_eq!(high.as_deref(), Some("99999999999999999999999999999999999998"));
     }
 }

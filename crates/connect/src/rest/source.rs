@@ -5,9 +5,10 @@ use super::http::{Answer, Ask, Http};
 use super::options::{Mode, Options};
 use super::page::{Records, broken};
 use super::pages::Next;
-use super::parents::{self, same_again};
+use super::parents;
 use super::place::Place;
 use super::plan::{Plan, SINCE, Values};
+use super::trail::Trail;
 use super::urls::fill;
 use crate::files::rows::Piece;
 use crate::spec::{Opening, Pending, Progress};
@@ -54,8 +55,8 @@ struct Walk {
     is_resumed: bool,
     /// Whether a position was handed on that is not the end of the pass.
     is_open: bool,
-    /// Of the page before.
-    mark: Option<u64>,
+    /// Of the parent that is read.
+    trail: Trail,
 }
 
 impl Rest {
@@ -113,7 +114,7 @@ impl Rest {
                 None => (rows, start(false, place.high), false),
             },
         };
-        Ok(Some(Walk { unit, place, rows, is_resumed, is_open, mark: None }))
+        Ok(Some(Walk { unit, place, rows, is_resumed, is_open, trail: Trail::default() }))
     }
 
     fn ask(&self, walk: &Walk) -> Result<Option<(Ask, Next)>> {
@@ -143,11 +144,9 @@ impl Rest {
         let first = i64::try_from(walk.rows + 1).unwrap_or(i64::MAX);
         let piece = records.read(answer.body, first, &self.entity, shown)?;
         let count = (piece.batch.num_rows() + piece.malformed.len()) as u64;
-        let next = resource.pages.after(asked, &ask.url, told, count, &plan.way(shown))?;
-        if count > 0 && matches!(asked, Next::Page(_) | Next::Offset(_)) && walk.mark == Some(mark) {
-            return Err(same_again(shown));
-        }
-        walk.mark = Some(mark);
+        let way = plan.way(shown);
+        let next = resource.pages.after(asked, &ask.url, told, count, &way)?;
+        walk.trail.step(asked, &ask.url, next.as_ref(), (count > 0).then_some(mark), &way)?;
         walk.is_resumed = false;
         let mut place = walk.place.clone();
         if let Some(since) = &plan.since {
@@ -162,10 +161,11 @@ impl Rest {
     }
 
     /// To the next page, or the next parent, or the end.
-    fn lead_on(&self, walk: &Walk, place: &mut Place, next: Option<Next>) {
+    fn lead_on(&self, walk: &mut Walk, place: &mut Place, next: Option<Next>) {
         place.at = next;
         if place.at.is_none() && place.walk + 1 < walk.unit.walks.len() {
             (place.walk, place.at) = (place.walk + 1, Some(Next::First));
+            walk.trail = Trail::default();
         }
     }
 
@@ -245,7 +245,7 @@ impl Rest {
             status,
             "the cursor of the last commit is too old: the pass begins again"
         );
-        (walk.place.at, walk.is_resumed) = (Some(Next::First), false);
+        (walk.place.at, walk.is_resumed, walk.trail) = (Some(Next::First), false, Trail::default());
         Ok(None)
     }
 }

@@ -61,9 +61,13 @@ impl Home {
             return Ok(url);
         }
         let host = url.host_str().unwrap_or_default();
+        // Of the same host it is the port that differs, also where none is written.
+        let is_same = self.base.host_str() == Some(host);
+        let port = url.port().or_else(|| url.port_or_known_default().filter(|_| is_same));
+        let port = port.map(|port| format!(":{port}")).unwrap_or_default();
         let detail = format!(
-            "its link to the next page leads away, to {}://{host}, and would take the credentials there; if that is \
-             right, name `{host}` under `allow_hosts`",
+            "its link to the next page leads away, to {}://{host}{port}, and would take the credentials there; if that is \
+             right, name `{host}` under `allow_hosts`: that allows it with every port",
             url.scheme()
         );
         Err(Error::refused(shown, detail))
@@ -142,6 +146,12 @@ mod tests {
             let why = follow(away).expect_err(away);
             assert!(why.contains("leads away") && !why.contains("SECRET"), "{why}");
         }
+        let why = follow("//api.example.com:8443/x").expect_err("another port");
+        assert!(why.contains("https://api.example.com:8443,") && why.contains("`api.example.com` under"), "{why}");
+        let local = Home::new("http://127.0.0.1:8080/v1", &[]).expect("a home");
+        let asked = local.join("orders").expect("a URL");
+        let error = local.follow(&asked, "http://127.0.0.1/v1/orders?page=2", "GET orders").expect_err("another port");
+        assert!(error.detail.contains("http://127.0.0.1:80,"), "{error}");
     }
 
     #[test]

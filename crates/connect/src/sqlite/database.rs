@@ -116,6 +116,13 @@ impl Table {
         conn.query_row(&sql, [], |row| row.get(0)).map_err(|e| fault(&what, &e))
     }
 
+    /// Whether rows have bytes in a column. They stand behind all else in SQLite's order, which an index has at hand.
+    pub fn has_bytes(&self, conn: &Connection, name: &str) -> Result<bool> {
+        let sql = format!("SELECT coalesce(typeof(max({})) = 'blob', 0) FROM {}", quoted(name), quoted(&self.name));
+        let what = format!("look for rows with bytes in `{name}`");
+        conn.query_row(&sql, [], |row| row.get(0)).map_err(|e| fault(&what, &e))
+    }
+
     /// The name by which rows' numbers are asked for; a column may have one of them.
     pub fn rowid(&self) -> &'static str {
         let free = |word: &&str| !self.columns.iter().any(|column| column.name.eq_ignore_ascii_case(word));

@@ -79,7 +79,10 @@ fn probe(opening: Opening) -> Vec<Finding> {
     };
     let mut found = vec![good("database", options.file(&opening.base).display().to_string())];
     found.push(match Table::read(&conn, &options) {
-        Ok(table) => good("table", format!("{}, {} columns", table.name, table.columns.len())),
+        Ok(table) => match source::check_same(&options, &opening.from) {
+            Ok(()) => good("table", format!("{}, {} columns", table.name, table.columns.len())),
+            Err(error) => bad("table", &error),
+        },
         Err(error) => bad("table", &error),
     });
     let journal = conn.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0));

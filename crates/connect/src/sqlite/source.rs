@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use kernel::gate::{Changes, Malformed, Op, Raw};
 use kernel::source::{Pulled, Source};
 use kernel::{Error, Kind, Point, Positions, Result};
-use rusqlite::Connection;
 use rusqlite::types::{Value, ValueRef};
+use rusqlite::{Connection, Statement};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::borrow::Cow;
@@ -80,6 +80,7 @@ impl Chunk {
 
 impl Sqlite {
     pub fn open(opening: Opening, options: Options) -> Result<Self> {
+        check_same(&options, &opening.from)?;
         let partition = partition(&options);
         let (taken, token, done) = match mark(&opening.from, &partition) {
             Some((rows, token, done)) => (rows, read_token(&partition, token)?, done),
@@ -108,7 +109,7 @@ impl Sqlite {
                 None => Box::new(Reader::open(&opening, &options)?),
             };
             if !looked {
-                reader.look_for_nulls(&options)?;
+                reader.look_for_untaken(&options)?;
             }
             let chunk = reader.read(&opening, &options, token, taken, bytes_max)?;
             Ok((reader, chunk))
@@ -176,6 +177,7 @@ impl Reader {
         }
         let (sql, params) = self.statement(options, &token, taken)?;
         let mut statement = self.conn.prepare(&sql).map_err(|e| fault(&what, &e))?;
+        let mut same = self.same_cursor(options).map_err(|e| fault(&what, &e))?;
         let mut rows = statement.query(rusqlite::params_from_iter(params)).map_err(|e| fault(&what, &e))?;
         let forms: Vec<Form> = self.columns.iter().map(|column| column.form(&opening.entity)).collect();
         let cells = Cells::new(self.columns.iter().map(|column| column.name.as_str()).zip(forms.iter().copied()));
@@ -188,7 +190,19 @@ impl Reader {
             };
             let beside = self.columns.len();
             let value = |at: usize| row.get_ref(at).map_err(|e| fault(&what, &e));
-            if !remember(&mut chunk.token, options.mode, value(beside)?, || value(beside + 1))? {
+            let number = value(beside)?.as_i64().ok();
+            let is_taken = match options.mode {
+                Mode::Snapshot => {
+                    chunk.token.row = number;
+                    false
+                }
+                Mode::Incremental => {
+                    let (number, at) = cursor(options, number, value(beside + 1)?)?;
+                    let is_same = |known: &Json| is_same(known, &at, &mut same, number).map_err(|e| fault(&what, &e));
+                    !remember(&mut chunk.token, number, &at, is_same)?
+                }
+            };
+            if is_taken {
                 continue;
             }
             let number = taken as i64 + chunk.len() as i64 + 1;
@@ -208,8 +222,16 @@ impl Reader {
         Ok(chunk)
     }
 
-    /// Tells of rows that have no cursor: they have no place among the others, so that no run ever takes them.
-    fn look_for_nulls(&self, options: &Options) -> Result<()> {
+    /// Asks whether the row with a number has a cursor that SQLite takes for the same as another.
+    fn same_cursor(&self, options: &Options) -> rusqlite::Result<Option<Statement<'_>>> {
+        let Some(cursor) = options.cursor.as_deref().map(quoted) else { return Ok(None) };
+        let (table, rowid) = (quoted(&self.table.name), self.table.rowid());
+        let sql = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE {rowid} = ?1 AND {cursor} = ?2)");
+        self.conn.prepare(&sql).map(Some)
+    }
+
+    /// Tells of rows that have no place among the others by their cursor, so that no run ever takes them.
+    fn look_for_untaken(&self, options: &Options) -> Result<()> {
         let Some(cursor) = &options.cursor else { return Ok(()) };
         if self.table.has_null(&self.conn, cursor)? {
             tracing::warn!(
@@ -217,6 +239,14 @@ impl Reader {
                 cursor = cursor.as_str(),
                 "some rows have no value in the cursor's column, and `mode: incremental` never takes them: fill the column and declare it NOT NULL, \
                  or read by another `cursor`"
+            );
+        }
+        if self.table.has_bytes(&self.conn, cursor)? {
+            tracing::warn!(
+                table = self.table.name.as_str(),
+                cursor = cursor.as_str(),
+                "some rows have bytes (a blob) in the cursor's column, and `mode: incremental` never takes them: write numbers or text there, or \
+                 read by another `cursor`"
             );
         }
         Ok(())
@@ -236,7 +266,9 @@ impl Reader {
                 Some(at) => (format!("{cursor} > ?1 OR ({cursor} = ?1 AND {rowid} > ?2)"), vec![bound(at)?, row]),
             };
             return Ok((
-                format!("SELECT {names}, {rowid}, {cursor} FROM {table} WHERE {condition} ORDER BY {cursor}, {rowid}"),
+                format!(
+                    "SELECT {names}, {rowid}, {cursor} FROM {table} WHERE ({condition}) AND typeof({cursor}) <> 'blob' ORDER BY {cursor}, {rowid}"
+                ),
                 params,
             ));
         }
@@ -257,28 +289,56 @@ impl Reader {
     }
 }
 
-/// Writes down how far a row is; false when it was taken before.
-fn remember<'r>(
-    token: &mut Token,
-    mode: Mode,
-    row: ValueRef<'_>,
-    cursor: impl Fn() -> Result<ValueRef<'r>>,
-) -> Result<bool> {
-    let number = row.as_i64().ok();
-    if mode == Mode::Snapshot {
-        token.row = number;
-        return Ok(true);
-    }
-    let wrong = || Error::data("read a table by its cursor", "a cursor is neither a number nor text");
-    let at = match cursor()? {
-        ValueRef::Integer(number) => number.into(),
-        ValueRef::Real(number) => serde_json::Number::from_f64(number).map(Json::Number).ok_or_else(wrong)?,
-        ValueRef::Text(text) => std::str::from_utf8(text).map_err(|_| wrong())?.into(),
-        ValueRef::Null | ValueRef::Blob(_) => return Err(wrong()),
+/// Number and cursor of a row.
+fn cursor(options: &Options, number: Option<i64>, value: ValueRef<'_>) -> Result<(i64, Json)> {
+    let name = options.cursor.as_deref().unwrap_or_default();
+    let what = format!("read {} by its cursor `{name}`", options.table);
+    let number = number.ok_or_else(|| Error::data(&what, "a row has no number"))?;
+    let wrong = |why: &str| {
+        let detail = format!(
+            "the cursor of the row with rowid {number} {why}: give it another value, or read by another `cursor`"
+        );
+        Error::data(&what, detail)
     };
-    let number = number.ok_or_else(wrong)?;
-    if token.at.as_ref() != Some(&at) {
-        *token = Token { at: Some(at), row: Some(number), same: vec![number] };
+    let at = match value {
+        ValueRef::Integer(number) => number.into(),
+        ValueRef::Real(real) => {
+            serde_json::Number::from_f64(real).map(Json::Number).ok_or_else(|| wrong("is infinite"))?
+        }
+        ValueRef::Text(text) => std::str::from_utf8(text).map_err(|_| wrong("is text that is no UTF-8"))?.into(),
+        ValueRef::Null | ValueRef::Blob(_) => return Err(wrong("is neither a number nor text")),
+    };
+    Ok((number, at))
+}
+
+/// Whether two cursors are the same to SQLite: by the column's collation, and 1 is 1.0. It is asked only where its own
+/// collations could say so.
+fn is_same(known: &Json, at: &Json, same: &mut Option<Statement<'_>>, number: i64) -> rusqlite::Result<bool> {
+    let could_be = match (known, at) {
+        (Json::String(known), Json::String(at)) => {
+            known.trim_end_matches(' ').eq_ignore_ascii_case(at.trim_end_matches(' '))
+        }
+        (Json::Number(known), Json::Number(at)) => known.as_f64() == at.as_f64(),
+        _ => false,
+    };
+    match same {
+        _ if known == at => Ok(true),
+        Some(same) if could_be => match known {
+            Json::String(known) => same.query_row((number, known), |row| row.get(0)),
+            Json::Number(known) => match known.as_i64() {
+                Some(known) => same.query_row((number, known), |row| row.get(0)),
+                None => same.query_row((number, known.as_f64()), |row| row.get(0)),
+            },
+            _ => Ok(false),
+        },
+        Some(_) | None => Ok(false),
+    }
+}
+
+/// Writes down how far a row is; false when it was taken before.
+fn remember(token: &mut Token, number: i64, at: &Json, is_same: impl FnOnce(&Json) -> Result<bool>) -> Result<bool> {
+    if !token.at.as_ref().map(is_same).transpose()?.unwrap_or_default() {
+        *token = Token { at: Some(at.clone()), row: Some(number), same: vec![number] };
         return Ok(true);
     }
     if token.same.contains(&number) {
@@ -292,6 +352,24 @@ fn remember<'r>(
         token.same.clear();
     }
     Ok(true)
+}
+
+/// Makes sure that what was read before was this table.
+pub fn check_same(options: &Options, from: &Positions) -> Result<()> {
+    let is_own =
+        |name: &str| name.strip_prefix(&options.table).is_some_and(|rest| rest.is_empty() || rest.starts_with('@'));
+    let mut names = from.iter().filter(|(_, point)| matches!(point, Point::Mark { .. })).map(|(name, _)| name);
+    match names.find(|name| !is_own(name)) {
+        None => Ok(()),
+        Some(other) => Err(Error::project(
+            format!("read the table {}", options.table),
+            format!(
+                "the lake has this source's rows of {other}, and those of two tables would be mixed in one. Set `table` to what it \
+                 was and name the other table in a source of its own. If the lake is to have this one instead: move the folder \
+                 of the bronze table away, and run again"
+            ),
+        )),
+    }
 }
 
 fn may_page(table: &Table, options: &Options, opening: &Opening, has_open_rowid: bool) -> Result<()> {

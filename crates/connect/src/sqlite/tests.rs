@@ -282,3 +282,65 @@ async fn tables_are_discovered_with_types_and_keys() {
     assert_eq!(found[0].entity.property("price").expect("a column").data_type, DataType::Decimal128(12, 2));
     assert_eq!(found[1].entity.key(), ["b", "a"]);
 }
+
+#[tokio::test]
+async fn cursors_that_are_the_same_to_sqlite_are_taken_once() {
+    let shop = Shop::new("wal");
+    shop.db
+        .execute_batch(
+            "DROP TABLE orders;
+             CREATE TABLE orders (id INTEGER PRIMARY KEY, name, price, photo, at TEXT COLLATE NOCASE);
+             INSERT INTO orders (id, name, at) VALUES (1, 1, 'a9'), (2, 1.0, 'A9'), (3, 2, 'B1'), (4, 2.0, 'b1')",
+        )
+        .expect("a table");
+    for cursor in ["at", "name"] {
+        let options = json!({ "mode": "incremental", "cursor": cursor, "batch_rows_max": 1 });
+        let (rows, upto) = shop.run(&options, Positions::new()).await;
+        assert_eq!(rows, 4, "{cursor}");
+        let (rows, upto) = shop.run(&options, upto).await;
+        assert_eq!(rows, 0, "{cursor}: nothing comes twice");
+        shop.db.execute_batch("INSERT INTO orders (id, name, at) VALUES (5, 2, 'B1')").expect("a row");
+        let (rows, upto) = shop.run(&options, upto).await;
+        assert_eq!(rows, 1, "{cursor}: a row of the last cursor is found");
+        assert_eq!(shop.run(&options, upto).await.0, 0, "{cursor}");
+        shop.db.execute_batch("DELETE FROM orders WHERE id = 5").expect("a delete");
+        shop.obeys(options, &[]).await;
+    }
+}
+
+#[tokio::test]
+async fn bytes_as_a_cursor_are_left_out_and_what_else_is_none_is_named() {
+    let shop = Shop::new("wal");
+    shop.fill(1..4);
+    let options = json!({ "mode": "incremental", "cursor": "at" });
+    let has_bytes = || {
+        let given = json!({ "connection": "sqlite:shop.db", "table": "orders" });
+        let table = Table::read(&shop.db, &Options::read("t", &given).expect("options")).expect("a table");
+        table.has_bytes(&shop.db, "at").expect("an answer")
+    };
+    assert!(!has_bytes());
+    shop.db.execute_batch("UPDATE orders SET at = X'00FF' WHERE id = 2").expect("an update");
+    assert!(has_bytes());
+    let (rows, upto) = shop.run(&options, Positions::new()).await;
+    assert_eq!(rows, 2);
+    shop.fill(4..6);
+    assert_eq!(shop.run(&options, upto).await.0, 2);
+    shop.db.execute_batch("UPDATE orders SET at = CAST(X'66E9' AS TEXT) WHERE id = 3").expect("an update");
+    let mut source = opened(shop.opening(options, &[], Positions::new())).expect("a source");
+    let told = source.next(1 << 20).await.err().expect("an error").to_string();
+    assert!(told.contains("cursor `at`") && told.contains("rowid 3") && told.contains("another value"), "{told}");
+}
+
+#[tokio::test]
+async fn another_table_is_not_mixed_in() {
+    let shop = Shop::new("wal");
+    shop.fill(1..4);
+    shop.db.execute_batch("CREATE TABLE others (id INTEGER PRIMARY KEY)").expect("a table");
+    let (_, upto) = shop.run(&json!({}), Positions::new()).await;
+    let again = shop.opening(json!({ "refresh": "2026" }), &[], upto.clone());
+    assert!(opened(again).is_ok());
+    let other = shop.opening(json!({ "table": "others" }), &[], upto);
+    assert!((spec().probe)(&other).await.iter().any(|finding| finding.found.contains("rows of orders")));
+    let told = opened(other).err().expect("an error").to_string();
+    assert!(told.contains("rows of orders") && told.contains("source of its own"), "{told}");
+}

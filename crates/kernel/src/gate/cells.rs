@@ -1,12 +1,14 @@
 //! Values as text, so that a person can read them and a replay can parse them again.
 
-use super::parse::decoded;
+mod json;
+
+use super::parse::{Branches, decoded, too_many, untold};
 use crate::error::{Error, Result};
 use arrow::array::{Array, ArrayRef, AsArray, StringViewArray, StringViewBuilder, new_null_array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::json::ReaderBuilder;
-use arrow::json::writer::{EncoderOptions, make_encoder};
+use arrow::json::writer::make_encoder;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use std::sync::Arc;
 
@@ -14,7 +16,8 @@ fn unexpected(error: arrow::error::ArrowError) -> Error {
     Error::internal("show values", "arrow can't show this type").because(error)
 }
 
-/// The text of each value; a null stays null. Times with a zone are shown in UTC, nested values as JSON.
+/// The text of each value. A null stays null, and a value that nobody can write becomes one. Times with a zone are shown in
+/// UTC, bytes in hexadecimal digits, nested values as JSON, a value of a union as what it is.
 pub(super) fn texts(column: &ArrayRef) -> Result<StringViewArray> {
     let column = decoded(column)?;
     match column.data_type() {
@@ -28,6 +31,7 @@ pub(super) fn texts(column: &ArrayRef) -> Result<StringViewArray> {
             let naive = cast(&column, &DataType::Timestamp(*unit, None)).map_err(unexpected)?;
             displayed(&naive, "Z")
         }
+        DataType::Union(..) => of_branches(&column),
         nested if nested.is_nested() => json(&column),
         _ => displayed(&column, ""),
     }
@@ -36,18 +40,36 @@ pub(super) fn texts(column: &ArrayRef) -> Result<StringViewArray> {
 fn displayed(column: &ArrayRef, suffix: &str) -> Result<StringViewArray> {
     let options = FormatOptions::default();
     let shown = ArrayFormatter::try_new(column, &options).map_err(unexpected)?;
-    let text = |row: usize| column.is_valid(row).then(|| format!("{}{suffix}", shown.value(row)));
+    let cut = too_many(column);
+    let is_told = |row: usize| column.is_valid(row) && !cut.as_ref().is_some_and(|cut| cut.value(row));
+    let is_float = column.data_type().is_floating();
+    let text = |row: usize| -> Option<String> {
+        // Shown as it is displayed, an error would be a text like any other.
+        let text = is_told(row).then(|| shown.value(row).try_to_string().ok()).flatten()?;
+        Some(match text.as_str() {
+            "inf" if is_float => "Infinity".into(),
+            "-inf" if is_float => "-Infinity".into(),
+            _ => text + suffix,
+        })
+    };
     Ok((0..column.len()).map(text).collect())
+}
+
+fn of_branches(column: &ArrayRef) -> Result<StringViewArray> {
+    let Some(branches) = Branches::of(column) else { return Ok(StringViewArray::new_null(column.len())) };
+    let read = |values: &ArrayRef| -> Result<ArrayRef> { Ok(Arc::new(texts(values)?)) };
+    let branches_read: Vec<ArrayRef> = branches.values().map(read).collect::<Result<_>>()?;
+    Ok(branches.merge(&branches_read)?.as_string_view().clone())
 }
 
 fn json(column: &ArrayRef) -> Result<StringViewArray> {
     let field = Arc::new(Field::new("", column.data_type().clone(), true));
-    let options = EncoderOptions::default().with_explicit_nulls(true);
-    let mut encoder = make_encoder(&field, column, &options).map_err(unexpected)?;
+    let mut encoder = make_encoder(&field, column, json::options()).map_err(unexpected)?;
+    let untold = untold(column);
     let mut texts = StringViewBuilder::with_capacity(column.len());
     let mut text = Vec::new();
     for row in 0..column.len() {
-        if encoder.is_null(row) {
+        if encoder.is_null(row) || untold.as_ref().is_some_and(|untold| untold.value(row)) {
             texts.append_null();
             continue;
         }

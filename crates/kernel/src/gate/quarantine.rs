@@ -132,9 +132,11 @@ impl Gate {
         let comma = property.decimal_comma && !parse::is_text(values.data_type()) && self.columns[at].mask.is_none();
         let write = |text: &str| if comma { text.replace('.', ",") } else { text.to_owned() };
         let marks = failed.values().iter().zip(alarmed.values());
+        // Hexadecimal digits of refused bytes may look like a number, and a replay would take them for one.
+        let is_bytes = values.data_type().is_binary();
         let cells = texts.iter().zip(marks).map(|(text, (failed, alarmed))| match alarmed {
             true => Some(HIDDEN.to_owned()),
-            false => self.cell(at, text.map(write), failed),
+            false => self.cell(at, text.filter(|_| !(failed && is_bytes)).map(write), failed),
         });
         Ok(Some((name.to_owned(), cells.collect())))
     }

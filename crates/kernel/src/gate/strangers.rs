@@ -6,8 +6,9 @@ use super::{Gate, STAMPS, cells};
 use crate::contract::SchemaChange;
 use crate::error::{Error, Kind, Result};
 use arrow::array::{Array, ArrayRef, BooleanArray, StringViewArray};
-use arrow::compute::is_not_null;
+use arrow::compute::{and, is_not_null, is_null};
 use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use std::sync::Arc;
 
@@ -54,7 +55,15 @@ impl Gate {
                     let column = if is_named { name } else { &stranger.shown };
                     Cause::new("schema", Some(column), "the contract does not name this column")
                 }),
-                SchemaChange::Evolve => evolved.push(self.take_in(name, values)?),
+                SchemaChange::Evolve => {
+                    let (field, text) = self.take_in(name, values)?;
+                    let untold = and(&is_there(values)?, &is_null(&text).map_err(fault)?).map_err(fault)?;
+                    violations.mark(&untold, || {
+                        let column = if is_named { name } else { &stranger.shown };
+                        Cause::new("type", Some(column), "is nothing that text can tell exactly")
+                    });
+                    evolved.push((field, text));
+                }
             }
         }
         Ok(evolved)
@@ -109,5 +118,9 @@ fn hidden(values: &ArrayRef) -> ArrayRef {
 }
 
 fn is_there(values: &ArrayRef) -> Result<BooleanArray> {
-    is_not_null(values).map_err(|e| Error::internal("look for nulls", &e))
+    is_not_null(values).map_err(fault)
+}
+
+fn fault(error: ArrowError) -> Error {
+    Error::internal("look for nulls", &error)
 }

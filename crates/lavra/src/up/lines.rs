@@ -200,7 +200,7 @@ impl Lines for ProjectLines {
         let opening = opening(&self.wiring, &self.as_it_is_now(source, &spec), from);
         let opened = match spec.listen {
             Some(listen) => {
-                let listening = listen(&opening)?;
+                let listening = listen(&opening, self.wiring.screen.clone())?;
                 self.doors.open(name, listening.path, listening.router)?;
                 listening.source
             }

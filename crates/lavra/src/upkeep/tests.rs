@@ -72,7 +72,13 @@ impl World {
     }
 
     async fn at(&self, days: i64) -> Arc<Wiring> {
-        let ask = Ask { folder: self.folder.clone(), environment: "local".into(), memory: 256 << 20, jobs: 1, opens_sources: true };
+        let ask = Ask {
+            folder: self.folder.clone(),
+            environment: "local".into(),
+            memory: 256 << 20,
+            jobs: 1,
+            opens_sources: true,
+        };
         let mut wiring = told(Wiring::open(ask).await);
         wiring.clock = Arc::new(ManualClock::at(self.start + days * DAY));
         Arc::new(wiring)

@@ -12,27 +12,77 @@ use kernel::{Error, Kind, Positions, Result};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, RwLock};
 use std::thread::JoinHandle;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Mutex, Semaphore, oneshot};
 
 /// Bytes that may wait for the writing thread.
 const WAITING_BYTES: usize = 64 << 20;
 
 pub struct Owner {
-    meta: Keyspace,
-    logs: Logs,
-    jobs: Option<Sender<Job>>,
-    thread: Option<JoinHandle<()>>,
-    room: Arc<Semaphore>,
-    _db: Database,
+    folder: PathBuf,
+    clock: Arc<dyn Clock>,
+    /// None between a failure to write and the next question.
+    store: Mutex<Option<Arc<Store>>>,
 }
 
 impl Owner {
     /// Opens the store in this folder, or makes it. `Conflict` when another process has it. Blocks on the disk.
     pub fn open(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
+        let store = Store::open(folder, clock.clone())?;
+        Ok(Self { folder: folder.to_owned(), clock, store: Mutex::new(Some(Arc::new(store))) })
+    }
+
+    async fn store(&self) -> Result<Arc<Store>> {
+        let mut kept = self.store.lock().await;
+        if let Some(store) = kept.as_ref() {
+            return Ok(store.clone());
+        }
+        let (folder, clock) = (self.folder.clone(), self.clock.clone());
+        let opened = tokio::task::spawn_blocking(move || Store::open(&folder, clock)).await;
+        let store = Arc::new(opened.map_err(|e| Error::internal("open the log", e))??);
+        Ok(kept.insert(store).clone())
+    }
+
+    /// Lets go of a store that could not write: it takes nothing any more, though the disk may have room again.
+    async fn let_go(&self, store: Arc<Store>) {
+        let mut kept = self.store.lock().await;
+        if kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, &store)) {
+            *kept = None;
+        }
+        // The last one that holds it waits for its thread.
+        let _ = tokio::task::spawn_blocking(move || drop(store)).await;
+    }
+}
+
+#[async_trait]
+impl Port for Owner {
+    async fn ask(&self, ask: Ask, blobs: Blobs) -> Result<(Answer, Blobs)> {
+        let store = self.store().await?;
+        let answer = store.ask(ask, blobs).await;
+        if !store.is_sound.load(Ordering::SeqCst) {
+            self.let_go(store).await;
+        }
+        answer
+    }
+}
+
+/// What is open on the disk.
+struct Store {
+    meta: Keyspace,
+    logs: Logs,
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+    room: Arc<Semaphore>,
+    is_sound: Arc<AtomicBool>,
+    _db: Database,
+}
+
+impl Store {
+    fn open(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
         let what = || format!("open the log {}", folder.display());
         make(folder).map_err(|e| stored(what(), e))?;
         let db = Database::builder(folder).journal_compression(fjall::CompressionType::None).open();
@@ -42,12 +92,20 @@ impl Owner {
         })?;
         let meta = db.keyspace("meta", KeyspaceCreateOptions::default).map_err(|e| stored(what(), e))?;
         let logs: Logs = Arc::new(RwLock::new(logs(&db, &meta)?));
-        let writer = Writer { db: db.clone(), meta: meta.clone(), logs: logs.clone(), clock, writers: HashMap::new() };
+        let is_sound = Arc::new(AtomicBool::new(true));
+        let writer = Writer {
+            db: db.clone(),
+            meta: meta.clone(),
+            logs: logs.clone(),
+            clock,
+            writers: HashMap::new(),
+            is_sound: is_sound.clone(),
+        };
         let (jobs, waiting) = channel();
         let thread = std::thread::Builder::new().name("lavra-log".into()).spawn(move || writer.run(&waiting));
         let thread = thread.map_err(|e| Error::internal(what(), "no thread could be started").because(e))?;
         let room = Arc::new(Semaphore::new(WAITING_BYTES));
-        Ok(Self { meta, logs, jobs: Some(jobs), thread: Some(thread), room, _db: db })
+        Ok(Self { meta, logs, jobs: Some(jobs), thread: Some(thread), room, is_sound, _db: db })
     }
 
     fn log(&self, topic: &str) -> Result<Arc<Log>> {
@@ -86,7 +144,7 @@ impl Owner {
     }
 }
 
-impl Drop for Owner {
+impl Drop for Store {
     fn drop(&mut self) {
         // The thread ends when nobody can ask it any more, and with it the last hold on the store.
         self.jobs = None;
@@ -96,8 +154,7 @@ impl Drop for Owner {
     }
 }
 
-#[async_trait]
-impl Port for Owner {
+impl Store {
     async fn ask(&self, ask: Ask, blobs: Blobs) -> Result<(Answer, Blobs)> {
         let answer = match ask {
             Ask::Create { topic, settings } => {

@@ -8,7 +8,7 @@ use kernel::clock::{ManualClock, Timestamp};
 use kernel::gate::{Raw, Safe};
 use kernel::laws::broker::seal;
 use kernel::laws::source::as_text;
-use kernel::{Kind, Point, Positions};
+use kernel::{Kind, Point, Positions, Result};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -156,7 +156,10 @@ async fn appends_that_wait_together_are_all_there() {
 }
 
 fn appending(folder: &Path) -> Child {
-    Command::new(std::env::current_exe().expect("this program"))
+    // A shell, so that a file that may not grow is an error to it and not its end.
+    Command::new("sh")
+        .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().expect("this program"))
         .args(["--exact", "broker::embedded::tests::appends_until_it_is_killed", "--nocapture", "--include-ignored"])
         .env("LAVRA_TEST_LOG", folder)
         .stdout(Stdio::piped())
@@ -186,6 +189,32 @@ async fn kill_nine_while_the_log_is_made_stops_nobody() {
         assert_eq!(count(&broker, &topic).await as u64, durable, "rows and positions are one");
     }
     assert!(halves > 0, "some were killed before there was a log");
+}
+
+/// The store refuses all after a write that failed; it is opened anew, and goes on when the disk has room again.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_on_a_full_disk_goes_on_when_there_is_room() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut child = appending(folder.path());
+    let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines().map_while(Result::ok);
+    let id = child.id().to_string();
+    let may_grow = |size: &str| {
+        let size = format!("--fsize={size}:unlimited");
+        assert!(Command::new("prlimit").args(["--pid", &id, &size]).status().expect("prlimit").success());
+    };
+    let mut told = |word: &str, times| lines.by_ref().filter(|line| line.starts_with(word)).take(times).count();
+    assert_eq!(told("told", 5), 5);
+    may_grow("4096");
+    assert_eq!(told("failed", 5), 5);
+    may_grow("unlimited");
+    assert_eq!(told("told", 20), 20, "it goes on");
+    child.kill().expect("kill -9");
+    child.wait().expect("its end");
+    let (broker, topic) = (open(folder.path()), topic(Retention::default(), 3));
+    let appended = broker.appended(&topic.name, "law").await.expect("positions");
+    let Some(Point::Offset(durable)) = appended.get("law/0") else { panic!("a position") };
+    assert_eq!(count(&broker, &topic).await as u64, *durable, "rows and positions are one");
 }
 
 /// What a killed process had been told is there, once, and a half append is not.
@@ -222,8 +251,16 @@ async fn appends_until_it_is_killed() {
     let Some(folder) = std::env::var_os("LAVRA_TEST_LOG").map(PathBuf::from) else { return };
     println!("opens");
     let (topic, broker) = (topic(Retention::default(), 3), open(&folder));
-    broker.create(&topic).await.expect("a topic");
-    let mut appender = broker.appender(&topic, "law").await.expect("an appender");
+    loop {
+        let Err(error) = append_on_and_on(&broker, &topic).await else { continue };
+        println!("failed: {error}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn append_on_and_on(broker: &Embedded, topic: &Topic) -> Result<()> {
+    broker.create(topic).await?;
+    let mut appender = broker.appender(topic, "law").await?;
     let mut next = match appender.positions().get("law/0") {
         Some(Point::Offset(next)) => *next as i64,
         _ => 0,
@@ -231,7 +268,7 @@ async fn appends_until_it_is_killed() {
     println!("told {next}");
     loop {
         let rows = next % 37 + 1;
-        appender.append(&[safe(next, rows)], &upto(next + rows)).await.expect("rows");
+        appender.append(&[safe(next, rows)], &upto(next + rows)).await?;
         next += rows;
         println!("told {next}");
     }

@@ -9,6 +9,7 @@ use kernel::clock::Clock;
 use kernel::{Error, Point, Positions, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -45,6 +46,8 @@ pub struct Writer {
     pub clock: Arc<dyn Clock>,
     /// By topic and writer: the number of its last appender and what is durable.
     pub writers: HashMap<(String, String), (u64, Positions)>,
+    /// False once something could not be written: the store refuses all from then on.
+    pub is_sound: Arc<AtomicBool>,
 }
 
 /// An act that is in the batch and not durable yet.
@@ -70,6 +73,13 @@ impl Writer {
 
     fn batch(&self) -> OwnedWriteBatch {
         self.db.batch().durability(Some(PersistMode::SyncData))
+    }
+
+    fn commit(&self, batch: OwnedWriteBatch, what: &str) -> Result<()> {
+        batch.commit().map_err(|e| {
+            self.is_sound.store(false, Ordering::SeqCst);
+            stored(what, e)
+        })
     }
 
     fn take(&mut self, jobs: Vec<Job>) {
@@ -150,7 +160,7 @@ impl Writer {
         if done.is_empty() {
             return;
         }
-        let failed = batch.commit().map_err(|e| stored("append to the log", e)).err();
+        let failed = self.commit(batch, "append to the log").err();
         if failed.is_some() {
             // What is on the disk is known to the next one who opens the log, and to nobody here.
             self.writers.clear();
@@ -192,11 +202,14 @@ impl Writer {
         // First the place of its rows: a topic that is known has all its partitions.
         let log = match present {
             Some(log) => log,
-            None => Arc::new(Log::open(&self.db, &self.meta, topic, settings.clone())?),
+            None => {
+                let log = Log::open(&self.db, &self.meta, topic, settings.clone());
+                Arc::new(log.inspect_err(|_| self.is_sound.store(false, Ordering::SeqCst))?)
+            }
         };
         let mut batch = self.batch();
         batch.insert(&self.meta, format!("t\0{}", topic), text);
-        batch.commit().map_err(|e| stored(what(), e))?;
+        self.commit(batch, &what())?;
         *log.settings.lock().map_err(|_| Error::internal(what(), "a thread died"))? = settings;
         self.logs.write().map_err(|_| Error::internal(what(), "a thread died"))?.insert(topic.to_owned(), log.clone());
         self.expire_log(&log);
@@ -242,7 +255,7 @@ impl Writer {
             let mut batch = self.batch();
             gone.iter().for_each(|key| batch.remove(&partition.rows, key.to_bytes()));
             batch.insert(&self.meta, next_key(&log.name, place), partition.ends().next.to_be_bytes());
-            batch.commit().map_err(|e| stored("remove old rows", e))?;
+            self.commit(batch, "remove old rows")?;
             partition.forget(&gone);
         }
         Ok(())

@@ -83,13 +83,11 @@ impl KafkaBroker {
     /// Makes a topic; false if it is there, which any node knows: only the controller can make one, and one that stands still
     /// is replaced after half a minute. Each try has a part of the time, for the node that was asked may stand still too.
     async fn make(&self, what: &str, new: &NewTopic<'_>) -> Result<bool> {
-        let (access, name) = (self.access.clone(), new.name.to_owned());
-        let is_there = blocking(move || {
-            let found = crate::kafka::reader::partitions(&access, &access.consumer(LOOKER)?, &name);
-            Ok(found.is_ok_and(|found| !found.is_empty()))
-        });
-        if is_there.await? {
-            return Ok(false);
+        match self.has(new.name).await {
+            Ok(true) => return Ok(false),
+            // Who is not let in here is not let in there, and would have to wait for the answer.
+            Err(error) if error.kind == Kind::Project => return Err(error),
+            _ => {}
         }
         let mut tries = TRIES;
         loop {
@@ -248,6 +246,18 @@ impl Broker for KafkaBroker {
         blocking(move || match appender::read(&access, &topic) {
             Err(error) if error.kind == Kind::Project => Ok(Positions::new()),
             read => Ok(read?.positions),
+        })
+        .await
+    }
+
+    async fn has(&self, topic: &str) -> Result<bool> {
+        let (access, topic) = (self.access.clone(), topic.to_owned());
+        blocking(move || {
+            let consumer = access.consumer(LOOKER)?;
+            match crate::kafka::reader::partitions(&access, &consumer, &topic) {
+                Err(error) if error.kind == Kind::Project && !consumer.client().context().has_reason() => Ok(false),
+                found => found.map(|found| !found.is_empty()),
+            }
         })
         .await
     }

@@ -1,6 +1,7 @@
 //! Following the log: its events, one after another, into changes of the table.
 
 use super::Cdc;
+use super::undo::Savepoint;
 use crate::cells::Cell;
 use crate::marks::Batch;
 use crate::mysql::gtid::{Gtid, Gtids};
@@ -30,10 +31,32 @@ pub(super) struct Transaction {
     pub(super) at: Option<i64>,
     pub(super) single: bool,
     pub(super) is_xa: bool,
-    /// Rows of the table, also those that were taken before.
+    /// Rows of the table, also those that were taken before, and those that were taken back.
     pub(super) rows: u64,
     /// Rows that were taken before.
     pub(super) skip: u64,
+    /// Rows that were not taken back.
+    pub(super) kept: u64,
+    /// Those of them that are in the batch.
+    pub(super) held: u64,
+    pub(super) savepoints: Vec<Savepoint>,
+}
+
+impl Transaction {
+    pub(super) fn begin(gtid: Gtid, at: Option<i64>, single: bool, is_xa: bool, skip: u64) -> Self {
+        Self { gtid, at, single, is_xa, rows: 0, skip, kept: 0, held: 0, savepoints: Vec::new() }
+    }
+
+    /// Counts a row; false for one that was taken before.
+    pub(super) fn takes(&mut self) -> bool {
+        (self.rows, self.kept) = (self.rows + 1, self.kept + 1);
+        if self.skip > 0 {
+            self.skip -= 1;
+            return false;
+        }
+        self.held += 1;
+        true
+    }
 }
 
 /// What following the log takes.
@@ -73,7 +96,7 @@ impl Cdc {
             .map_err(|e| fault("ask for character sets", e))?;
         let charsets: Charsets = rows.into_iter().collect();
         let columns = table.chosen(&self.options)?;
-        let plan = Plan::new(table.clone(), columns, &self.opening.entity, &self.options, is_mariadb)?;
+        let plan = Plan::new(table.clone(), columns, &self.opening.entity, &self.options, is_mariadb).of_log()?;
         let server_id = self.options.server_id.unwrap_or_else(|| self.server_id());
         let replica = connect(&self.opening, &self.options).await?;
         let log = Log::start(replica, &gtids, server_id, Duration::from_millis(self.options.timeout_ms)).await?;
@@ -170,10 +193,10 @@ impl Cdc {
             Meaning::Nothing => {}
             Meaning::Begin { gtid, at, single, is_xa } => {
                 let skip = following.resume.take_if(|(open, _)| *open == gtid.to_string()).map_or(0, |(_, rows)| rows);
-                following.open = Some(Transaction { gtid, at, single, is_xa, rows: 0, skip });
+                following.open = Some(Transaction::begin(gtid, at, single, is_xa, skip));
             }
             Meaning::Commit => following.commit(),
-            Meaning::Statement { sql, database } => self.statement(&sql, &database)?,
+            Meaning::Statement { sql, database } => return self.statement(&sql, &database),
             Meaning::Table { id, database, name } => {
                 let ours = database.eq_ignore_ascii_case(&following.table.database)
                     && name.eq_ignore_ascii_case(&following.table.name);
@@ -253,8 +276,8 @@ impl Cdc {
         Ok(None)
     }
 
-    fn statement(&mut self, sql: &str, database: &str) -> Result<()> {
-        let Some(following) = &mut self.following else { return Ok(()) };
+    fn statement(&mut self, sql: &str, database: &str) -> Result<Option<Pulled>> {
+        let Some(following) = &mut self.following else { return Ok(None) };
         let table = (following.table.database.as_str(), following.table.name.as_str());
         let does = does(sql, database, table);
         let has_rows = following.open.as_ref().is_some_and(|open| open.rows > 0);
@@ -263,16 +286,22 @@ impl Cdc {
                 if let Some(open) = &mut following.open {
                     open.single = false;
                 }
-                return Ok(());
+                return Ok(None);
             }
             Does::Commit => {
                 following.commit();
-                return Ok(());
+                return Ok(None);
             }
-            Does::Rollback if has_rows => return Err(self.error("a transaction with rows of this table was rolled back in the log; take the table anew by `refresh: <any new text>`")),
-            Does::Rollback => {
-                following.commit();
-                return Ok(());
+            Does::Save(name) => {
+                if let Some(open) = &mut following.open {
+                    open.save(&name);
+                }
+                return Ok(None);
+            }
+            Does::RollbackTo(name) => return self.roll_back_to(&name),
+            Does::Rollback => return self.roll_back(),
+            Does::Rename => {
+                return Err(self.error("the table was renamed, or another one was given its name: it is another one, of whose rows the log tells only the changes since then; take the table anew by `refresh: <any new text>`"));
             }
             Does::Xa if has_rows => return Err(xa(&self.batch.partition)),
             Does::LoseSome => {
@@ -282,14 +311,8 @@ impl Cdc {
                 return Err(self.error("rows were changed by a statement that is in the log as a statement: set `binlog_format = ROW` for all sessions, and take the table anew by `refresh: <any new text>`"));
             }
             Does::Empty => {
-                let open = following.open.as_mut();
-                let (skipped, at) = open.map_or((false, None), |open| {
-                    let skipped = open.skip > 0;
-                    open.skip = open.skip.saturating_sub(1);
-                    open.rows += 1;
-                    (skipped, open.at)
-                });
-                if !skipped {
+                let (takes, at) = following.open.as_mut().map_or((true, None), |open| (open.takes(), open.at));
+                if takes {
                     empty(&mut self.batch, &following.plan, at)?;
                 }
                 following.stale = true;
@@ -308,17 +331,24 @@ impl Cdc {
         if following.open.as_ref().is_some_and(|open| open.single) {
             following.commit();
         }
-        Ok(())
+        Ok(None)
     }
 
     pub(super) fn hand_out(&mut self, whole: bool) -> Result<Pulled> {
-        if let Some(following) = &mut self.following {
-            let open = following.open.as_ref().filter(|open| open.rows > 0);
-            self.token.open = open.map(|open| (open.gtid.to_string(), open.rows));
-            self.token.gtid = Some(following.gtids.to_string());
-            (following.moved, following.log.passed) = (false, 0);
-        }
+        self.note_place();
         self.finish(whole)
+    }
+
+    /// Writes down how far the log is read; what is in the batch goes out.
+    pub(super) fn note_place(&mut self) {
+        let Some(following) = &mut self.following else { return };
+        let open = following.open.as_ref().filter(|open| open.rows > 0);
+        self.token.open = open.map(|open| (open.gtid.to_string(), open.rows));
+        self.token.gtid = Some(following.gtids.to_string());
+        (following.moved, following.log.passed) = (false, 0);
+        if let Some(open) = &mut following.open {
+            open.held = 0;
+        }
     }
 }
 
@@ -329,7 +359,7 @@ impl Following {
         cut.is_some_and(|(gtid, _)| self.resume.is_none() && !is_open(gtid))
     }
 
-    fn commit(&mut self) {
+    pub(super) fn commit(&mut self) {
         if let Some(open) = self.open.take() {
             self.gtids.add(open.gtid);
             self.moved = true;
@@ -346,9 +376,7 @@ fn change(
 ) -> Result<()> {
     let at = open.at;
     let mut put = |op: Op, image: &Image<'_>, before: Option<&Image<'_>>| -> Result<()> {
-        open.rows += 1;
-        if open.skip > 0 {
-            open.skip -= 1;
+        if !open.takes() {
             return Ok(());
         }
         let absent = layout.put(batch, image, before)?;

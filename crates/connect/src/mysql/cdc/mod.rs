@@ -10,6 +10,7 @@
 mod follow;
 #[cfg(test)]
 mod tests;
+mod undo;
 
 use super::health;
 use super::log::Place;
@@ -114,7 +115,7 @@ impl Cdc {
         let server = health::good_server(&mut conn, &self.opening.source, &table).await?;
         let gtid = first_position(&mut conn, server.is_mariadb).await?;
         let columns = table.chosen(&self.options)?;
-        let plan = Plan::new(table, columns, &self.opening.entity, &self.options, server.is_mariadb)?;
+        let plan = Plan::new(table, columns, &self.opening.entity, &self.options, server.is_mariadb).of_log()?;
         let reading = self.token.reading.clone().unwrap_or(Reading { from: self.batch.taken, behind: None });
         // The row that empties the table is no row of it.
         let emptied = u64::from(reading.from > 0);

@@ -2,6 +2,7 @@
 
 use super::follow::{Following, Transaction};
 use super::*;
+use crate::cells::Cell;
 use crate::mysql::gtid::{Gtid, Gtids};
 use crate::mysql::layout::Charsets;
 use crate::mysql::log::Log;
@@ -10,6 +11,7 @@ use arrow::array::{Array, AsArray};
 use kernel::Entity;
 use kernel::clock::{ManualClock, Timestamp};
 use kernel::contract::{OnPersonalData, OnViolation, SchemaChange};
+use kernel::gate::Op;
 use mysql_async::binlog::BinlogVersion;
 use mysql_async::binlog::events::{Event, EventData, FormatDescriptionEvent, TransactionPayloadEvent};
 use serde_json::json;
@@ -95,8 +97,7 @@ fn follower(database: &str, name: &str, columns: Vec<Column>) -> Cdc {
         unique: Vec::new(),
         engine: "InnoDB".into(),
     };
-    let plan =
-        Plan::new(table.clone(), table.columns.clone(), &cdc.opening.entity, &cdc.options, false).expect("a plan");
+    let plan = Plan::new(table.clone(), table.columns.clone(), &cdc.opening.entity, &cdc.options, false);
     plan.begin(&mut cdc.batch);
     cdc.following = Some(Following {
         log: Log::without_server(false),
@@ -124,7 +125,7 @@ async fn follow(mut cdc: Cdc, events: Vec<Event>) -> (Vec<String>, Token, Option
         // These logs were written with and without GTIDs.
         if kind == 34 {
             let gtid = Gtid::MySql { server: [1; 16], number: 1 };
-            following.open = Some(Transaction { gtid, at: None, single: true, is_xa: false, rows: 0, skip: 0 });
+            following.open = Some(Transaction::begin(gtid, None, true, false, 0));
             continue;
         }
         // There is no server to ask what the table is now.
@@ -247,4 +248,80 @@ async fn a_compressed_transaction_is_one_like_others() {
     let columns = names.iter().map(|name| column(name, Kind::Int)).collect();
     let (rows, _, failed) = follow(follower(&database, &name, columns), recorded).await;
     assert_eq!((rows.len(), failed), (1, None), "{rows:?}");
+}
+
+/// A follower inside of a transaction, of which so many rows were taken before.
+fn inside(skip: u64) -> Cdc {
+    let mut cdc = follower("shop", "orders", vec![column("id", Kind::Int)]);
+    let gtid = Gtid::MySql { server: [1; 16], number: 7 };
+    let following = cdc.following.as_mut().expect("it follows");
+    following.open = Some(Transaction::begin(gtid, None, false, false, skip));
+    cdc
+}
+
+fn open(cdc: &mut Cdc) -> &mut Transaction {
+    cdc.following.as_mut().and_then(|following| following.open.as_mut()).expect("a transaction")
+}
+
+fn put(cdc: &mut Cdc, id: i64) {
+    if open(cdc).takes() {
+        cdc.batch.push("id", 0, Ok(Cell::Int(id))).expect("a cell");
+        cdc.batch.cells.end_row();
+        cdc.batch.changes.as_mut().expect("changes").push(Op::Create, None, Vec::new());
+    }
+}
+
+#[tokio::test]
+async fn rows_behind_a_savepoint_are_taken_back_while_they_are_in_the_batch() {
+    let mut cdc = inside(0);
+    put(&mut cdc, 1);
+    open(&mut cdc).save("a");
+    put(&mut cdc, 2);
+    open(&mut cdc).save("b");
+    put(&mut cdc, 3);
+    let pulled = cdc.roll_back_to("A").expect("they are in the batch").expect("what is before them");
+    assert!(!pulled.whole);
+    assert_eq!(shown(pulled), ["c 1"]);
+    let taken = cdc.handed.open.clone().expect("a place in the transaction").1;
+    assert!(cdc.roll_back_to("a").expect("nothing").is_none(), "there is nothing more to take back");
+    put(&mut cdc, 4);
+    assert_eq!(shown(cdc.hand_out(true).expect("a batch")), ["c 4"]);
+    // From that place on the same comes.
+    let mut again = inside(taken);
+    put(&mut again, 1);
+    open(&mut again).save("a");
+    put(&mut again, 2);
+    put(&mut again, 3);
+    assert!(again.roll_back_to("a").expect("it was done before").is_none());
+    put(&mut again, 4);
+    assert_eq!(shown(again.hand_out(true).expect("a batch")), ["c 4"]);
+}
+
+#[tokio::test]
+async fn rows_that_went_out_can_not_be_taken_back_and_that_is_told() {
+    let mut cdc = inside(0);
+    put(&mut cdc, 1);
+    open(&mut cdc).save("a");
+    put(&mut cdc, 2);
+    drop(cdc.hand_out(false).expect("a batch"));
+    put(&mut cdc, 3);
+    let error = cdc.roll_back_to("a").err().expect("a stop").to_string();
+    assert!(error.contains("refresh"), "{error}");
+    let mut cdc = inside(1);
+    put(&mut cdc, 1);
+    assert!(cdc.roll_back().is_err(), "a row of it was taken");
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_taken_back_as_a_whole_leaves_those_before_it() {
+    let mut cdc = inside(0);
+    put(&mut cdc, 1);
+    cdc.following.as_mut().expect("it follows").commit();
+    let gtid = Gtid::MySql { server: [1; 16], number: 8 };
+    cdc.following.as_mut().expect("it follows").open = Some(Transaction::begin(gtid, None, false, false, 0));
+    put(&mut cdc, 2);
+    let pulled = cdc.roll_back().expect("it is in the batch").expect("what is before it");
+    assert!(pulled.whole && cdc.handed.open.is_none());
+    assert_eq!(shown(pulled), ["c 1"]);
+    assert!(cdc.handed.gtid.as_ref().is_some_and(|gtid| gtid.ends_with(":7-8")), "{:?}", cdc.handed.gtid);
 }

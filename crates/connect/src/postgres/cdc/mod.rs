@@ -10,6 +10,7 @@ pub mod publication;
 pub mod slot;
 mod stream;
 
+use super::ranges::read_before;
 use super::setup::Setup;
 use super::snapshot::Snapshot;
 use super::table::{Table, Wanted};
@@ -38,18 +39,15 @@ enum Phase {
     Stream(Box<Stream>),
 }
 
-pub fn partition(schema: &str, table: &str) -> String {
-    format!("{schema}.{table} changes")
-}
+const CHANGES: &str = " changes";
 
 impl Cdc {
     pub async fn open(opening: &Opening) -> Result<Self> {
         let setup = Arc::new(Setup::read(opening)?);
         let client = setup.connect().await?;
-        let (schema, name) = setup.options.table();
-        let table = Table::look(&client, (schema, name), &setup.entity).await?;
-        let partition: Arc<str> = partition(schema, name).into();
-        let known = known(&opening.from, &partition, &table)?;
+        let table = Table::look(&client, setup.options.table(), &setup.entity).await?;
+        let Known { partition, reached: known } = Known::of(&opening.from, &table)?;
+        table.warn_of_heirs();
         let Ready { lsn, published, sent } = slot::ensure(&client, &setup, &table, known.map(|(at, _)| at)).await?;
         let nothing = At { lsn, taken: 0, snapshot: 0, table: table.oid, published: Some(published) };
         let (at, rows) = known.unwrap_or((nothing, 0));
@@ -90,8 +88,7 @@ impl Cdc {
     /// The table is read: from here on, its changes.
     async fn hand_over(&mut self) -> Result<()> {
         let client = self.setup.connect().await?;
-        let (schema, name) = self.setup.options.table();
-        let table = Table::look(&client, (schema, name), &self.setup.entity).await?;
+        let table = Table::look(&client, self.setup.options.table(), &self.setup.entity).await?;
         // Never 0, which means that the snapshot is not whole.
         let at = At { snapshot: slot::log_end(&client).await?.max(1), ..self.at };
         let stream = Stream::new(self.setup.clone(), client, table, self.partition.clone(), at, self.rows);
@@ -122,22 +119,79 @@ impl Source for Cdc {
     }
 }
 
-/// How far the stream is, and how many rows it gave; an error when that was of another table.
-fn known(from: &Positions, partition: &str, table: &Table) -> Result<Option<(At, u64)>> {
-    let known = from.get(partition).map(|point| At::read(partition, point)).transpose()?;
-    match known.is_some_and(|(at, _)| at.table != 0 && at.table != table.oid) {
-        true => Err(stream::another_table(table)),
-        false => Ok(known),
+/// What the lake has of a table's changes.
+pub struct Known {
+    pub partition: Arc<str>,
+    /// How far the stream is, and how many rows it gave.
+    pub reached: Option<(At, u64)>,
+}
+
+impl Known {
+    /// An error when what the lake has is of another table. One that was given another name goes on under its old one.
+    pub fn of(from: &Positions, table: &Table) -> Result<Self> {
+        let own = format!("{}{CHANGES}", table.shown());
+        let stream = |(partition, point)| Some((partition, At::read(partition, point).ok()?));
+        let named = |(partition, _): &(&str, &Point)| partition.ends_with(CHANGES) && *partition != own;
+        let mut others = from.iter().filter(named).filter_map(stream);
+        let reached = from.get(&own).map(|point| At::read(&own, point)).transpose()?;
+        if let Some((other, (at, rows))) = others.next() {
+            let is_same = at.table == table.oid && at.snapshot > 0 && reached.is_none() && others.next().is_none();
+            return match is_same {
+                true => Ok(Self { partition: other.into(), reached: Some((at, rows)) }),
+                false => Err(table.is_not(other.trim_end_matches(CHANGES), slot::ANEW)),
+            };
+        }
+        match reached {
+            Some((at, _)) if at.table != 0 && at.table != table.oid => Err(stream::another_table(table)),
+            None if from.iter().any(|(partition, point)| read_before(partition, point).is_some()) => {
+                let why =
+                    "the lake has this source's rows by `mode: snapshot`, and what changed since is told by nobody";
+                Err(slot::again(&format!("follow {}", table.shown()), why))
+            }
+            reached => Ok(Self { partition: own.into(), reached }),
+        }
     }
 }
 
 /// How far the stream of this very table is, for whoever looks at it.
 pub fn reached(from: &Positions, table: &Table) -> Result<Option<At>> {
-    Ok(known(from, &partition(&table.schema, &table.name), table)?.map(|(at, _)| at))
+    Ok(Known::of(from, table)?.reached.map(|(at, _)| at))
 }
 
-/// How far the stream is, for what a run would read.
-pub fn position(partition: &str, from: &Positions) -> Result<Option<u64>> {
-    let read = |point: &Point| At::read(partition, point).map(|(at, _)| at.lsn);
-    from.get(partition).map(read).transpose()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(name: &str, oid: u32) -> Table {
+        let columns = Vec::new();
+        Table { oid, schema: "s".into(), name: name.into(), kind: 'r', identity: 'd', has_heirs: false, columns }
+    }
+
+    fn taken(partition: &str, snapshot: u64) -> Positions {
+        let at = At { lsn: 9, taken: 0, snapshot, table: 5, published: None };
+        let mut from = Positions::new();
+        from.set(partition, at.point(3).expect("a point"));
+        from
+    }
+
+    #[test]
+    fn positions_are_of_the_table_that_they_were_made_for() {
+        let known = Known::of(&Positions::new(), &table("t", 5)).expect("nothing yet");
+        assert_eq!((&*known.partition, known.reached), ("s.t changes", None));
+        let of = |name: &str, oid, from: &Positions| Known::of(from, &table(name, oid));
+        let whole = taken("s.t changes", 8);
+        assert_eq!(of("t", 5, &whole).expect("the table").reached.map(|(_, rows)| rows), Some(3));
+        let renamed = of("u", 5, &whole).expect("the same by its number");
+        assert_eq!((&*renamed.partition, renamed.reached.map(|(_, rows)| rows)), ("s.t changes", Some(3)));
+        let told = |known: Result<Known>| known.err().expect("an error").to_string();
+        assert!(told(of("t", 6, &whole)).contains("made anew"));
+        assert!(told(of("u", 6, &whole)).contains("rows of s.t"));
+        assert!(told(of("u", 5, &taken("s.t changes", 0))).contains("rows of s.t"), "its ranges have the old name");
+        let mut both = taken("s.t changes", 8);
+        both.advance(&taken("s.u changes", 8));
+        assert!(told(of("u", 5, &both)).contains("rows of s.t"));
+        let mut once = Positions::new();
+        once.set("s.t 1/1", Point::Mark { rows: 1, token: "{}".into(), done: true });
+        assert!(told(of("t", 5, &once)).contains("mode: snapshot"));
+    }
 }

@@ -6,7 +6,7 @@ use kernel::error::{Error, Result};
 use std::sync::Arc;
 
 /// A value of a row.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Cell {
     Null,
     /// A large value that did not change and was not sent.
@@ -63,6 +63,8 @@ pub struct Described {
     pub name: Arc<str>,
     pub oid: u32,
     pub modifier: i32,
+    /// Whether a change told its old value then.
+    pub identifies: bool,
 }
 
 fn broken() -> Error {
@@ -116,8 +118,9 @@ fn relation(from: &mut Bytes) -> Result<Relation> {
     byte(from)?;
     let count = short(from)?;
     let column = |_| -> Result<Described> {
-        byte(from)?;
-        Ok(Described { name: text(from)?.into(), oid: long(from)?, modifier: long(from)? as i32 })
+        // The only flag there is.
+        let identifies = byte(from)? & 1 == 1;
+        Ok(Described { name: text(from)?.into(), oid: long(from)?, modifier: long(from)? as i32, identifies })
     };
     let columns: Result<Vec<Described>> = (0..count).map(column).collect();
     Ok(Relation { id, schema, name, columns: columns? })
@@ -189,6 +192,7 @@ mod tests {
         let relation = message(&[b"R", &one, b"s\0t\0d", &[0, 1, 1], b"id\0", &[0, 0, 0, 23, 255, 255, 255, 255]]);
         let Message::Relation(relation) = read(relation).expect("a relation") else { panic!("a relation") };
         assert_eq!((relation.name.as_str(), &*relation.columns[0].name, relation.columns[0].oid), ("t", "id", 23));
+        assert!(relation.columns[0].identifies);
     }
 
     #[test]

@@ -85,7 +85,9 @@ pub async fn ensure(client: &Client, setup: &Setup, table: &Table, known: Option
 /// What makes the publication.
 pub fn to_publish(setup: &Setup, table: &Table) -> String {
     let root = if table.kind == 'p' { " WITH (publish_via_partition_root = true)" } else { "" };
-    format!("CREATE PUBLICATION {} FOR TABLE {}{root}", quoted(&setup.publication()), table.quoted())
+    // Published, children without an identity would refuse their own updates.
+    let only = if table.has_heirs { "ONLY " } else { "" };
+    format!("CREATE PUBLICATION {} FOR TABLE {only}{}{root}", quoted(&setup.publication()), table.quoted())
 }
 
 const PUBLICATION: &str = "
@@ -276,7 +278,8 @@ mod tests {
 
     fn sent(names: &[&str], version: i32) -> (Vec<String>, bool) {
         let columns = vec![column("id", false), column("note", false), column("twice", true)];
-        let table = Table { oid: 1, schema: "s".into(), name: "t".into(), kind: 'r', columns };
+        let table =
+            Table { oid: 1, schema: "s".into(), name: "t".into(), kind: 'r', identity: 'f', has_heirs: false, columns };
         let names = names.iter().map(|name| (*name).to_owned()).collect();
         let sent = Sent::of(&table, names, None, version);
         (sent.columns.iter().map(ToString::to_string).collect(), sent.has_list)

@@ -6,6 +6,7 @@ use crate::postgres::client::{Client, fault};
 use crate::postgres::options::OnWalBudget;
 use crate::postgres::setup::Setup;
 use crate::postgres::table::Table;
+use kernel::Entity;
 use kernel::error::{Error, Kind, Result};
 use std::time::Duration;
 
@@ -87,7 +88,7 @@ pub struct Ready {
 pub async fn ensure(client: &Client, setup: &Setup, table: &Table, known: Option<At>) -> Result<Ready> {
     let (name, from) = (setup.slot(), known.map(|at| at.lsn));
     check_level(client).await?;
-    check_identity(setup, table)?;
+    check_identity(setup, table, known.is_some())?;
     // Before the slot, so that what is published differently from then on is noticed, and that no slot is left behind by
     // what can't be followed.
     let published = publication::ensure(client, setup, table, known).await?;
@@ -121,7 +122,8 @@ async fn make(client: &Client, setup: &Setup, name: &str) -> Result<Slot> {
     let made = client.execute("SELECT pg_catalog.pg_create_logical_replication_slot($1, 'pgoutput')", &[&name]).await;
     made.map_err(|e| {
         let error = fault(&what, &e);
-        let help = "the server first waits for open transactions to end (pg_stat_activity shows them), or `timeout_ms`";
+        let help = "the server first waits for open transactions to end (pg_stat_activity shows them, and pg_prepared_xacts those \
+            that are prepared), or `timeout_ms`";
         match e.code().is_some_and(|code| code.code() == CANCELLED) {
             true => Error { detail: format!("{}: {help}", error.detail), ..error },
             false => error,
@@ -147,30 +149,43 @@ async fn check_level(client: &Client) -> Result<()> {
     }
 }
 
-/// A published table without an identity refuses its owner's own updates.
-fn check_identity(setup: &Setup, table: &Table) -> Result<()> {
+fn check_identity(setup: &Setup, table: &Table, is_known: bool) -> Result<()> {
     let what = format!("follow {}", table.shown());
     if !matches!(table.kind, 'r' | 'p') {
         return Err(Error::project(what, "it is no table, and has no changes to follow: use `mode: snapshot`"));
     }
-    if !table.columns.iter().any(|column| column.identifies) {
-        let help = format!("ALTER TABLE {} REPLICA IDENTITY FULL, or give it a primary key", table.quoted());
-        let why = "the table has no primary key: published, it would refuse its own updates and deletes";
-        return Err(Error::project(what, format!("{why}. {help}")));
-    }
-    let key = setup.entity.key();
-    let untold = key.iter().find(|name| table.column(name).is_none_or(|column| !column.identifies));
-    match untold {
+    match identity_fault(&setup.entity, table, is_known) {
+        Some((why, remedy)) => Err(Error::project(what, format!("{why}. {remedy}"))),
         None => Ok(()),
-        Some(name) => Err(Error::project(
-            what,
-            format!(
-                "changes do not tell the old value of `{name}`, which is part of the contract's key: make the key the table's \
-                 own, or ALTER TABLE {} REPLICA IDENTITY FULL",
-                table.quoted()
-            ),
-        )),
     }
+}
+
+/// Why changes do not tell which row they changed, and what to do. `is_known` says whether the lake has rows of the table.
+pub fn identity_fault(entity: &Entity, table: &Table, is_known: bool) -> Option<(String, String)> {
+    let full = format!("ALTER TABLE {} REPLICA IDENTITY FULL", table.quoted());
+    // A published table without an identity refuses its owner's own updates.
+    if !table.columns.iter().any(|column| column.identifies) {
+        let refuses = "published, it would refuse its own updates and deletes";
+        let has_key = table.columns.iter().any(|column| column.key.is_some());
+        return Some(match (table.identity, has_key) {
+            ('n' | 'i', true) => (
+                format!("the table's REPLICA IDENTITY names no column: {refuses}"),
+                format!("ALTER TABLE {} REPLICA IDENTITY DEFAULT, which is its primary key", table.quoted()),
+            ),
+            ('n' | 'i', false) => (format!("the table's REPLICA IDENTITY names no column: {refuses}"), full),
+            _ => (format!("the table has no primary key: {refuses}"), format!("{full}, or give it a primary key")),
+        });
+    }
+    let key = entity.key();
+    let name = key.iter().find(|name| table.column(name).is_none_or(|column| !column.identifies))?;
+    let why = format!("changes do not tell the old value of `{name}`, which is part of the contract's key");
+    let mend = match table.identity {
+        'i' => format!("name the columns of its REPLICA IDENTITY's index as the contract's key, or {full}"),
+        _ => format!("make the key the table's own, or {full}"),
+    };
+    // What is in the log stays as it was written.
+    let after = "What was changed until then can't be told: the table has to be taken anew after it";
+    Some((why, if is_known { format!("{mend}. {after}. {ANEW}") } else { mend }))
 }
 
 /// Warns before the budget is used up, and does what the project says when it is.

@@ -4,8 +4,8 @@
 //! server begins again at an end only, and sends the same rows in the same order.
 
 use super::link::Link;
-use super::pending::{Change, Pending, updated};
-use super::pgoutput::{self, Message, Old, Relation, Tuple};
+use super::pending::{Change, Earlier, Pending, updated};
+use super::pgoutput::{self, Cell, Message, Old, Relation, Tuple};
 use super::publication::{self, Published};
 use super::slot::{self, Slot};
 use crate::postgres::client::Client;
@@ -20,6 +20,7 @@ use kernel::source::Pulled;
 use kernel::{Point, Positions};
 use pgwire_replication::ReplicationEvent as Event;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// How far the stream is taken.
@@ -71,6 +72,8 @@ pub struct Stream {
     settled: u64,
     /// The snapshot is whole, and the lake does not know yet.
     is_news: bool,
+    /// What was warned of: once is enough.
+    warned: BTreeSet<String>,
 }
 
 /// What was read and not yet handed on.
@@ -88,10 +91,16 @@ struct Reading {
     skip: u64,
     layout: Layout,
     key: Vec<usize>,
+    /// Whether the contract names the key.
+    is_named: bool,
     relation: Option<Relation>,
     /// One that is announced, for the changes behind those that wait.
     announced: Option<Relation>,
     pending: Pending,
+    /// A column of the contract's key whose old value changes do not tell.
+    untold: Option<Arc<str>>,
+    /// How far the log must be read before a batch is made of what waits.
+    until: Option<u64>,
     /// A batch is to be made now.
     is_due: bool,
     /// Bytes of the log since the slot was looked at.
@@ -101,6 +110,10 @@ struct Reading {
 /// So much of the log may pass without a change of the table before the position is moved all the same: else the server
 /// would keep it for a table that rests.
 const HEARTBEAT_BYTES: u64 = 16 << 20;
+
+/// What waits for the log to be read up to a look-up is this many batches at most. What is more gets what was found, be it of
+/// a later transaction.
+const HELD_BATCHES: usize = 4;
 
 /// How often the slot is looked at, in bytes of the log.
 const GUARD_BYTES: u64 = 64 << 20;
@@ -112,6 +125,7 @@ impl Stream {
     pub fn new(setup: Arc<Setup>, client: Client, table: Table, partition: Arc<str>, at: At, rows: u64) -> Self {
         let mut stream = Self {
             is_news: false,
+            warned: BTreeSet::new(),
             setup,
             client,
             table,
@@ -156,7 +170,7 @@ impl Stream {
 
     async fn pull(&mut self, bytes_max: usize) -> Result<Option<Pulled>> {
         loop {
-            if self.read.is_due || self.is_news {
+            if (self.read.is_due || self.is_news) && self.complete(bytes_max).await? {
                 return self.batch().await.map(Some);
             }
             if self.read.pending.changes.is_empty()
@@ -188,6 +202,35 @@ impl Stream {
             let event = link.next().await?;
             self.take(event, bytes_max)?;
         }
+    }
+
+    /// Asks for what was not sent; false while the log must be read further. What is looked up for a row that has another key
+    /// now may be of a later transaction: only the log up to the look-up tells.
+    async fn complete(&mut self, bytes_max: usize) -> Result<bool> {
+        let rows_max = self.setup.options.batch_rows_max.saturating_mul(HELD_BATCHES);
+        let read = &mut self.read;
+        let is_much =
+            read.pending.bytes >= bytes_max.saturating_mul(HELD_BATCHES) || read.pending.changes.len() >= rows_max;
+        // Other columns can't wait in one batch with these.
+        let must = is_much || read.announced.is_some();
+        let is_behind = |read: &Reading| read.until.is_some_and(|until| read.open.is_some() || read.upto < until);
+        if is_behind(read) && !must {
+            read.is_due = false;
+            return Ok(false);
+        }
+        read.pending.complete(&self.client, &self.table, &read.layout).await?;
+        if read.pending.is_unsure && !must {
+            read.until = Some(slot::log_end(&self.client).await?);
+            self.target = self.target.max(read.until);
+            read.pending.is_unsure = false;
+            if is_behind(read) {
+                read.is_due = false;
+                return Ok(false);
+            }
+        }
+        read.pending.settle(&read.key);
+        read.until = None;
+        Ok(true)
     }
 
     /// At the end of what there is now: whether there is something to hand on.
@@ -252,21 +295,27 @@ impl Stream {
     fn message(&mut self, message: Message, bytes: usize) -> Result<()> {
         let is_ours = |id: u32| self.read.known().is_some_and(|relation| relation.id == id);
         let at = self.read.open.map_or(0, |(at, _)| at);
-        let is_alone = self.read.commit < self.at.snapshot;
+        let earlier = if self.read.commit < self.at.snapshot { Earlier::Missed } else { Earlier::Known };
+        if let Message::Update { relation, old, .. } | Message::Delete { relation, old } = &message
+            && is_ours(*relation)
+            && let Some(name) = self.read.untold(old)
+        {
+            return Err(other_identity(&self.table, name));
+        }
         let changes = match message {
             Message::Relation(relation) => return self.relation(relation),
             Message::Insert { relation, new } if is_ours(relation) => {
-                vec![Change { op: Op::Create, at, cells: new, is_alone: false }]
+                vec![Change { op: Op::Create, at, cells: new, earlier: Earlier::Known }]
             }
             Message::Update { relation, old, new } if is_ours(relation) => {
-                updated(old, new, &self.read.key, at, is_alone)
+                updated(old, new, &self.read.key, at, earlier)
             }
             Message::Delete { relation, old: Old::Key(old) | Old::Whole(old) } if is_ours(relation) => {
-                vec![Change { op: Op::Delete, at, cells: old, is_alone: false }]
+                vec![Change { op: Op::Delete, at, cells: old, earlier: Earlier::Known }]
             }
             Message::Truncate { relations } if relations.iter().any(|id| is_ours(*id)) => {
-                let nothing: Tuple = vec![pgoutput::Cell::Null; self.read.layout.len()];
-                vec![Change { op: Op::Truncate, at, cells: nothing, is_alone: false }]
+                let nothing: Tuple = vec![Cell::Null; self.read.layout.len()];
+                vec![Change { op: Op::Truncate, at, cells: nothing, earlier: Earlier::Known }]
             }
             _ => return Ok(()),
         };
@@ -312,6 +361,9 @@ impl Stream {
             columns.map(|(column, base)| (column.name.clone(), base.kind(wanted(&column.name)))).collect();
         let is_gone = |name: &str| self.table.column(name).is_none() && !layout.iter().any(|(own, _)| **own == *name);
         for property in entity.properties.iter().filter(|property| is_gone(&property.name)) {
+            if !self.warned.insert(property.name.clone()) {
+                continue;
+            }
             tracing::warn!(
                 table = self.table.shown(),
                 "has no column `{}` any more, which its contract names: it is null from here on",
@@ -321,6 +373,10 @@ impl Stream {
         // Without a key in the contract, the table's own.
         let own = self.table.columns.iter().filter(|column| column.key.is_some()).map(|column| &*column.name);
         let key = entity.key();
+        let is_untold =
+            |name: &&&str| !relation.columns.iter().any(|column| *column.name == ***name && column.identifies);
+        self.read.untold = key.iter().find(is_untold).map(|name| Arc::from(*name));
+        self.read.is_named = !key.is_empty();
         let key: Vec<&str> = if key.is_empty() { own.collect() } else { key };
         let place = |name: &&str| layout.iter().position(|(column, _)| **column == **name);
         self.read.key = key.iter().filter_map(place).collect();
@@ -328,9 +384,8 @@ impl Stream {
         Ok(())
     }
 
-    /// What waits as a batch. Nothing is taken before the last wait is over.
+    /// What waits as a batch.
     async fn batch(&mut self) -> Result<Pulled> {
-        self.read.pending.complete(&self.client, &self.table, &self.read.layout).await?;
         let infinity: Infinity = self.setup.options.infinity;
         let mut rows = Rows::new(&self.read.layout, infinity);
         let count = self.read.pending.changes.len();
@@ -358,6 +413,15 @@ impl Stream {
     }
 }
 
+/// Of changes that were written before the identity was mended, or while it was another one.
+fn other_identity(table: &Table, column: &str) -> Error {
+    let why = format!(
+        "a change was written while the table's REPLICA IDENTITY did not tell `{column}`, which is part of the contract's key: \
+         which row it changed is not known"
+    );
+    slot::again(&format!("follow {}", table.shown()), &why)
+}
+
 /// Rows of the one that is gone were never deleted, and those of the new one may have been missed.
 pub fn another_table(table: &Table) -> Error {
     let what = format!("follow {}", table.shown());
@@ -365,6 +429,18 @@ pub fn another_table(table: &Table) -> Error {
 }
 
 impl Reading {
+    /// The column of the contract's key that a change does not tell as it was.
+    fn untold(&self, old: &Old) -> Option<&str> {
+        if let Some(name) = &self.untold {
+            return Some(name);
+        }
+        // A partition may have another identity than its table.
+        let Old::Key(before) = old else { return None };
+        let is_missing = |at: &&usize| before.get(**at) == Some(&Cell::Null);
+        let at = self.key.iter().find(is_missing).filter(|_| self.is_named)?;
+        self.layout.get(*at).map(|(name, _)| &**name)
+    }
+
     /// The table as it was announced last.
     fn known(&self) -> Option<&Relation> {
         self.announced.as_ref().or(self.relation.as_ref())

@@ -126,9 +126,14 @@ fn bare(out: &mut Vec<u8>, value: &impl ToString) {
     out.extend_from_slice(value.to_string().as_bytes());
 }
 
-/// What is no number in JSON is text, `NaN` or `inf`, which the contract may refuse.
+/// What is no number in JSON is text, as Protobuf's own mapping writes it and the gate reads it.
 fn float(out: &mut Vec<u8>, value: f64, shown: &impl ToString) {
-    if value.is_finite() { bare(out, shown) } else { text(out, &shown.to_string()) }
+    match value {
+        value if value.is_nan() => text(out, "NaN"),
+        f64::INFINITY => text(out, "Infinity"),
+        f64::NEG_INFINITY => text(out, "-Infinity"),
+        _ => bare(out, shown),
+    }
 }
 
 fn text(out: &mut Vec<u8>, value: &str) {

@@ -22,6 +22,76 @@ async fn a_server_without_an_end_is_told() {
     assert!(fails(&options, &orders()).await.detail.contains("no end"));
     server.control(json!({ "beyond": "404" })).await;
     assert_eq!(all(&options, &orders(), &mut Positions::new()).await.expect("rows").len(), 37);
+    for (path, says, asked) in [("orders/circle", "in a circle", 3), ("orders/frozen", "the same records", 2)] {
+        let paged = json!({ "records": "$.data", "pagination": { "type": "cursor", "next": "$.next" } });
+        let mut options = server.options(path, paged);
+        for mode in ["append", "changes"] {
+            options["mode"] = mode.into();
+            let before = server.stats("good").await;
+            let error = fails(&options, &orders()).await;
+            assert!(error.kind == Kind::Data && error.detail.contains(says), "{path}: {error}");
+            assert!(error.detail.contains("no end"), "{path}: {error}");
+            assert_eq!(server.stats("good").await - before, asked, "{path}");
+        }
+    }
+}
+
+/// What answers questions with these statuses and bodies, one after another, and then with the last.
+async fn answering(answers: &'static [(u16, &'static str)]) -> (String, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let app = axum::Router::new().fallback(move || {
+        let at = count.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1);
+        let (status, body) = answers[at];
+        async move { (StatusCode::from_u16(status).expect("a status"), body) }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (url, asked)
+}
+
+#[tokio::test]
+async fn an_empty_answer_is_asked_for_again_and_ends_no_pass() {
+    const FIRST: &str = r#"{"data":[{"id":1},{"id":2}],"next":"x"}"#;
+    const LAST: &str = r#"{"data":[{"id":3}]}"#;
+    let read = async |answers: &'static [(u16, &'static str)], more: Value| {
+        let (url, asked) = answering(answers).await;
+        let mut options = json!({
+            "connection": url, "path": "orders", "records": "$.data", "backoff_ms": 1, "retries_max": 2,
+            "pagination": { "type": "cursor", "next": "$.next" },
+        });
+        for (name, value) in more.as_object().expect("options") {
+            options[name] = value.clone();
+        }
+        let rows = all(&options, &orders(), &mut Positions::new()).await.map(|rows| rows.len());
+        (rows, asked.load(Ordering::SeqCst))
+    };
+    for on_missing in ["error", "empty"] {
+        let more = json!({ "on_missing": on_missing });
+        let (rows, asked) = read(&[(200, ""), (200, FIRST), (202, ""), (200, " \n"), (200, LAST)], more.clone()).await;
+        assert_eq!((rows.expect("all of them"), asked), (3, 5), "on_missing: {on_missing}");
+        let troubles: [&'static [(u16, &'static str)]; 2] = [&[(200, FIRST), (200, "")], &[(202, "")]];
+        for answers in troubles {
+            let error = read(answers, more.clone()).await.0.expect_err("no end of the pass");
+            assert!(error.kind == Kind::Unreachable && error.detail.contains("is empty (HTTP 20"), "{error}");
+            assert!(error.detail.contains("asked 3 times"), "{error}");
+        }
+    }
+    let (rows, asked) = read(&[(200, FIRST), (204, "")], json!({})).await;
+    assert_eq!((rows.expect("no content is an answer"), asked), (2, 2));
+    let (rows, asked) = read(&[(200, "null")], json!({ "records": "$", "pagination": {} })).await;
+    assert_eq!((rows.expect("null is none"), asked), (0, 1));
+    let lines = json!({ "format": "ndjson", "pagination": { "type": "offset" } });
+    let (rows, asked) = read(&[(200, "{\"id\":1}\n"), (200, "")], lines).await;
+    assert_eq!((rows.expect("no lines"), asked), (1, 2));
+    // What leads to others is JSON, whatever they are.
+    let parent = json!({ "path": "customers", "as": "customer_id" });
+    let below = json!({
+        "path": "customers/{customer_id}/orders", "parent": parent, "format": "ndjson", "pagination": {},
+    });
+    let (rows, asked) = read(&[(200, ""), (200, "[{\"id\":7}]"), (200, "{\"id\":1}\n")], below).await;
+    assert_eq!((rows.expect("a record"), asked), (1, 3));
 }
 
 #[tokio::test]

@@ -1,13 +1,21 @@
 //! Parses a column to the contract's type, exactly: what would lose a digit, a fraction or a zone is a violation.
 
+mod digits;
+mod expect;
 mod nested;
 mod number;
+mod parts;
 mod range;
 mod time;
 mod typed;
+mod untold;
 
+pub(super) use digits::too_many;
+pub(super) use expect::expectation;
 pub(super) use number::exact;
+pub(super) use parts::Branches;
 pub(super) use range::{YEARS, beyond, is_kept};
+pub(super) use untold::untold;
 
 use crate::contract::Property;
 use crate::error::{Error, Result};
@@ -30,43 +38,26 @@ pub(super) struct Parsed {
     pub failed: Option<BooleanArray>,
 }
 
-/// What a value had to be, for the quarantine's reader; says nothing of the value.
-pub(super) fn expectation(property: &Property) -> String {
-    let format = property.format.as_deref();
-    match &property.data_type {
-        DataType::Decimal128(p, s) => format!("not a decimal({p},{s}), exactly"),
-        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => "not a whole number in range".into(),
-        DataType::Float32 | DataType::Float64 => "not a number".into(),
-        DataType::Boolean => "not true or false".into(),
-        DataType::Date32 => format!("not a date of the {} ({})", range::YEARS, format.unwrap_or("ISO 8601")),
-        DataType::Timestamp(_, zone) => {
-            let what = if zone.is_some() { "with at most 6 decimals" } else { "without zone" };
-            format!("not a timestamp {what} of the {} ({})", range::YEARS, format.unwrap_or("ISO 8601"))
-        }
-        other if range::has_times(other) => {
-            format!("not of type {other}, or a time in it is not of the {}", range::YEARS)
-        }
-        other => format!("not of type {other}"),
-    }
-}
-
-/// Parses `column` to the property's type; text becomes `Utf8View`. However a time came, it is of the years that are kept.
+/// Parses `column` to the property's type; text becomes `Utf8View`. However a value came, a time is of the years that are
+/// kept, and a decimal has no more digits than its type.
 pub(super) fn parse(column: &ArrayRef, property: &Property) -> Result<Parsed> {
-    let parsed = read(column, property)?;
-    let Some(beyond) = beyond(&parsed.values) else { return Ok(parsed) };
-    let values = blank(&parsed.values, &beyond)?;
-    let failed = match parsed.failed {
-        Some(failed) => or(&failed, &beyond).map_err(typed::unexpected)?,
-        None => beyond,
-    };
-    Ok(Parsed { values, failed: Some(failed) })
+    let plain = decoded(column)?;
+    let mut parsed = read(&plain, property)?;
+    for lost in [too_many(&plain), beyond(&parsed.values)].into_iter().flatten() {
+        let failed = match &parsed.failed {
+            Some(failed) => or(failed, &lost).map_err(typed::unexpected)?,
+            None => lost.clone(),
+        };
+        parsed = Parsed { values: blank(&parsed.values, &lost)?, failed: Some(failed) };
+    }
+    Ok(parsed)
 }
 
-fn read(column: &ArrayRef, property: &Property) -> Result<Parsed> {
-    let plain = &decoded(column)?;
+/// `plain` has neither dictionary nor runs.
+fn read(plain: &ArrayRef, property: &Property) -> Result<Parsed> {
     match plain.data_type() {
         DataType::Null => {
-            Ok(Parsed { values: new_null_array(&kept_type(&property.data_type), column.len()), failed: None })
+            Ok(Parsed { values: new_null_array(&kept_type(&property.data_type), plain.len()), failed: None })
         }
         DataType::Utf8View => from_text(plain.as_string_view(), property),
         DataType::Utf8 | DataType::LargeUtf8 => {
@@ -158,7 +149,7 @@ fn from_text(text: &StringViewArray, property: &Property) -> Result<Parsed> {
 
 fn narrow(value: f64) -> Option<f32> {
     let narrow = value as f32;
-    narrow.is_finite().then_some(narrow)
+    (narrow.is_finite() || !value.is_finite()).then_some(narrow)
 }
 
 /// Parses each value with `read`; a value that `read` refuses is null and failed.
@@ -218,7 +209,8 @@ fn boolean(text: &str) -> Option<bool> {
 /// True where there is a value.
 trait ValidMask: Array {
     fn is_valid_mask(&self) -> BooleanArray {
-        match self.nulls() {
+        // A union has its nulls in its branches.
+        match self.logical_nulls() {
             Some(nulls) => BooleanArray::new(nulls.inner().clone(), None),
             None => BooleanArray::from(vec![true; self.len()]),
         }

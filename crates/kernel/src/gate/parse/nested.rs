@@ -6,16 +6,17 @@ use super::{Parsed, ValidMask, blank};
 use crate::contract::Property;
 use crate::error::Result;
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, GenericListArray, OffsetSizeTrait, StructArray, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, GenericListArray, ListArray, MapArray, OffsetSizeTrait, StructArray,
+    new_null_array,
 };
 use arrow::buffer::{BooleanBuffer, OffsetBuffer};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, FieldRef, Fields};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use std::sync::Arc;
 
 /// Both types are nested. The property gives no more than its name: its format is not one of its parts.
 pub(super) fn convert(column: &ArrayRef, to: &DataType, property: &Property) -> Result<Parsed> {
-    use DataType::{FixedSizeList, LargeList, List, Struct};
+    use DataType::{FixedSizeList, LargeList, List, Map, Struct};
     let (values, lost) = match (column.data_type(), to) {
         (Struct(_), Struct(fields)) => structs(column.as_struct(), fields, property)?,
         (List(item) | LargeList(item) | FixedSizeList(item, _), List(to)) => {
@@ -24,6 +25,7 @@ pub(super) fn convert(column: &ArrayRef, to: &DataType, property: &Property) -> 
         (List(item) | LargeList(item) | FixedSizeList(item, _), LargeList(to)) => {
             lists::<i64>(cast(column, &LargeList(item.clone())).map_err(unexpected)?.as_list(), to, property)?
         }
+        (Map(..), List(to)) => lists::<i32>(&pairs(column.as_map())?, to, property)?,
         _ => return Ok(nothing(column, to)),
     };
     // What is below a null is nothing.
@@ -88,6 +90,17 @@ fn lists<O: OffsetSizeTrait>(from: &GenericListArray<O>, to: &FieldRef, property
     let offsets = OffsetBuffer::<O>::from_lengths(lengths);
     let values = GenericListArray::<O>::try_new(to.clone(), offsets, items, from.nulls().cloned());
     Ok((Arc::new(values.map_err(unexpected)?), any(&ends, &bad)))
+}
+
+/// A map as the list of its entries, which are objects with `key` and `value`: writers call them as they like.
+fn pairs(map: &MapArray) -> Result<ListArray> {
+    let entries = map.entries();
+    let named = entries.fields().iter().zip(["key", "value"]);
+    let fields: Fields = named.map(|(field, name)| field.as_ref().clone().with_name(name)).collect();
+    let pairs = StructArray::try_new_with_length(fields, entries.columns().to_vec(), None, entries.len());
+    let pairs = pairs.map_err(unexpected)?;
+    let item = Arc::new(Field::new_list_field(pairs.data_type().clone(), true));
+    ListArray::try_new(item, map.offsets().clone(), Arc::new(pairs), map.nulls().cloned()).map_err(unexpected)
 }
 
 /// The items that a slice shows.

@@ -23,12 +23,20 @@ pub(super) fn integer(text: &str, comma: bool) -> Option<i64> {
 
 pub(super) fn float(text: &str, comma: bool) -> Option<f64> {
     let text = text.trim_ascii();
+    // As XML, Java and Protobuf's JSON write what typed floats have too.
+    match text {
+        "NaN" => return Some(f64::NAN),
+        "Infinity" => return Some(f64::INFINITY),
+        "-Infinity" => return Some(f64::NEG_INFINITY),
+        _ => {}
+    }
     let value: f64 = match comma {
         true if text.contains('.') => ungrouped(text)?.parse().ok()?,
         true => text.replace(',', ".").parse().ok()?,
         false => text.parse().ok()?,
     };
-    // "inf" and "nan" are words that Rust reads as numbers; in data they are somebody's missing value.
+    // "inf" and "nan" are words that Rust reads as numbers too; in data they are somebody's missing value. A number that is
+    // too large is none.
     value.is_finite().then_some(value)
 }
 
@@ -194,5 +202,15 @@ mod tests {
         assert_eq!(integer("9223372036854775808", false), None);
         assert_eq!((integer("1.0", false), integer("", false), integer("-", false)), (None, None, None));
         assert_eq!((float("inf", false), float("1e3", false)), (None, Some(1000.0)));
+    }
+
+    #[test]
+    fn a_float_that_is_no_number_has_one_spelling() {
+        assert!(float("NaN", false).is_some_and(f64::is_nan));
+        assert_eq!(float("Infinity", false), Some(f64::INFINITY));
+        assert_eq!(float("-Infinity", true), Some(f64::NEG_INFINITY));
+        for word in ["nan", "-NaN", "inf", "+Infinity", "infinity", "1e400"] {
+            assert_eq!(float(word, false), None, "{word}");
+        }
     }
 }

@@ -3,7 +3,8 @@
 //! The Delta log tells the first and the last value of each file by ISO 8601, whose years have four digits: a single date
 //! beyond them is enough that other readers can't open the table any more.
 
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, GenericListArray, OffsetSizeTrait};
+use super::parts;
+use arrow::array::{ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{
     DataType, Date32Type, Date64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampSecondType,
@@ -18,7 +19,7 @@ const LAST: i32 = 2_932_896;
 
 /// True where a date or a timestamp, be it a part of a value, is of another year; `None` when none is.
 pub(in crate::gate) fn beyond(values: &ArrayRef) -> Option<BooleanArray> {
-    parts_beyond(values).map(|rows| BooleanArray::new(rows, None))
+    parts::rows(values, &leaf).map(|rows| BooleanArray::new(rows, None))
 }
 
 /// Whether a moment, in microseconds since 1970, is of these years.
@@ -37,7 +38,7 @@ pub(in crate::gate) fn has_times(data_type: &DataType) -> bool {
     }
 }
 
-fn parts_beyond(values: &ArrayRef) -> Option<BooleanBuffer> {
+pub(in crate::gate) fn leaf(values: &ArrayRef) -> Option<BooleanBuffer> {
     match values.data_type() {
         DataType::Date32 => outside::<Date32Type>(values, FIRST, LAST),
         DataType::Date64 => of_days::<Date64Type>(values, 86_400_000),
@@ -46,13 +47,6 @@ fn parts_beyond(values: &ArrayRef) -> Option<BooleanBuffer> {
         DataType::Timestamp(TimeUnit::Microsecond, _) => of_days::<TimestampMicrosecondType>(values, 86_400_000_000),
         // 64 bits of nanoseconds end in the year 2262.
         DataType::Timestamp(TimeUnit::Nanosecond, _) => None,
-        DataType::Struct(_) => {
-            let fields = values.as_struct().columns().iter().filter_map(parts_beyond);
-            let rows = fields.reduce(|one, other| &one | &other)?;
-            there(&rows, values)
-        }
-        DataType::List(item) if has_times(item.data_type()) => items_beyond(values.as_list::<i32>(), values),
-        DataType::LargeList(item) if has_times(item.data_type()) => items_beyond(values.as_list::<i64>(), values),
         _ => None,
     }
 }
@@ -62,29 +56,16 @@ fn of_days<T: ArrowPrimitiveType<Native = i64>>(values: &ArrayRef, day: i64) -> 
     outside::<T>(values, i64::from(FIRST) * day, (i64::from(LAST) + 1) * day - 1)
 }
 
-fn outside<T: ArrowPrimitiveType>(values: &ArrayRef, first: T::Native, last: T::Native) -> Option<BooleanBuffer> {
+/// The values before `first` and after `last`; nulls may be among them.
+pub(super) fn outside<T: ArrowPrimitiveType>(
+    values: &ArrayRef,
+    first: T::Native,
+    last: T::Native,
+) -> Option<BooleanBuffer> {
     let all = values.as_primitive::<T>().values();
     // Nearly always all are good: without a branch, several are looked at together.
     if all.iter().fold(true, |good, value| good & (*value >= first) & (*value <= last)) {
         return None;
     }
-    there(&BooleanBuffer::collect_bool(all.len(), |row| all[row] < first || all[row] > last), values)
-}
-
-/// A list of which an item is.
-fn items_beyond<O: OffsetSizeTrait>(list: &GenericListArray<O>, values: &ArrayRef) -> Option<BooleanBuffer> {
-    let ends = list.value_offsets();
-    let (first, last) = (ends.first()?.as_usize(), ends.last()?.as_usize());
-    let items = parts_beyond(&list.values().slice(first, last - first))?;
-    let is_beyond = |row: usize| (ends[row].as_usize()..ends[row + 1].as_usize()).any(|item| items.value(item - first));
-    there(&BooleanBuffer::collect_bool(list.len(), is_beyond), values)
-}
-
-/// What is below a null is nothing.
-fn there(rows: &BooleanBuffer, values: &ArrayRef) -> Option<BooleanBuffer> {
-    let rows = match values.nulls() {
-        Some(valid) => rows & valid.inner(),
-        None => rows.clone(),
-    };
-    (rows.count_set_bits() > 0).then_some(rows)
+    Some(BooleanBuffer::collect_bool(all.len(), |row| all[row] < first || all[row] > last))
 }

@@ -1,10 +1,10 @@
 //! Values that come typed (Parquet, Avro, Arrow, nested JSON) to the contract's type, if that loses nothing.
 
-use super::{Parsed, ValidMask, blank, except, is_text, kept_type, nested};
+use super::{Branches, Parsed, ValidMask, blank, except, is_text, kept_type, nested};
 use crate::contract::Property;
 use crate::error::{Error, Result};
 use crate::gate::cells;
-use arrow::array::{Array, ArrayRef, AsArray, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, new_null_array};
 use arrow::compute::kernels::cmp::not_distinct;
 use arrow::compute::{can_cast_types, cast};
 use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
@@ -20,6 +20,9 @@ pub(super) fn convert(column: &ArrayRef, property: &Property) -> Result<Parsed> 
     let (from, to) = (column.data_type(), &kept_type(&property.data_type));
     if from == to {
         return Ok(Parsed { values: column.clone(), failed: None });
+    }
+    if let Some(branches) = Branches::of(column) {
+        return each_branch(&branches, property);
     }
     match (from, to) {
         (DataType::Float16 | DataType::Float32 | DataType::Float64, DataType::Decimal128(..)) => {
@@ -37,15 +40,29 @@ pub(super) fn convert(column: &ArrayRef, property: &Property) -> Result<Parsed> 
             let values = parsed.values.as_primitive::<TimestampMicrosecondType>().clone();
             Ok(Parsed { values: Arc::new(values.with_timezone_opt(to_zone.clone())), failed: parsed.failed })
         }
-        (from, to) if is_text(to) && has_one_text(from) => {
-            Ok(Parsed { values: Arc::new(cells::texts(column)?), failed: None })
-        }
+        (from, to) if is_text(to) && (has_one_text(from) || from.is_nested()) => as_text(column),
         (from, to) if from.is_nested() && to.is_nested() => nested::convert(column, to, property),
         (from, to) if sensible(from, to) && can_cast_types(from, to) && can_cast_types(to, from) => {
             there_and_back(column, to)
         }
         (_, to) => Ok(nothing(column, to)),
     }
+}
+
+/// Each value of a union is read as what it is.
+fn each_branch(branches: &Branches, property: &Property) -> Result<Parsed> {
+    let parsed: Vec<Parsed> = branches.values().map(|values| super::parse(values, property)).collect::<Result<_>>()?;
+    let (values, failed): (Vec<_>, Vec<_>) = parsed.into_iter().map(|branch| (branch.values, branch.failed)).unzip();
+    let failed: Vec<_> = failed.into_iter().map(|failed| failed.map(|failed| failed.values().clone())).collect();
+    let failed = BooleanArray::new(branches.pick(&failed), None);
+    Ok(Parsed { values: branches.merge(&values)?, failed: (failed.true_count() > 0).then_some(failed) })
+}
+
+/// A value that can't be written fails. Where arrow has no way to write the type at all, they all do.
+fn as_text(column: &ArrayRef) -> Result<Parsed> {
+    let Ok(texts) = cells::texts(column) else { return Ok(nothing(column, &DataType::Utf8View)) };
+    let failed = except(&column.is_valid_mask(), &texts.is_valid_mask());
+    Ok(Parsed { values: Arc::new(texts), failed: (failed.true_count() > 0).then_some(failed) })
 }
 
 /// No value is of the type.
@@ -76,8 +93,11 @@ fn sensible(from: &DataType, to: &DataType) -> bool {
     }
 }
 
-/// Whether a value has a text that anybody would write for it.
+/// Whether a value has a text that anybody would write for it; bytes are told in hexadecimal digits, by all sources.
 fn has_one_text(from: &DataType) -> bool {
-    use DataType::{Boolean, Date32, Date64, Time32, Time64, Timestamp};
-    from.is_numeric() || matches!(from, Boolean | Date32 | Date64 | Time32(_) | Time64(_) | Timestamp(..))
+    use DataType::{
+        Binary, BinaryView, Boolean, Date32, Date64, FixedSizeBinary, LargeBinary, Time32, Time64, Timestamp,
+    };
+    let is_bytes = matches!(from, Binary | BinaryView | FixedSizeBinary(_) | LargeBinary);
+    is_bytes || from.is_numeric() || matches!(from, Boolean | Date32 | Date64 | Time32(_) | Time64(_) | Timestamp(..))
 }

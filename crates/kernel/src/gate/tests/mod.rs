@@ -8,6 +8,7 @@ mod replay;
 mod rules;
 mod schema;
 mod subject;
+mod typed;
 mod unique;
 
 use super::*;

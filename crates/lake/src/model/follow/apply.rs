@@ -2,19 +2,16 @@
 //! memory than a slice's patches and a batch.
 
 use super::fates::Slice;
-use super::fold::{Base, Fate, Version};
-use super::held::{Held, Look, is_current};
-use super::key::{Key, fault};
+use super::fold::{Base, End, Fate, Times, Version};
+use super::held::{Held, Look, Spans, is_current};
+use super::key::Key;
 use super::log::Log;
 use super::narrow::times;
 use super::read::{Part, read};
 use super::rows::{Patches, Pick, Validity, names};
 use super::writers::Writers;
 use crate::model::run::Pinned;
-use crate::model::scd2::VALIDITY;
-use arrow::array::{Array, AsArray};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int64Type, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use futures::StreamExt;
 use kernel::error::{Error, Result};
@@ -100,7 +97,8 @@ impl<'a> Apply<'a> {
 
     /// Halves a slice until its patches fit.
     async fn slice(&mut self, mut slice: Slice, look: &Look) -> Result<()> {
-        slice.fates.iter_mut().enumerate().for_each(|(at, fate)| fate.meet(look.held.contains(&at)));
+        let has = |at: usize| look.has.get(&at).copied().unwrap_or_default();
+        slice.fates.iter_mut().enumerate().for_each(|(at, fate)| fate.meet(has(at)));
         let mut open = vec![slice];
         while let Some(mut slice) = open.pop() {
             match Patches::load(self.log, &slice, &self.schema, self.memory_bytes / 8).await? {
@@ -145,7 +143,7 @@ impl<'a> Apply<'a> {
         while let Some(batch) = batches.next().await {
             let batch = batch?;
             let keys = self.key.rows(&batch)?;
-            let from = since(&batch)?;
+            let spans = Spans::of(&batch)?;
             let mut picks = Vec::new();
             for (row, key) in keys.iter().enumerate() {
                 let key: &[u8] = key.as_ref();
@@ -156,7 +154,7 @@ impl<'a> Apply<'a> {
                 *self.seen.entry(place).or_default() += 1;
                 let fate = by_key.get(key).copied();
                 let before = picks.len();
-                picks.extend(self.old_row(&batch, row, &from, fate));
+                picks.extend(self.old_row(&batch, row, &spans, fate));
                 let is_kept = picks.len() - before;
                 picks.extend(fate.into_iter().flat_map(|fate| on_held(&batch, row, fate, self.log.keeps_history)));
                 self.rows += (picks.len() - before - is_kept) as u64;
@@ -170,18 +168,26 @@ impl<'a> Apply<'a> {
     }
 
     /// What stays of a row of the table itself.
-    fn old_row<'s>(&self, batch: &RecordBatch, row: usize, from: &[i64], fate: Option<&Fate>) -> Option<Pick<'s>> {
+    fn old_row<'s>(&self, batch: &RecordBatch, row: usize, spans: &Spans, fate: Option<&Fate>) -> Option<Pick<'s>> {
         if !self.log.keeps_history {
             return fate.is_none().then(|| Pick::kept(row));
         }
         if fate.is_some_and(|fate| fate.is_whole) {
             return None;
         }
-        let ended = fate.map(|fate| fate.ended).or_else(|| self.log.empties().map(|emptied| emptied.at));
-        match ended.filter(|_| is_current(batch, row)) {
-            None => Some(Pick::kept(row)),
-            Some(at) => (from[row] < at).then_some(Pick { row: Some(row), over: &[], validity: Validity::Ended(at) }),
+        if !is_current(batch, row) {
+            return Some(Pick::kept(row));
         }
+        let held = match (fate, self.log.empties()) {
+            (Some(fate), _) => fate.held,
+            (None, Some(emptied)) => {
+                let end = End { at: emptied.at, is_own: false };
+                Some(Times::behind(i64::MIN).end(spans.from(row), spans.is_timed(row), end))
+            }
+            (None, None) => None,
+        };
+        let Some((from, to)) = held else { return Some(Pick::kept(row)) };
+        Some(Pick { row: Some(row), over: &[], validity: Validity::Of { from, to: Some(to) } })
     }
 
     /// Rows over a row of the log; those that are that row itself wait for their file's turn.
@@ -189,7 +195,7 @@ impl<'a> Apply<'a> {
         let mut by_file: BTreeMap<usize, Vec<(u64, &Version)>> = BTreeMap::new();
         for version in slice.fates.iter().flat_map(|fate| &fate.versions) {
             let Base::Row(place) = version.chain.base else { continue };
-            match version.chain.over.is_empty() && version.to.is_none() {
+            match version.chain.over.is_empty() && version.to.is_none() && !version.is_moved {
                 true => self.mark(place.file, place.row),
                 false => by_file.entry(place.file).or_default().push((place.row, version)),
             }
@@ -266,7 +272,7 @@ impl<'a> Apply<'a> {
 }
 
 fn version_of(row: Option<usize>, version: &Version) -> Pick<'_> {
-    let validity = Validity::Of { from: version.from, to: version.to };
+    let validity = Validity::Of { from: version.from, to: version.to.map(|end| end.at) };
     Pick { row, over: &version.chain.over, validity }
 }
 
@@ -277,14 +283,6 @@ fn on_held<'s>(batch: &RecordBatch, row: usize, fate: &'s Fate, keeps_history: b
     }
     let over = fate.versions.iter().filter(|version| version.chain.base == Base::Held);
     over.map(|version| version_of(Some(row), version)).collect()
-}
-
-/// Since when each row of a history holds; nothing for a table without one.
-fn since(batch: &RecordBatch) -> Result<Vec<i64>> {
-    let Some(column) = batch.column_by_name(VALIDITY[0]) else { return Ok(Vec::new()) };
-    let numbers = cast(column, &DataType::Int64).map_err(fault)?;
-    let numbers = numbers.as_primitive::<Int64Type>();
-    Ok((0..numbers.len()).map(|row| if numbers.is_valid(row) { numbers.value(row) } else { i64::MIN }).collect())
 }
 
 fn set_bits(words: &[u64]) -> Vec<u64> {

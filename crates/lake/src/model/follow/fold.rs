@@ -10,8 +10,10 @@ pub struct Place {
     pub row: u64,
 }
 
-/// Where a change stands among all of its table. Rows of the first read are before all others; else the order is that of a
-/// partition, and of partitions by their names, in which files of one log are put.
+/// Where a change stands among all of its table. Rows of the first read are before all others, also where their partition
+/// is another one than that of the changes; else the order is that of a partition, and of partitions by their names, in
+/// which files of one log are put. Rows that are read behind a truncate of their partition are a read that began anew:
+/// they stand where they are.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Order {
     pub is_change: bool,
@@ -25,6 +27,8 @@ pub struct Change {
     pub op: Op,
     /// In microseconds since 1970.
     pub at: i64,
+    /// The source says when it was; else it was at the latest when it came.
+    pub is_timed: bool,
     /// Columns of the table whose value was not sent, in order.
     pub unchanged: Vec<usize>,
     pub place: Place,
@@ -97,7 +101,47 @@ pub struct Version {
     pub chain: Chain,
     /// When it held, in microseconds since 1970. Of a table of current rows nobody asks.
     pub from: i64,
-    pub to: Option<i64>,
+    pub to: Option<End>,
+    pub is_timed: bool,
+    /// It holds since another time than that of the change that made it.
+    pub is_moved: bool,
+}
+
+impl Version {
+    fn of(chain: Chain, change: &Change) -> Self {
+        Self { chain, from: change.at, to: None, is_timed: change.is_timed, is_moved: false }
+    }
+}
+
+/// The end of a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    pub at: i64,
+    /// By a change of its own key, not by one of the whole table.
+    pub is_own: bool,
+}
+
+/// The times of one key's versions, which never go back: a source's clock may have, or have ticked in seconds. Versions of
+/// one tick hold for no time, in their order.
+#[derive(Debug)]
+pub struct Times {
+    /// When the last version ended.
+    floor: i64,
+}
+
+impl Times {
+    pub fn behind(floor: i64) -> Self {
+        Self { floor }
+    }
+
+    /// Ends a version that holds since `from`; gives since when and until when it held. One of which the source does not
+    /// say when it began did so before the change that ended it. What ends all rows at once is not known to each.
+    pub fn end(&mut self, from: i64, is_timed: bool, end: End) -> (i64, i64) {
+        let at = end.at.max(self.floor);
+        let from = if !is_timed && end.is_own { from.min(at) } else { from };
+        self.floor = at.max(from);
+        (from, self.floor)
+    }
 }
 
 /// What becomes of a key.
@@ -107,14 +151,42 @@ pub struct Fate {
     /// The log was read from its start for this key: what the table has of it goes.
     pub is_whole: bool,
     /// When the row that the table has now ended.
-    pub ended: i64,
+    pub ended: End,
+    /// When that row held.
+    pub held: Option<(i64, i64)>,
     pub versions: Vec<Version>,
 }
 
+/// What a table has of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Has {
+    /// Since when its row holds, if it has one now, and whether the source said so.
+    pub current: Option<(i64, bool)>,
+    /// When the last of its former versions ended.
+    pub floor: i64,
+}
+
+impl Default for Has {
+    fn default() -> Self {
+        Self { current: None, floor: i64::MIN }
+    }
+}
+
 impl Fate {
-    /// Says whether the table has a row of the key now.
-    pub fn meet(&mut self, is_held: bool) {
-        if is_held && !self.is_whole {
+    /// Says what the table has of the key now: its versions get their times behind those.
+    pub fn meet(&mut self, has: Has) {
+        let has = if self.is_whole { Has::default() } else { has };
+        let mut times = Times::behind(has.floor);
+        self.held = has.current.map(|(from, is_timed)| times.end(from, is_timed, self.ended));
+        for version in &mut self.versions {
+            let told = version.from;
+            version.from = told.max(times.floor);
+            if let Some(end) = &mut version.to {
+                (version.from, end.at) = times.end(version.from, version.is_timed, *end);
+            }
+            version.is_moved = version.from != told;
+        }
+        if has.current.is_some() {
             return;
         }
         for version in self.versions.iter_mut().filter(|version| version.chain.base == Base::Held) {
@@ -130,7 +202,7 @@ pub struct Fold<'e> {
     /// What is left of the times at which the table was emptied.
     emptied: Vec<&'e Emptied>,
     state: Option<Chain>,
-    ended: Option<i64>,
+    ended: Option<End>,
     versions: Vec<Version>,
     has_open: bool,
 }
@@ -145,49 +217,48 @@ impl<'e> Fold<'e> {
 
     pub fn push(&mut self, change: &Change) {
         while let Some(emptied) = self.emptied.pop_if(|emptied| emptied.order < change.order) {
-            self.end(emptied.at);
+            self.end(End { at: emptied.at, is_own: false });
         }
+        let end = End { at: change.at, is_own: true };
         match change.op {
             Op::Read | Op::Create | Op::Update => {
                 let mut chain = self.state.take().unwrap_or_else(|| Chain::of(Base::Nothing));
                 chain.push(change);
-                self.close(change.at);
+                self.close(end);
                 if self.keeps_history {
-                    self.versions.push(Version { chain: chain.clone(), from: change.at, to: None });
+                    self.versions.push(Version::of(chain.clone(), change));
                 }
                 (self.state, self.has_open) = (Some(chain), true);
             }
-            Op::Delete | Op::Truncate => self.end(change.at),
+            Op::Delete | Op::Truncate => self.end(end),
         }
     }
 
-    fn end(&mut self, at: i64) {
-        self.close(at);
+    fn end(&mut self, end: End) {
+        self.close(end);
         (self.state, self.has_open) = (None, false);
     }
 
-    /// Ends the version that holds. One that held for no time is none, and neither is one that would have ended before it
-    /// began: a clock of the source's went back.
-    fn close(&mut self, at: i64) {
-        self.ended.get_or_insert(at);
-        if !self.has_open || !self.keeps_history {
-            return;
-        }
-        match self.versions.last_mut() {
-            Some(open) if open.from >= at => drop(self.versions.pop()),
-            Some(open) => open.to = Some(at),
-            None => {}
+    /// Ends the version that holds.
+    fn close(&mut self, end: End) {
+        self.ended.get_or_insert(end);
+        if self.has_open
+            && self.keeps_history
+            && let Some(open) = self.versions.last_mut()
+        {
+            open.to = Some(end);
         }
     }
 
     pub fn finish(mut self, key: Box<[u8]>) -> Fate {
         while let Some(emptied) = self.emptied.pop() {
-            self.end(emptied.at);
+            self.end(End { at: emptied.at, is_own: false });
         }
+        let ended = self.ended.unwrap_or(End { at: 0, is_own: true });
         if !self.keeps_history {
-            let at = self.ended.unwrap_or_default();
-            self.versions = self.state.map(|chain| Version { chain, from: at, to: None }).into_iter().collect();
+            let current = |chain| Version { chain, from: ended.at, to: None, is_timed: true, is_moved: false };
+            self.versions = self.state.map(current).into_iter().collect();
         }
-        Fate { key, is_whole: self.is_whole, ended: self.ended.unwrap_or_default(), versions: self.versions }
+        Fate { key, is_whole: self.is_whole, ended, held: None, versions: self.versions }
     }
 }

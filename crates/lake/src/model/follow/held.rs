@@ -1,18 +1,20 @@
 //! The table as it is: which of its files may hold a key, and which do.
 
 use super::fates::Slice;
-use super::fold::Fate;
-use super::key::Key;
+use super::fold::{Fate, Has};
+use super::key::{Key, fault};
 use super::read::{Part, read};
 use crate::commit::OldFile;
 use crate::model::scd2::VALIDITY;
 use crate::table::Table;
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, AsArray, Int64Array};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type};
 use arrow::record_batch::RecordBatch;
 use futures::StreamExt;
 use kernel::error::Result;
 use serde_json::Value;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 const BATCH_BYTES: usize = 1 << 20;
 
@@ -55,8 +57,8 @@ impl HeldFile {
 /// What a table has of the keys of a slice.
 #[derive(Default)]
 pub struct Look {
-    /// The fates, by place, whose key has a row now.
-    pub held: HashSet<usize>,
+    /// Of the fates, by place, what there is of their key.
+    pub has: HashMap<usize, Has>,
     /// The files, by place, that are to be written anew.
     pub touched: BTreeSet<usize>,
 }
@@ -88,18 +90,22 @@ impl<'t> Held<'t> {
         for (place, file) in self.files.iter().enumerate().filter(|(_, file)| file.may_hold(&slice.fates)) {
             let mut columns = self.key.names.clone();
             if self.keeps_history {
-                columns.push(VALIDITY[2].to_owned());
+                columns.extend(VALIDITY.into_iter().chain(["_changed_at"]).map(str::to_owned));
             }
             let part = Part { columns: Some(&columns), rows: None, batch_bytes: BATCH_BYTES };
             let mut batches = read(self.table, &file.file.path, part).await?;
             while let Some(batch) = batches.next().await {
                 let batch = batch?;
                 let keys = self.key.rows(&batch)?;
+                let times = if self.keeps_history { Some(Spans::of(&batch)?) } else { None };
                 for (row, key) in keys.iter().enumerate() {
                     let Some(fate) = by_key.get(key.as_ref()) else { continue };
                     let is_current = !self.keeps_history || is_current(&batch, row);
-                    if is_current {
-                        look.held.insert(*fate);
+                    let has = look.has.entry(*fate).or_default();
+                    match &times {
+                        Some(times) if is_current => has.current = Some((times.from(row), times.is_timed(row))),
+                        Some(times) => has.floor = has.floor.max(times.to(row)),
+                        None => has.current = Some((0, true)),
                     }
                     if is_current || slice.fates[*fate].is_whole {
                         look.touched.insert(place);
@@ -112,6 +118,36 @@ impl<'t> Held<'t> {
 
     pub fn table(&self) -> &Table {
         self.table
+    }
+}
+
+/// When each row of a history held.
+pub struct Spans {
+    from: Int64Array,
+    to: Int64Array,
+    changed: Int64Array,
+}
+
+impl Spans {
+    pub fn of(batch: &RecordBatch) -> Result<Self> {
+        let times = |name: &str| -> Result<Int64Array> {
+            let Some(found) = batch.column_by_name(name) else { return Ok(Int64Array::new_null(batch.num_rows())) };
+            Ok(cast(found, &DataType::Int64).map_err(fault)?.as_primitive::<Int64Type>().clone())
+        };
+        Ok(Self { from: times(VALIDITY[0])?, to: times(VALIDITY[1])?, changed: times("_changed_at")? })
+    }
+
+    pub fn from(&self, row: usize) -> i64 {
+        if self.from.is_valid(row) { self.from.value(row) } else { i64::MIN }
+    }
+
+    fn to(&self, row: usize) -> i64 {
+        if self.to.is_valid(row) { self.to.value(row) } else { i64::MIN }
+    }
+
+    /// Whether the source said when the row came to be.
+    pub fn is_timed(&self, row: usize) -> bool {
+        self.changed.is_valid(row)
     }
 }
 

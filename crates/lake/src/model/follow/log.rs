@@ -3,7 +3,7 @@
 use super::fates::Fates;
 use super::fold::{Change, Emptied};
 use super::key::{Key, column, fault};
-use super::narrow::{SAID, changes, narrow, sorted_schema};
+use super::narrow::{Begun, SAID, Spot, begun, changes, narrow, op, sorted_schema};
 use super::read::{Part, read};
 use crate::model::fresh::{self, News};
 use crate::model::run::Pinned;
@@ -61,6 +61,7 @@ struct Shared {
     files: Vec<LogFile>,
     /// Keys of which an older change came after a younger one was applied. All of their changes are read again.
     late: HashSet<Box<[u8]>>,
+    begun: Arc<Begun>,
     schema: SchemaRef,
     /// The table's columns, by name.
     columns: HashMap<String, usize>,
@@ -100,6 +101,7 @@ impl Log {
             key: key.clone(),
             files: files(added.as_ref()),
             late: HashSet::new(),
+            begun: Arc::default(),
             columns,
         };
         let consumed = pinned.consumed_of(name).map(|input| input.version);
@@ -230,7 +232,11 @@ struct Looked {
 
 impl Shared {
     /// Finds what touches more than its key. `None` when all must be read from the start.
-    async fn look(&self, before: Option<&Before>) -> Result<Option<Looked>> {
+    async fn look(&mut self, before: Option<&Before>) -> Result<Option<Looked>> {
+        self.begun = Arc::default();
+        if self.may_begin_anew(before).await? {
+            self.begun = Arc::new(begun(&self.emptied(true).await?));
+        }
         let mut found = Looked::default();
         for (place, _) in self.files.iter().enumerate().filter(|(_, file)| file.is_new) {
             let mut batches = self.narrow(place).await?;
@@ -256,23 +262,43 @@ impl Shared {
             }
         }
         if !found.late.is_empty() {
-            self.emptied_before(&mut found.emptied).await?;
+            found.emptied.extend(self.emptied(false).await?);
+            self.begun = Arc::new(begun(&found.emptied));
         }
         found.emptied.sort_by(|a, b| a.order.cmp(&b.order));
         Ok(Some(found))
     }
 
-    /// Adds when the table was emptied in files that were applied before.
-    async fn emptied_before(&self, emptied: &mut Vec<Emptied>) -> Result<()> {
-        for (place, _) in self.files.iter().enumerate().filter(|(_, file)| !file.is_new) {
+    /// Whether new rows of a read may stand behind a truncate.
+    async fn may_begin_anew(&self, before: Option<&Before>) -> Result<bool> {
+        let (mut reads, mut empties) = (false, before.is_some_and(|before| before.had_changed));
+        let columns = ["_op".to_owned()];
+        for file in self.files.iter().filter(|file| file.is_new) {
+            let part = Part { columns: Some(&columns), rows: None, batch_bytes: BATCH_BYTES };
+            let mut batches = read(&self.table, &file.path, part).await?;
+            while let Some(batch) = batches.next().await {
+                let ops = column(&batch?, "_op", &DataType::Utf8View)?;
+                for letter in ops.as_string_view() {
+                    (reads, empties) = (reads || op(letter) == Op::Read, empties || op(letter) == Op::Truncate);
+                }
+            }
+        }
+        Ok(reads && empties)
+    }
+
+    /// When the table was emptied: in files that were applied before, or in all.
+    async fn emptied(&self, in_all: bool) -> Result<Vec<Emptied>> {
+        let mut emptied = Vec::new();
+        for (place, file) in self.files.iter().enumerate().filter(|(_, file)| in_all || !file.is_new) {
             let mut batches = self.narrow(place).await?;
             while let Some(batch) = batches.next().await {
                 let all = changes(&batch?, self.key.names.len(), &self.columns)?.into_iter();
                 let these = all.filter(|change| change.op == Op::Truncate);
-                emptied.extend(these.map(|change| Emptied { order: change.order, at: change.at, is_new: false }));
+                let new = |change: Change| Emptied { order: change.order, at: change.at, is_new: file.is_new };
+                emptied.extend(these.map(new));
             }
         }
-        Ok(())
+        Ok(emptied)
     }
 
     /// Of one file the keys and what is said of each change.
@@ -280,14 +306,16 @@ impl Shared {
         let columns: Vec<String> = self.key.names.iter().cloned().chain(SAID.map(str::to_owned)).collect();
         let part = Part { columns: Some(&columns), rows: None, batch_bytes: BATCH_BYTES };
         let batches = read(&self.table, &self.files[file].path, part).await?;
-        let (key, schema) = (self.key.clone(), self.schema.clone());
+        let (key, schema, begun) = (self.key.clone(), self.schema.clone(), self.begun.clone());
         let numbered = batches.scan(0u64, move |row, batch| {
             let first = *row;
             *row += batch.as_ref().map_or(0, |batch| batch.num_rows() as u64);
             futures::future::ready(Some(batch.map(|batch| (first, batch))))
         });
         Ok(numbered
-            .map(move |batch| batch.and_then(|(first, batch)| narrow(&batch, &key, &schema, file, first)))
+            .map(move |batch| {
+                batch.and_then(|(first, batch)| narrow(&batch, &key, &schema, Spot { file, first }, &begun))
+            })
             .boxed())
     }
 

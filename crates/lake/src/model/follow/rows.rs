@@ -25,8 +25,6 @@ const IDLE_BYTES_MAX: usize = 256 << 10;
 pub enum Validity {
     /// As the base says.
     Kept,
-    /// The base's row ended then.
-    Ended(i64),
     Of {
         from: i64,
         to: Option<i64>,
@@ -123,15 +121,13 @@ fn validity(which: usize, base: ArrayRef, picks: &[Pick<'_>]) -> ArrayRef {
         let old = base.as_boolean();
         let flag = |(at, pick): (usize, &Pick)| match pick.validity {
             Validity::Kept => old.is_valid(at).then(|| old.value(at)),
-            Validity::Ended(_) => Some(false),
             Validity::Of { to, .. } => Some(to.is_none()),
         };
         return Arc::new(picks.iter().enumerate().map(flag).collect::<BooleanArray>());
     }
     let old = base.as_primitive::<arrow::datatypes::TimestampMicrosecondType>();
     let time = |(at, pick): (usize, &Pick)| match (pick.validity, which) {
-        (Validity::Kept, _) | (Validity::Ended(_), 0) => old.is_valid(at).then(|| old.value(at)),
-        (Validity::Ended(to), _) => Some(to),
+        (Validity::Kept, _) => old.is_valid(at).then(|| old.value(at)),
         (Validity::Of { from, .. }, 0) => Some(from),
         (Validity::Of { to, .. }, _) => to,
     };

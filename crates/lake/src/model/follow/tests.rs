@@ -37,11 +37,15 @@ struct Event {
     unchanged: Vec<&'static str>,
 }
 
-const CAME: i64 = 500;
+/// In the middle of the times that sources say.
+const CAME: i64 = 1_010;
 
 impl Event {
-    fn order(&self) -> (bool, &str, i64) {
-        (self.op != Op::Read, &self.partition, self.offset)
+    /// A row that is read behind a truncate of its partition is no row of the first read.
+    fn order(&self, truncates: &[(String, i64)]) -> (bool, &str, i64) {
+        let is_behind =
+            truncates.iter().any(|(partition, offset)| *partition == self.partition && *offset < self.offset);
+        (self.op != Op::Read || is_behind, &self.partition, self.offset)
     }
 
     fn time(&self) -> i64 {
@@ -56,26 +60,32 @@ type Version = (i64, Row, i64, Option<i64>);
 
 /// The rows as they are, and all versions, one change after another.
 fn applied(events: &[Event]) -> (BTreeMap<i64, Row>, Vec<Version>) {
+    let truncates = events.iter().filter(|event| event.op == Op::Truncate);
+    let truncates: Vec<_> = truncates.map(|event| (event.partition.clone(), event.offset)).collect();
     let mut events: Vec<&Event> = events.iter().collect();
-    events.sort_by(|a, b| a.order().cmp(&b.order()));
+    events.sort_by(|a, b| a.order(&truncates).cmp(&b.order(&truncates)));
     let (mut rows, mut versions) = (BTreeMap::<i64, Row>::new(), Vec::<Version>::new());
-    let end = |versions: &mut Vec<Version>, key: i64, at: i64| {
-        if let Some(place) = versions.iter().position(|v| v.0 == key && v.3.is_none()) {
-            match versions[place].2 >= at {
-                true => drop(versions.remove(place)),
-                false => versions[place].3 = Some(at),
-            }
+    let mut untold = BTreeSet::new();
+    let floor = |versions: &[Version], key: i64| {
+        versions.iter().filter(|v| v.0 == key).filter_map(|v| v.3).max().unwrap_or(i64::MIN)
+    };
+    // A version whose source does not say since when it holds did so before the change of its key that ended it.
+    let end = |versions: &mut Vec<Version>, key: i64, at: i64, may_move: bool| {
+        let at = at.max(floor(versions, key));
+        if let Some(open) = versions.iter_mut().find(|v| v.0 == key && v.3.is_none()) {
+            open.2 = if may_move { open.2.min(at) } else { open.2 };
+            open.3 = Some(at.max(open.2));
         }
     };
     for event in events {
         match event.op {
             Op::Truncate => {
                 let keys: Vec<i64> = std::mem::take(&mut rows).into_keys().collect();
-                keys.into_iter().for_each(|key| end(&mut versions, key, event.time()));
+                keys.into_iter().for_each(|key| end(&mut versions, key, event.time(), false));
             }
             Op::Delete => {
                 rows.remove(&event.key);
-                end(&mut versions, event.key, event.time());
+                end(&mut versions, event.key, event.time(), untold.contains(&event.key));
             }
             Op::Read | Op::Create | Op::Update => {
                 let before = rows.get(&event.key).cloned().unwrap_or_default();
@@ -85,8 +95,13 @@ fn applied(events: &[Event]) -> (BTreeMap<i64, Row>, Vec<Version>) {
                     false => own.clone(),
                 };
                 let row = (told("a", &event.a, before.0), told("b", &event.b, before.1), event.offset);
-                end(&mut versions, event.key, event.time());
-                versions.push((event.key, row.clone(), event.time(), None));
+                end(&mut versions, event.key, event.time(), untold.contains(&event.key));
+                let from = event.time().max(floor(&versions, event.key));
+                versions.push((event.key, row.clone(), from, None));
+                match event.at {
+                    None => untold.insert(event.key),
+                    Some(_) => untold.remove(&event.key),
+                };
                 rows.insert(event.key, row);
             }
         }
@@ -116,18 +131,21 @@ fn any_log(dice: &mut Rng, keys: i64, changes: usize, wide: usize) -> Vec<Event>
             unchanged: vec![],
         });
     }
-    let mut offsets = [0, 0];
+    let (mut offsets, mut left) = ([0, 0], 0);
     for place in 0..changes {
-        let key = dice.i64(0..keys);
+        let key = if left > 0 { left - 1 } else { dice.i64(0..keys) };
         let part = usize::from(if is_side_by_side { key % 2 == 1 } else { place > changes / 2 });
         offsets[part] += 1;
         let op = match dice.u8(..) {
+            _ if left > 0 => Op::Read,
             // Between partitions side by side nothing says what a truncate was before.
             0..2 if keys < 100 && !is_side_by_side => Op::Truncate,
             2..50 => Op::Delete,
             50..110 => Op::Create,
             _ => Op::Update,
         };
+        // The table may be read anew behind it.
+        left = if op == Op::Truncate && dice.bool() { dice.i64(0..keys) } else { (left - 1).max(0) };
         let mut unchanged = Vec::new();
         if op == Op::Update {
             unchanged = [vec![], vec!["b"], vec!["b"], vec!["a", "b"], vec!["a"]][dice.usize(..5)].clone();
@@ -453,4 +471,86 @@ async fn a_column_more_has_what_the_log_had_of_it() {
     assert!(!lake.run().await.is_up_to_date);
     assert_eq!(lake.rows().await, ["1|a|b|1"]);
     assert!(lake.run().await.is_up_to_date);
+}
+
+/// A table is read, changes, and is read anew; a kill cuts that read in two.
+fn read_anew() -> Vec<Event> {
+    let changed = |key, op, offset, a: &str| event(key, op, offset, a, "b", vec![]);
+    let read = |key, offset, a: &str| Event { at: None, ..changed(key, Op::Read, offset, a) };
+    let emptied = Event { at: None, ..event(0, Op::Truncate, 6, "", "", vec![]) };
+    vec![
+        read(1, 1, "one"),
+        read(2, 2, "two"),
+        read(3, 3, "three"),
+        changed(2, Op::Update, 4, "two more"),
+        changed(3, Op::Delete, 5, ""),
+        emptied,
+        read(1, 7, "one"),
+        read(2, 8, "two anew"),
+        read(4, 9, "four"),
+        Event { at: Some(2_000), ..changed(4, Op::Update, 10, "four more") },
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_read_anew_has_the_rows_of_that_read() {
+    let log = read_anew();
+    // The read anew in the first commit, in one of its own, cut in two, and cut behind the truncate.
+    for cuts in [vec![10], vec![5, 10], vec![5, 8, 10], vec![6, 10], vec![3, 6, 9, 10]] {
+        for write in ["merge", "scd2"] {
+            let (mut lake, mut from) = (Lake::new(write, 32 << 20).await, 0);
+            for upto in &cuts {
+                lake.arrive(&log[from..*upto], &BTreeMap::from([("p0".into(), *upto as i64)]), false).await;
+                lake.run().await;
+                from = *upto;
+            }
+            for full_refresh in [false, true] {
+                lake.full_refresh = full_refresh;
+                lake.run().await;
+                if write == "merge" {
+                    assert_eq!(lake.rows().await, ["1|one|b|7", "2|two anew|b|8", "4|four more|b|10"], "{cuts:?}");
+                    continue;
+                }
+                let current = "select id, a from silver.t where is_current";
+                assert_eq!(lake.lines(current).await, ["1|one", "2|two anew", "4|four more"], "{cuts:?}");
+                assert_eq!(lake.versions().await, versions_of(&log), "{cuts:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_of_one_tick_are_all_there_and_none_overlaps() {
+    let at = |at: i64, change: Event| Event { at: Some(at), ..change };
+    let changed = |op, offset, a: &str| event(1, op, offset, a, "b", vec![]);
+    let log = [
+        // It came at 1010: a change that the source says was before tells that the row was there before.
+        Event { at: None, ..changed(Op::Read, 1, "read") },
+        at(1_005, changed(Op::Update, 2, "first")),
+        at(1_020, changed(Op::Update, 3, "second")),
+        at(1_020, changed(Op::Update, 4, "third")),
+        at(1_020, changed(Op::Delete, 5, "")),
+        at(1_020, changed(Op::Create, 6, "again")),
+        // The source's clock went back.
+        at(1_003, changed(Op::Update, 7, "back")),
+        at(1_030, changed(Op::Update, 8, "last")),
+    ];
+    let expected = [
+        "1|again|b|6|1020|1020|false",
+        "1|back|b|7|1020|1030|false",
+        "1|first|b|2|1005|1020|false",
+        "1|last|b|8|1030|-|true",
+        "1|read|b|1|1005|1005|false",
+        "1|second|b|3|1020|1020|false",
+        "1|third|b|4|1020|1020|false",
+    ];
+    for size in [1, 3, 8] {
+        let (mut lake, mut upto) = (Lake::new("scd2", 32 << 20).await, 0);
+        for events in log.chunks(size) {
+            upto += events.len() as i64;
+            lake.arrive(events, &BTreeMap::from([("p0".into(), upto)]), false).await;
+            lake.run().await;
+        }
+        assert_eq!(lake.versions().await, expected, "{size} at once");
+    }
 }
