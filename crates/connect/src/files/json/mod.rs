@@ -3,6 +3,7 @@
 
 mod envelope;
 mod nested;
+mod pairs;
 pub(crate) mod parse;
 mod records;
 mod split;

@@ -1,5 +1,6 @@
 //! Values that the contract says are lists, structs or maps, with text as their leaves: the gate parses those.
 
+use super::pairs;
 use super::parse::{self, Bad, Kind};
 use crate::files::views::{Span, Texts};
 use arrow::array::{ArrayRef, StringViewArray, new_null_array};
@@ -27,6 +28,13 @@ pub fn decode(name: &str, data_type: &DataType, spans: &[Span], texts: &Texts) -
     let data_type = with_text_leaves(data_type);
     let mut values: Vec<&[u8]> =
         spans.iter().map(|span| if span.is_null() { b"null".as_slice() } else { span.of(texts) }).collect();
+    let listed: Vec<Option<Vec<u8>>> = match pairs::are_in(&data_type) {
+        true => values.iter().map(|value| pairs::listed(value, &data_type)).collect(),
+        false => Vec::new(),
+    };
+    for (value, listed) in values.iter_mut().zip(&listed) {
+        *value = listed.as_deref().unwrap_or(value);
+    }
     if let Some(array) = read(&data_type, &values, true) {
         return Decoded { array, beyond: Vec::new(), bad: Vec::new() };
     }
@@ -133,7 +141,7 @@ impl Beyond {
 }
 
 /// The value as JSON: a string's range is between its quotes.
-fn with_quotes(value: &parse::Value) -> std::ops::Range<usize> {
+pub fn with_quotes(value: &parse::Value) -> std::ops::Range<usize> {
     match value.kind {
         Kind::Text { .. } => value.range.start - 1..value.range.end + 1,
         _ => value.range.clone(),

@@ -102,6 +102,30 @@ fn a_broken_array_says_where() {
 }
 
 #[test]
+fn an_object_whose_names_are_data_is_an_array_of_pairs_where_the_contract_says_so() {
+    let pairs = |of| DataType::new_list(struct_of(&[("key", DataType::Utf8), ("value", of)]), true);
+    let inner = pairs(pairs(DataType::Int64));
+    let entity = typed(&[("counts", pairs(DataType::Int64)), ("at", struct_of(&[("by", inner)]))]);
+    let lines = [
+        r#"{"counts":{"a":1, "b \"c":2}}"#,
+        r#"{"counts":[{"key":"a","value":1}]}"#,
+        r#"{"counts":{},"at":{"by":{"x":{"y":3}}}}"#,
+        r#"{"counts":null}"#,
+        r#"{"counts":{"a":[1]}}"#,
+    ];
+    let found = read("a.ndjson", lines.join("\n").as_bytes(), json!({}), entity).expect("a read");
+    assert_eq!(found.names, ["counts", "at"]);
+    assert_eq!(found.offsets(), [1, 2, 3, 4]);
+    assert_eq!(found.reasons(), [(5, "`counts` is not of the nested type that the contract gives it")]);
+    let values = found.values();
+    let shown = |row: usize, column: usize| values[row][column];
+    assert_eq!(shown(0, 0), Some("[{key: a, value: 1}, {key: b \"c, value: 2}]"));
+    assert_eq!(shown(1, 0), Some("[{key: a, value: 1}]"));
+    assert_eq!((shown(2, 0), shown(3, 0)), (Some("[]"), None));
+    assert_eq!(shown(2, 1), Some("{by: [{key: x, value: [{key: y, value: 3}]}]}"));
+}
+
+#[test]
 fn nested_columns_have_the_contracts_shape() {
     let item = struct_of(&[("sku", DataType::Utf8), ("price", DataType::Decimal128(10, 2))]);
     let items = DataType::List(Arc::new(Field::new("item", item, true)));
