@@ -116,17 +116,21 @@ fn protobuf_messages_are_read_also_those_inside_of_others() {
     assert!(lines.len() == 20 && lines.contains(&"o7,3.25,2023-11-14T22:13:20.000007Z,".to_owned()), "{lines:?}");
 }
 
-#[test]
-fn a_registry_that_is_gone_is_exit_4_and_nothing_is_lost() {
-    let (kafka, topic) = (Kafka::new(), unique("gone"));
-    let project = project(&kafka, &topic, "avro");
+fn twenty_in_avro(kafka: &Kafka, project: &Project, topic: &str) {
     let script = format!(
         "from confluent_kafka.schema_registry.avro import AvroSerializer\n\
          topic('{topic}', 1)\n\
          schema = json.dumps({{'type': 'record', 'name': 'Order', 'fields': [{{'name': 'id', 'type': 'string'}}]}})\n\
          produce('{topic}', written(AvroSerializer(client, schema), '{topic}', [{{'id': str(k)}} for k in range(20)]))\n"
     );
-    write(&kafka, &project, &script);
+    write(kafka, project, &script);
+}
+
+#[test]
+fn a_registry_that_is_gone_is_exit_4_and_nothing_is_lost() {
+    let (kafka, topic) = (Kafka::new(), unique("gone"));
+    let project = project(&kafka, &topic, "avro");
+    twenty_in_avro(&kafka, &project, &topic);
     let good = project.read("sources/orders.yaml");
     project.write("sources/orders.yaml", good.replace(&registry(), "http://ana:hunter2@127.0.0.1:1"));
     let told = project.lavra(&["run", "--retries", "0"]).exits(4).says("registry");
@@ -140,13 +144,7 @@ fn a_registry_that_is_gone_is_exit_4_and_nothing_is_lost() {
 #[test]
 fn discover_reads_and_writes_the_format_that_it_is_told() {
     let (kafka, topic, project) = (Kafka::new(), unique("found"), Project::new("found"));
-    let script = format!(
-        "from confluent_kafka.schema_registry.avro import AvroSerializer\n\
-         topic('{topic}', 1)\n\
-         schema = json.dumps({{'type': 'record', 'name': 'Order', 'fields': [{{'name': 'id', 'type': 'string'}}]}})\n\
-         produce('{topic}', written(AvroSerializer(client, schema), '{topic}', [{{'id': str(k)}} for k in range(20)]))\n"
-    );
-    write(&kafka, &project, &script);
+    twenty_in_avro(&kafka, &project, &topic);
     let (connection, registry) = (kafka.connection(), format!("registry={}", registry()));
     let args = ["discover", &connection, "--table", &topic, "--set", "format=avro", "--set", &registry, "--write"];
     project.lavra(&args).exits(0).says("all 20 rows");

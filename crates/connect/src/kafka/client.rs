@@ -213,7 +213,7 @@ impl Told {
     }
 }
 
-/// The host in the library's words for a name that means nothing.
+/// The host in what the client says of a name that means nothing.
 fn host_in(reason: &str) -> Option<&str> {
     reason.split_once("Failed to resolve '")?.1.split_once('\'').map(|(host, _)| host)
 }

@@ -358,15 +358,7 @@ mod tests {
 
     #[test]
     fn what_keeps_a_user_from_a_table_is_told_with_its_remedy() {
-        let table = Table {
-            oid: 1,
-            schema: "s".into(),
-            name: "t".into(),
-            kind: 'r',
-            identity: 'd',
-            has_heirs: false,
-            columns: Vec::new(),
-        };
+        let table = Table::bare("t", 1);
         let told = |enters, may, is_filtered| {
             let finding = refused(&table, "\"u\"", enters, may, is_filtered)?;
             Some(format!("{}: {}", finding.found, finding.remedy.unwrap_or_default()))

@@ -180,15 +180,7 @@ mod tests {
     use super::*;
 
     fn table() -> Table {
-        Table {
-            oid: 1,
-            schema: "s".into(),
-            name: "t".into(),
-            kind: 'r',
-            identity: 'd',
-            has_heirs: false,
-            columns: Vec::new(),
-        }
+        Table::bare("t", 1)
     }
 
     fn heap(blocks: u32) -> Vec<Heap> {

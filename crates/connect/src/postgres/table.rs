@@ -19,6 +19,15 @@ pub struct Table {
     pub columns: Vec<TableColumn>,
 }
 
+#[cfg(test)]
+impl Table {
+    /// `s.NAME`, without columns.
+    pub fn bare(name: &str, oid: u32) -> Self {
+        let columns = Vec::new();
+        Self { oid, schema: "s".into(), name: name.into(), kind: 'r', identity: 'd', has_heirs: false, columns }
+    }
+}
+
 pub struct TableColumn {
     pub name: Arc<str>,
     pub base: Base,

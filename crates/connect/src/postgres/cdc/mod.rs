@@ -162,11 +162,6 @@ pub fn reached(from: &Positions, table: &Table) -> Result<Option<At>> {
 mod tests {
     use super::*;
 
-    fn table(name: &str, oid: u32) -> Table {
-        let columns = Vec::new();
-        Table { oid, schema: "s".into(), name: name.into(), kind: 'r', identity: 'd', has_heirs: false, columns }
-    }
-
     fn taken(partition: &str, snapshot: u64) -> Positions {
         let at = At { lsn: 9, taken: 0, snapshot, table: 5, published: None };
         let mut from = Positions::new();
@@ -176,9 +171,9 @@ mod tests {
 
     #[test]
     fn positions_are_of_the_table_that_they_were_made_for() {
-        let known = Known::of(&Positions::new(), &table("t", 5)).expect("nothing yet");
+        let known = Known::of(&Positions::new(), &Table::bare("t", 5)).expect("nothing yet");
         assert_eq!((&*known.partition, known.reached), ("s.t changes", None));
-        let of = |name: &str, oid, from: &Positions| Known::of(from, &table(name, oid));
+        let of = |name: &str, oid, from: &Positions| Known::of(from, &Table::bare(name, oid));
         let whole = taken("s.t changes", 8);
         assert_eq!(of("t", 5, &whole).expect("the table").reached.map(|(_, rows)| rows), Some(3));
         let renamed = of("u", 5, &whole).expect("the same by its number");
