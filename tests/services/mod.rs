@@ -14,6 +14,8 @@ mod mysql_log;
 mod mysql_torture;
 mod postgres;
 mod postgres_slots;
+mod postgres_stream;
+mod postgres_tables;
 mod postgres_torture;
 mod pulsar;
 mod registry;

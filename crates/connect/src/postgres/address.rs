@@ -4,6 +4,7 @@ use crate::tls::{self, Verify};
 use kernel::error::{Error, Result, redacted};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// A connection's URL, read. Its password is shown nowhere.
 #[derive(Clone)]
@@ -127,34 +128,12 @@ impl Address {
         config
     }
 
-    /// A stream of changes that begins at `start`, which is durable.
-    pub fn replication(&self, slot: &str, publication: &str, start: u64) -> pgwire_replication::ReplicationConfig {
-        use pgwire_replication::{Lsn, ReplicationConfig, SslMode as Mode, TlsConfig};
-        let tls = TlsConfig {
-            mode: match (self.sslmode, self.verify()) {
-                (SslMode::Disable, _) => Mode::Disable,
-                (SslMode::Prefer, _) => Mode::Prefer,
-                (_, Verify::Nothing) => Mode::Require,
-                (_, Verify::Chain) => Mode::VerifyCa,
-                (_, Verify::Host) => Mode::VerifyFull,
-            },
-            ca_pem_path: self.files.roots.clone(),
-            sni_hostname: None,
-            client_cert_pem_path: self.files.own.as_ref().map(|(certificate, _)| certificate.clone()),
-            client_key_pem_path: self.files.own.as_ref().map(|(_, key)| key.clone()),
-        };
-        let mut config =
-            ReplicationConfig::new(&self.host, &self.user, &self.password, &self.database, slot, publication)
-                .with_port(self.port)
-                .with_tls(tls)
-                .with_start_lsn(Lsn(start))
-                .with_status_interval(STATUS_INTERVAL)
-                .with_buffer_size(EVENTS_AHEAD)
-                .with_options(SESSION_OPTIONS);
-        // Where it begins is not what is settled: whoever only looks must not let the server forget.
-        config.ack_lsn = Some(Lsn::ZERO);
-        config.application_name = Some(APPLICATION.into());
-        config
+    /// What encrypts the way to the server, where it may be.
+    pub fn tls(&self) -> Result<Option<MakeRustlsConnect>> {
+        match self.sslmode {
+            SslMode::Disable => Ok(None),
+            _ => Ok(Some(MakeRustlsConnect::new(tls::client_config(self.verify(), &self.files)?))),
+        }
     }
 }
 
@@ -163,13 +142,6 @@ pub const APPLICATION: &str = "lavra";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// A server that is gone is noticed, also behind a gateway that says nothing.
 const KEEPALIVE: Duration = Duration::from_secs(60);
-/// How soon the server hears of a commit.
-const STATUS_INTERVAL: Duration = Duration::from_millis(250);
-/// Changes that wait decoded. A change can be a row of megabytes.
-const EVENTS_AHEAD: usize = 128;
-/// So that values have one text.
-const SESSION_OPTIONS: &str = "-c TimeZone=UTC -c DateStyle=ISO,YMD -c IntervalStyle=postgres -c extra_float_digits=1 \
-                               -c bytea_output=hex -c client_encoding=UTF8";
 
 /// `%40` is `@`; what is no such sequence stays.
 fn unescaped(text: &str) -> String {

@@ -1,80 +1,350 @@
-//! The connection on which changes come.
+//! The stream of changes: what comes is read ahead, and the server hears all the time that we live and what is durable.
 
+use super::pgoutput::EPOCH_MICROS;
 use super::publication::dropped;
 use super::slot::{A_MOMENT, IN_USE};
-use crate::postgres::client::{code_of, stream_fault};
+use super::wire::{Fault, Message, Wire};
 use crate::postgres::setup::Setup;
+use bytes::{Buf, Bytes, BytesMut};
+use kernel::clock::Clock;
 use kernel::error::{Error, Kind, Result};
-use pgwire_replication::{Lsn, PgWireError, ReplicationClient, ReplicationEvent};
+use postgres_protocol::message::frontend::CopyData;
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 /// A replication connection; it ends with this value.
 pub struct Link {
-    client: ReplicationClient,
+    news: mpsc::Receiver<Result<Vec<Event>, Fault>>,
+    came: std::vec::IntoIter<Event>,
+    settled: watch::Sender<u64>,
+    told: watch::Receiver<u64>,
     publication: String,
     patience: Duration,
+}
+
+/// What the server sends.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A message of `pgoutput`.
+    Change(Bytes),
+    /// It lives, and everything before this place in its log was sent.
+    Alive(u64),
 }
 
 /// A process that died holds its slot until the server notices.
 const HELD_TRIES: u32 = 150;
 
 /// How long the server may take to hear of what is durable when nothing else goes on.
-const TOLD_TRIES: u32 = 20;
+const TOLD: Duration = Duration::from_secs(1);
+
+/// How often the server hears of us when there is nothing else to tell, also while what it sent waits here.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// What is read ahead: so many times what one read gives, which is a block or one larger message.
+const READ_AHEAD: usize = 4;
+
+/// The server's code for an object that is not there.
+const UNDEFINED: &str = "42704";
 
 impl Link {
     /// Begins to stream behind `from`, which is durable.
-    pub async fn open(setup: &Setup, from: u64) -> Result<Self> {
+    pub async fn open(setup: &Setup, clock: Arc<dyn Clock>, from: u64) -> Result<Self> {
         let (slot, publication) = (setup.slot(), setup.publication());
         let what = format!("follow the replication slot `{slot}`");
-        let config = setup.address.replication(&slot, &publication, from);
+        let tls = setup.address.tls()?;
         let mut tries = 0;
         loop {
             let starting = async {
-                let mut client = ReplicationClient::connect(config.clone()).await?;
-                client.wait_started().await.map(|()| client)
+                let (mut wire, version) = Wire::open(&setup.address, tls.clone()).await?;
+                match wire.start(&version, &slot, &publication, from).await {
+                    Ok(()) => Ok(wire),
+                    Err(fault) => {
+                        wire.end().await;
+                        Err(fault)
+                    }
+                }
             };
             let late = |_| Error::new(Kind::Unreachable, &what, "no answer in time");
-            match tokio::time::timeout(setup.patience(), starting).await.map_err(late)? {
-                Ok(client) => return Ok(Self { client, publication, patience: setup.patience() }),
-                Err(PgWireError::Server(said)) if code_of(&said) == IN_USE && tries < HELD_TRIES => {
+            match timeout(setup.patience(), starting).await.map_err(late)? {
+                Ok(wire) => return Ok(Self::on(wire, clock, publication, setup.patience())),
+                Err(fault) if fault.code() == Some(IN_USE) && tries < HELD_TRIES => {
                     tries += 1;
-                    tokio::time::sleep(A_MOMENT).await;
+                    sleep(A_MOMENT).await;
                 }
-                Err(error) => return Err(failed(&what, &publication, &error)),
+                Err(fault) => return Err(failed(&what, &publication, &fault)),
             }
         }
     }
 
+    /// Of a connection that streams.
+    fn on(wire: Wire, clock: Arc<dyn Clock>, publication: String, patience: Duration) -> Self {
+        let (out, news) = mpsc::channel(READ_AHEAD);
+        let (settled, durable) = watch::channel(0);
+        let (said, told) = watch::channel(0);
+        let reader = Reader { wire, durable, said, clock, patience };
+        tokio::spawn(reader.run(out));
+        Self { news, came: Vec::new().into_iter(), settled, told, publication, patience }
+    }
+
     /// The next event. Who drops this call has taken nothing.
-    pub async fn next(&mut self) -> Result<ReplicationEvent> {
+    pub async fn next(&mut self) -> Result<Event> {
         const WHAT: &str = "follow changes";
         let late = |_| Error::new(Kind::Unreachable, WHAT, "the server says nothing (`timeout_ms`)");
-        match tokio::time::timeout(self.patience, self.client.recv()).await.map_err(late)? {
-            Ok(Some(event)) => Ok(event),
-            Ok(None) => Err(Error::new(Kind::Unreachable, WHAT, "the server ended the stream")),
-            Err(error) => Err(failed(WHAT, &self.publication, &error)),
+        loop {
+            if let Some(event) = self.came.next() {
+                return Ok(event);
+            }
+            match timeout(self.patience, self.news.recv()).await.map_err(late)? {
+                Some(Ok(events)) => self.came = events.into_iter(),
+                Some(Err(fault)) => return Err(failed(WHAT, &self.publication, &fault)),
+                None => return Err(Fault::Ended.told(WHAT)),
+            }
         }
     }
 
     /// Everything before `upto` is durable: the server may forget it. `waits` until it has been told.
     pub async fn settle(&self, upto: u64, waits: bool) {
-        self.client.update_applied_lsn(Lsn(upto));
-        let metrics = self.client.metrics();
-        let mut tries = 0;
-        while waits && tries < TOLD_TRIES && metrics.last_applied_lsn() < Lsn(upto) && self.client.is_running() {
-            tries += 1;
-            tokio::time::sleep(A_MOMENT / 4).await;
+        self.settled.send_if_modified(|settled| {
+            let is_more = upto > *settled;
+            *settled = upto.max(*settled);
+            is_more
+        });
+        if waits {
+            let mut told = self.told.clone();
+            // Who is not told in time is told by the next run.
+            drop(timeout(TOLD, told.wait_for(|told| *told >= upto)).await);
         }
     }
 }
 
 /// The server looks for the publication as it was at each place of its log.
-fn failed(what: &str, publication: &str, error: &PgWireError) -> Error {
-    match error {
-        PgWireError::Server(said) if code_of(said) == UNDEFINED => dropped(publication),
-        other => stream_fault(what, other),
+fn failed(what: &str, publication: &str, fault: &Fault) -> Error {
+    match fault.code() {
+        Some(UNDEFINED) => dropped(publication),
+        _ => fault.told(what),
     }
 }
 
-/// The server's code for an object that is not there.
-const UNDEFINED: &str = "42704";
+/// What reads the connection for a link, and ends with it.
+struct Reader {
+    wire: Wire,
+    durable: watch::Receiver<u64>,
+    said: watch::Sender<u64>,
+    clock: Arc<dyn Clock>,
+    patience: Duration,
+}
+
+impl Reader {
+    async fn run(mut self, out: mpsc::Sender<Result<Vec<Event>, Fault>>) {
+        if let Err(fault) = self.follow(&out).await {
+            drop(out.send(Err(fault)).await);
+        }
+        drop(out);
+        self.wire.end().await;
+    }
+
+    /// Hands on what comes until nobody wants it. While it waits for a taker nothing is read, and so the server waits too.
+    async fn follow(&mut self, out: &mpsc::Sender<Result<Vec<Event>, Fault>>) -> Result<(), Fault> {
+        let mut beat = interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut came, mut over) = (Vec::new(), None);
+        loop {
+            if came.is_empty() && over.is_none() {
+                over = self.take(&mut came).await.err();
+            }
+            // What came before the end is handed on first.
+            if came.is_empty()
+                && let Some(fault) = over.take()
+            {
+                return Err(fault);
+            }
+            tokio::select! {
+                place = out.reserve(), if !came.is_empty() => match place {
+                    Ok(place) => place.send(Ok(std::mem::take(&mut came))),
+                    Err(_) => return Ok(()),
+                },
+                filled = self.wire.fill(), if came.is_empty() => filled?,
+                raised = self.durable.changed() => match raised {
+                    Ok(()) => self.tell().await?,
+                    Err(_) => return Ok(()),
+                },
+                _ = beat.tick() => self.tell().await?,
+            }
+        }
+    }
+
+    /// Takes all that has come whole, and answers where the server asks.
+    async fn take(&mut self, came: &mut Vec<Event>) -> Result<(), Fault> {
+        while let Some(Message { letter, mut body }) = self.wire.take()? {
+            match letter {
+                b'd' => match body.try_get_u8() {
+                    // Where it begins and ends, and when it was sent.
+                    Ok(b'w') if body.len() >= 24 => {
+                        body.advance(24);
+                        came.push(Event::Change(body));
+                    }
+                    Ok(b'k') if body.len() == 17 => {
+                        came.push(Event::Alive(body.get_u64()));
+                        if body[8] != 0 {
+                            self.tell().await?;
+                        }
+                    }
+                    _ => return Err(Fault::Broken),
+                },
+                b'c' => return Err(Fault::Ended),
+                // Notices, and settings that change.
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells what is durable; of nothing yet, 0 is no place.
+    async fn tell(&mut self) -> Result<(), Fault> {
+        let upto = *self.durable.borrow_and_update();
+        let now = self.clock.now().0.saturating_sub(EPOCH_MICROS);
+        let place = upto.to_be_bytes();
+        // Written, durable and applied are one; no answer is asked for.
+        let status = [&b"r"[..], &place, &place, &place, &now.to_be_bytes(), &[0]].concat();
+        let mut message = BytesMut::new();
+        CopyData::new(&status[..])?.write(&mut message);
+        let late = |_| Fault::Way(io::ErrorKind::TimedOut.into());
+        timeout(self.patience, self.wire.send(&message)).await.map_err(late)??;
+        self.said.send_replace(upto);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::clock::ManualClock;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn link(capacity: usize) -> (Link, DuplexStream) {
+        let (near, far) = tokio::io::duplex(capacity);
+        let clock = Arc::new(ManualClock::at(EPOCH_MICROS + 7));
+        (Link::on(Wire::new(near), clock, "own".into(), PATIENCE), far)
+    }
+
+    fn framed(letter: u8, parts: &[&[u8]]) -> Vec<u8> {
+        let body = parts.concat();
+        let length = u32::try_from(body.len() + 4).expect("a length").to_be_bytes();
+        [&[letter][..], &length, &body].concat()
+    }
+
+    fn change(data: &[u8]) -> Vec<u8> {
+        framed(b'd', &[b"w", &[0; 24], data])
+    }
+
+    fn alive(upto: u64, asks: bool) -> Vec<u8> {
+        framed(b'd', &[b"k", &upto.to_be_bytes(), &[0; 8], &[u8::from(asks)]])
+    }
+
+    /// The next message of the client: a place that it tells is durable, or the letter of another one.
+    async fn heard(far: &mut DuplexStream) -> Result<u64, u8> {
+        let letter = far.read_u8().await.expect("a message");
+        let mut body = vec![0; far.read_u32().await.expect("a length") as usize - 4];
+        far.read_exact(&mut body).await.expect("its body");
+        match letter {
+            b'd' => {
+                assert_eq!((body.len(), body[0], body[33]), (34, b'r', 0), "{body:?}");
+                assert_eq!(body[25..33], 7_u64.to_be_bytes(), "microseconds since 2000");
+                assert!(body[1..9] == body[9..17] && body[9..17] == body[17..25], "{body:?}");
+                Ok(u64::from_be_bytes(body[1..9].try_into().expect("a place")))
+            }
+            other => Err(other),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_server_hears_what_is_durable_at_once_and_that_we_live() {
+        let (link, mut far) = link(1000);
+        assert_eq!(heard(&mut far).await, Ok(0), "who only looks lets the server forget nothing");
+        let start = tokio::time::Instant::now();
+        link.settle(42, true).await;
+        assert_eq!(start.elapsed(), Duration::ZERO, "it is told before anything else happens");
+        assert_eq!(heard(&mut far).await, Ok(42));
+        link.settle(41, true).await;
+        assert_eq!(heard(&mut far).await, Ok(42), "it never goes back");
+        assert!(start.elapsed() >= BEAT / 2, "nothing new is told when it is time");
+        let asked = tokio::time::Instant::now();
+        far.write_all(&alive(50, true)).await.expect("a question");
+        assert_eq!(heard(&mut far).await, Ok(42));
+        assert_eq!(asked.elapsed(), Duration::ZERO, "who asks is answered");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_is_dropped_takes_nothing() {
+        let (mut link, mut far) = link(1000);
+        let whole = [change(b"one"), alive(9, false), change(b"two")].concat();
+        let mut came = Vec::new();
+        for piece in whole.chunks(5) {
+            far.write_all(piece).await.expect("a piece");
+            if let Ok(event) = timeout(Duration::from_millis(1), link.next()).await {
+                came.push(event.expect("an event"));
+            }
+        }
+        while came.len() < 3 {
+            came.push(link.next().await.expect("an event"));
+        }
+        let one = |data: &'static [u8]| Event::Change(Bytes::from_static(data));
+        assert_eq!(came, [one(b"one"), Event::Alive(9), one(b"two")]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_nobody_takes_the_server_waits_and_hears_of_us() {
+        let (mut link, far) = link(1000);
+        let (mut hears, mut says) = tokio::io::split(far);
+        let sent = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counted = sent.clone();
+        let saying = tokio::spawn(async move {
+            for _ in 0..1000 {
+                says.write_all(&change(&[1; 10_000])).await.expect("a change");
+                counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            }
+        });
+        let mut beats = vec![0; 20 * 39];
+        hears.read_exact(&mut beats).await.expect("so many beats");
+        let waiting = sent.load(std::sync::atomic::Ordering::SeqCst);
+        assert!(waiting < 100, "{waiting} changes are here or on their way");
+        for _ in 0..1000 {
+            assert_eq!(link.next().await.expect("a change"), Event::Change(Bytes::from(vec![1; 10_000])));
+        }
+        saying.await.expect("all was sent");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_link_that_is_dropped_says_goodbye() {
+        let (link, mut far) = link(1000);
+        assert_eq!(heard(&mut far).await, Ok(0));
+        drop(link);
+        assert_eq!((heard(&mut far).await, heard(&mut far).await), (Err(b'c'), Err(b'X')));
+        assert_eq!(far.read(&mut [0; 1]).await.expect("an end"), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whatever_ends_the_stream_is_told_behind_what_came_before() {
+        let error = |code: &str| framed(b'E', &[b"SERROR\0C", code.as_bytes(), b"\0Mwhy\0\0"]);
+        let done = framed(b'c', &[]);
+        for (end, kind, why) in [
+            (error(UNDEFINED), Kind::Data, "was dropped"),
+            (error("57P01"), Kind::Unreachable, "why (57P01)"),
+            (error("22P02"), Kind::Data, "not shown"),
+            (done, Kind::Unreachable, "ended the stream"),
+            (framed(b'd', &[b"?"]), Kind::Unreachable, "broke off"),
+            (Vec::new(), Kind::Unreachable, "says nothing"),
+        ] {
+            let (mut link, mut far) = link(1000);
+            far.write_all(&[change(b"one"), end].concat()).await.expect("a change");
+            assert_eq!(link.next().await.expect("a change"), Event::Change(Bytes::from_static(b"one")), "{why}");
+            let told = link.next().await.expect_err("an end");
+            assert!(told.kind == kind && told.to_string().contains(why), "{told} is not: {why}");
+        }
+    }
+}

@@ -9,6 +9,7 @@ mod pgoutput;
 pub mod publication;
 pub mod slot;
 mod stream;
+mod wire;
 
 use super::ranges::read_before;
 use super::setup::Setup;
@@ -16,6 +17,7 @@ use super::snapshot::Snapshot;
 use super::table::{Table, Wanted};
 use crate::spec::Opening;
 use async_trait::async_trait;
+use kernel::clock::Clock;
 use kernel::error::Result;
 use kernel::source::{Pulled, Source};
 use kernel::{Point, Positions};
@@ -26,6 +28,7 @@ use stream::Stream;
 
 pub struct Cdc {
     setup: Arc<Setup>,
+    clock: Arc<dyn Clock>,
     partition: Arc<str>,
     at: At,
     rows: u64,
@@ -69,11 +72,12 @@ impl Cdc {
         let phase = match at.snapshot {
             0 => Phase::Snapshot(Snapshot::open(setup.clone(), &client, &table, wanted, true, &opening.from).await?),
             _ => {
-                let stream = Stream::new(setup.clone(), client, table, partition.clone(), at, rows);
+                let clock = opening.clock.clone();
+                let stream = Stream::new(setup.clone(), clock, client, table, partition.clone(), (at, rows));
                 Phase::Stream(Box::new(if is_older { stream.with_news() } else { stream }))
             }
         };
-        Ok(Self { setup, partition, at, rows, is_told: known.is_some(), phase })
+        Ok(Self { setup, clock: opening.clock.clone(), partition, at, rows, is_told: known.is_some(), phase })
     }
 
     /// Adds the position of the stream to the first batch: with it, it is committed where the slot began.
@@ -91,7 +95,8 @@ impl Cdc {
         let table = Table::look(&client, self.setup.options.table(), &self.setup.entity).await?;
         // Never 0, which means that the snapshot is not whole.
         let at = At { snapshot: slot::log_end(&client).await?.max(1), ..self.at };
-        let stream = Stream::new(self.setup.clone(), client, table, self.partition.clone(), at, self.rows);
+        let (setup, clock) = (self.setup.clone(), self.clock.clone());
+        let stream = Stream::new(setup, clock, client, table, self.partition.clone(), (at, self.rows));
         self.phase = Phase::Stream(Box::new(stream.with_news()));
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Messages of `pgoutput`, the server's own form of changes (PostgreSQL's manual, "Logical Replication Message Formats").
-//! Transactions come whole and in the order of their commits, so that nothing is kept of one that is open.
+//! Transactions come whole and in the order of their commits, so that nothing is kept of one that is open; whatever would
+//! belong to one that is not asked for, and is an error.
 
 use bytes::{Buf, Bytes};
 use kernel::error::{Error, Result};
@@ -28,6 +29,15 @@ pub enum Old {
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum Message {
+    Begin {
+        /// Where the commit is.
+        commit: u64,
+        /// Microseconds since 1970.
+        at: i64,
+    },
+    Commit {
+        end: u64,
+    },
     Relation(Relation),
     Insert {
         relation: u32,
@@ -45,9 +55,12 @@ pub enum Message {
     Truncate {
         relations: Vec<u32>,
     },
-    /// Of types and origins: nothing for us.
+    /// Of types, origins, and what programs write into the log: nothing for us.
     Other,
 }
+
+/// From 1970 to 2000, where the server counts from.
+pub const EPOCH_MICROS: i64 = 946_684_800_000_000;
 
 /// A table as it is from here on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +87,13 @@ fn broken() -> Error {
 pub fn read(mut bytes: Bytes) -> Result<Message> {
     let from = &mut bytes;
     Ok(match byte(from)? {
+        b'B' => Message::Begin { commit: place(from)?, at: (place(from)? as i64).saturating_add(EPOCH_MICROS) },
+        b'C' => {
+            // Flags, and where the commit is.
+            byte(from)?;
+            place(from)?;
+            Message::Commit { end: place(from)? }
+        }
         b'R' => Message::Relation(relation(from)?),
         b'I' => {
             let relation = long(from)?;
@@ -109,8 +129,34 @@ pub fn read(mut bytes: Bytes) -> Result<Message> {
             let relations: Result<Vec<u32>> = (0..count).map(|_| long(from)).collect();
             Message::Truncate { relations: relations? }
         }
-        _ => Message::Other,
+        b'Y' | b'O' | b'M' => Message::Other,
+        other => return Err(unasked(other)),
     })
+}
+
+/// Of transactions that are open or only prepared, which are not asked for: what they tell may never have happened.
+fn unasked(letter: u8) -> Error {
+    let name = match letter {
+        b'S' => "Stream Start",
+        b'E' => "Stream Stop",
+        b'c' => "Stream Commit",
+        b'A' => "Stream Abort",
+        b'p' => "Stream Prepare",
+        b'b' => "Begin Prepare",
+        b'P' => "Prepare",
+        b'K' => "Commit Prepared",
+        b'r' => "Rollback Prepared",
+        other => {
+            return Error::data(
+                "read a change",
+                format!("the server sends a message `{}` that is not known", other.escape_ascii()),
+            );
+        }
+    };
+    Error::data(
+        "read a change",
+        format!("the server sends `{name}`, which was not asked for: only what is committed is taken"),
+    )
 }
 
 fn relation(from: &mut Bytes) -> Result<Relation> {
@@ -158,6 +204,10 @@ fn long(from: &mut Bytes) -> Result<u32> {
     from.try_get_u32().map_err(|_| broken())
 }
 
+fn place(from: &mut Bytes) -> Result<u64> {
+    from.try_get_u64().map_err(|_| broken())
+}
+
 fn text(from: &mut Bytes) -> Result<String> {
     let end = from.iter().position(|byte| *byte == 0).ok_or_else(broken)?;
     let text = from.split_to(end);
@@ -193,6 +243,37 @@ mod tests {
         let Message::Relation(relation) = read(relation).expect("a relation") else { panic!("a relation") };
         assert_eq!((relation.name.as_str(), &*relation.columns[0].name, relation.columns[0].oid), ("t", "id", 23));
         assert!(relation.columns[0].identifies);
+    }
+
+    #[test]
+    fn a_transaction_says_when_it_was_and_where_it_ends() {
+        let place = |at: u64| at.to_be_bytes();
+        let begin = read(message(&[b"B", &place(40), &place(5), &[0, 0, 0, 9]])).expect("a beginning");
+        assert_eq!(begin, Message::Begin { commit: 40, at: EPOCH_MICROS + 5 });
+        let commit = read(message(&[b"C", &[0], &place(40), &place(48), &place(5)])).expect("an end");
+        assert_eq!(commit, Message::Commit { end: 48 });
+    }
+
+    #[test]
+    fn what_was_not_asked_for_is_refused_by_its_name() {
+        for (letter, name) in [
+            (b'S', "Stream Start"),
+            (b'E', "Stream Stop"),
+            (b'c', "Stream Commit"),
+            (b'A', "Stream Abort"),
+            (b'p', "Stream Prepare"),
+            (b'b', "Begin Prepare"),
+            (b'P', "Prepare"),
+            (b'K', "Commit Prepared"),
+            (b'r', "Rollback Prepared"),
+            (b'?', "`?`"),
+        ] {
+            let told = read(message(&[&[letter], &[0; 40]])).expect_err("an error").to_string();
+            assert!(told.contains(name), "{told}");
+        }
+        for letter in [b'Y', b'O', b'M'] {
+            assert_eq!(read(message(&[&[letter], &[0; 40]])).expect("nothing for us"), Message::Other);
+        }
     }
 
     #[test]

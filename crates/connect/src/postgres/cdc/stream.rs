@@ -3,7 +3,7 @@
 //! The position is the end of the last transaction that is taken whole, and how many rows of the next one are taken: the
 //! server begins again at an end only, and sends the same rows in the same order.
 
-use super::link::Link;
+use super::link::{Event, Link};
 use super::pending::{Change, Earlier, Pending, updated};
 use super::pgoutput::{self, Cell, Message, Old, Relation, Tuple};
 use super::publication::{self, Published};
@@ -14,11 +14,11 @@ use crate::postgres::rows::Rows;
 use crate::postgres::setup::Setup;
 use crate::postgres::table::{Layout, Table};
 use arrow::array::Int64Array;
+use kernel::clock::Clock;
 use kernel::error::{Error, Result};
 use kernel::gate::{Op, Raw};
 use kernel::source::Pulled;
 use kernel::{Point, Positions};
-use pgwire_replication::ReplicationEvent as Event;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -59,6 +59,7 @@ impl At {
 
 pub struct Stream {
     setup: Arc<Setup>,
+    clock: Arc<dyn Clock>,
     client: Client,
     table: Table,
     partition: Arc<str>,
@@ -118,15 +119,20 @@ const HELD_BATCHES: usize = 4;
 /// How often the slot is looked at, in bytes of the log.
 const GUARD_BYTES: u64 = 64 << 20;
 
-/// From 1970 to 2000, where the server counts from.
-const EPOCH_MICROS: i64 = 946_684_800_000_000;
-
 impl Stream {
-    pub fn new(setup: Arc<Setup>, client: Client, table: Table, partition: Arc<str>, at: At, rows: u64) -> Self {
+    pub fn new(
+        setup: Arc<Setup>,
+        clock: Arc<dyn Clock>,
+        client: Client,
+        table: Table,
+        partition: Arc<str>,
+        (at, rows): (At, u64),
+    ) -> Self {
         let mut stream = Self {
             is_news: false,
             warned: BTreeSet::new(),
             setup,
+            clock,
             client,
             table,
             partition,
@@ -195,7 +201,7 @@ impl Stream {
                 return Ok(None);
             }
             if self.link.is_none() {
-                self.link = Some(Link::open(&self.setup, self.at.lsn).await?);
+                self.link = Some(Link::open(&self.setup, self.clock.clone(), self.at.lsn).await?);
             }
             self.guard().await?;
             let Some(link) = &mut self.link else { continue };
@@ -258,32 +264,37 @@ impl Stream {
 
     /// An event of the server. Nothing waits here.
     fn take(&mut self, event: Event, bytes_max: usize) -> Result<()> {
-        let read = &mut self.read;
         match event {
-            Event::Begin { final_lsn, commit_time_micros, .. } => {
-                read.open = Some((commit_time_micros.saturating_add(EPOCH_MICROS), 0));
-                read.commit = final_lsn.0;
-            }
-            Event::Commit { end_lsn, .. } => {
-                read.open = None;
-                (read.end, read.upto, read.skip) = (end_lsn.0, end_lsn.0, 0);
-                // A transaction that was cut must be told to be whole, be it without a row more.
-                let was_cut = self.at.taken > 0 && read.pending.changes.is_empty();
-                self.read.is_due = was_cut || self.is_full(bytes_max);
-            }
-            Event::KeepAlive { wal_end, .. } => {
-                if read.open.is_none() {
-                    read.upto = read.upto.max(wal_end.0);
+            Event::Alive(upto) => {
+                if self.read.open.is_none() {
+                    self.read.upto = self.read.upto.max(upto);
                 }
             }
-            Event::XLogData { data, .. } => {
+            Event::Change(data) => {
                 let bytes = data.len();
-                self.message(pgoutput::read(data)?, bytes)?;
-                self.read.is_due |= self.is_full(bytes_max);
+                match pgoutput::read(data)? {
+                    Message::Begin { commit, at } => {
+                        self.read.open = Some((at, 0));
+                        self.read.commit = commit;
+                    }
+                    Message::Commit { end } => self.committed(end, bytes_max),
+                    message => {
+                        self.message(message, bytes)?;
+                        self.read.is_due |= self.is_full(bytes_max);
+                    }
+                }
             }
-            Event::Message { .. } | Event::StoppedAt { .. } => {}
         }
         Ok(())
+    }
+
+    fn committed(&mut self, end: u64, bytes_max: usize) {
+        let read = &mut self.read;
+        read.open = None;
+        (read.end, read.upto, read.skip) = (end, end, 0);
+        // A transaction that was cut must be told to be whole, be it without a row more.
+        let was_cut = self.at.taken > 0 && read.pending.changes.is_empty();
+        self.read.is_due = was_cut || self.is_full(bytes_max);
     }
 
     fn is_full(&self, bytes_max: usize) -> bool {
