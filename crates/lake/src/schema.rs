@@ -3,6 +3,7 @@
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use kernel::error::{Error, Kind, Result};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The `schemaString` of a table.
@@ -99,6 +100,32 @@ pub(crate) fn has_plain_timestamp(schema: &Schema) -> bool {
     schema.fields().iter().any(|field| has(field.data_type()))
 }
 
+/// Refuses columns that differ only in case, compared as Delta's readers do (delta-kernel's `StructType::try_new`): from the
+/// commit on that brings such columns, no reader opens the table.
+pub(crate) fn refuse_twins(table: &str, fields: &[FieldRef]) -> Result<()> {
+    let mut seen: HashMap<String, &str> = HashMap::new();
+    for field in fields {
+        if let Some(twin) = seen.insert(field.name().to_lowercase(), field.name()) {
+            return Err(Error::data(
+                format!("change the columns of {table}"),
+                format!(
+                    "`{twin}` and `{}` differ only in upper and lower case, and no table can have both; nothing was written: \
+                     write one as the other, or call it otherwise",
+                    field.name()
+                ),
+            ));
+        }
+        let mut inner = field.data_type();
+        while let DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) = inner {
+            inner = item.data_type();
+        }
+        if let DataType::Struct(parts) = inner {
+            refuse_twins(table, parts)?;
+        }
+    }
+    Ok(())
+}
+
 /// The table's columns with the new ones behind them; a column never changes its type by itself.
 pub(crate) fn evolve(table: &str, old: &Schema, new: &Schema) -> Result<Option<SchemaRef>> {
     let mut fields: Vec<FieldRef> = old.fields().iter().map(kept_field).collect();
@@ -121,6 +148,7 @@ pub(crate) fn evolve(table: &str, old: &Schema, new: &Schema) -> Result<Option<S
             None => fields.push(kept_field(field)),
         }
     }
+    refuse_twins(table, &fields)?;
     Ok((fields.len() > before).then(|| Arc::new(Schema::new(fields))))
 }
 
@@ -152,5 +180,28 @@ mod tests {
         assert!(evolve("silver.t", &old, &old).expect("the same").is_none());
         let other = Schema::new(vec![Field::new("a", DataType::Utf8, true)]);
         assert!(evolve("silver.t", &old, &other).is_err());
+    }
+
+    #[test]
+    fn columns_that_differ_only_in_case_are_refused_at_every_depth() {
+        let schema = |names: &[&str]| {
+            Schema::new(names.iter().map(|name| Field::new(*name, DataType::Utf8, true)).collect::<Vec<_>>())
+        };
+        let grow = |old: &[&str], new: &[&str]| evolve("bronze.t", &schema(old), &schema(new));
+        for (old, new) in [(["id", "v"], ["id", "V"]), (["id", "é"], ["id", "É"]), (["id", "v"], ["xy", "XY"])] {
+            let error = grow(&old, &new).expect_err("a refusal");
+            assert_eq!(error.kind, Kind::Data);
+            assert!(error.detail.contains(&format!("`{}`", new[1])), "{error}");
+        }
+        assert!(grow(&["id", "v"], &["id", "w", "v "]).is_ok());
+        let parts = DataType::Struct(schema(&["a", "A"]).fields);
+        let nested = [parts.clone(), DataType::new_list(DataType::new_list(parts, true), true)];
+        for data_type in nested {
+            let new = Schema::new(vec![Field::new("o", data_type, true)]);
+            assert_eq!(evolve("bronze.t", &schema(&["id"]), &new).err().map(|e| e.kind), Some(Kind::Data));
+        }
+        let parts = DataType::Struct(schema(&["id", "b"]).fields);
+        let new = Schema::new(vec![Field::new("o", parts, true)]);
+        assert!(evolve("bronze.t", &schema(&["id"]), &new).is_ok(), "a part is no column");
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::commit::{Change, OldFile, Tried, try_commit};
 use crate::origin::Input;
-use crate::schema::evolve;
+use crate::schema::{evolve, refuse_twins};
 use crate::store::Store;
 use arrow::datatypes::SchemaRef;
 use deltalake_core::delta_datafusion::DeltaScanNext;
@@ -177,6 +177,7 @@ impl Table {
     /// Makes the next version. Fails with `Conflict` when somebody else made it first: who calls decides what that means.
     pub(crate) async fn commit(&self, change: &Change, now: Timestamp) -> Result<u64> {
         let version = self.version() + 1;
+        guard(&self.name, change)?;
         match try_commit(&self.store, &self.name, version, &self.id(), change, now).await? {
             Tried::Done(version) => {
                 self.checkpoint_if_due(version).await;
@@ -193,6 +194,7 @@ impl Table {
     /// Makes a table that is not there.
     pub(crate) async fn create(store: &Store, name: &TableName, change: &Change, now: Timestamp) -> Result<u64> {
         let id = uuid::Uuid::new_v4().to_string();
+        guard(name, change)?;
         match try_commit(store, name, 0, &id, change, now).await? {
             Tried::Done(version) => Ok(version),
             Tried::Taken => Err(Error::new(
@@ -218,6 +220,14 @@ impl Table {
         {
             tracing::warn!(table = %self.name, %error, "no checkpoint was written");
         }
+    }
+}
+
+/// The last look at a commit: whatever made it, it must leave a table that can be read.
+fn guard(name: &TableName, change: &Change) -> Result<()> {
+    match &change.schema {
+        Some(schema) => refuse_twins(&name.to_string(), schema.fields()),
+        None => Ok(()),
     }
 }
 
@@ -284,5 +294,35 @@ pub(crate) fn fault(what: String, error: DeltaTableError) -> Error {
             crate::store::told(what, &other.to_string()).because(other)
         }
         other => Error::data(what, &other).because(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::datatypes::{DataType, Field, Schema};
+    use std::collections::HashMap;
+
+    /// A commit that makes the table or changes its columns.
+    fn change(names: &[&str]) -> Change {
+        let fields = names.iter().map(|name| Field::new(*name, DataType::Utf8View, true)).collect::<Vec<_>>();
+        Change { operation: "WRITE", schema: Some(Arc::new(Schema::new(fields))), ..Change::default() }
+    }
+
+    #[tokio::test]
+    async fn no_commit_makes_a_table_that_cant_be_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&folder.path().to_string_lossy(), &HashMap::new()).expect("a lake");
+        let name = TableName::parse("bronze.t").expect("a name");
+        let error = Table::create(&store, &name, &change(&["É", "é"]), Timestamp(0)).await.expect_err("a refusal");
+        assert_eq!(error.kind, Kind::Data);
+        let open = || async { Table::open(&store, &name, At::Latest).await.expect("it can be read") };
+        assert!(open().await.is_none(), "nothing was written");
+        Table::create(&store, &name, &change(&["id", "v"]), Timestamp(0)).await.expect("a table");
+        let table = open().await.expect("a table");
+        let error = table.commit(&change(&["id", "v", "V"]), Timestamp(0)).await.expect_err("a refusal");
+        assert_eq!((error.kind, open().await.map(|table| table.version())), (Kind::Data, Some(0)));
+        table.commit(&change(&["id", "v", "w"]), Timestamp(0)).await.expect("a commit");
+        assert_eq!(open().await.map(|table| table.schema().fields().len()), Some(3));
     }
 }

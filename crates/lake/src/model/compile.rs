@@ -32,6 +32,11 @@ pub struct ModelFile {
     pub follows: bool,
 }
 
+impl ModelFile {
+    /// What `write: scd2` says of each row itself, so that no query may give it.
+    pub const VALIDITY: [&str; 3] = super::scd2::VALIDITY;
+}
+
 /// A model whose query was planned.
 #[derive(Clone)]
 pub struct Model {
@@ -219,7 +224,9 @@ impl Parsed<'_> {
         self.source.text[self.start..].trim_end().trim_end_matches(';')
     }
 
+    /// A fault in the text, if it stands in the file: what keeps a change log's rows was written by nobody.
     fn fault(&self, span: Option<(usize, usize)>, message: impl Into<String>) -> Diagnostic {
+        let span = span.filter(|_| !self.source.follows);
         Diagnostic::new(&self.source.file, span.map(|(a, b)| (a + self.start, b + self.start)), message)
     }
 }

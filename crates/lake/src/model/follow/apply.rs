@@ -1,6 +1,7 @@
 //! Changes put into the table: files with a touched key are written anew, the others stay, and no more of either is in
 //! memory than a slice's patches and a batch.
 
+use super::again::Again;
 use super::fates::Slice;
 use super::fold::{Base, End, Fate, Times, Version};
 use super::held::{Held, Look, Spans, is_current};
@@ -30,6 +31,8 @@ pub struct Apply<'a> {
     pub held: &'a Held<'a>,
     pub key: &'a Key,
     pub schema: SchemaRef,
+    /// Of a history.
+    again: Option<Again>,
     pub memory_bytes: usize,
     batch_bytes: usize,
     pub writers: Writers,
@@ -42,27 +45,29 @@ pub struct Apply<'a> {
 }
 
 impl<'a> Apply<'a> {
-    pub fn new(pinned: &Pinned<'_>, log: &'a Log, held: &'a Held<'a>, key: &'a Key, schema: SchemaRef) -> Self {
+    pub fn new(pinned: &Pinned<'_>, log: &'a Log, held: &'a Held<'a>, key: &'a Key, schema: SchemaRef) -> Result<Self> {
+        let again = if log.keeps_history { Some(Again::new(&schema, key)?) } else { None };
         let memory_bytes = pinned.run.engine.memory_bytes();
         let group_bytes = (memory_bytes / 16).clamp(1 << 20, encode::GROUP_BYTES_MAX);
         let writers = Writers::new(pinned.run.engine.store(), &pinned.model.name, group_bytes);
         let batch_bytes = (memory_bytes / 64).clamp(64 << 10, BATCH_BYTES_MAX);
         let plain = vec![Vec::new(); log.files().len()];
         let (touched, seen) = (BTreeSet::new(), BTreeMap::new());
-        Self { log, held, key, schema, memory_bytes, batch_bytes, writers, touched, seen, plain, rows: 0 }
+        Ok(Self { log, held, key, schema, again, memory_bytes, batch_bytes, writers, touched, seen, plain, rows: 0 })
     }
 
     /// Finds the files that have a touched key, then writes slice after slice.
     pub async fn run(&mut self, pinned: &Pinned<'_>) -> Result<()> {
         // A fate and a version take a few hundred bytes.
-        let most = (self.memory_bytes / 16 / 256).clamp(1 << 10, 1 << 20);
+        let version_bytes = 256 + self.again.as_ref().map_or(0, Again::version_bytes);
+        let most = (self.memory_bytes / 16 / version_bytes).clamp(1 << 10, 1 << 20);
         let mut only = None;
         if !self.held.files.is_empty() {
             let mut fates = self.log.fates(pinned).await?;
             let mut slices = 0;
-            while let Some(slice) = fates.next(most).await? {
-                let look = self.held.look(&slice).await?;
-                self.touched.extend(&look.touched);
+            while let Some(mut slice) = fates.next(most).await? {
+                let look = self.look(&mut slice).await?;
+                self.touched.extend(look.touched(&slice));
                 (only, slices) = (Some((slice, look)), slices + 1);
             }
             only = only.filter(|_| slices == 1);
@@ -74,13 +79,22 @@ impl<'a> Apply<'a> {
             self.slice(slice, &look).await?;
         } else {
             let mut fates = self.log.fates(pinned).await?;
-            while let Some(slice) = fates.next(most).await? {
-                let look = self.held.look(&slice).await?;
+            while let Some(mut slice) = fates.next(most).await? {
+                let look = self.look(&mut slice).await?;
                 self.slice(slice, &look).await?;
             }
         }
         self.check_seen()?;
         self.write_plain().await
+    }
+
+    /// What the table has of a slice's keys. Versions that are no new ones go out of the slice.
+    async fn look(&self, slice: &mut Slice) -> Result<Look> {
+        let look = self.held.look(slice).await?;
+        if let Some(again) = &self.again {
+            again.join(self.log, self.held, slice, &look).await?;
+        }
+        Ok(look)
     }
 
     /// A file that is written anew loses no row, whatever its statistics say.

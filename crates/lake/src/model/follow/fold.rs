@@ -71,6 +71,15 @@ impl Chain {
         Self { base, over: Vec::new() }
     }
 
+    /// The change that it is after, and what that did not tell.
+    pub fn newest(&self) -> Option<(Place, &[usize])> {
+        match (self.over.last(), self.base) {
+            (Some(patch), _) => Some((patch.place, &patch.unchanged)),
+            (None, Base::Row(place)) => Some((place, &[])),
+            (None, Base::Held | Base::Nothing) => None,
+        }
+    }
+
     /// Older patches stay as long as they tell a column that no younger one does.
     fn push(&mut self, change: &Change) {
         if change.unchanged.is_empty() {
@@ -105,11 +114,13 @@ pub struct Version {
     pub is_timed: bool,
     /// It holds since another time than that of the change that made it.
     pub is_moved: bool,
+    /// Nothing is between it and the version before, which of the first is the table's: no delete, no emptied table.
+    pub follows: bool,
 }
 
 impl Version {
-    fn of(chain: Chain, change: &Change) -> Self {
-        Self { chain, from: change.at, to: None, is_timed: change.is_timed, is_moved: false }
+    fn of(chain: Chain, change: &Change, follows: bool) -> Self {
+        Self { chain, from: change.at, to: None, is_timed: change.is_timed, is_moved: false, follows }
     }
 }
 
@@ -150,8 +161,8 @@ pub struct Fate {
     pub key: Box<[u8]>,
     /// The log was read from its start for this key: what the table has of it goes.
     pub is_whole: bool,
-    /// When the row that the table has now ended.
-    pub ended: End,
+    /// When the row that the table has now ended; it goes on where nothing but the same row came.
+    pub ended: Option<End>,
     /// When that row held.
     pub held: Option<(i64, i64)>,
     pub versions: Vec<Version>,
@@ -164,20 +175,37 @@ pub struct Has {
     pub current: Option<(i64, bool)>,
     /// When the last of its former versions ended.
     pub floor: i64,
+    /// Where that row is among the table's files, if the table is a history.
+    pub row: Option<Place>,
 }
 
 impl Default for Has {
     fn default() -> Self {
-        Self { current: None, floor: i64::MIN }
+        Self { current: None, floor: i64::MIN, row: None }
     }
 }
 
 impl Fate {
+    /// Lets the version before go on where one says `again` what that is. The table is then as if that change was never
+    /// there, so that it does not matter which changes were applied together.
+    pub fn join(&mut self, again: &[bool]) {
+        let mut versions: Vec<Version> = Vec::new();
+        for (version, again) in std::mem::take(&mut self.versions).into_iter().zip(again) {
+            match (again, versions.last_mut()) {
+                (false, _) => versions.push(version),
+                (true, Some(before)) => before.to = version.to,
+                (true, None) => self.ended = version.to,
+            }
+        }
+        self.versions = versions;
+    }
+
     /// Says what the table has of the key now: its versions get their times behind those.
     pub fn meet(&mut self, has: Has) {
         let has = if self.is_whole { Has::default() } else { has };
         let mut times = Times::behind(has.floor);
-        self.held = has.current.map(|(from, is_timed)| times.end(from, is_timed, self.ended));
+        let ends = has.current.zip(self.ended);
+        self.held = ends.map(|((from, is_timed), ended)| times.end(from, is_timed, ended));
         for version in &mut self.versions {
             let told = version.from;
             version.from = told.max(times.floor);
@@ -222,11 +250,12 @@ impl<'e> Fold<'e> {
         let end = End { at: change.at, is_own: true };
         match change.op {
             Op::Read | Op::Create | Op::Update => {
+                let follows = self.state.is_some();
                 let mut chain = self.state.take().unwrap_or_else(|| Chain::of(Base::Nothing));
                 chain.push(change);
                 self.close(end);
                 if self.keeps_history {
-                    self.versions.push(Version::of(chain.clone(), change));
+                    self.versions.push(Version::of(chain.clone(), change, follows));
                 }
                 (self.state, self.has_open) = (Some(chain), true);
             }
@@ -256,9 +285,10 @@ impl<'e> Fold<'e> {
         }
         let ended = self.ended.unwrap_or(End { at: 0, is_own: true });
         if !self.keeps_history {
-            let current = |chain| Version { chain, from: ended.at, to: None, is_timed: true, is_moved: false };
+            let current =
+                |chain| Version { chain, from: ended.at, to: None, is_timed: true, is_moved: false, follows: false };
             self.versions = self.state.map(current).into_iter().collect();
         }
-        Fate { key, is_whole: self.is_whole, ended, held: None, versions: self.versions }
+        Fate { key, is_whole: self.is_whole, ended: Some(ended), held: None, versions: self.versions }
     }
 }

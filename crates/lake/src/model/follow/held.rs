@@ -1,7 +1,7 @@
 //! The table as it is: which of its files may hold a key, and which do.
 
 use super::fates::Slice;
-use super::fold::{Fate, Has};
+use super::fold::{Fate, Has, Place};
 use super::key::{Key, fault};
 use super::read::{Part, read};
 use crate::commit::OldFile;
@@ -59,8 +59,22 @@ impl HeldFile {
 pub struct Look {
     /// Of the fates, by place, what there is of their key.
     pub has: HashMap<usize, Has>,
+    /// The files, by place, that are to be written anew whatever becomes of the current row of a key.
+    touched: BTreeSet<usize>,
+}
+
+impl Look {
+    /// The row that a key's changes go on from, of a history.
+    pub fn row(&self, at: usize, fate: &Fate) -> Option<Place> {
+        self.has.get(&at).and_then(|has| has.row).filter(|_| !fate.is_whole)
+    }
+
     /// The files, by place, that are to be written anew.
-    pub touched: BTreeSet<usize>,
+    pub fn touched(&self, slice: &Slice) -> BTreeSet<usize> {
+        let ends = slice.fates.iter().enumerate().filter(|(_, fate)| fate.ended.is_some());
+        let rows = ends.filter_map(|(at, fate)| self.row(at, fate));
+        self.touched.iter().copied().chain(rows.map(|row| row.file)).collect()
+    }
 }
 
 pub struct Held<'t> {
@@ -94,6 +108,7 @@ impl<'t> Held<'t> {
             }
             let part = Part { columns: Some(&columns), rows: None, batch_bytes: BATCH_BYTES };
             let mut batches = read(self.table, &file.file.path, part).await?;
+            let mut first = 0;
             while let Some(batch) = batches.next().await {
                 let batch = batch?;
                 let keys = self.key.rows(&batch)?;
@@ -103,14 +118,18 @@ impl<'t> Held<'t> {
                     let is_current = !self.keeps_history || is_current(&batch, row);
                     let has = look.has.entry(*fate).or_default();
                     match &times {
-                        Some(times) if is_current => has.current = Some((times.from(row), times.is_timed(row))),
+                        Some(times) if is_current => {
+                            has.current = Some((times.from(row), times.is_timed(row)));
+                            has.row = Some(Place { file: place, row: first + row as u64 });
+                        }
                         Some(times) => has.floor = has.floor.max(times.to(row)),
                         None => has.current = Some((0, true)),
                     }
-                    if is_current || slice.fates[*fate].is_whole {
+                    if !self.keeps_history || slice.fates[*fate].is_whole {
                         look.touched.insert(place);
                     }
                 }
+                first += batch.num_rows() as u64;
             }
         }
         Ok(look)

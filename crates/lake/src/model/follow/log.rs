@@ -25,6 +25,7 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use kernel::error::{Error, Result};
 use kernel::gate::Op;
+use kernel::name::TableName;
 use kernel::position::{Point, Positions};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -79,6 +80,9 @@ impl Log {
         let name = pinned.model.reads.first().ok_or_else(|| Error::internal("apply changes", "of no table"))?;
         let table = pinned.inputs[name].clone();
         let all: Vec<String> = table.files()?.into_iter().map(|file| file.path).collect();
+        if keeps_history && !is_first && is_another(pinned, &table) {
+            return Err(versions_are_lost(pinned, name));
+        }
         let is_first = is_first || !pinned.is_same_model() || gains_what_was_there(pinned, &table).await?;
         let added = match is_first {
             true => None,
@@ -179,9 +183,26 @@ async fn gains_what_was_there(pinned: &Pinned<'_>, log: &Table) -> Result<bool> 
     let (old, consumed) = (pinned.target.schema(), pinned.consumed_of(log.name()));
     let is_gained = |name: &str| old.field_with_name(name).is_err() && !VALIDITY.contains(&name);
     let gained: Vec<&String> = pinned.model.schema.fields().iter().map(|f| f.name()).filter(|n| is_gained(n)).collect();
-    let Some(consumed) = consumed.filter(|_| !gained.is_empty()) else { return Ok(false) };
+    // Another log is read whole as it is.
+    let consumed = consumed.filter(|_| !gained.is_empty() && !is_another(pinned, log));
+    let Some(consumed) = consumed else { return Ok(false) };
     let then = Table::open(log.store(), log.name(), At::Version(consumed.version)).await?;
     Ok(then.is_none_or(|then| gained.iter().any(|name| then.schema().field_with_name(name).is_ok())))
+}
+
+/// Whether the log was removed and made anew since it was last read.
+fn is_another(pinned: &Pinned<'_>, log: &Table) -> bool {
+    pinned.consumed_of(log.name()).is_some_and(|consumed| consumed.id != log.id())
+}
+
+/// A log that was made anew begins with the rows as they are now.
+fn versions_are_lost(pinned: &Pinned<'_>, log: &TableName) -> Error {
+    let own = pinned.target.name();
+    let why = format!(
+        "{log} was made anew, and versions that ended before are in the old log alone: {own} would lose them. Put the old folder of \
+         {log} back; or keep a copy of the folder of {own}, and let it begin anew: lavra run --full-refresh {own}"
+    );
+    Error::data(format!("follow {log}"), why)
 }
 
 /// What was applied before.

@@ -5,10 +5,14 @@
 //! a run applies is what came since the last commit. Where that holds a change older than one that was applied (out of
 //! the quarantine, or in a file with an earlier name), the log of its key is read from the start.
 //!
+//! A row that is the version before once more, with nothing between them, leaves no trace in a history: it is taken out
+//! before anything else is made of the key's changes, so that it does not matter with which others it was applied.
+//!
 //! Keys are sorted, with spilling; rows are not. A slice of neighbouring keys is folded to what becomes of each key; only
 //! changes that don't tell all of their columns are held in memory, and a slice is halved until they fit. Files whose
 //! statistics exclude all touched keys are not read, and files without a touched key are not written.
 
+mod again;
 mod apply;
 mod fates;
 mod fold;
@@ -43,7 +47,7 @@ pub(super) async fn stage(pinned: &Pinned<'_>, is_first: bool) -> Result<Staged>
     }
     let all_goes = log.is_whole || (log.empties().is_some() && !keeps_history);
     let held = Held::open(&pinned.target, &key, keeps_history, all_goes)?;
-    let mut apply = Apply::new(pinned, &log, &held, &key, schema);
+    let mut apply = Apply::new(pinned, &log, &held, &key, schema)?;
     let written = match apply.run(pinned).await {
         Ok(()) => apply.writers.finish().await,
         Err(error) => Err(error),
