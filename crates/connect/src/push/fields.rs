@@ -4,7 +4,7 @@ use crate::files::json::{Layout, in_memory};
 use arrow::datatypes::Schema;
 use kernel::Entity;
 use kernel::contract::SchemaChange;
-use kernel::gate::Screen;
+use kernel::gate::{Clash, Names, Screen};
 use std::collections::HashSet;
 
 /// A name with so many digits may be somebody's number or date.
@@ -25,8 +25,36 @@ pub fn look(records: &[u8], entity: &Entity, screen: &dyn Screen) -> Result<(), 
     }
     match entity.schema_change {
         SchemaChange::Freeze => unknown(&schema, entity),
-        SchemaChange::Quarantine | SchemaChange::Evolve => personal(&schema, entity, screen),
+        SchemaChange::Quarantine => personal(&schema, entity, screen),
+        SchemaChange::Evolve => personal(&schema, entity, screen).and_then(|()| clashing(&schema, entity)),
     }
+}
+
+/// A field of which the table can have no column: its rows would be set aside, and who sends it can mend it.
+fn clashing(schema: &Schema, entity: &Entity) -> Result<(), String> {
+    let mut names = Names::of(entity);
+    for name in schema.fields().iter().map(|field| field.name()).filter(|name| is_stranger(name, entity)) {
+        match names.clash(name) {
+            None => names.take(name),
+            Some(Clash::Unfit) => return Err("a field has a name that no column can have".into()),
+            Some(Clash::Kept) => return Err(format!("the name of the field `{name}` is kept for Lavra's own columns")),
+            // But for its case it is the contract's, and nobody's value.
+            Some(Clash::Twin(other)) if entity.property(other).is_some() => {
+                return Err(format!(
+                    "the field `{name}` differs from the column `{other}` only in upper and lower case, and no table can \
+                     have both"
+                ));
+            }
+            Some(Clash::Twin(other)) => {
+                return Err(format!(
+                    "{} and {} differ only in upper and lower case, and no table can have both",
+                    shown(name),
+                    shown(other)
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A name that may be somebody's becomes no column, and no word of the quarantine's: the gate stops at it.
@@ -57,7 +85,7 @@ fn unknown(schema: &Schema, entity: &Entity) -> Result<(), String> {
 }
 
 fn is_stranger(name: &str, entity: &Entity) -> bool {
-    entity.property(name).is_none() && !kernel::gate::STAMPS.contains(&name)
+    entity.property(name).is_none()
 }
 
 /// The name of a field, or of one inside another, unless it may be a value.
@@ -95,6 +123,7 @@ mod tests {
         assert_eq!(told(&entity, r#"{"coupon":1}"#), None, "the gate sets its rows aside");
         entity.schema_change = SchemaChange::Evolve;
         assert_eq!(told(&entity, r#"{"coupon":1}"#), None);
+        assert_eq!(told(&entity, r#"{"coupon":1},{"coupon":2,"n":3}"#), None, "one field of two records");
         for policy in [SchemaChange::Quarantine, SchemaChange::Evolve] {
             entity.schema_change = policy;
             let why = told(&entity, r#"{"id":"a"},{"id":"b","maria@example.com":1}"#).expect("the gate would stop");
@@ -104,6 +133,33 @@ mod tests {
         }
         let nothing_known = crate::files::testing::entity(&[]);
         assert_eq!(told(&nothing_known, r#"{"coupon":1}"#), None);
+    }
+
+    #[test]
+    fn a_field_of_which_no_column_can_be_made_is_told_of() {
+        let mut entity = entity(&["id", "Ação"]);
+        let told = |entity: &Entity, records: &str| look(records.as_bytes(), entity, &Eyes).err();
+        assert_eq!(
+            told(&entity, r#"{"id":1,"_source":{"a":1}}"#).as_deref(),
+            Some("the contract does not name the field `_source`"),
+            "nothing of a record goes in silence",
+        );
+        entity.schema_change = SchemaChange::Evolve;
+        for (records, why) in [
+            (r#"{"id":1},{"ID":2}"#, "the field `ID` differs from the column `id` only in upper and lower case"),
+            (r#"{"aÇÃo":2}"#, "the field `aÇÃo` differs from the column `Ação` only in"),
+            (r#"{"xy":1},{"XY":2}"#, "the field `XY` and the field `xy` differ only in upper and lower case"),
+            (
+                r#"{"x y":1,"X y":2}"#,
+                "a field, whose name may be a value and a field, whose name may be a value differ",
+            ),
+            (r#"{"_Source":1}"#, "the name of the field `_Source` is kept for Lavra's own columns"),
+            (r#"{"id":1,"_op":"d"}"#, "the name of the field `_op` is kept for Lavra's own columns"),
+        ] {
+            assert!(told(&entity, records).is_some_and(|told| told.starts_with(why)), "{:?}", told(&entity, records));
+        }
+        entity.schema_change = SchemaChange::Quarantine;
+        assert_eq!(told(&entity, r#"{"ID":1,"_op":"d"}"#), None, "the gate sets its rows aside");
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub struct Changes {
     pub at: Vec<Option<i64>>,
     /// Columns whose value was not sent because it did not change: null in the row, and not null in the table.
     pub unchanged: Vec<Vec<Arc<str>>>,
+    /// Columns that are of the change itself and not of the table's row, such as where it stood: a delete tells them, too.
+    pub own: Vec<Arc<str>>,
 }
 
 impl Changes {
@@ -79,6 +81,7 @@ impl Changes {
     /// True for each row that does not tell the column's value: null there means nothing.
     pub(super) fn unsent(&self, column: &str, is_key: bool) -> BooleanArray {
         let is_unsent = |(op, unchanged): (&Op, &Vec<Arc<str>>)| match op {
+            Op::Truncate | Op::Delete if self.own.iter().any(|name| &**name == column) => false,
             Op::Truncate => true,
             Op::Delete => !is_key,
             _ => unchanged.iter().any(|name| &**name == column),
@@ -100,7 +103,7 @@ impl Changes {
     }
 
     pub(super) fn filter(self, stay: &BooleanArray) -> Self {
-        let mut kept = Self::default();
+        let mut kept = Self { own: self.own, ..Self::default() };
         let rows = self.ops.into_iter().zip(self.at).zip(self.unchanged).zip(stay.values());
         for (((op, at), unchanged), _) in rows.filter(|(_, stays)| *stays) {
             kept.push(op, at, unchanged);

@@ -1,8 +1,9 @@
 //! One column of the gate: its rules and its mask, compiled.
 
+use super::names::is_stamp;
 use super::rules::{self, ValueRule};
 use super::violations::{Cause, Violations};
-use super::{STAMPS, Tally, parse};
+use super::{Tally, parse};
 use crate::classification::Classification;
 use crate::contract::{Entity, Property};
 use crate::error::{Error, Result};
@@ -23,11 +24,8 @@ pub(super) struct Column {
 
 impl Column {
     pub fn compile(property: &Property, entity: &Entity, masks: &dyn MaskFactory) -> Result<Self> {
-        if STAMPS.contains(&property.name.as_str()) {
-            return Err(Error::project(
-                format!("column `{}`", property.name),
-                "this name is kept for the gate's own columns",
-            ));
+        if is_stamp(&property.name) {
+            return Err(kept(&property.name));
         }
         parse::check_format(property)?;
         let mut rules = rules::compile(property)?;
@@ -91,6 +89,11 @@ impl Column {
     pub fn is_joinable(&self) -> bool {
         self.mask.as_ref().is_none_or(|mask| mask.promise().joinable)
     }
+}
+
+/// A column of the contract with the name of one that the gate adds.
+pub(super) fn kept(name: &str) -> Error {
+    Error::project(format!("column `{name}`"), "this name is kept for the gate's own columns")
 }
 
 /// The place of the property that the mask names as its subject, which must be of a type that the mask takes.

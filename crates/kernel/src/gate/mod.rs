@@ -10,6 +10,7 @@ mod column;
 mod drift;
 mod forgotten;
 mod judge;
+mod names;
 mod own;
 mod parse;
 mod quarantine;
@@ -28,6 +29,7 @@ mod violations;
 
 pub use changes::{CHANGES, Changes, Op, change_log};
 pub use forgotten::Forgotten;
+pub use names::{Clash, Names, is_stamp};
 pub(crate) use own::own;
 pub use quarantine::{HIDDEN, schema as quarantine_schema};
 pub use raw::{Inspector, Malformed, Raw};
@@ -47,6 +49,7 @@ use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use column::Column;
 use judge::Judged;
+use names::is_kept;
 use quarantine::Aside;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -83,6 +86,8 @@ pub struct Gate {
     unique: Vec<UniqueKey>,
     stamp: Stamp,
     screen: Arc<dyn Screen>,
+    /// Columns of the table: those of the contract, and those that `evolve` took in.
+    names: Names,
     /// Columns taken in by `evolve` that hold personal data, once found.
     redacted: BTreeSet<String>,
     /// Places of columns in which personal data was found though the contract doesn't call them personal.
@@ -101,11 +106,28 @@ impl Gate {
         stamp: Stamp,
         screen: Arc<dyn Screen>,
     ) -> Result<Self> {
+        if stamp.changes
+            && let Some(kept) = entity.properties.iter().find(|property| is_kept(&property.name))
+        {
+            return Err(column::kept(&kept.name));
+        }
         let columns = entity.properties.iter().map(|p| Column::compile(p, &entity, masks)).collect::<Result<_>>()?;
         let unique = UniqueKey::of(&entity);
         let masks = replay::records(&entity);
-        let (redacted, suspects) = (BTreeSet::new(), BTreeSet::new());
-        Ok(Self { entity, columns, row_rules, unique, stamp, screen, redacted, suspects, masks, forgotten: None })
+        let (names, redacted, suspects) = (Names::of(&entity), BTreeSet::new(), BTreeSet::new());
+        Ok(Self {
+            entity,
+            columns,
+            row_rules,
+            unique,
+            stamp,
+            screen,
+            names,
+            redacted,
+            suspects,
+            masks,
+            forgotten: None,
+        })
     }
 
     /// The schema of what passes, but for columns that `evolve` adds.
@@ -146,6 +168,12 @@ impl Gate {
         self.unique.iter_mut().try_for_each(|key| key.remember(rows))
     }
 
+    /// Tells the columns of the table as it is, before the first batch: `evolve` may have taken some in earlier, and no new
+    /// one may differ from them only in upper and lower case.
+    pub fn remember_columns(&mut self, table: &Schema) {
+        self.names.take_all(table);
+    }
+
     /// The only door out of `Raw`. Gives the masked rows that hold to the contract and, masked too, those that do not; an
     /// error (`on_violation: fail`, a frozen schema) lets nothing of the batch through and holds no value of it.
     pub fn pass(&mut self, raw: Raw, now: Timestamp) -> Result<Passed> {
@@ -172,7 +200,12 @@ impl Gate {
         }
         let stamps = |offsets: &_| self.stamp.columns(&partition, offsets, now);
         let changed = changes.map(|changes| changes.columns()).unwrap_or_default();
+        let evolved: Vec<FieldRef> = judged.evolved.iter().map(|(field, _)| field.clone()).collect();
         let safe = self.assemble(judged, changed.into_iter().chain(stamps(&offsets)).collect())?;
+        // A batch none of whose rows passed brings the table no columns.
+        if safe.num_rows() > 0 {
+            evolved.iter().for_each(|field| self.names.take(field.name()));
+        }
         let quarantined = match asides.is_empty() {
             true => None,
             false => Some(Safe { batch: quarantine::batch(&asides, self.masks.as_deref(), stamps)? }),

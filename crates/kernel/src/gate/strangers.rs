@@ -2,7 +2,7 @@
 
 use super::quarantine::HIDDEN;
 use super::violations::{Cause, Violations};
-use super::{Gate, STAMPS, cells};
+use super::{Clash, Gate, Names, cells};
 use crate::contract::SchemaChange;
 use crate::error::{Error, Kind, Result};
 use arrow::array::{Array, ArrayRef, BooleanArray, StringViewArray};
@@ -27,6 +27,13 @@ struct Stranger {
     strangers: usize,
 }
 
+impl Stranger {
+    /// What the quarantine calls it.
+    fn column<'s>(&'s self, name: &'s str) -> &'s str {
+        if self.is_named { name } else { &self.shown }
+    }
+}
+
 impl Gate {
     /// Does with them what the contract says; gives the columns that `evolve` takes in.
     pub(super) fn meet_strangers(
@@ -34,15 +41,19 @@ impl Gate {
         batch: &RecordBatch,
         violations: &mut Violations,
     ) -> Result<Vec<(FieldRef, ArrayRef)>> {
-        let mut evolved = Vec::new();
         let schema = batch.schema();
-        let is_stranger = |name: &str| self.place(name).is_none() && !STAMPS.contains(&name);
-        let places: Vec<usize> = (0..batch.num_columns()).filter(|at| is_stranger(schema.field(*at).name())).collect();
+        let is_stranger = |at: &usize| self.place(schema.field(*at).name()).is_none();
+        let places: Vec<usize> = (0..batch.num_columns()).filter(is_stranger).collect();
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
         // Where no column is known, the first record may stand in the header's place, word by word.
         let is_header = places.len() < batch.num_columns();
+        let (mut evolved, mut names) = (Vec::new(), self.names.clone());
         for at in &places {
             let (name, values) = (schema.field(*at).name(), batch.column(*at));
-            let (place, is_named) = (format!("{} of {}", at + 1, batch.num_columns()), is_header && is_plain(name));
+            let is_named = (is_header && is_plain(name)) || self.is_told(name);
+            let place = format!("{} of {}", at + 1, batch.num_columns());
             let shown = if is_named { format!("column `{name}` ({place})") } else { format!("column {place}") };
             let stranger = Stranger { shown, is_named, strangers: places.len() };
             // A file that lacks its header has a record there.
@@ -52,21 +63,43 @@ impl Gate {
             match self.entity.schema_change {
                 SchemaChange::Freeze => return Err(self.stranger(name, &stranger)),
                 SchemaChange::Quarantine => violations.mark(&is_there(values)?, || {
-                    let column = if is_named { name } else { &stranger.shown };
-                    Cause::new("schema", Some(column), "the contract does not name this column")
+                    Cause::new("schema", Some(stranger.column(name)), "the contract does not name this column")
                 }),
-                SchemaChange::Evolve => {
-                    let (field, text) = self.take_in(name, values)?;
-                    let untold = and(&is_there(values)?, &is_null(&text).map_err(fault)?).map_err(fault)?;
-                    violations.mark(&untold, || {
-                        let column = if is_named { name } else { &stranger.shown };
-                        Cause::new("type", Some(column), "is nothing that text can tell exactly")
-                    });
-                    evolved.push((field, text));
-                }
+                SchemaChange::Evolve => evolved.extend(self.evolve(name, values, &stranger, &mut names, violations)?),
             }
         }
         Ok(evolved)
+    }
+
+    /// The column as the table gets it; none where it has no place beside those of `names`.
+    fn evolve(
+        &mut self,
+        name: &str,
+        values: &ArrayRef,
+        stranger: &Stranger,
+        names: &mut Names,
+        violations: &mut Violations,
+    ) -> Result<Option<(FieldRef, ArrayRef)>> {
+        let column = Some(stranger.column(name));
+        if let Some(clash) = names.clash(name) {
+            let why = clashes(name, &clash, stranger.is_named);
+            violations.mark(&is_there(values)?, || Cause::new("schema", column, why));
+            return Ok(None);
+        }
+        names.take(name);
+        let (field, text) = self.take_in(name, values)?;
+        let untold = and(&is_there(values)?, &is_null(&text).map_err(fault)?).map_err(fault)?;
+        violations.mark(&untold, || Cause::new("type", column, "is nothing that text can tell exactly"));
+        Ok(Some((field, text)))
+    }
+
+    /// Whether a name is one of ours or of the contract's, but for its case: then it is nobody's value.
+    fn is_told(&self, name: &str) -> bool {
+        match self.names.clash(name) {
+            Some(Clash::Kept) => true,
+            Some(Clash::Twin(other)) => self.place(other).is_some(),
+            Some(Clash::Unfit) | None => false,
+        }
     }
 
     fn stranger(&self, name: &str, stranger: &Stranger) -> Error {
@@ -76,9 +109,14 @@ impl Gate {
             true => "",
             false => "; its name is not shown, for it may be a value: is the header missing?",
         };
-        let why = format!(
-            "the contract does not name it{near}: add it there, or state `schema_change: evolve` or `quarantine`{header}"
-        );
+        let remedy = match self.names.clash(name) {
+            None => "add it there, or state `schema_change: evolve` or `quarantine`".to_owned(),
+            Some(clash) => format!(
+                "{}; let the source leave it out or call it otherwise, or state `schema_change: quarantine`",
+                clashes(name, &clash, stranger.is_named)
+            ),
+        };
+        let why = format!("the contract does not name it{near}: {remedy}{header}");
         self.refusal(stranger, &why)
     }
 
@@ -95,6 +133,20 @@ impl Gate {
         }
         let text = if self.redacted.contains(name) { hidden(&text) } else { text };
         Ok((Arc::new(Field::new(name, DataType::Utf8View, true)), text))
+    }
+}
+
+/// Why a table can't have the column; of names that may be values none is told.
+fn clashes(name: &str, clash: &Clash, is_named: bool) -> String {
+    match clash {
+        Clash::Unfit => "its name is empty or holds a NUL character, and no column can be called like that".into(),
+        Clash::Kept => format!("the name `{name}` is kept for Lavra's own columns"),
+        Clash::Twin(other) if is_named => {
+            format!("`{name}` and `{other}` differ only in upper and lower case, and no table can have both")
+        }
+        Clash::Twin(_) => {
+            "its name differs from another column's only in upper and lower case, and no table can have both".into()
+        }
     }
 }
 

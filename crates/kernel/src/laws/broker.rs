@@ -78,7 +78,7 @@ fn rows(range: RangeInclusive<i64>) -> Safe {
         ("id", text(|n| format!("key \"{}\" ã\n", n % 9), false)),
         ("n", text(|n| n.to_string(), false)),
         ("amount", text(|n| format!("{}.{:02}", n * 1_000, n % 100), true)),
-        ("share", text(|n| format!("{}.5e-3", n), true)),
+        ("share", text(share, true)),
         ("good", text(|n| (n % 2 == 0).to_string(), true)),
         ("day", text(|n| format!("2026-11-{:02}", n % 28 + 1), true)),
         ("at", text(|n| format!("2026-11-25T10:11:12.{:06}Z", n % 1_000_000), true)),
@@ -90,6 +90,16 @@ fn rows(range: RangeInclusive<i64>) -> Safe {
     let passed = passed.unwrap_or_else(|e| panic!("plain rows pass: {e}"));
     assert_eq!(passed.tally.rows_quarantined, 0, "plain rows pass");
     passed.safe
+}
+
+/// Some of them are not finite.
+fn share(n: i64) -> String {
+    match n % 10 {
+        3 => "NaN".into(),
+        5 => "Infinity".into(),
+        8 => "-Infinity".into(),
+        _ => format!("{n}.5e-3"),
+    }
 }
 
 fn upto(row: i64) -> Positions {

@@ -31,7 +31,11 @@ record! {
         /// Rules about the table's rows.
         quality: Vec<Quality>,
         authoritative_definitions: Vec<AuthoritativeDefinition>,
-        /// `on_violation` and `schema_change` mean something to Lavra; others are kept.
+        /// `on_violation` and `schema_change` mean something to Lavra; others are kept. `schema_change` says what becomes
+        /// of a field that this table does not name: `freeze` (the usual) stops, `quarantine` sets its rows aside, `evolve`
+        /// takes it in as a column of text. Of a field whose name differs from another column's only in upper and lower
+        /// case, or is kept for Lavra's own columns (`_source`, `_op`, …), `evolve` can make no column, and sets its rows
+        /// aside.
         custom_properties: Vec<CustomProperty>,
     }
 }

@@ -209,6 +209,35 @@ fn strangers_in_a_row_that_goes_are_no_reason_to_keep_it() {
 }
 
 #[test]
+fn what_a_change_did_is_told_by_no_field_of_its_row() {
+    let changes: [Change; 3] = [(Op::Update, &[]), (Op::Create, &[]), (Op::Delete, &[])];
+    for name in ["_op", "_changed_at", "_unchanged", "_Op", "_source"] {
+        let rows = || vec![("id", words(&["1", "2", "3"])), (name, text(&[Some("d"), None, Some("t")]))];
+        for change in [SchemaChange::Evolve, SchemaChange::Quarantine] {
+            let contract = Entity { schema_change: change, ..entity(vec![id()]) };
+            let passed = take(contract.clone(), &changes, rows());
+            assert_eq!(causes(&passed), [format!("{name}: schema @ 1")], "a row that goes has no other value");
+            assert_eq!(passed.safe.schema(), changes_gate(contract.clone(), Vec::new()).output_schema());
+            assert_eq!(shown(passed.safe.batch(), "_op"), some(&["c", "d"]));
+            let replayed = changes_gate(contract, Vec::new()).replay(aside(&passed)).expect("a replay");
+            assert_eq!(
+                (replayed.passed.safe.num_rows(), replayed.staying.num_rows()),
+                (0, 1),
+                "the field would be lost"
+            );
+        }
+        let frozen = changes_gate(entity(vec![id()]), Vec::new()).pass(log(&changes, rows()), NOW);
+        assert_eq!(frozen.err().map(|error| error.kind), Some(Kind::Contract), "{name}");
+    }
+    for name in ["_op", "_Changed_At"] {
+        let stamp = Stamp { source: "db".into(), contract_version: "1".into(), run_id: "r".into(), changes: true };
+        let named = entity(vec![id(), property(name, DataType::Utf8)]);
+        let refused = Gate::new(named, &Toys, Vec::new(), stamp, Arc::new(Eyes)).err().map(|error| error.kind);
+        assert_eq!(refused, Some(Kind::Project), "{name}");
+    }
+}
+
+#[test]
 fn a_mask_that_needs_another_column_hides_what_is_there() {
     let own = masked("mail", DataType::Utf8, "own(subject: cpf)");
     let entity = entity(vec![id(), masked("cpf", DataType::Utf8, "pseudonym(person)"), own]);

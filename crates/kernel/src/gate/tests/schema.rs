@@ -132,8 +132,104 @@ fn the_output_schema_is_that_of_what_passes() {
 fn the_gates_own_names_are_its_own() {
     let error = try_gate(entity(vec![property("_position", DataType::Utf8)]), Vec::new()).err().expect("refused");
     assert_eq!(error.kind, Kind::Project);
-    let passed = pass(two_columns(SchemaChange::Freeze), vec![("id", words(&["1"])), ("_source", words(&["theirs"]))]);
-    assert_eq!(shown(passed.safe.batch(), "_source"), some(&["files"]));
+    // Delta takes it for the same.
+    let error = try_gate(entity(vec![property("_Position", DataType::Utf8)]), Vec::new()).err().expect("refused");
+    assert_eq!(error.kind, Kind::Project);
+    assert!(try_gate(entity(vec![property("_op", DataType::Utf8)]), Vec::new()).is_ok(), "no change log");
+}
+
+/// Three rows, of which the first two have a value in a field of this name.
+fn with_field(name: &str) -> Vec<(&str, ArrayRef)> {
+    vec![("id", words(&["1", "2", "3"])), (name, text(&[Some("a"), Some("b"), None]))]
+}
+
+#[test]
+fn a_field_with_a_name_of_the_gates_own_is_one_that_the_contract_does_not_name() {
+    for name in STAMPS.iter().chain(&CHANGES) {
+        let error = gate(two_columns(SchemaChange::Freeze)).pass(raw(with_field(name)), NOW).err().expect("a stop");
+        assert_eq!((error.kind, error.what), (Kind::Contract, format!("new column `{name}` (2 of 2) in `payments`")));
+        let why = format!("the name `{name}` is kept for Lavra's own columns; let the source leave it out");
+        assert!(error.detail.contains(&why) && !error.detail.contains("evolve"), "{}", error.detail);
+        for change in [SchemaChange::Quarantine, SchemaChange::Evolve] {
+            let passed = pass(two_columns(change), with_field(name));
+            assert_eq!(causes(&passed), [format!("{name}: schema @ 1"), format!("{name}: schema @ 2")]);
+            assert_eq!(passed.safe.schema(), gate(two_columns(change)).output_schema());
+            assert_eq!(
+                (shown(passed.safe.batch(), "id"), shown(passed.safe.batch(), "_source")[0].as_deref()),
+                (some(&["3"]), Some("files"))
+            );
+        }
+    }
+    // Also where no column is known: none of these names is a value.
+    let passed = pass(two_columns(SchemaChange::Evolve), vec![("_Run_ID", words(&["x"]))]);
+    assert_eq!(shown(aside(&passed), "reason"), some(&["the name `_Run_ID` is kept for Lavra's own columns"]));
+}
+
+#[test]
+fn evolve_sets_rows_aside_whose_field_differs_from_a_column_only_in_case() {
+    let mut contract = two_columns(SchemaChange::Evolve);
+    contract.properties.extend([property("Ação do Dia", DataType::Utf8), masked("gone", DataType::Utf8, "drop")]);
+    for (name, other) in [("ID", "id"), ("CPF", "cpf"), ("aÇÃo do dia", "Ação do Dia"), ("Gone", "gone")] {
+        let passed = pass(contract.clone(), with_field(name));
+        assert_eq!(causes(&passed), [format!("{name}: schema @ 1"), format!("{name}: schema @ 2")]);
+        let reason = format!("`{name}` and `{other}` differ only in upper and lower case, and no table can have both");
+        assert_eq!(shown(aside(&passed), "reason")[0], Some(reason));
+        assert_eq!(passed.safe.schema(), gate(contract.clone()).output_schema());
+        let error = gate(two_columns(SchemaChange::Freeze)).pass(raw(with_field("ID")), NOW).err().expect("a stop");
+        assert!(error.detail.contains("is it `id`?") && error.detail.contains("`ID` and `id` differ only"), "{error}");
+    }
+}
+
+#[test]
+fn of_two_new_fields_that_differ_only_in_case_the_first_becomes_the_column() {
+    let mut gate = gate(two_columns(SchemaChange::Evolve));
+    let id = || ("id", words(&["1", "2", "3"]));
+    let (first, second) = (text(&[Some("a"), Some("b"), None]), text(&[None, Some("c"), Some("d")]));
+    let rows = raw(vec![id(), ("xy", first.clone()), ("XY", second.clone()), ("Xy", text(&[None; 3]))]);
+    let passed = gate.pass(rows, NOW).expect("rows pass");
+    assert_eq!(causes(&passed), ["XY: schema @ 2", "XY: schema @ 3"], "one has both");
+    assert_eq!(shown(passed.safe.batch(), "xy"), some(&["a"]));
+    assert!(passed.safe.schema().field_with_name("XY").is_err() && passed.safe.schema().field_with_name("Xy").is_err());
+    // Batches that come later too.
+    let passed = gate.pass(raw(vec![id(), ("XY", first), ("xy", second)]), NOW).expect("rows pass");
+    assert_eq!(causes(&passed), ["XY: schema @ 1", "XY: schema @ 2"]);
+    assert_eq!(shown(passed.safe.batch(), "xy"), some(&["d"]));
+    // Names that may be values are told neither way.
+    let rows =
+        raw(vec![id(), ("Zulmira Prates", words(&["a", "b", "c"])), ("zulmira prates", words(&["a", "b", "c"]))]);
+    let passed = gate.pass(rows, NOW).expect("rows are set aside");
+    assert_eq!(causes(&passed)[0], "column 3 of 3: schema @ 1");
+    assert!(shown(aside(&passed), "reason").iter().flatten().all(|reason| !reason.contains("rates")));
+}
+
+#[test]
+fn columns_that_evolve_took_in_earlier_are_known() {
+    let mut gate = gate(two_columns(SchemaChange::Evolve));
+    let field = |name| Field::new(name, DataType::Utf8View, true);
+    gate.remember_columns(&Schema::new(vec![field("id"), field("cpf"), field("Colour"), field("_source")]));
+    let passed = gate.pass(raw(with_field("colour")), NOW).expect("rows pass");
+    let reason = "`colour` and `Colour` differ only in upper and lower case, and no table can have both";
+    assert_eq!(shown(aside(&passed), "reason"), some(&[reason, reason]));
+    let passed = gate.pass(raw(with_field("Colour")), NOW).expect("rows pass");
+    assert_eq!(shown(passed.safe.batch(), "Colour"), [Some("a".into()), Some("b".into()), None]);
+}
+
+#[test]
+fn evolve_makes_no_column_of_a_name_that_readers_refuse() {
+    for name in ["", "x\0"] {
+        let passed = pass(two_columns(SchemaChange::Evolve), with_field(name));
+        assert_eq!(causes(&passed), ["column 2 of 2: schema @ 1", "column 2 of 2: schema @ 2"]);
+        assert_eq!(passed.safe.schema(), gate(two_columns(SchemaChange::Evolve)).output_schema());
+    }
+}
+
+#[test]
+fn a_new_field_of_rows_that_are_set_aside_takes_no_name() {
+    let mut gate = gate(two_columns(SchemaChange::Evolve));
+    let bad = raw(vec![("id", words(&["no number"])), ("xy", words(&["a"]))]);
+    assert_eq!(gate.pass(bad, NOW).expect("a row aside").safe.num_rows(), 0);
+    let passed = gate.pass(raw(with_field("XY")), NOW).expect("rows pass");
+    assert_eq!(passed.safe.num_rows(), 3);
 }
 
 #[test]
@@ -142,8 +238,8 @@ fn a_batch_of_no_rows_passes() {
     let passed = pass(two_columns(SchemaChange::Quarantine), stranger_of_none(&none));
     assert_eq!((passed.safe.num_rows(), passed.quarantined.is_none()), (0, true));
     assert_eq!(passed.tally, Tally { masked: [("cpf".to_owned(), 0)].into(), ..Tally::default() });
-    let empty = Entity { properties: Vec::new(), ..two_columns(SchemaChange::Freeze) };
-    assert_eq!(pass(empty, vec![("_source", words(&none))]).safe.num_rows(), 0);
+    let empty = Entity { properties: Vec::new(), ..two_columns(SchemaChange::Quarantine) };
+    assert_eq!(pass(empty, vec![("new", words(&none))]).safe.num_rows(), 0);
 }
 
 fn stranger_of_none(none: &[&str]) -> Vec<(&'static str, ArrayRef)> {
