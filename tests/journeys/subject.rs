@@ -246,6 +246,70 @@ fn a_certificate_is_good_until_a_byte_of_it_changes() {
     project.lavra(&["subject", "verify", &file]).exits(0);
 }
 
+const FORMS: [&str; 4] = [
+    "classification: personal, customProperties: [{ property: mask, value: pseudonym(person) }]",
+    "classification: personal.cpf, customProperties: [{ property: mask, value: pseudonym(person) }]",
+    "classification: personal.cpf, customProperties: [{ property: mask, value: pseudonym(people) }]",
+    "classification: personal.cpf, customProperties: [{ property: mask, value: 'encrypt(person, deterministic)' }]",
+];
+
+fn takes_in(project: &Project, form: &str) {
+    let id = "{ name: id, logicalType: integer, primaryKey: true, required: true }";
+    project.contract("people", &format!("{id}\n{{ name: cpf, logicalType: string, {form} }}"), &[]);
+}
+
+/// A table whose CPF was masked in one way after the other, with the victim and somebody else once in each.
+fn masked_in_turn(forms: &[&str]) -> Project {
+    let project = Project::new("turns");
+    project.source("people", "data/*.csv", &[]);
+    for (turn, form) in (1..).zip(forms) {
+        takes_in(&project, form);
+        let (mine, theirs) = (dotted(&cpf(VICTIM)), dotted(&cpf(VICTIM + 1)));
+        project.write(&format!("data/{turn}.csv"), format!("id,cpf\n{turn}1,{mine}\n{turn}2,{theirs}\n"));
+        project.run();
+    }
+    project
+}
+
+#[test]
+fn a_change_that_gives_a_person_another_token_is_told_before_it_comes_and_when() {
+    let project = masked_in_turn(&FORMS[..1]);
+    assert!(!project.lavra(&["plan"]).exits(0).stderr.contains("warning"), "nothing changes");
+    takes_in(&project, FORMS[1]);
+    let told = "bronze.people.cpf: its rows came in as `personal: pseudonym(person)`";
+    let plan = project.lavra(&["plan"]).exits(0);
+    for words in [told, "the same person has another token", "move the table's folder away and load all again"] {
+        assert!(plan.stderr.contains(words), "{words}: {plan:?}");
+    }
+    project.write("data/more.csv", format!("id,cpf\n91,{}\n", cpf(VICTIM)));
+    let run = project.run();
+    assert!(node(&run, "people")["report"]["warning"].as_str().is_some_and(|w| w.contains(told)), "{run}");
+    let plan = project.lavra(&["plan", "--format", "json"]).exits(0).json();
+    assert_eq!(plan[0]["warnings"], serde_json::json!([]), "{plan}");
+    project.shell("rm -r lake/bronze/people").exits(0);
+    assert!(node(&project.run(), "people")["report"]["warning"].is_null(), "a table that is made anew has one form");
+}
+
+#[test]
+fn a_person_is_found_under_each_form_that_a_column_had() {
+    let project = masked_in_turn(&FORMS);
+    let located = asks(&project, &["locate", "--kind", "cpf", "--format", "json"]).exits(0).json();
+    assert_eq!(located["found"][0]["rows"], 4, "{located}");
+    let done = asks(&project, &FORGET).exits(0).json();
+    assert_eq!(done["certificate"]["tables"]["bronze.people"]["rows"], 4, "{done}");
+    let remains = done["certificate"]["remains"].to_string();
+    assert!(remains.contains("in usual spellings only"), "{remains}");
+    assert_eq!(project.lines("select id from bronze.people"), ["12", "22", "32", "42"]);
+}
+
+/// The contract says it no more; the table's log does.
+#[test]
+fn a_person_is_found_where_a_column_was_of_the_kind_once() {
+    let project = masked_in_turn(&[FORMS[1], FORMS[0]]);
+    asks(&project, &["forget", "--kind", "cpf", "--yes", "--format", "json"]).exits(0);
+    assert_eq!(project.lines("select id from bronze.people"), ["12", "22"]);
+}
+
 #[test]
 fn what_is_no_request_is_refused_without_a_word_of_the_value() {
     let project = Project::new("refused");

@@ -17,7 +17,7 @@ use lake::{At, Rewriting, Table, Write, rewrite, rewrites};
 use privacy::sign::{Signer, hex};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -227,12 +227,22 @@ fn in_logs(case: &Case, requested_at: &str) -> Result<Vec<String>> {
 
 /// What nobody can tell: columns of the kind that hide whose they are, and rows that models made without them.
 fn untold(case: &Case) -> Vec<String> {
-    let told: BTreeMap<&TableName, bool> =
-        case.wiring.project.sources.iter().map(|s| (&s.table, case.marks.tells(&s.table))).collect();
-    let blind = case.marks.blind.iter().filter(|at| told.get(&at.table) == Some(&false));
+    let blind = case.marks.blind.iter().filter(|at| !case.marks.tells_beside(at));
     let blind = blind.map(|at| {
+        let (table, column) = (&at.table, &at.column);
+        match case.marks.tells_some(at) {
+            false => format!(
+                "{table}: `{column}` hides whose a row is, and no other column tells it: rows there can't be found"
+            ),
+            true => format!(
+                "{table}: `{column}` was masked otherwise before, in a way that hides whose a row is: rows of that time \
+                 can't be found"
+            ),
+        }
+    });
+    let as_written = case.marks.as_written.iter().map(|at| {
         format!(
-            "{}: `{}` hides whose a row is, and no other column tells it: rows there can't be found",
+            "{}: `{}` was masked as it was written for some time: rows of that time are found in usual spellings only",
             at.table, at.column
         )
     });
@@ -242,7 +252,7 @@ fn untold(case: &Case) -> Vec<String> {
     let without = without.map(|model| {
         format!("{}: rows made of the person's, without a column that names them, stay until it is made with --full-refresh", model.name)
     });
-    blind.chain(without).collect()
+    blind.chain(as_written).chain(without).collect()
 }
 
 async fn sha256(case: &Case, name: &TableName, path: &str) -> Result<String> {

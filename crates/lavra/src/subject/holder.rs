@@ -1,6 +1,7 @@
 //! Places beside the lake's tables that hold something of a person. A new one (a topic, a stream's state, an export) is a
 //! `Holder`, and a line in [`holders`].
 
+use super::forms::Forms;
 use crate::wiring::Wiring;
 use kernel::error::Result;
 use kernel::keys::KeyProvider;
@@ -19,11 +20,17 @@ pub trait Holder: Send + Sync {
     fn forget(&self, subject: &Subject, scopes_held: &BTreeSet<String>) -> Result<u64>;
 }
 
-/// All there are.
-pub fn holders(wiring: &Wiring, keys: &Arc<dyn KeyProvider>, vault: Option<Arc<dyn Vault>>) -> Vec<Box<dyn Holder>> {
+/// All there are. `forms` are those that columns had: what an earlier mask left in the vault goes, too.
+pub fn holders(
+    wiring: &Wiring,
+    forms: &Forms,
+    keys: &Arc<dyn KeyProvider>,
+    vault: Option<Arc<dyn Vault>>,
+) -> Vec<Box<dyn Holder>> {
     let Some(vault) = vault else { return Vec::new() };
     let masks = wiring.project.sources.iter().flat_map(|s| &s.entity.properties).filter_map(|p| p.mask.as_ref());
-    let scopes = masks.filter_map(|mask| mask.arg("scope", 0)).map(str::to_owned).collect();
+    let had = forms.values().flatten().filter_map(|form| form.mask.as_ref());
+    let scopes = masks.chain(had).filter_map(|mask| mask.arg("scope", 0)).map(str::to_owned).collect();
     vec![Box::new(Secrets { vault, keys: keys.clone(), scopes })]
 }
 

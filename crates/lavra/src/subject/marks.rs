@@ -1,6 +1,7 @@
 //! By which columns a person's rows are told, in every table: those of contracts, and what models copy of them.
 
-use crate::project::Compiled;
+use super::forms::Forms;
+use crate::project::{Compiled, Source};
 use arrow::array::{ArrayRef, AsArray, BooleanArray};
 use arrow::compute::{cast, or};
 use arrow::datatypes::DataType;
@@ -9,7 +10,8 @@ use kernel::TableName;
 use kernel::error::{Error, Result};
 use kernel::keys::KeyProvider;
 use kernel::vault::Vault;
-use lake::{ColumnRef, Via};
+use lake::{ColumnRef, Model, Via};
+use privacy::mask::Form;
 use privacy::subject::{Look, Subject};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,8 +33,11 @@ pub struct Marks {
     by_table: BTreeMap<TableName, Vec<Mark>>,
     /// What the person looks like anywhere, for tables that the project knows no more and for rows set aside.
     anywhere: Vec<Look>,
-    /// Columns of the kind in which nobody can be told by the value: rows are told by another column, or not at all.
+    /// Columns of the kind in which nobody can be told by the value, in all rows or in those of some time: rows are told by
+    /// another column, or not at all.
     pub blind: Vec<ColumnRef>,
+    /// Columns that were masked as they were written for some time, so that only usual spellings are told.
+    pub as_written: Vec<ColumnRef>,
     /// Columns that name people as these do.
     pub linked: BTreeSet<ColumnRef>,
 }
@@ -50,31 +55,28 @@ pub enum Rows<'a> {
 }
 
 impl Marks {
-    /// `linked` holds the values of columns by which other tables name the person.
+    /// `forms` are those that columns had when their rows came in; `linked` holds the values of columns by which other
+    /// tables name the person.
     pub fn of_project(
         project: &Compiled,
+        forms: &Forms,
         subject: &Subject,
         keys: &Arc<dyn KeyProvider>,
         vault: Option<&dyn Vault>,
         linked: &BTreeMap<ColumnRef, BTreeSet<String>>,
     ) -> Result<Self> {
-        let mut marks =
-            Self { by_table: BTreeMap::new(), anywhere: Vec::new(), blind: Vec::new(), linked: BTreeSet::new() };
+        let mut marks = Self {
+            by_table: BTreeMap::new(),
+            anywhere: Vec::new(),
+            blind: Vec::new(),
+            as_written: Vec::new(),
+            linked: BTreeSet::new(),
+        };
         for source in &project.sources {
             marks.by_table.entry(source.table.clone()).or_default();
-            for property in &source.entity.properties {
-                let class = property.classification.as_ref().filter(|class| class.is_personal());
-                let is_drop = property.mask.as_ref().is_some_and(|mask| mask.name == "drop");
-                if is_drop || class.and_then(|class| class.kind()) != Some(subject.kind()) {
-                    continue;
-                }
-                let column = ColumnRef { table: source.table.clone(), column: property.name.clone() };
-                match subject.look(property.mask.as_ref(), class, keys, vault)? {
-                    Look::Blind => marks.blind.push(column),
-                    look => {
-                        marks.anywhere.push(look.clone());
-                        marks.put(column, look, false);
-                    }
+            for (column, forms) in columns_of(source, forms) {
+                if forms.iter().any(|form| is_of(form, subject.kind())) {
+                    marks.take(column, &forms, subject, keys, vault)?;
                 }
             }
             for (column, target) in &source.terms.links {
@@ -85,25 +87,59 @@ impl Marks {
                 }
             }
         }
-        for model in &project.models {
-            marks.by_table.entry(model.name.clone()).or_default();
-            for (column, held) in &model.lineage.holds {
-                let ways = model.lineage.columns.iter().find(|(name, _)| name == column).map(|(_, ways)| ways);
-                for from in held {
-                    let is_copy = ways.and_then(|ways| ways.get(from)) == Some(&Via::Copied);
-                    let of_input = marks.by_table.get(&from.table).into_iter().flatten();
-                    let found: Vec<Mark> = of_input.filter(|mark| mark.column == from.column).cloned().collect();
-                    let to = ColumnRef { table: model.name.clone(), column: column.clone() };
-                    found.into_iter().for_each(|m| marks.put(to.clone(), m.look, m.is_spelled || !is_copy));
-                }
+        project.models.iter().for_each(|model| marks.take_copies(model));
+        Ok(marks)
+    }
+
+    /// Takes what the subject looks like in a column under each form that it had.
+    fn take(
+        &mut self,
+        column: ColumnRef,
+        forms: &[Form],
+        subject: &Subject,
+        keys: &Arc<dyn KeyProvider>,
+        vault: Option<&dyn Vault>,
+    ) -> Result<()> {
+        let looks = subject.looks(forms, keys, vault)?;
+        if looks.is_blind {
+            self.blind.push(column.clone());
+        }
+        if looks.is_as_written {
+            self.as_written.push(column.clone());
+        }
+        self.anywhere.extend(looks.all.iter().cloned());
+        looks.all.into_iter().chain(looks.guess).for_each(|look| self.put(column.clone(), look, false));
+        Ok(())
+    }
+
+    /// What a model's columns hold of those that tell the person.
+    fn take_copies(&mut self, model: &Model) {
+        self.by_table.entry(model.name.clone()).or_default();
+        for (column, held) in &model.lineage.holds {
+            let ways = model.lineage.columns.iter().find(|(name, _)| name == column).map(|(_, ways)| ways);
+            for from in held {
+                let is_copy = ways.and_then(|ways| ways.get(from)) == Some(&Via::Copied);
+                let of_input = self.by_table.get(&from.table).into_iter().flatten();
+                let found: Vec<Mark> = of_input.filter(|mark| mark.column == from.column).cloned().collect();
+                let to = ColumnRef { table: model.name.clone(), column: column.clone() };
+                found.into_iter().for_each(|m| self.put(to.clone(), m.look, m.is_spelled || !is_copy));
             }
         }
-        Ok(marks)
     }
 
     /// Whether a table has a column that tells whose a row is.
     pub fn tells(&self, table: &TableName) -> bool {
         self.by_table.get(table).is_some_and(|marks| !marks.is_empty())
+    }
+
+    /// Whether a table has a column that tells whose a row is, beside this one.
+    pub fn tells_beside(&self, column: &ColumnRef) -> bool {
+        self.by_table.get(&column.table).is_some_and(|marks| marks.iter().any(|mark| mark.column != column.column))
+    }
+
+    /// Whether the column itself tells whose some of its rows are.
+    pub fn tells_some(&self, column: &ColumnRef) -> bool {
+        self.by_table.get(&column.table).is_some_and(|marks| marks.iter().any(|mark| mark.column == column.column))
     }
 
     fn put(&mut self, at: ColumnRef, look: Look, is_spelled: bool) {
@@ -122,6 +158,30 @@ impl Marks {
             None => Rows::ByAnyText(&self.anywhere),
         }
     }
+}
+
+/// Each column of a source's table with the forms that it has by the contract and had by the table's commits. What is
+/// dropped never comes to the table.
+fn columns_of(source: &Source, forms: &Forms) -> BTreeMap<ColumnRef, Vec<Form>> {
+    let had = forms.iter().filter(|(column, _)| column.table == source.table);
+    let mut all: BTreeMap<ColumnRef, Vec<Form>> = had.map(|(column, forms)| (column.clone(), forms.clone())).collect();
+    for property in &source.entity.properties {
+        let form = Form::of(property);
+        if form.mask.as_ref().is_some_and(|mask| mask.name == "drop") {
+            continue;
+        }
+        let of_column = ColumnRef { table: source.table.clone(), column: property.name.clone() };
+        let of_column = all.entry(of_column).or_default();
+        if !of_column.contains(&form) {
+            of_column.push(form);
+        }
+    }
+    all
+}
+
+/// Whether a column of this form holds personal data of the kind.
+fn is_of(form: &Form, kind: &str) -> bool {
+    form.class.as_ref().filter(|class| class.is_personal()).and_then(|class| class.kind()) == Some(kind)
 }
 
 impl Rows<'_> {
@@ -198,7 +258,6 @@ fn told(values: &ArrayRef, is: &dyn Fn(&str) -> bool) -> Option<BooleanArray> {
 
 fn is(look: &Look, text: &str, is_spelled: bool) -> bool {
     match look {
-        Look::Blind => false,
         Look::Texts(texts) if !is_spelled => texts.contains(text),
         Look::Texts(texts) => texts.iter().any(|token| is_inside(&text.to_lowercase(), &token.to_lowercase())),
         Look::Spelled(way, own) => {

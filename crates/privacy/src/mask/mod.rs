@@ -5,6 +5,7 @@ mod constant;
 mod date_shift;
 mod defaults;
 mod encrypt;
+mod form;
 mod fpe;
 mod generalize;
 mod noise;
@@ -25,6 +26,7 @@ mod text;
 mod token;
 
 pub use defaults::default_for;
+pub use form::Form;
 pub use fpe::unfpe;
 pub use normalize::Normalize;
 pub use open::{Opener, decrypt};

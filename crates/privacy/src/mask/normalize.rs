@@ -56,6 +56,11 @@ impl Normalize {
         }
     }
 
+    /// Whether a value stays as it was written, but for the blanks around it.
+    pub fn keeps(self) -> bool {
+        matches!(self, Self::None | Self::Trim)
+    }
+
     /// The one spelling of `value`.
     pub fn apply(self, value: &str) -> Cow<'_, str> {
         if self == Self::None {
