@@ -83,7 +83,7 @@ fn the_source_obeys_the_laws_of_sources() {
     let spec = connect::by_name("kafka").expect("the connector");
     runtime().block_on(kernel::laws::source::obeys(async |from| {
         let opening = opening(&kafka, json!({ "topic": topic }), from);
-        (spec.open)(opening).await.expect("a source")
+        spec.open(opening).await.expect("a source")
     }));
 }
 
@@ -169,6 +169,8 @@ fn a_source_starts_where_a_group_is() {
 fn a_tombstone_deletes_its_key() {
     let (kafka, topic) = (Kafka::new(), unique("state"));
     let project = project(&kafka, &topic, &["mode: upsert"]);
+    let own = "\n{ name: _key, logicalType: string }\n{ name: _offset, logicalType: integer, required: true }";
+    project.contract("orders", &format!("{COLUMNS}{own}"), &[]);
     kafka.python(
         &project,
         &format!(
@@ -182,6 +184,8 @@ fn a_tombstone_deletes_its_key() {
     let log = project.lines("select _position['offset'], _op, id, amount, _changed_at is not null from bronze.orders");
     let expected = ["0,u,a,1.00,true", "1,u,b,2.00,true", "2,u,a,3.00,true", "3,d,b,,true", "5,d,c,,true"];
     assert_eq!(log, expected);
+    let own = project.lines("select _key, _offset from bronze.orders where _op = 'd' order by 2");
+    assert_eq!(own, ["b,3", r#""{""id"": ""c"", ""other"": 1}",5"#], "the record itself is told in full");
     assert_eq!(project.count("quarantine.orders"), 1, "one deletes and does not say what");
     for (tombstones, rows, bad) in [("keep", 6, 0), ("skip", 3, 0), ("malformed", 3, 3)] {
         let project = self::project(&kafka, &topic, &[&format!("tombstones: {tombstones}")]);
@@ -248,6 +252,27 @@ fn where_it_starts_can_be_said_and_counts_from_then_on() {
     assert_eq!(project.lines("select id from bronze.orders"), ["new", "o2"]);
 }
 
+#[test]
+fn a_time_to_start_at_that_has_not_come_is_refused() {
+    let (kafka, topic) = (Kafka::new(), unique("early"));
+    let project = project(&kafka, &topic, &["start_from: 2999-01-01T00:00:00Z"]);
+    kafka.python(&project, &format!("topic('{topic}', 1)\nproduce('{topic}', [{{'value': {{'id': 'a'}}}}])"));
+    project.lavra(&["run", "--retries", "0"]).exits(2).says("lies in the future");
+    project.lavra(&["doctor", "orders"]).exits(1).says("lies in the future");
+    source(&project, &kafka.connection(), &topic, &["start_from: 2020-01-01T00:00:00Z"]);
+    project.run();
+    assert_eq!(project.lines("select id from bronze.orders"), ["a"]);
+}
+
+/// Whose state a record is would be known to nobody.
+#[test]
+fn states_by_key_of_a_contract_without_a_key_are_refused() {
+    let (kafka, topic) = (Kafka::new(), unique("keyless"));
+    let project = project(&kafka, &topic, &["mode: upsert"]);
+    project.contract("orders", "{ name: id, logicalType: string }", &[]);
+    project.lavra(&["check"]).exits(2).says("the contract has none").says("primaryKey: true");
+}
+
 /// Offsets say nothing of that: there are more records now than were taken.
 #[test]
 fn a_topic_that_was_made_anew_is_another_one() {
@@ -298,7 +323,7 @@ fn what_retention_removes_under_a_source_that_reads_is_told_at_once() {
         kafka.python(&project, &format!("topic('{topic}', 1)\nproduce('{topic}', {values})"));
         let options = json!({ "topic": topic, "batch_rows_max": 1, "on_lost": on_lost });
         let (rows, error) = runtime().block_on(async {
-            let mut source = (spec.open)(opening(&kafka, options, Positions::new())).await.expect("a source");
+            let mut source = spec.open(opening(&kafka, options, Positions::new())).await.expect("a source");
             source.next(1 << 20).await.expect("a batch").expect("the first row");
             let cut = format!("done(admin.delete_records([TopicPartition('{topic}', 0, {})]))", ROWS - 2);
             kafka.python(&project, &cut);

@@ -137,6 +137,21 @@ fn a_topic_that_was_removed_is_loaded_again_only_when_all_of_it_is_gone() {
     project.lavra(&["run"]).exits(0).says("nothing new");
 }
 
+/// JSON has no number for them.
+#[test]
+fn numbers_that_are_not_finite_go_through_as_they_are() {
+    let kafka = Kafka::new();
+    let (project, _) = through(&kafka, "");
+    let columns =
+        "{ name: id, logicalType: string }\n{ name: n, logicalType: number, physicalType: double, required: true }";
+    project.contract("orders", columns, &[]);
+    project.write("data/orders-0.csv", "id,n\na,NaN\nb,Infinity\nc,-Infinity\nd,1.5\n");
+    project.run();
+    let n = "case when isnan(n) then 'none' when n > 1e308 then 'up' when n < -1e308 then 'down' else 'there' end";
+    let rows = project.lines(&format!("select id, {n} from bronze.orders order by id"));
+    assert_eq!(rows, ["a,none", "b,up", "c,down", "d,there"]);
+}
+
 /// All rows of its source were set aside: nothing is missing in it.
 #[test]
 fn a_topic_that_is_rightly_empty_is_gone_on_in() {

@@ -170,6 +170,55 @@ fn a_first_append_that_was_killed_is_gone_on_from() {
     assert!(kills > 0, "some were killed");
 }
 
+fn administration() -> String {
+    let server = server("pulsar");
+    let (host, port) = server.address().rsplit_once(':').expect("host and port");
+    let port = port.parse::<u16>().expect("a port") + 1;
+    format!("http://{host}:{port}/admin/v2/persistent/public/default")
+}
+
+/// Pulsar by itself removes a partition that has no message and nobody at it. Topics that were made here are told to stay, and
+/// those that were made before are gone on in.
+#[test]
+fn a_partition_that_was_always_empty_may_be_removed() {
+    let name = unique("empty");
+    let (project, at) = (through(&name), format!("{}/{name}.bronze.orders", administration()));
+    let rows = |from: u32, to: u32| (from..to).map(|row| format!("o{row}\n")).collect::<String>();
+    project.write("data/orders-0.csv", format!("id\n{}", rows(0, 1)));
+    project.run();
+    let told = |path: &str| project.shell(&format!("curl -sSf '{at}{path}'")).exits(0).json();
+    assert_eq!(told("/inactiveTopicPolicies")["deleteWhileInactive"], false);
+    let mut removed = 0;
+    for partition in 0..4 {
+        let own = format!("-partition-{partition}");
+        if told(&format!("{own}/internalStats"))["numberOfEntries"] == 0 {
+            project.shell(&format!("curl -sSf -X DELETE '{at}{own}?force=true'")).exits(0);
+            removed += 1;
+        }
+    }
+    assert_eq!(removed, 3, "one row is in one partition");
+    project.run();
+    project.write("data/orders-1.csv", format!("id\n{}", rows(1, 200)));
+    project.run();
+    project.lavra(&["doctor", "orders"]).exits(0);
+    project.write("data/orders-2.csv", format!("id\n{}", rows(200, 300)));
+    project.run();
+    assert_eq!(project.lines("select count(*), count(distinct id) from bronze.orders"), ["300,300"]);
+}
+
+/// One that had rows is another thing.
+#[test]
+fn a_partition_with_rows_that_was_removed_is_an_error() {
+    let name = unique("cut");
+    let (project, at) = (through(&name), format!("{}/{name}.bronze.orders", administration()));
+    let rows = |from: u32, to: u32| (from..to).map(|row| format!("o{row}\n")).collect::<String>();
+    project.write("data/orders-0.csv", format!("id\n{}", rows(0, 100)));
+    project.run();
+    project.shell(&format!("curl -sSf -X DELETE '{at}-partition-1?force=true'")).exits(0);
+    project.write("data/orders-1.csv", format!("id\n{}", rows(100, 200)));
+    project.lavra(&["run", "--retries", "0"]).exits(1).says("made anew").says("remove what is there of the topic too");
+}
+
 #[test]
 fn a_topic_that_was_removed_is_loaded_again_once_the_table_is_away() {
     let name = unique("removed");

@@ -40,7 +40,7 @@ impl Part {
         }
         let detail = format!(
             "offset {} of {} was taken, and it ends at {}: it was removed and made anew, or is that of another machine. Put it \
-             back, or move the table's folder away and load all again",
+             back; or remove what is there of the topic too, move the table's folder away, and load all again",
             self.at, self.name, self.end
         );
         Err(Error::data(format!("read {topic}"), detail))
@@ -53,10 +53,11 @@ impl TopicSource {
     /// removed, or brought back as it was before: it is not made again out of the log, which may have lost some of its rows
     /// and have others that the table was to lose.
     pub async fn open(broker: Arc<dyn Broker>, topic: Topic, group: String, from: &Positions) -> Result<Self> {
-        let ends = broker.ends(&topic.name).await?;
         let origin = format!("{group}.origin");
         let begun = broker.consumed(&topic.name, &origin).await?;
         let consumed = broker.consumed(&topic.name, &group).await?;
+        // Last, for others append meanwhile: what is taken is before the end.
+        let ends = broker.ends(&topic.name).await?;
         let mut new = Positions::new();
         let parts = ends.iter().enumerate().map(|(number, ends)| {
             let (name, key) = (Arc::from(format!("{LOG}{}/{number}", topic.name)), number.to_string());
@@ -78,7 +79,8 @@ impl TopicSource {
                 let what = format!("take {} into {group}", topic.name);
                 let detail = format!(
                     "the table was at offset {known} of {} and knows of {} now: was it removed, or brought back as it was \
-                     before? Put it back as it was; or remove the topic too, and load all again",
+                     before? Put it back as it was; or remove the topic too, and load all again. Where the lake of another \
+                     environment goes through this topic: give one of the two another broker",
                     part.name, part.at
                 );
                 return Err(Error::data(what, detail));

@@ -16,6 +16,7 @@ use std::sync::Arc;
 /// Why a record has no place without its key.
 pub const MISSING: &str = "it has no key, and with `mode: upsert` the key is the contract's primary key";
 pub const UNFIT: &str = "its key is not the contract's primary key";
+const NOTHING: &str = "its key is empty or `null`, and with `mode: upsert` the key is the contract's primary key";
 
 /// The columns of the primary key, read from records' keys.
 pub struct Keys {
@@ -36,8 +37,8 @@ impl Keys {
         Ok(Some(Self { columns, lead, decoder }))
     }
 
-    /// The key as text of a JSON object: it is one, or it is the value of the only column.
-    pub fn object<'k>(&self, key: &'k [u8]) -> Option<Cow<'k, [u8]>> {
+    /// The key as text of a JSON object: it is one, or it is the value of the only column. Else what is wrong with it.
+    pub fn object<'k>(&self, key: &'k [u8]) -> Result<Cow<'k, [u8]>, &'static str> {
         // Writers with a schema of a registry put five bytes in front, which begin with a zero.
         let (body, is_framed) = match key {
             [0, _, _, _, _, body @ ..] => (body, true),
@@ -45,20 +46,25 @@ impl Keys {
         };
         let body = body.trim_ascii_start();
         if body.first() == Some(&b'{') {
-            return Some(Cow::Borrowed(body));
+            return Ok(Cow::Borrowed(body));
         }
-        let [_] = &self.columns[..] else { return None };
+        let [_] = &self.columns[..] else { return Err(UNFIT) };
+        // A writer of JSON without a key leaves `null`; nobody can tell that from the text, which in quotes is one.
+        if matches!(body.trim_ascii_end(), b"" | b"null") {
+            return Err(NOTHING);
+        }
         let mut object = self.lead.clone();
         // Text in quotes is JSON, and text without is itself; a number's text is the number's.
         if body.first() == Some(&b'"') && serde_json::from_slice::<IgnoredAny>(body).is_ok() {
             object.extend_from_slice(body);
         } else if is_framed {
-            return None;
+            return Err(UNFIT);
         } else {
-            serde_json::to_writer(&mut object, std::str::from_utf8(key).ok()?).ok()?;
+            let text = std::str::from_utf8(key).map_err(|_| UNFIT)?;
+            serde_json::to_writer(&mut object, text).map_err(|_| UNFIT)?;
         }
         object.push(b'}');
-        Some(Cow::Owned(object))
+        Ok(Cow::Owned(object))
     }
 
     /// Puts the columns of the keys into the rows of the same offsets. A row whose value says another key is set aside, and
@@ -142,9 +148,44 @@ fn check(
 
 /// Whether both are the same in the contract's type; of what can't be read as that nothing is said.
 fn same(key: &ArrayRef, value: &ArrayRef, of: &DataType) -> Option<impl Fn(usize) -> bool + use<>> {
+    let texts = of.is_numeric().then(|| Some((cast(key, &DataType::Utf8).ok()?, cast(value, &DataType::Utf8).ok()?)));
     let (key, value) = (cast(key, of).ok()?, cast(value, of).ok()?);
     let order = make_comparator(&key, &value, Default::default()).ok()?;
-    Some(move |row: usize| key.is_valid(row) && value.is_valid(row) && order(row, row).is_eq())
+    let is_one_number = move |row: usize| {
+        texts.as_ref().and_then(Option::as_ref).is_some_and(|(key, value)| {
+            let number = |texts: &ArrayRef| Number::of(texts.as_string::<i32>().value(row));
+            number(key).is_some_and(|key| number(value) == Some(key))
+        })
+    };
+    Some(move |row: usize| is_one_number(row) || key.is_valid(row) && value.is_valid(row) && order(row, row).is_eq())
+}
+
+/// A number as JSON writes it, by its digits and their last place: `3`, `3.0` and `30e-1` are one.
+#[derive(PartialEq, Eq)]
+struct Number {
+    is_negative: bool,
+    digits: String,
+    /// Of the last digit.
+    exponent: i64,
+}
+
+impl Number {
+    fn of(text: &str) -> Option<Self> {
+        let (is_negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+        let (text, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+        let all = format!("{whole}{part}");
+        if all.is_empty() || !all.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let exponent = exponent.parse::<i32>().ok()?;
+        let digits = all.trim_end_matches('0');
+        let places = i64::try_from(all.len() - digits.len()).ok()? - i64::try_from(part.len()).ok()?;
+        match digits.trim_start_matches('0') {
+            "" => Some(Self { is_negative: false, digits: String::new(), exponent: 0 }),
+            digits => Some(Self { is_negative, digits: digits.into(), exponent: i64::from(exponent) + places }),
+        }
+    }
 }
 
 /// The batch with this column, in the place of the one of the same name.

@@ -17,6 +17,7 @@ pub async fn probe(opening: &Opening) -> Vec<Finding> {
     let opening = opening.clone();
     let look = move || {
         let options = Options::read(&opening.source, &opening.options)?;
+        options.demand_start(&opening.from, opening.clock.now(), &opening.source)?;
         let access = Access::new(&options, &opening.base)?;
         let consumer = access.consumer("lavra-doctor")?;
         let found = partitions(&access, &consumer, &options.topic)?;

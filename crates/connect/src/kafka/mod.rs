@@ -31,7 +31,8 @@ pub fn spec() -> Spec {
             schema
         },
         check: |given| Options::check(given).err().unwrap_or_default(),
-        fits: |_, _| Vec::new(),
+        fits: options::fits,
+        way: |_| None,
         open: |opening: Opening| async move { Ok(Box::new(source::Kafka::open(opening)?) as Box<dyn Source>) }.boxed(),
         pending: |opening| source::pending(opening).boxed(),
         changes: |given| given["mode"] == "upsert",

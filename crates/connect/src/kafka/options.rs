@@ -3,7 +3,8 @@
 use super::address::Address;
 use crate::records::Format;
 use crate::spec::{Fault, read_options};
-use kernel::{Error, Result};
+use kernel::clock::Timestamp;
+use kernel::{Entity, Error, Point, Positions, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -82,7 +83,52 @@ impl Default for Options {
     }
 }
 
+/// What the contract lacks for these options; nothing while they have faults of their own, or while nothing is known of the
+/// rows.
+pub fn fits(given: &Value, entity: &Entity) -> Vec<Fault> {
+    match Options::check(given) {
+        Ok(options) if !entity.properties.is_empty() => options.lacks_key(entity).into_iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
 impl Options {
+    /// Whose state a record is, its key says: without a primary key it would have no place in the table.
+    fn lacks_key(&self, entity: &Entity) -> Option<Fault> {
+        if self.mode != Mode::Upsert || !entity.key().is_empty() {
+            return None;
+        }
+        let message = "with `mode: upsert` the record's key is the contract's primary key, and the contract has none";
+        let help = "name the key's columns in the contract and give them `primaryKey: true`; or leave `mode` out, and each \
+                    record is a row of its own (`_key` is a column for its key)";
+        Some(Fault { help: Some(help.into()), ..Fault::new("mode", message) })
+    }
+
+    /// What `fits` tells, as an error.
+    pub fn demand(&self, entity: &Entity, source: &str) -> Result<()> {
+        match self.lacks_key(entity).filter(|_| !entity.properties.is_empty()) {
+            None => Ok(()),
+            Some(fault) => {
+                let told: Vec<String> = [Some(fault.message), fault.help].into_iter().flatten().collect();
+                Err(Error::project(format!("source `{source}`"), told.join("; ")))
+            }
+        }
+    }
+
+    /// A time to start at must have come, unless the topic was started: a partition without a record that young starts at its
+    /// end, and what is written there until then would be taken.
+    pub fn demand_start(&self, from: &Positions, now: Timestamp, source: &str) -> Result<()> {
+        let is_started = from.iter().any(|(_, point)| matches!(point, Point::Offset(_)));
+        match self.start_from {
+            StartFrom::Time(millis) if !is_started && millis > now.0 / 1_000 => {
+                let detail = "`start_from` lies in the future, and records that are written until then would be taken, too. \
+                              Write a time that has passed or `latest`, or run it then";
+                Err(Error::project(format!("source `{source}`"), detail))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Reads the options, or tells all that is wrong with them as one error.
     pub fn read(source: &str, options: &Value) -> Result<Self> {
         Self::check(options).map_err(|faults| {
@@ -213,6 +259,35 @@ mod tests {
     fn told(options: Value) -> String {
         let faults = Options::check(&options).err().unwrap_or_default();
         faults.iter().map(|fault| format!("{}: {}; ", fault.option, fault.message)).collect()
+    }
+
+    #[test]
+    fn a_source_does_not_start_in_the_future() {
+        let given = json!({ "connection": "kafka://a:9092", "topic": "t", "start_from": "2030-01-01T00:00:00Z" });
+        let options = Options::check(&given).expect("options");
+        let (before, then) = (Timestamp(1_893_455_999_000_000), Timestamp(1_893_456_000_000_000));
+        let (mut started, nowhere) = (Positions::new(), Positions::new());
+        started.set("t/0", Point::Offset(0));
+        let error = options.demand_start(&nowhere, before, "orders").expect_err("too early").to_string();
+        assert!(error.contains("`orders`") && error.contains("in the future"), "{error}");
+        assert!(options.demand_start(&nowhere, then, "orders").is_ok());
+        assert!(options.demand_start(&started, before, "orders").is_ok(), "where it starts is settled");
+    }
+
+    #[test]
+    fn states_by_key_need_a_primary_key() {
+        let given = |mode: &str| json!({ "connection": "kafka://a:9092", "topic": "t", "mode": mode });
+        let mut entity = crate::files::testing_entity(&[]);
+        assert!(fits(&given("upsert"), &entity).is_empty(), "nothing is known of the rows");
+        entity = crate::files::testing_entity(&[("id", arrow::datatypes::DataType::Utf8)]);
+        let faults = fits(&given("upsert"), &entity);
+        assert!(matches!(&faults[..], [fault] if fault.option == "mode" && fault.message.contains("has none")));
+        assert!(fits(&given("append"), &entity).is_empty() && fits(&given("upset"), &entity).is_empty());
+        let options = Options::check(&given("upsert")).expect("options");
+        let error = options.demand(&entity, "orders").expect_err("no key").to_string();
+        assert!(error.contains("`orders`") && error.contains("primaryKey: true"), "{error}");
+        entity.properties[0].primary_key = Some(1);
+        assert!(fits(&given("upsert"), &entity).is_empty() && options.demand(&entity, "orders").is_ok());
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! One partition of the topic: what was polled of it and is not handed on yet.
 
 use super::empty;
-use super::keys::{Keys, MISSING, UNFIT};
-use super::meta::Meta;
+use super::keys::{Keys, MISSING};
+use super::meta::{Meta, NAMES};
 use super::options::{Mode, Options, Tombstones};
 use crate::records::{Decode, Records, Rows};
 use arrow::array::Int64Array;
@@ -90,8 +90,8 @@ impl Part {
             (_, None, None) => return self.malformed(offset, "it deletes, and the contract has no primary key"),
             (None, _, Some(_)) => return self.malformed(offset, MISSING),
             (Some(key), _, Some(keys)) => match keys.object(key) {
-                Some(object) => self.keys.push(offset, &object),
-                None => return self.malformed(offset, UNFIT),
+                Ok(object) => self.keys.push(offset, &object),
+                Err(reason) => return self.malformed(offset, reason),
             },
         }
         // Who deletes has nothing but the key.
@@ -180,7 +180,8 @@ impl Part {
     }
 
     fn changes(&self, offsets: &Int64Array) -> Changes {
-        let mut changes = Changes::default();
+        let own = NAMES.map(Arc::from).to_vec();
+        let mut changes = Changes { own, ..Changes::default() };
         for offset in offsets.values() {
             let op = if self.deletes.binary_search(offset).is_ok() { Op::Delete } else { Op::Update };
             let at = self.times.binary_search_by_key(offset, |(offset, _)| *offset);

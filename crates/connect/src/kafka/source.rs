@@ -32,6 +32,8 @@ pub struct Kafka {
 impl Kafka {
     pub fn open(opening: Opening) -> Result<Self> {
         let options = Options::read(&opening.source, &opening.options)?;
+        options.demand(&opening.entity, &opening.source)?;
+        options.demand_start(&opening.from, opening.clock.now(), &opening.source)?;
         let access = Access::new(&options, &opening.base)?;
         let consumer = Arc::new(access.consumer(&group(&opening, &options))?);
         let entity = Arc::new(opening.entity);

@@ -128,10 +128,22 @@ fn a_key_of_several_columns_is_an_object_of_all_of_them() {
 }
 
 #[test]
+fn numbers_of_key_and_value_are_one_however_they_are_written() {
+    let entity = contract(2, &[("tenant", DataType::Utf8), ("no", DataType::Int64)]);
+    let key = Some(r#"{"tenant":"c","no":3}"#);
+    let values =
+        [r#"{"no":3.0}"#, r#"{"no":"3"}"#, r#"{"no":30e-1}"#, r#"{"no":3.5}"#, r#"{"no":-3.0}"#, r#"{"no":30}"#];
+    let records: Vec<Given> = values.iter().map(|value| (key, Some(*value))).collect();
+    let (rows, bad) = taken(&entity, &options(json!({ "mode": "upsert" })), &records);
+    assert_eq!(rows, [0, 1, 2].map(|row| format!("{row}: tenant=c no=3")));
+    assert_eq!(bad, [3, 4, 5].map(|row| format!("{row}: its value has another `no` than its key")));
+}
+
+#[test]
 fn keys_are_read_with_a_registrys_frame_and_other_bytes_are_none() {
     let entity = contract(1, &[("id", DataType::Utf8)]);
     let keys = Keys::new(&entity).expect("keys").expect("a primary key");
-    let object = |key: &[u8]| keys.object(key).map(|object| String::from_utf8_lossy(&object).into_owned());
+    let object = |key: &[u8]| keys.object(key).ok().map(|object| String::from_utf8_lossy(&object).into_owned());
     assert_eq!(object(b"\0\0\0\0\x07{\"id\":1}").as_deref(), Some(r#"{"id":1}"#));
     assert_eq!(object(b"\0\0\0\0\x07\"a\"").as_deref(), Some(r#"{"id":"a"}"#));
     assert_eq!(object(b"a\"b").as_deref(), Some(r#"{"id":"a\"b"}"#));
@@ -141,6 +153,12 @@ fn keys_are_read_with_a_registrys_frame_and_other_bytes_are_none() {
     // A long of eight bytes, and what is no text.
     assert_eq!(object(b"\0\0\0\0\0\0\0\x08"), None);
     assert_eq!(object(b"\xff\xfe"), None);
+    // No key at all, unless it is the text in quotes.
+    for nothing in [&b""[..], b" ", b"null", b" null\n", b"\0\0\0\0\x07null"] {
+        assert!(keys.object(nothing).is_err_and(|reason| reason.contains("empty or `null`")), "{nothing:?}");
+    }
+    assert_eq!(object(b"\"null\"").as_deref(), Some(r#"{"id":"null"}"#));
+    assert_eq!(object(b"\"\"").as_deref(), Some(r#"{"id":""}"#));
 }
 
 #[test]

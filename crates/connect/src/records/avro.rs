@@ -1,19 +1,20 @@
 //! Avro values, each read with the schema that it was written with; the contract is what they are read into.
 
+mod bare;
 mod ids;
 
 use super::frame::{self, Run};
 use super::text::VALUE;
 use super::{Decode, Records, Rows};
 use crate::registry::{Registry, Schema};
-use arrow::array::Int64Array;
+use arrow::array::{Array, ArrayData, Int64Array};
+use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use arrow_avro::reader::{Decoder, ReaderBuilder};
 use arrow_avro::schema::{AvroSchema, Fingerprint, FingerprintAlgorithm, SchemaStore};
 use kernel::gate::Malformed;
 use kernel::{Error, Result};
 use serde_json::{Value, json};
-use std::borrow::Cow;
 
 pub struct Avro {
     pub registry: Registry,
@@ -33,19 +34,25 @@ impl Avro {
         let Some(schema) = self.registry.by_id(run.id)? else { return Ok(run.without_schema()) };
         let id = run.id;
         if decoder(id, &schema, 1)?.is_none() {
-            return Ok(run.aside(&format!("it names schema {id}, which no columns can hold: does it contain itself?")));
+            let reason = "which no columns can hold: does it contain itself, or a record without fields?";
+            return Ok(run.aside(&format!("it names schema {id}, {reason}")));
         }
         let read = |records: &[(i64, &[u8])]| read(id, &schema, records);
-        let mut batch = read(&run.records)?;
+        let mut batch = read(&run.records)?.filter(|batch| !holds_nul(batch));
         if batch.is_none() {
             // One of them is broken: those that can be read alone can be read together.
-            let (mut good, mut bad) = (Vec::new(), Vec::new());
+            let mut good = Vec::new();
             for record in std::mem::take(&mut run.records) {
-                let is_good = read(&[record])?.is_some();
-                if is_good { good.push(record) } else { bad.push(record.0) }
+                let reason = match read(&[record])? {
+                    None => "its bytes are no value of the Avro schema that it names",
+                    Some(alone) if holds_nul(&alone) => "a text holds a NUL character",
+                    Some(_) => {
+                        good.push(record);
+                        continue;
+                    }
+                };
+                run.malformed.push(Malformed { offset: record.0, reason: reason.into() });
             }
-            let reason = || "its bytes are no value of the Avro schema that it names".to_owned();
-            run.malformed.extend(bad.into_iter().map(|offset| Malformed { offset, reason: reason() }));
             run.malformed.sort_by_key(|bad| bad.offset);
             run.records = good;
             batch = read(&run.records)?;
@@ -90,7 +97,8 @@ fn decoder(id: u32, schema: &Schema, rows: usize) -> Result<Option<Decoder>> {
         ));
     }
     let mut store = SchemaStore::new_with_type(FingerprintAlgorithm::Id);
-    let text = ids::marked(&as_record(&schema.schema));
+    let Some(text) = as_record(&schema.schema) else { return Ok(None) };
+    let text = ids::marked(&text);
     if store.set(Fingerprint::Id(id), AvroSchema::new(text)).is_err() {
         return Ok(None);
     }
@@ -99,13 +107,26 @@ fn decoder(id: u32, schema: &Schema, rows: usize) -> Result<Option<Decoder>> {
     Ok(builder.with_active_fingerprint(Fingerprint::Id(id)).build_decoder().ok())
 }
 
-/// A value that is no record is the only column of one: its bytes are the same.
-fn as_record(schema: &str) -> Cow<'_, str> {
-    match serde_json::from_str::<Value>(schema) {
-        Ok(read) if read["type"] != "record" => {
-            let field = json!({ "name": VALUE, "type": read });
-            json!({ "type": "record", "name": "Value", "namespace": "lavra", "fields": [field] }).to_string().into()
-        }
-        _ => schema.into(),
+/// The schema of columns that the same bytes are of, if there is one. A value that is no record is the only column of one.
+fn as_record(schema: &str) -> Option<String> {
+    let mut read = serde_json::from_str::<Value>(schema).ok()?;
+    bare::take_out(&mut read);
+    if bare::is_left(&read) {
+        return None;
     }
+    if read["type"] != "record" {
+        let field = json!({ "name": VALUE, "type": read });
+        read = json!({ "type": "record", "name": "Value", "namespace": "lavra", "fields": [field] });
+    }
+    Some(read.to_string())
+}
+
+/// Whether one of the texts holds a NUL character, which no reader of records lets through.
+fn holds_nul(rows: &RecordBatch) -> bool {
+    fn holds(values: &ArrayData) -> bool {
+        let is_text = matches!(values.data_type(), DataType::Utf8 | DataType::LargeUtf8);
+        let own = is_text && values.buffers().get(1).is_some_and(|text| memchr::memchr(0, text).is_some());
+        own || values.child_data().iter().any(holds)
+    }
+    rows.columns().iter().any(|column| holds(&column.to_data()))
 }

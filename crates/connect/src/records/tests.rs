@@ -23,6 +23,12 @@ const IDS: &str = r#"{"type":"record","name":"Ids","fields":[{"name":"id","type"
     {"name":"all","type":{"type":"array","items":"Id"}},{"name":"none","type":["null","Id"],"default":null},
     {"name":"any","type":["null","long","Id"],"default":null},{"name":"by_id","type":{"type":"map","values":"Id"}},
     {"name":"raw","type":{"type":"fixed","name":"Raw","size":16}}]}"#;
+const BARE: &str = r#"{"type":"record","name":"Bare","fields":[{"name":"id","type":"string"},
+    {"name":"none","type":{"type":"record","name":"None","fields":[]}},{"name":"in","type":{"type":"record","name":"In","fields":[
+        {"name":"x","type":"long"},{"name":"nil","type":"null"},{"name":"nothing","type":{"type":"record","name":"Nothing","fields":[]}}]}},
+    {"name":"n","type":"long"}]}"#;
+const ANY: &str = r#"{"type":"record","name":"Any","fields":[
+    {"name":"any","type":["null",{"type":"record","name":"None","fields":[]}]}]}"#;
 const RING: &str = r#"{"type":"record","name":"Node","fields":[{"name":"id","type":"string"},
     {"name":"next","type":["null","Node"],"default":null}]}"#;
 const PROTO: &str = r#"syntax = "proto3"; package shop; import "google/protobuf/timestamp.proto"; import "kind.proto";
@@ -32,7 +38,7 @@ const PROTO: &str = r#"syntax = "proto3"; package shop; import "google/protobuf/
         message Line { double price = 1; } }"#;
 const KIND: &str = r#"syntax = "proto3"; package shop; enum Kind { NONE = 0; GIFT = 1; }"#;
 
-/// A registry with the schemas above: 1, 2 and 4 to 7 of Avro, 3 of Protobuf.
+/// A registry with the schemas above: 1, 2 and 4 to 9 of Avro, 3 of Protobuf.
 async fn registry() -> Registry {
     let answer = |schema: &str, kind: &str, references: serde_json::Value| {
         serde_json::json!({ "schema": schema, "schemaType": kind, "references": references }).to_string()
@@ -47,6 +53,8 @@ async fn registry() -> Registry {
             5 => (StatusCode::OK, answer(RING, "AVRO", serde_json::json!([]))),
             6 => (StatusCode::OK, answer("\"string\"", "AVRO", serde_json::json!([]))),
             7 => (StatusCode::OK, answer(r#"["null","long"]"#, "AVRO", serde_json::json!([]))),
+            8 => (StatusCode::OK, answer(BARE, "AVRO", serde_json::json!([]))),
+            9 => (StatusCode::OK, answer(ANY, "AVRO", serde_json::json!([]))),
             99 => (StatusCode::NOT_FOUND, r#"{"error_code":40403,"message":"Schema 99 not found"}"#.into()),
             _ => (StatusCode::NOT_FOUND, String::new()),
         }
@@ -285,8 +293,34 @@ async fn avro_that_contains_itself_is_malformed_and_its_neighbours_are_taken() {
     let rows = decode(Format::Avro, &[], &values).await.expect("rows");
     let offsets: Vec<&[i64]> = rows.iter().map(|rows| &rows.offsets.values()[..]).collect();
     assert_eq!(offsets, [&[0][..], &[], &[3]]);
-    let told = "it names schema 5, which no columns can hold: does it contain itself?";
+    let told = "it names schema 5, which no columns can hold: does it contain itself, or a record without fields?";
     assert_eq!(reasons(&rows[1]), [(1, told), (2, told)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn avro_fields_that_have_no_bytes_are_passed_over() {
+    // Numbers are written doubled.
+    let rows = decode(Format::Avro, &[], &[framed(8, &[2, b'a', 14, 18]), framed(8, &[2, b'b', 2, 4])]).await;
+    let rows = rows.expect("rows");
+    assert!(rows[0].malformed.is_empty(), "{:?}", reasons(&rows[0]));
+    assert_eq!(
+        (column(&rows[0], "id"), column(&rows[0], "n")),
+        (vec!["a".into(), "b".into()], vec!["9".into(), "2".into()])
+    );
+    assert_eq!(column(&rows[0], "in"), ["{x: 7}", "{x: 1}"]);
+    let rows = decode(Format::Avro, &[], &[framed(9, &[2])]).await.expect("rows");
+    let told = "it names schema 9, which no columns can hold: does it contain itself, or a record without fields?";
+    assert_eq!(reasons(&rows[0]), [(0, told)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn avro_with_a_nul_in_a_text_is_malformed_as_in_other_formats() {
+    let one = |id: &[u8]| framed(2, &[&[id.len() as u8 * 2], id, &[10]].concat());
+    let rows = decode(Format::Avro, &[], &[one(b"a"), one(b"b\0c"), one(b"d")]).await.expect("rows");
+    assert_eq!((column(&rows[0], "id"), rows[0].offsets.values().to_vec()), (vec!["a".into(), "d".into()], vec![0, 2]));
+    assert_eq!(reasons(&rows[0]), [(1, "a text holds a NUL character")]);
+    let json = decode(Format::Json, &[], &[br#"{"id":"b\u0000c"}"#.to_vec()]).await.expect("rows");
+    assert_eq!(reasons(&json[0]), [(0, "a text holds a NUL character")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,6 +27,11 @@ pub fn place(offset: u64) -> (u64, u64) {
     (offset >> ENTRY_BITS, offset & ((1 << ENTRY_BITS) - 1))
 }
 
+/// Whether nothing of its ledger is before it.
+pub fn is_begin(offset: u64) -> bool {
+    place(offset).1 == 0
+}
+
 /// The property of a topic that no other one has the value of, and how a topic is made with it.
 const NAME: &str = "lavra-made";
 const WITH_PROPERTIES: &str = "application/vnd.partitioned-topic-metadata+json";
@@ -98,6 +103,14 @@ impl Admin {
         let megabytes = bytes.map_or(-1, |bytes| i64::try_from(bytes.div_ceil(1 << 20)).unwrap_or(-1));
         let kept = json!({ "retentionTimeInMinutes": minutes, "retentionSizeInMB": megabytes });
         self.set(topic, "retention", kept).await?;
+        // Else a partition without messages goes when nobody is connected to it for a minute, and one with messages after its
+        // retention. How long a topic must rest has to be said, but nothing comes of it.
+        let stays = json!({
+            "deleteWhileInactive": false,
+            "inactiveTopicDeleteMode": "delete_when_no_subscriptions",
+            "maxInactiveDurationSeconds": 60,
+        });
+        self.set(topic, "inactiveTopicPolicies", stays).await?;
         // What the client sends again after a broken connection is there once.
         self.set(topic, "deduplicationEnabled", json!(true)).await
     }
@@ -127,6 +140,17 @@ impl Admin {
                 Err(Error::project(format!("topic {topic}"), "there is no such topic in this namespace; make it first"))
             }
         }
+    }
+
+    /// The topics of the namespace whose names begin so.
+    pub async fn topics(&self, begin: &str) -> Result<Vec<String>> {
+        let (status, answer) = self.call(reqwest::Method::GET, "partitioned", None).await?;
+        let all = answer
+            .as_array()
+            .filter(|_| status < 300)
+            .ok_or_else(|| Error::internal("list Pulsar's topics", "Pulsar lists them in a way that is not known"))?;
+        let names = all.iter().filter_map(|name| name.as_str()?.rsplit('/').next());
+        Ok(names.filter(|name| name.starts_with(begin)).map(str::to_owned).collect())
     }
 
     /// Of one partition's own topic; nothing is there before the first message.
@@ -172,5 +196,6 @@ mod tests {
     fn an_offset_is_a_place_in_a_ledger() {
         assert_eq!(place(offset(123, 49_999)), (123, 49_999));
         assert!(offset(123, 49_999) < offset(124, 0));
+        assert!(is_begin(0) && is_begin(offset(124, 0)) && !is_begin(offset(124, 1)));
     }
 }

@@ -3,7 +3,7 @@
 
 use super::admin::offset;
 use super::cursor::Cursor;
-use super::kept::{self, Kept};
+use super::kept::{self, Begun, Kept};
 use super::unfinished::Unfinished;
 use super::{Home, partition_name};
 use crate::broker::rows;
@@ -35,6 +35,7 @@ pub struct PulsarAppender {
     there: Unfinished,
     /// By partition, the offset behind all that is known to be of this writer.
     ends: Vec<u64>,
+    begun: Begun,
 }
 
 /// A message's property that names who appended it.
@@ -47,12 +48,12 @@ impl PulsarAppender {
         let positions = kept::Writer::open(&home, &kept_in).await?;
         let kept = kept::read(&home, &topic.name, &kept_in).await?;
         wait_alone(&home, &topic, writer).await?;
-        let (there, ends) = unfinished(&home, &topic, writer, &kept).await?;
+        let (there, ends, begun) = unfinished(&home, &topic, writer, &kept).await?;
         let mut producers = Vec::new();
         for partition in 0..topic.partitions {
             producers.push(producer(&home, &partition_name(&topic.name, partition), writer).await?);
         }
-        Ok(Self { home, topic, writer: writer.to_owned(), producers, positions, kept, there, ends })
+        Ok(Self { home, topic, writer: writer.to_owned(), producers, positions, kept, there, ends, begun })
     }
 
     fn fault(&self, error: impl std::fmt::Display) -> Error {
@@ -115,14 +116,17 @@ impl Appender for PulsarAppender {
         for (partition, future) in sent {
             let receipt = future.await.map_err(|e| self.fault(e))?;
             if let Some(id) = receipt.message_id {
-                self.ends[partition] = self.ends[partition].max(offset(id.ledger_id, id.entry_id) + 1);
+                let at = offset(id.ledger_id, id.entry_id);
+                self.ends[partition] = self.ends[partition].max(at + 1);
+                begins(&mut self.begun, partition as u32, at);
             }
         }
         let mut left = self.there.clone();
         if !left.is_empty() {
             left.settle(&lasts(rows)?, upto);
         }
-        let mut kept = Kept { ends: self.ends.clone(), left, ..self.kept.clone() };
+        let begun = Some(self.begun.clone());
+        let mut kept = Kept { ends: self.ends.clone(), begun, left, ..self.kept.clone() };
         kept.positions.advance(upto);
         self.positions.write(&kept).await?;
         self.there = kept.left.clone();
@@ -192,9 +196,20 @@ async fn wait_alone(home: &Home, topic: &Topic, writer: &str) -> Result<()> {
     Ok(())
 }
 
-/// The rows of this writer behind its positions, and where each partition ends.
-async fn unfinished(home: &Arc<Home>, topic: &Topic, writer: &str, kept: &Kept) -> Result<(Unfinished, Vec<u64>)> {
-    let (mut there, mut all) = (kept.left.clone(), Vec::new());
+/// A row of this writer is there.
+fn begins(begun: &mut Begun, partition: u32, at: u64) {
+    let first = begun.entry(partition).or_insert(at);
+    *first = at.min(*first);
+}
+
+/// The rows of this writer behind its positions, where each partition ends, and where the writer's first rows are.
+async fn unfinished(
+    home: &Arc<Home>,
+    topic: &Topic,
+    writer: &str,
+    kept: &Kept,
+) -> Result<(Unfinished, Vec<u64>, Begun)> {
+    let (mut there, mut all, mut begun) = (kept.left.clone(), Vec::new(), kept.begun());
     for partition in 0..topic.partitions {
         let name = partition_name(&topic.name, partition);
         let ends = home.admin.ends(&name).await?;
@@ -203,18 +218,19 @@ async fn unfinished(home: &Arc<Home>, topic: &Topic, writer: &str, kept: &Kept) 
         while at < ends.next {
             let (found, next) = cursor.values(at, ends.next, 8 << 20).await?;
             at = next;
-            for payload in found.into_iter().map(|found| found.payload) {
+            for (offset, payload) in found.into_iter().map(|found| (found.offset, found.payload)) {
                 let is_own = payload.metadata.properties.iter().any(|pair| pair.key == WRITER && pair.value == writer);
                 let row = serde_json::from_slice::<Value>(&payload.data).ok().filter(|_| is_own);
                 let position = row.and_then(|mut row| row.get_mut("_position").map(Value::take));
-                if let Some((Some(source), Some(offset))) =
+                if let Some((Some(source), Some(row))) =
                     position.as_ref().map(|at| (at["partition"].as_str(), at["offset"].as_i64()))
                 {
-                    there.add(source, offset);
+                    there.add(source, row);
+                    begins(&mut begun, partition, offset);
                 }
             }
         }
         all.push(from.max(ends.next));
     }
-    Ok((there, all))
+    Ok((there, all, begun))
 }

@@ -1,7 +1,7 @@
 //! Reads one partition, and remembers where it is.
 
-use super::admin::{offset, place};
-use super::{Home, partition_name};
+use super::admin::{is_begin, offset, place};
+use super::{Home, kept, partition_name};
 use crate::broker::rows::{self, SEAL};
 use arrow::datatypes::SchemaRef;
 use base64::Engine;
@@ -41,22 +41,26 @@ pub struct Cursor {
     /// The topic, and the partition's own.
     topic: String,
     name: String,
+    partition: u32,
     reader: Option<(u64, Reader<Vec<u8>, TokioExecutor>)>,
 }
 
 impl Cursor {
     pub fn new(home: Arc<Home>, topic: &str, partition: u32) -> Self {
         let name = partition_name(topic, partition);
-        Self { home, topic: topic.to_owned(), name, reader: None }
+        Self { home, topic: topic.to_owned(), name, partition, reader: None }
     }
 
     pub async fn fetch(&mut self, schema: &SchemaRef, from: u64, bytes_max: usize) -> Result<Fetched> {
         let ends = self.home.admin.ends(&self.name).await?;
+        let is_before = is_begin(from) && from < ends.first;
+        let is_start = is_before && kept::is_whole(&self.home, &self.topic, self.partition, ends).await?;
+        let from = if is_start { ends.first } else { from };
         if from < ends.first || from > ends.next {
             let detail = match from < ends.first {
                 true => {
-                    "retention has removed messages from there on, or the topic was removed and made anew: put it back, or move \
-                     the table's folder away and load all again"
+                    "retention has removed messages from there on, or the topic was removed and made anew: put it back; or \
+                     remove what is there of the topic too, move the table's folder away, and load all again"
                 }
                 false => "it ends before that: was the topic made anew?",
             };

@@ -4,9 +4,11 @@ use super::admin::{offset, place};
 use super::cursor::Cursor;
 use super::unfinished::Unfinished;
 use super::{Home, partition_name};
+use kernel::broker::Ends;
 use kernel::{Error, Kind, Positions, Result};
 use pulsar::{Producer, ProducerOptions, TokioExecutor};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// One state.
@@ -19,10 +21,17 @@ pub struct Kept {
     /// Of a writer: by partition, an offset behind which all is that was appended later.
     #[serde(default)]
     pub ends: Vec<u64>,
+    /// Of a writer: by partition, where its first row is; absent where it never appended one. Before this was kept, it can be
+    /// told from `ends` alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun: Option<Begun>,
     /// Of a writer: rows before `ends` that are to come again, which no position covers yet.
     #[serde(default, skip_serializing_if = "Unfinished::is_empty")]
     pub left: Unfinished,
 }
+
+/// By partition, the offset of a writer's first row.
+pub type Begun = BTreeMap<u32, u64>;
 
 /// Only one process at a time writes it: who opens it takes it from who had it.
 const EXCLUSIVE_WITH_FENCING: i32 = 3;
@@ -37,6 +46,16 @@ pub fn kept_in(topic: &str, of: &str, name: &str) -> Result<String> {
 }
 
 impl Kept {
+    /// Where a writer's first row of each partition is.
+    pub fn begun(&self) -> Begun {
+        let derive = || {
+            // Behind a row is never the begin of a ledger. Where there is one, the first may have been anywhere.
+            let had_any = (0..).zip(&self.ends).filter(|(_, end)| place(**end).1 > 0);
+            had_any.map(|(partition, _)| (partition, 0)).collect()
+        };
+        self.begun.clone().unwrap_or_else(derive)
+    }
+
     /// Those of a topic that was removed, and made anew by this name, say nothing of the one that is there now.
     fn unless_of_another(self, of: Option<String>) -> Self {
         // Nobody can tell two topics apart that were made without a name of their own: what was kept is believed then.
@@ -55,6 +74,27 @@ pub async fn read(home: &Arc<Home>, topic: &str, kept_in: &str) -> Result<Kept> 
         Err(error) => return Err(error),
     };
     Ok(last(home, kept_in).await?.unless_of_another(of))
+}
+
+/// Whether nothing that was ever appended to a partition, which ends there now, is gone. Then a position at the begin of any
+/// ledger is where the partition begins: a ledger without messages is given up for another one, and so is a partition. Who
+/// may not list the writers does not know it.
+pub async fn is_whole(home: &Arc<Home>, topic: &str, partition: u32, ends: Ends) -> Result<bool> {
+    // Of one that is not there, all is gone.
+    let first = if ends.next == 0 { u64::MAX } else { ends.first };
+    let begin = format!("{topic}.writer.");
+    let writers = match home.admin.topics(&begin).await {
+        Ok(writers) => writers,
+        Err(error) if error.kind == Kind::Project => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    for writer in &writers {
+        let kept = read(home, topic, writer).await?;
+        if kept.begun().get(&partition).is_some_and(|begun| *begun < first) {
+            return Ok(false);
+        }
+    }
+    Ok(!writers.is_empty())
 }
 
 async fn last(home: &Arc<Home>, topic: &str) -> Result<Kept> {
@@ -117,6 +157,17 @@ impl Writer {
 mod tests {
     use super::*;
     use kernel::Point;
+
+    /// A writer's state from before it kept where it began.
+    #[test]
+    fn a_partition_whose_end_is_the_begin_of_a_ledger_never_had_a_row() {
+        let before = Kept { ends: vec![0, offset(24, 0), offset(24, 3)], ..Kept::default() };
+        assert_eq!(before.begun(), Begun::from([(2, 0)]));
+        let begun = Begun::from([(0, offset(60, 0)), (2, 0)]);
+        let now = Kept { begun: Some(begun.clone()), ..before };
+        let text = serde_json::to_string(&now).expect("text");
+        assert_eq!(serde_json::from_str::<Kept>(&text).expect("what was written").begun(), begun);
+    }
 
     #[test]
     fn positions_of_a_topic_that_was_are_void() {

@@ -6,7 +6,7 @@ use crate::files::views::{Span, Texts};
 use arrow::array::{ArrayRef, StringViewArray, new_null_array};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use arrow::json::ReaderBuilder;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// A nested column.
@@ -35,11 +35,13 @@ pub fn decode(name: &str, data_type: &DataType, spans: &[Span], texts: &Texts) -
     for (value, listed) in values.iter_mut().zip(&listed) {
         *value = listed.as_deref().unwrap_or(value);
     }
+    // Arrow takes the last one of a name.
+    let mut bad: Vec<usize> = (0..values.len()).filter(|row| names_twice(values[*row], &data_type)).collect();
+    bad.iter().for_each(|row| values[*row] = b"null");
     if let Some(array) = read(&data_type, &values, true) {
-        return Decoded { array, beyond: Vec::new(), bad: Vec::new() };
+        return Decoded { array, beyond: Vec::new(), bad };
     }
     let mut beyond = Beyond { rows: values.len(), columns: BTreeMap::new() };
-    let mut bad = Vec::new();
     for (row, value) in values.iter_mut().enumerate() {
         if read(&data_type, &[value], true).is_some() {
             continue;
@@ -72,6 +74,29 @@ fn read(data_type: &DataType, values: &[&[u8]], strict: bool) -> Option<ArrayRef
         Some(batch) => (batch.num_rows() == values.len()).then(|| batch.column(0).clone()),
         None => values.is_empty().then(|| new_null_array(data_type, 0)),
     }
+}
+
+/// Whether an object in it has a field twice. What is broken has none.
+fn names_twice(value: &[u8], data_type: &DataType) -> bool {
+    let mut twice = false;
+    let walked = match (data_type, value.first()) {
+        (DataType::Struct(fields), Some(b'{')) => {
+            let mut names: HashSet<Vec<u8>> = HashSet::with_capacity(fields.len());
+            parse::object(value, 0, value.len(), &mut |key: parse::Value, inner: parse::Value| {
+                let name = &value[key.range];
+                twice |= !names.insert(name.to_vec());
+                let of = std::str::from_utf8(name).ok().and_then(|name| fields.find(name));
+                twice |= of.is_some_and(|(_, field)| names_twice(&value[with_quotes(&inner)], field.data_type()));
+                Ok(())
+            })
+        }
+        (DataType::List(item) | DataType::LargeList(item), Some(b'[')) => parse::array(value, 0, |inner| {
+            twice |= names_twice(&value[with_quotes(&inner)], item.data_type());
+            Ok(())
+        }),
+        _ => return false,
+    };
+    walked.is_ok() && twice
 }
 
 /// The same type with text in place of all scalars.

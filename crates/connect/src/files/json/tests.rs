@@ -148,6 +148,21 @@ fn nested_columns_have_the_contracts_shape() {
 }
 
 #[test]
+fn a_field_that_occurs_twice_inside_is_as_bad_as_one_at_the_top() {
+    let item = DataType::List(Arc::new(Field::new("item", struct_of(&[("k", DataType::Int64)]), true)));
+    let entity = typed(&[("id", DataType::Int64), ("o", struct_of(&[("k", DataType::Int64)])), ("all", item)]);
+    let lines = [
+        r#"{"id":1,"o":{"k":1,"k":2}}"#,
+        r#"{"id":2,"o":{"k":1},"all":[{"k":1},{"k":1}]}"#,
+        r#"{"id":3,"all":[{"k":1},{"k":1,"k":1}]}"#,
+    ];
+    let found = read("a.ndjson", lines.join("\n").as_bytes(), json!({}), entity).expect("a read");
+    assert_eq!(found.offsets(), [2]);
+    let told = |name: &str| format!("`{name}` is not of the nested type that the contract gives it");
+    assert_eq!(found.reasons(), [(1, &*told("o")), (3, &*told("all"))]);
+}
+
+#[test]
 fn json_is_resumed_behind_any_record() {
     let lines: String =
         (0..40).map(|i| format!("{{\"id\":{i}}}\n{}", if i % 3 == 0 { "{bad\n" } else { "" })).collect();
