@@ -209,8 +209,8 @@ pub fn write_text(to: &mut String, cell: &Cell<'_>) {
         Cell::Bool(value) => write!(to, "{value}"),
         Cell::Int(value) => write!(to, "{value}"),
         Cell::UInt(value) => write!(to, "{value}"),
-        Cell::Float(value) => write!(to, "{value}"),
-        Cell::Double(value) => write!(to, "{value}"),
+        Cell::Float(value) => write_float(to, f64::from(*value), value),
+        Cell::Double(value) => write_float(to, *value, value),
         Cell::Text(value) => to.write_str(value),
         Cell::Bytes(value) => value.iter().try_for_each(|byte| write!(to, "{byte:02x}")),
         Cell::Date(days) => {
@@ -219,6 +219,14 @@ pub fn write_text(to: &mut String, cell: &Cell<'_>) {
         }
         Cell::Micros(micros) => write_time(to, *micros),
     };
+}
+
+fn write_float(to: &mut String, value: f64, shown: &dyn std::fmt::Display) -> std::fmt::Result {
+    match value {
+        f64::INFINITY => to.write_str("Infinity"),
+        f64::NEG_INFINITY => to.write_str("-Infinity"),
+        _ => write!(to, "{shown}"),
+    }
 }
 
 fn write_time(to: &mut String, micros: i64) -> std::fmt::Result {
@@ -304,6 +312,9 @@ mod tests {
         assert_eq!(text(Cell::Micros(noon)), "1970-01-01 12:00:00.000005");
         assert_eq!(text(Cell::Micros(-1_000_000)), "1969-12-31 23:59:59");
         assert_eq!(text(Cell::Bytes(vec![0, 255].into())), "00ff");
+        let floats = [f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 0.1];
+        assert_eq!(floats.map(|value| text(Cell::Double(value))), ["Infinity", "-Infinity", "NaN", "0.1"]);
+        assert_eq!([f32::INFINITY, 0.1].map(|value| text(Cell::Float(value))), ["Infinity", "0.1"]);
         let mut cells = Cells::new([("t", Form::Text), ("n", Form::Int), ("at", Form::Time { zoned: true })]);
         assert!(cells.push(0, Cell::Int(-3)) && cells.push(1, Cell::Int(7)) && cells.push(2, Cell::Micros(noon)));
         cells.end_row();

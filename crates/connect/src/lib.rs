@@ -22,6 +22,7 @@ mod spec;
 pub mod sqlite;
 mod system;
 mod tls;
+mod way;
 
 pub use spec::{Discover, Discovered, Fault, Finding, Grade, Listen, Listening, Opening, Pending, Progress, Spec};
 pub use system::{of_place, system};

@@ -1,10 +1,11 @@
 //! What sources of rows by number have in common: the batch that grows, and positions of a count and a token.
 
 use crate::cells::{Cell, Cells};
+use crate::spec::Fault;
 use arrow::array::Int64Array;
 use kernel::gate::{Changes, Raw};
 use kernel::source::Pulled;
-use kernel::{Error, Point, Positions, Result};
+use kernel::{Entity, Error, Point, Positions, Result};
 use std::sync::Arc;
 
 /// Rows on their way out, numbered in their partition.
@@ -84,4 +85,71 @@ pub fn read_token<T: serde::de::DeserializeOwned>(partition: &str, token: &str) 
 
 pub fn write_token<T: serde::Serialize>(token: &T) -> Result<String> {
     serde_json::to_string(token).map_err(|e| Error::internal("write a position", e))
+}
+
+/// What makes a table that is taken again, as further rows, unfit for a contract: of a key that is there already, the gate
+/// sets each further row aside. `follow` says by which modes changes come.
+pub fn again(is_set: bool, entity: &Entity, follow: Option<&str>) -> Vec<Fault> {
+    let columns = entity.properties.iter().filter(|column| column.unique || column.primary_key.is_some());
+    let columns: Vec<String> = columns.map(|column| format!("`{}`", column.name)).collect();
+    if !is_set || columns.is_empty() {
+        return Vec::new();
+    }
+    let why = format!(
+        "`refresh` takes all rows again, as further ones, and by the contract no two rows have the same {}: each row that is \
+         there already would be set aside, changed or not",
+        columns.join(", ")
+    );
+    let mut help = "for one reading behind the other, leave `primaryKey` and `unique` out of the contract".to_owned();
+    if let Some(follow) = follow {
+        help.push_str(&format!(
+            "; for the rows as they are now, `{follow}` with `materialize: current`, without `refresh`"
+        ));
+    }
+    vec![Fault { help: Some(help), ..Fault::new("refresh", why) }]
+}
+
+/// The same faults as one error.
+pub fn demand(source: &str, faults: Vec<Fault>) -> Result<()> {
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let told = faults.into_iter().flat_map(|fault| [Some(fault.message), fault.help]).flatten();
+    Err(Error::project(format!("source `{source}`"), told.collect::<Vec<_>>().join("; ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::testing::entity;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn a_table_is_not_taken_again_into_one_whose_keys_are_unique() {
+        let (bare, mut keyed, mut unique) = (entity(&["id"]), entity(&["id"]), entity(&["id"]));
+        (keyed.properties[0].primary_key, unique.properties[0].unique) = (Some(1), true);
+        let told = |connector: &str, more: Value, entity: &Entity| {
+            let scheme =
+                if connector == "sqlite" { "sqlite:a.db".to_owned() } else { format!("{connector}://u@h/shop") };
+            let mut options = json!({ "connection": scheme, "table": "orders" });
+            options.as_object_mut().expect("fields").extend(more.as_object().expect("fields").clone());
+            (crate::by_name(connector).expect("a connector").fits)(&options, entity)
+        };
+        for (connector, refresh) in
+            [("postgres", json!(1)), ("mysql", json!("2026")), ("mongodb", json!("2026")), ("sqlite", json!("2026"))]
+        {
+            let given = json!({ "refresh": refresh });
+            for entity in [&keyed, &unique] {
+                let faults = told(connector, given.clone(), entity);
+                assert!(faults.len() == 1 && faults[0].option == "refresh" && faults[0].help.is_some(), "{faults:?}");
+                assert!(demand("orders", faults).expect_err("an error").detail.contains("`primaryKey`"));
+                assert!(told(connector, json!({}), entity).is_empty(), "{connector}");
+            }
+            assert!(told(connector, given, &bare).is_empty(), "{connector}");
+        }
+        let follows = json!({ "mode": "cdc", "refresh": "2026" });
+        assert!(told("mysql", follows, &keyed).is_empty(), "it empties the table first");
+        let grows = json!({ "mode": "incremental", "cursor": "id", "refresh": "2026" });
+        assert!(told("sqlite", grows, &keyed).is_empty(), "a change log has each key many times");
+    }
 }

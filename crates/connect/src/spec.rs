@@ -30,14 +30,15 @@ pub struct Spec {
     /// All that makes options that are right by themselves unfit for the rows that a contract tells of. Pure, and silent while
     /// options have faults or the entity has no properties. `open` refuses the same.
     pub fits: fn(&Value, &Entity) -> Vec<Fault>,
-    /// Opens the source behind `Opening::from`. It may list, but reads no row before the first `next`.
+    /// What of the options positions depend on, as it is written there: `mode: incremental, cursor: id`; `None` where they don't.
+    pub way: fn(&Value) -> Option<String>,
+    /// Makes the source.
     pub open: Open,
-    /// What a run would read now. Takes nothing.
+    /// Lists what it would read.
     pub pending: for<'a> fn(&'a Opening) -> BoxFuture<'a, Result<Vec<Pending>>>,
     /// Whether, with these options, it gives the changes of a table and not its rows.
     pub changes: fn(&Value) -> bool,
-    /// Looks whether a run would work, for `lavra doctor`. Changes nothing outside. Of a system that can't be reached it
-    /// says just that.
+    /// Looks whether it would work.
     pub probe: for<'a> fn(&'a Opening) -> BoxFuture<'a, Vec<Finding>>,
     /// The tables, topics or collections behind a connection, for `lavra discover`; absent where nothing can be listed.
     pub discover: Option<Discover>,

@@ -10,6 +10,21 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// What is said of a connection that ended in the middle.
+pub const CLOSED: &str = "the server, or something on the way to it, closed the connection";
+
+/// What tokio's codecs say of a message of which the end is missing; it has no kind of its own.
+const CUT_SHORT: &str = "bytes remaining on stream";
+
+/// Why a connection broke. Of one that ended without TLS's own end the library tells a link for programmers.
+pub fn broken(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match error.kind() == std::io::ErrorKind::UnexpectedEof || text == CUT_SHORT {
+        true => CLOSED.to_owned(),
+        false => text,
+    }
+}
+
 /// How much of a server's certificate must be right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verify {
@@ -145,6 +160,14 @@ mod tests {
         for verify in [Verify::Nothing, Verify::Chain, Verify::Host] {
             client_config(verify, &Files::default()).expect("a client");
         }
+    }
+
+    #[test]
+    fn a_connection_that_ended_is_told_in_words_of_users() {
+        let linked = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "close_notify: https://docs.rs/rustls");
+        assert_eq!([broken(&linked), broken(&std::io::Error::other(CUT_SHORT))], [CLOSED, CLOSED]);
+        let other = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        assert_eq!(broken(&other), other.to_string());
     }
 
     #[test]

@@ -43,6 +43,25 @@ pub async fn database(source: &str, options: &Options) -> Result<(Database, Stri
     Ok((client.database(&database), table))
 }
 
+/// A question may have to be worked for before its answer begins: so many times `timeout_ms`.
+const BEGINNING: u32 = 10;
+
+/// Waits for what the server has at hand: the driver waits for ever.
+pub async fn soon<T>(timeout_ms: u64, what: &str, asked: impl Future<Output = T>) -> Result<T> {
+    let late = |_| Error::new(Kind::Unreachable, what, "the server says nothing (`timeout_ms`)");
+    tokio::time::timeout(Duration::from_millis(timeout_ms), asked).await.map_err(late)
+}
+
+/// Waits for the beginning of an answer.
+pub async fn beginning<T>(timeout_ms: u64, what: &str, asked: impl Future<Output = Result<T>>) -> Result<T> {
+    let wait = Duration::from_millis(timeout_ms).saturating_mul(BEGINNING);
+    let late = |_| {
+        let detail = format!("the server says nothing, {BEGINNING} times as long as `timeout_ms`");
+        Error::new(Kind::Unreachable, what, detail)
+    };
+    tokio::time::timeout(wait, asked).await.map_err(late)?
+}
+
 /// An error of the driver as one of ours. A server's words may hold values, and are not shown.
 pub fn fault(what: &str, error: &mongodb::error::Error) -> Error {
     let (kind, detail) = match &*error.kind {
@@ -56,7 +75,7 @@ pub fn fault(what: &str, error: &mongodb::error::Error) -> Error {
             code => (Kind::Data, format!("the server answers with error {code} ({})", error.code_name)),
         },
         ErrorKind::ServerSelection { .. } => (Kind::Unreachable, "no server answers within `timeout_ms`".to_owned()),
-        ErrorKind::Io(error) => (Kind::Unreachable, error.to_string()),
+        ErrorKind::Io(error) => (Kind::Unreachable, crate::tls::broken(error)),
         ErrorKind::ConnectionPoolCleared { .. } | ErrorKind::DnsResolve { .. } => {
             (Kind::Unreachable, "the connection broke".to_owned())
         }
@@ -70,4 +89,23 @@ pub fn fault(what: &str, error: &mongodb::error::Error) -> Error {
 
 pub fn shown(options: &Options) -> String {
     redacted(&options.connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_may_be_silent_for_so_long_and_longer_before_it_begins() {
+        let answer = |millis: u64| async move {
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            Ok(7)
+        };
+        assert_eq!(soon(1000, "read", answer(900)).await.expect("in time").expect("an answer"), 7);
+        assert_eq!(beginning(1000, "read", answer(9900)).await.expect("an answer"), 7);
+        let late = soon(1000, "read", answer(1100)).await.expect_err("silence");
+        for told in [late, beginning(1000, "read", answer(10_100)).await.expect_err("silence")] {
+            assert!(told.kind == Kind::Unreachable && told.to_string().contains("`timeout_ms`"), "{told}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! The collections behind a connection, for `lavra discover`; types by the first documents of each.
 
-use super::client::{connect, fault};
+use super::client::{beginning, connect, fault};
 use super::options::Options;
 use crate::spec::{Discovered, Opening};
 use arrow::datatypes::{DataType, Field, TimeUnit};
@@ -21,17 +21,24 @@ pub async fn discover(opening: &Opening) -> Result<Vec<Discovered>> {
     let what = "list the collections";
     let databases = match &own {
         Some(name) => vec![name.clone()],
-        None => client.list_database_names().await.map_err(|e| fault(what, &e))?,
+        None => {
+            beginning(options.timeout_ms, what, async {
+                client.list_database_names().await.map_err(|e| fault(what, &e))
+            })
+            .await?
+        }
     };
     let mut found = Vec::new();
     for name in databases.iter().filter(|name| !["admin", "config", "local"].contains(&name.as_str())) {
         let database = client.database(name);
-        let mut tables = database.list_collection_names().await.map_err(|e| fault(what, &e))?;
+        let names = async { database.list_collection_names().await.map_err(|e| fault(what, &e)) };
+        let mut tables = beginning(options.timeout_ms, what, names).await?;
         tables.retain(|table| !table.starts_with("system."));
         tables.sort();
         for table in tables {
             let shown = if own.is_some() { table.clone() } else { format!("{name}.{table}") };
-            found.push(collection(&database, &table, shown).await?);
+            let what = format!("look at the collection {shown}");
+            found.push(beginning(options.timeout_ms, &what, collection(&database, &table, shown)).await?);
         }
     }
     Ok(found)

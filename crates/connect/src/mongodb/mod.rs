@@ -9,13 +9,14 @@ mod source;
 mod text;
 
 use crate::marks;
-use crate::spec::{Finding, Grade, Opening, Pending, Progress, Spec};
-use client::{database, fault};
+use crate::spec::{Fault, Finding, Grade, Opening, Pending, Progress, Spec};
+use client::{beginning, database, fault};
 use futures::FutureExt;
 use kernel::source::Source;
-use kernel::{Error, Result, error::advice};
+use kernel::{Entity, Error, Result, error::advice};
 use mongodb::bson::doc;
 pub use options::Options;
+use serde_json::Value;
 
 pub fn spec() -> Spec {
     Spec {
@@ -29,7 +30,8 @@ pub fn spec() -> Spec {
             schema
         },
         check: |given| Options::check(given).err().unwrap_or_default(),
-        fits: |_, _| Vec::new(),
+        fits,
+        way: |_| None,
         open: |opening| async move { opened(opening) }.boxed(),
         pending: |opening| async move { pending(opening) }.boxed(),
         changes: |_| false,
@@ -39,7 +41,13 @@ pub fn spec() -> Spec {
     }
 }
 
+fn fits(given: &Value, entity: &Entity) -> Vec<Fault> {
+    let is_set = Options::check(given).is_ok_and(|options| options.refresh.is_some());
+    marks::again(is_set, entity, None)
+}
+
 fn opened(opening: Opening) -> Result<Box<dyn Source>> {
+    marks::demand(&opening.source, fits(&opening.options, &opening.entity))?;
     let options = Options::read(&opening.source, &opening.options)?;
     Ok(Box::new(source::MongoDb::open(opening, options)?))
 }
@@ -56,8 +64,13 @@ fn pending(opening: &Opening) -> Result<Vec<Pending>> {
 }
 
 async fn probe(opening: &Opening) -> Vec<Finding> {
+    let options = match Options::read(&opening.source, &opening.options) {
+        Ok(options) => options,
+        Err(error) => return vec![bad("server", &error)],
+    };
     let mut found = Vec::new();
-    if let Err(error) = look(opening, &mut found).await {
+    let looked = look(opening, &options, &mut found);
+    if let Err(error) = beginning(options.timeout_ms, "look at the server", looked).await {
         found.push(bad("server", &error));
     }
     found
@@ -68,11 +81,10 @@ fn bad(subject: &'static str, error: &Error) -> Finding {
     Finding { subject, grade: Grade::Bad, found: error.to_string(), remedy }
 }
 
-async fn look(opening: &Opening, found: &mut Vec<Finding>) -> Result<()> {
+async fn look(opening: &Opening, options: &Options, found: &mut Vec<Finding>) -> Result<()> {
     let good = |subject, found| Finding { subject, grade: Grade::Good, found, remedy: None };
-    let options = Options::read(&opening.source, &opening.options)?;
-    let (database, table) = database(&opening.source, &options).await?;
-    let what = format!("ask {}", client::shown(&options));
+    let (database, table) = database(&opening.source, options).await?;
+    let what = format!("ask {}", client::shown(options));
     let info = database.run_command(doc! { "buildInfo": 1 }).await.map_err(|e| fault(&what, &e))?;
     found.push(good("connection", format!("MongoDB {}", info.get_str("version").unwrap_or("of an unknown version"))));
     let names = database.list_collection_names().await.map_err(|e| fault(&what, &e))?;

@@ -14,11 +14,13 @@ pub struct Options {
     pub connection: String,
     /// The collection, or `database.collection`.
     pub table: String,
-    /// Any text, such as a date. A new one makes the collection be taken again, as further rows.
+    /// Any text, such as a date. A new one makes the collection be taken again, as further rows: the contract may then have
+    /// neither a primary key nor unique columns.
     pub refresh: Option<String>,
     /// Documents in a batch at most.
     pub batch_rows_max: usize,
-    /// How long to wait for a server.
+    /// How long to wait for a server that says nothing, in milliseconds: for a connection, and for each further answer with
+    /// documents, of 16 MB at most. The first one may take ten times as long.
     pub timeout_ms: u64,
 }
 

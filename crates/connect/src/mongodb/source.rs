@@ -1,7 +1,7 @@
 //! A collection once, in the order of `_id`. MongoDB shows each document as it is when it is reached: a document that is
 //! written meanwhile may be told in its old or its new state, and never twice.
 
-use super::client::{database, fault};
+use super::client::{beginning, database, fault, soon};
 use super::id::Id;
 use super::objects::Objects;
 use super::options::Options;
@@ -9,7 +9,7 @@ use super::text;
 use crate::marks::{mark, read_token, write_token};
 use crate::spec::Opening;
 use async_trait::async_trait;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use kernel::source::{Pulled, Source};
 use kernel::{Entity, Error, Point, Positions, Result};
 use mongodb::Cursor;
@@ -68,7 +68,9 @@ impl MongoDb {
     async fn start(&mut self) -> Result<(Cursor<RawDocumentBuf>, u64)> {
         let what = format!("read the collection {}", self.partition);
         let (database, table) = database(&self.opening.source, &self.options).await?;
-        let wrong = || Error::data(&what, "its position can't be read; set another `refresh`");
+        let wrong = || {
+            Error::data(&what, "its position can't be read; move the folder of the bronze table away, and run again")
+        };
         let (filter, skip) = match &self.token.behind {
             Some(id) => (id.behind().ok_or_else(wrong)?, 0),
             None => (Document::new(), self.taken),
@@ -79,20 +81,25 @@ impl MongoDb {
     }
 
     async fn pull(&mut self, bytes_max: usize) -> Result<Pulled> {
+        let what = format!("read the collection {}", self.partition);
         let cursor = match &mut self.cursor {
             Some(cursor) => cursor,
             None => {
-                let (cursor, skip) = self.start().await?;
+                let (cursor, skip) = beginning(self.options.timeout_ms, &what, self.start()).await?;
                 self.objects.clear();
                 self.skip = skip;
                 self.cursor.insert(cursor)
             }
         };
-        let what = format!("read the collection {}", self.partition);
         while self.objects.rows() == 0
             || (self.objects.rows() < self.options.batch_rows_max && self.objects.bytes() < bytes_max)
         {
-            let Some(found) = cursor.next().await else {
+            // What is there needs no clock.
+            let next = match cursor.next().now_or_never() {
+                Some(next) => next,
+                None => soon(self.options.timeout_ms, &what, cursor.next()).await?,
+            };
+            let Some(found) = next else {
                 self.done = true;
                 break;
             };

@@ -44,7 +44,11 @@ fn value(to: &mut String, value: RawBsonRef<'_>) -> Result<(), Broken> {
         RawBsonRef::Int32(value) => write!(to, "{value}"),
         RawBsonRef::Int64(value) => write!(to, "{value}"),
         RawBsonRef::Double(value) if value.is_finite() => write!(to, "{value}"),
-        RawBsonRef::Double(value) => write!(to, "\"{value}\""),
+        RawBsonRef::Double(value) => {
+            to.push('"');
+            write_text(to, &Cell::Double(value));
+            to.write_str("\"")
+        }
         RawBsonRef::Decimal128(value) => to.write_str(&decimal(value)),
         RawBsonRef::String(text) | RawBsonRef::JavaScriptCode(text) | RawBsonRef::Symbol(text) => {
             string(to, text);
@@ -134,7 +138,7 @@ mod tests {
         let document = doc! {
             "_id": ObjectId::parse_str("0123456789abcdef01234567").expect("an id"),
             "exact": decimal("12345678901234567890.0100"), "large": decimal("1E+3"), "small": decimal("-1.5E-7"), "none": decimal("NaN"),
-            "whole": 9_007_199_254_740_993_i64, "real": 0.1, "endless": f64::INFINITY,
+            "whole": 9_007_199_254_740_993_i64, "real": 0.1, "endless": [f64::INFINITY, f64::NEG_INFINITY, f64::NAN],
             "at": DateTime::from_millis(-1), "bytes": Binary { subtype: BinarySubtype::Generic, bytes: vec![0, 255] },
             "text": "a\"\\\n\u{1}é", "list": [1, { "deep": Bson::Null }], "yes": true,
         };
@@ -144,7 +148,7 @@ mod tests {
         assert_eq!(
             text,
             "{\"_id\":\"0123456789abcdef01234567\",\"exact\":12345678901234567890.0100,\"large\":1000,\"small\":-0.00000015,\"none\":\"NaN\",\
-             \"whole\":9007199254740993,\"real\":0.1,\"endless\":\"inf\",\"at\":\"1969-12-31 23:59:59.999000Z\",\"bytes\":\"00ff\",\
+             \"whole\":9007199254740993,\"real\":0.1,\"endless\":[\"Infinity\",\"-Infinity\",\"NaN\"],\"at\":\"1969-12-31 23:59:59.999000Z\",\"bytes\":\"00ff\",\
              \"text\":\"a\\\"\\\\\\u000a\\u0001é\",\"list\":[1,{\"deep\":null}],\"yes\":true}"
         );
         assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "it is JSON");

@@ -2,6 +2,7 @@
 
 use super::login::{Login, connect, fault};
 use super::options::Options;
+use super::patience::Patience;
 use super::table::{Table, as_written, quoted};
 use crate::spec::{Discovered, Opening};
 use kernel::contract::{OnPersonalData, OnViolation, SchemaChange};
@@ -17,27 +18,32 @@ pub async fn discover(opening: &Opening) -> Result<Vec<Discovered>> {
     let options = Options::of_connection(&opening.options)?;
     let login = Login::parse(&options.connection).map_err(|e| Error::project("the connection", e))?;
     let mut conn = connect(opening, &options).await?;
-    let tables: Vec<(String, String, Option<u64>)> = conn
-        .exec(
-            format!(
-                "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE' \
-                 AND TABLE_SCHEMA NOT IN {SYSTEM} AND (? IS NULL OR TABLE_SCHEMA = ?) ORDER BY TABLE_SCHEMA, TABLE_NAME"
-            ),
-            (&login.database, &login.database),
-        )
-        .await
-        .map_err(|e| fault("list the tables", e))?;
+    let (what, patience) = ("list the tables", Patience::of(&options));
+    let tables = patience.beginning(what, tables(&mut conn, login.database.as_deref())).await?;
     let mut found = Vec::with_capacity(tables.len());
     for (database, name, rows) in tables {
         let written = format!("{}.{}", as_written(&database), as_written(&name));
         let one = Options { table: written.clone(), ..options.clone() };
-        let mut table = Table::read(&mut conn, &opening.source, &one).await?;
-        look_at_flags(&mut conn, &mut table).await;
+        let looked = async {
+            let mut table = Table::read(&mut conn, &opening.source, &one).await?;
+            look_at_flags(&mut conn, &mut table).await;
+            Ok(table)
+        };
+        let table = patience.beginning(&format!("look at the table {written}"), looked).await?;
         let named = if login.database.is_some() { as_written(&name) } else { written };
         let own = Map::from_iter([("table".to_owned(), named.into())]);
         found.push(Discovered { name: table.shown(), options: own, entity: entity(&table), rows });
     }
     Ok(found)
+}
+
+/// Database, name, and about how many rows.
+async fn tables(conn: &mut Conn, database: Option<&str>) -> Result<Vec<(String, String, Option<u64>)>> {
+    let sql = format!(
+        "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE' \
+         AND TABLE_SCHEMA NOT IN {SYSTEM} AND (? IS NULL OR TABLE_SCHEMA = ?) ORDER BY TABLE_SCHEMA, TABLE_NAME"
+    );
+    conn.exec(sql, (database, database)).await.map_err(|e| fault("list the tables", e))
 }
 
 /// `tinyint(1)` may hold other numbers than 0 and 1, and is no flag then. Who may not read the table is told so elsewhere.

@@ -2,6 +2,7 @@
 
 use super::login::{Login, connect, fault};
 use super::options::{Mode, Options};
+use super::patience::Patience;
 use super::table::Table;
 use crate::spec::{Finding, Grade, Opening};
 use kernel::{Error, Kind, Result};
@@ -144,7 +145,8 @@ pub async fn probe(opening: &Opening) -> Vec<Finding> {
         }
     };
     let mut found = Vec::new();
-    if let Err(error) = look(&mut conn, opening, &options, &mut found).await {
+    let looked = look(&mut conn, opening, &options, &mut found);
+    if let Err(error) = Patience::of(&options).beginning("look at the server", looked).await {
         found.push(finding("server", Grade::Bad, error.to_string(), kernel::error::advice(error.kind).sentence));
     }
     found

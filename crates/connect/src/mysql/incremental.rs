@@ -6,6 +6,7 @@
 use super::key;
 use super::login::{connect, fault};
 use super::options::{Lookback, Options};
+use super::patience::Patience;
 use super::plan::Plan;
 use super::scan::{Beside, Scan, Which};
 use super::snapshot::{is_mariadb, partition};
@@ -98,7 +99,7 @@ impl Incremental {
             op: Some(Op::Update),
             ..Which::default()
         };
-        Ok((Scan::start(conn, plan, which).await?, columns))
+        Ok((Scan::start(conn, plan, which, Patience::of(&self.options)).await?, columns))
     }
 
     /// The cursor and the key, which tell rows apart.
@@ -224,7 +225,8 @@ impl Incremental {
         let scan = match &mut self.scan {
             Some(scan) => scan,
             None => {
-                let (scan, columns) = self.start().await?;
+                let (what, patience) = (format!("read the table {}", self.options.table), Patience::of(&self.options));
+                let (scan, columns) = patience.beginning(&what, self.start()).await?;
                 scan.plan().begin(&mut self.batch);
                 self.columns = columns;
                 self.scan.insert(scan)

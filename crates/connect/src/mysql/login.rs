@@ -123,12 +123,15 @@ pub async fn connect(opening: &Opening, options: &Options) -> Result<Conn> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let dial = async {
         let tls = login.ssl != Ssl::Disabled;
-        match Conn::new(login.opts(&opening.base, tls)).await {
+        let dialled = match Conn::new(login.opts(&opening.base, tls)).await {
             Err(mysql_async::Error::Driver(DriverError::NoClientSslFlagFromServer)) if login.ssl == Ssl::Preferred => {
                 Conn::new(login.opts(&opening.base, false)).await
             }
             other => other,
-        }
+        };
+        let mut conn = dialled?;
+        conn.query_drop(SESSION).await?;
+        Ok(conn)
     };
     let wait = Duration::from_millis(options.timeout_ms);
     let late = |_| {
@@ -138,12 +141,11 @@ pub async fn connect(opening: &Opening, options: &Options) -> Result<Conn> {
             format!("no answer within {} ms (`timeout_ms`)", options.timeout_ms),
         )
     };
-    let mut conn = tokio::time::timeout(wait, dial).await.map_err(late)?.map_err(|e| fault(&what, e))?;
-    let session =
-        "SET NAMES utf8mb4, time_zone = '+00:00', net_write_timeout = 3600, net_read_timeout = 3600, sql_mode = ''";
-    conn.query_drop(session).await.map_err(|e| fault(&what, e))?;
-    Ok(conn)
+    tokio::time::timeout(wait, dial).await.map_err(late)?.map_err(|e| fault(&what, e))
 }
+
+const SESSION: &str =
+    "SET NAMES utf8mb4, time_zone = '+00:00', net_write_timeout = 3600, net_read_timeout = 3600, sql_mode = ''";
 
 /// An error of the driver as one of ours. A server's words are shown only where they can't hold a value of a row.
 pub fn fault(what: &str, error: mysql_async::Error) -> Error {
@@ -154,13 +156,11 @@ pub fn fault(what: &str, error: mysql_async::Error) -> Error {
         E::Io(IoError::Io(error)) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
             untrusted(what, &error)
         }
-        E::Io(IoError::Io(error)) => Error::new(Kind::Unreachable, what, error),
+        E::Io(IoError::Io(error)) => Error::new(Kind::Unreachable, what, crate::tls::broken(&error)),
         E::Driver(DriverError::NoClientSslFlagFromServer) => {
             Error::project(what, "the server has no TLS, and `ssl-mode` asks for it")
         }
-        E::Driver(DriverError::ConnectionClosed) => {
-            Error::new(Kind::Unreachable, what, "the server closed the connection")
-        }
+        E::Driver(DriverError::ConnectionClosed) => Error::new(Kind::Unreachable, what, crate::tls::CLOSED),
         E::Driver(DriverError::UnknownAuthPlugin { name }) => {
             Error::project(what, format!("the server asks for the unknown way to sign in `{name}`"))
         }

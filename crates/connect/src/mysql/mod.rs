@@ -11,6 +11,7 @@ mod layout;
 mod log;
 mod login;
 mod options;
+mod patience;
 mod plan;
 mod scan;
 mod snapshot;
@@ -18,12 +19,14 @@ mod statement;
 mod table;
 mod value;
 
-use crate::spec::{Opening, Pending, Progress, Spec};
+use crate::marks;
+use crate::spec::{Fault, Opening, Pending, Progress, Spec};
 use futures::FutureExt;
-use kernel::Result;
 use kernel::source::Source;
+use kernel::{Entity, Result};
 use options::Mode;
 pub use options::Options;
+use serde_json::Value;
 
 pub fn spec() -> Spec {
     Spec {
@@ -37,7 +40,8 @@ pub fn spec() -> Spec {
             schema
         },
         check: |given| Options::check(given).err().unwrap_or_default(),
-        fits: |_, _| Vec::new(),
+        fits,
+        way: crate::way::of_table,
         open: |opening| async move { open(opening) }.boxed(),
         pending: |opening| async move { pending(opening) }.boxed(),
         changes: |given| given["mode"] == "cdc" || given["mode"] == "incremental",
@@ -47,7 +51,14 @@ pub fn spec() -> Spec {
     }
 }
 
+/// A change log takes each key many times, rows take it once.
+fn fits(given: &Value, entity: &Entity) -> Vec<Fault> {
+    let is_set = Options::check(given).is_ok_and(|options| options.mode == Mode::Snapshot && options.refresh.is_some());
+    marks::again(is_set, entity, Some("mode: cdc"))
+}
+
 fn open(opening: Opening) -> Result<Box<dyn Source>> {
+    marks::demand(&opening.source, fits(&opening.options, &opening.entity))?;
     let options = Options::read(&opening.source, &opening.options)?;
     Ok(match options.mode {
         Mode::Snapshot => Box::new(snapshot::Snapshot::open(opening, options)?),
@@ -61,7 +72,7 @@ fn pending(opening: &Opening) -> Result<Vec<Pending>> {
     let options = Options::read(&opening.source, &opening.options)?;
     let refresh = options.refresh.clone().filter(|_| options.mode != Mode::Cdc);
     let partition = snapshot::partition(opening, &Options { refresh, ..options })?;
-    let progress = match crate::marks::mark(&opening.from, &partition) {
+    let progress = match marks::mark(&opening.from, &partition) {
         Some((_, _, true)) => return Ok(Vec::new()),
         Some((rows, _, false)) => Progress::Partly(rows),
         None => Progress::New,

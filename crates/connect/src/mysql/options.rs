@@ -25,11 +25,12 @@ pub struct Options {
     /// time. It may be neither masked nor personal, for its last value is kept in the clear.
     pub cursor: Option<String>,
     /// For `incremental`: how far behind the last value rows are looked for again, because they were committed late:
-    /// `15 minutes`, or a number for a cursor that is one. Rows taken already are not taken again.
+    /// `15 minutes`, or a whole number for a cursor that is a number. Rows taken already are not taken again.
     #[schemars(with = "Option<LookbackWords>")]
     pub lookback: Option<Lookback>,
-    /// Any text, such as a date. A new one makes `snapshot` and `incremental` take the table again, as further rows, and
-    /// `cdc` begin anew: the table is emptied and read again.
+    /// Any text, such as a date. A new one makes `snapshot` and `incremental` take the table again, as further rows (for
+    /// `snapshot` the contract may then have neither a primary key nor unique columns), and `cdc` begin anew: the table is
+    /// emptied and read again.
     pub refresh: Option<String>,
     /// What a zero date (`0000-00-00`, `2026-02-00`) becomes: `null`, or the text as it is (`text`), which the gate sets
     /// aside where the contract says date.
@@ -39,7 +40,8 @@ pub struct Options {
     pub server_id: Option<u32>,
     /// Rows in a batch at most.
     pub batch_rows_max: usize,
-    /// How long to wait for a connection, and for a sign of life of the binary log.
+    /// How long to wait for a server that says nothing, in milliseconds: for a connection, between the rows of a table, and
+    /// for a sign of life of the binary log. A query may take ten times as long before its first row.
     pub timeout_ms: u64,
 }
 
@@ -80,7 +82,7 @@ impl TryFrom<Value> for Lookback {
     type Error = &'static str;
 
     fn try_from(value: Value) -> Result<Self, &'static str> {
-        const HELP: &str = "write a number, or a span such as `90 seconds`, `15 minutes`, `2 hours` or `1 day`";
+        const HELP: &str = "write a whole number, or a span such as `90 seconds`, `15 minutes`, `2 hours` or `1 day`";
         if let Some(units) = value.as_u64() {
             return Ok(Self::Units(units));
         }
@@ -198,6 +200,12 @@ mod tests {
         assert_eq!(read(json!("1 day")), read(json!("24h")));
         for bad in [json!("soon"), json!("5 parsecs"), json!(-1), json!(null), json!("99999999999999999 days")] {
             assert_eq!(read(bad), None);
+        }
+        for bad in [json!(1.5), json!("1.5")] {
+            let told = told(json!({
+                "connection": "mysql://u@h/shop", "table": "t", "mode": "incremental", "cursor": "id", "lookback": bad
+            }));
+            assert!(told.len() == 1 && told[0].contains("whole number"), "{told:?}");
         }
     }
 }

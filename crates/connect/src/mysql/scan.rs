@@ -3,10 +3,11 @@
 
 use super::key;
 use super::login::fault;
+use super::patience::{Patience, cut};
 use super::plan::Plan;
 use super::table::{Column, quoted};
 use crate::marks::Batch;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use kernel::gate::Op;
 use kernel::{Error, Result};
 use mysql_async::prelude::{Query, WithParams};
@@ -23,6 +24,9 @@ pub struct Scan {
     /// Rows to pass over.
     skip: u64,
     op: Op,
+    patience: Patience,
+    /// Whether a row came.
+    begun: bool,
 }
 
 /// What a row of the table has beside the plan's columns.
@@ -57,7 +61,7 @@ pub struct Which {
 
 impl Scan {
     /// Starts the statement; the connection is its own.
-    pub async fn start(conn: Conn, plan: Plan, which: Which) -> Result<Self> {
+    pub async fn start(conn: Conn, plan: Plan, which: Which, patience: Patience) -> Result<Self> {
         let Which { condition, order, beside, skip, op } = which;
         let names: Vec<String> = plan.columns.iter().chain(&beside).map(|column| quoted(&column.name)).collect();
         let (condition, params) = condition.unwrap_or_default();
@@ -69,7 +73,7 @@ impl Scan {
         }
         let params = if params.is_empty() { Params::Empty } else { Params::Positional(params) };
         let rows = sql.with(params).stream::<Row, _>(conn).await.map_err(|e| fault(&reading(&plan), e))?;
-        Ok(Self { rows: Some(rows), plan, beside, skip, op: op.unwrap_or(Op::Read) })
+        Ok(Self { rows: Some(rows), plan, beside, skip, op: op.unwrap_or(Op::Read), patience, begun: false })
     }
 
     pub fn plan(&self) -> &Plan {
@@ -84,12 +88,7 @@ impl Scan {
         mut take: impl FnMut(Beside<'_>) -> Result<bool>,
     ) -> Result<bool> {
         while !batch.is_full(bytes_max, rows_max) {
-            let Some(rows) = &mut self.rows else { return Ok(false) };
-            let Some(row) = rows.next().await else {
-                self.rows = None;
-                return Ok(false);
-            };
-            let row = row.map_err(|e| fault(&reading(&self.plan), e))?;
+            let Some(row) = self.row().await? else { return Ok(false) };
             if self.skip > 0 {
                 self.skip -= 1;
                 continue;
@@ -100,6 +99,28 @@ impl Scan {
             }
         }
         Ok(true)
+    }
+
+    /// The next row. A call that is dropped has taken nothing.
+    async fn row(&mut self) -> Result<Option<Row>> {
+        let Some(rows) = &mut self.rows else { return Ok(None) };
+        // What is there needs no clock.
+        let row = match rows.next().now_or_never() {
+            Some(row) => Ok(row),
+            None => {
+                let (what, next) = (reading(&self.plan), async { Ok(rows.next().await) });
+                match self.begun {
+                    true => self.patience.soon(&what, next).await,
+                    false => self.patience.beginning(&what, next).await,
+                }
+            }
+        };
+        let row = row.inspect_err(|_| self.rows.take().into_iter().for_each(cut))?;
+        match &row {
+            Some(_) => self.begun = true,
+            None => self.rows = None,
+        }
+        row.transpose().map_err(|e| fault(&reading(&self.plan), e))
     }
 
     fn put(&self, batch: &mut Batch, row: &Row) -> Result<()> {

@@ -7,6 +7,7 @@
 use super::key;
 use super::login::{connect, fault};
 use super::options::Options;
+use super::patience::Patience;
 use super::plan::Plan;
 use super::scan::{Scan, Which};
 use super::table::Table;
@@ -64,14 +65,15 @@ impl Snapshot {
         let columns = table.chosen(&self.options)?;
         let plan = Plan::new(table, columns, &self.opening.entity, &self.options, is_mariadb);
         let (which, whole) = which(&plan, &self.opening, self.token.behind.as_deref(), self.batch.taken)?;
-        Ok((Scan::start(conn, plan, which).await?, whole))
+        Ok((Scan::start(conn, plan, which, Patience::of(&self.options)).await?, whole))
     }
 
     async fn pull(&mut self, bytes_max: usize) -> Result<Pulled> {
         let scan = match &mut self.scan {
             Some(scan) => scan,
             None => {
-                let (scan, whole) = self.start().await?;
+                let (what, patience) = (format!("read the table {}", self.options.table), Patience::of(&self.options));
+                let (scan, whole) = patience.beginning(&what, self.start()).await?;
                 scan.plan().begin(&mut self.batch);
                 self.whole = whole;
                 self.scan.insert(scan)
@@ -114,7 +116,8 @@ pub fn which(plan: &Plan, opening: &Opening, behind: Option<&[Json]>, taken: u64
     let condition = match behind {
         None => None,
         Some(values) => Some(key::behind(&columns, values).ok_or_else(|| {
-            let detail = "its position is of another primary key; take the table anew by `refresh: <any new text>`";
+            let detail = "its position is of another primary key; take the table anew: under `mode: cdc` by `refresh: <any new text>`, \
+                else move the folder of the bronze table away, and run again";
             Error::data(format!("go on with {}", plan.table.shown()), detail)
         })?),
     };

@@ -19,16 +19,18 @@ mod snapshot;
 mod table;
 mod time;
 
-use crate::spec::{Opening, Pending, Progress, Spec};
+use crate::marks;
+use crate::spec::{Fault, Opening, Pending, Progress, Spec};
 use async_trait::async_trait;
 use cdc::{Cdc, Known};
 use futures::FutureExt;
 use incremental::Incremental;
 use kernel::error::Result;
 use kernel::source::{Pulled, Source};
-use kernel::{Point, Positions};
+use kernel::{Entity, Point, Positions};
 use options::{Mode, Options};
 use ranges::Range;
+use serde_json::Value;
 use setup::Setup;
 use snapshot::Snapshot;
 use std::sync::Arc;
@@ -46,7 +48,8 @@ pub fn spec() -> Spec {
             schema
         },
         check: |given| Options::check(given).err().unwrap_or_default(),
-        fits: |_, _| Vec::new(),
+        fits,
+        way: crate::way::of_table,
         open: |opening| open(opening).boxed(),
         pending: |opening| pending(opening).boxed(),
         changes: |given| given.get("mode").and_then(|mode| mode.as_str()).is_some_and(|mode| mode != "snapshot"),
@@ -65,7 +68,14 @@ wal_budget: 10 GiB                # warns before the server keeps more of its lo
 schedule: continuous
 ";
 
+/// A change log takes each key many times, rows take it once.
+fn fits(given: &Value, entity: &Entity) -> Vec<Fault> {
+    let is_set = Options::check(given).is_ok_and(|options| options.mode == Mode::Snapshot && options.refresh > 0);
+    marks::again(is_set, entity, Some("mode: cdc"))
+}
+
 async fn open(opening: Opening) -> Result<Box<dyn Source>> {
+    marks::demand(&opening.source, fits(&opening.options, &opening.entity))?;
     Ok(match Options::read(&opening.source, &opening.options)?.mode {
         Mode::Snapshot => Box::new(Once::open(&opening).await?),
         Mode::Incremental => Box::new(Incremental::open(&opening).await?),

@@ -34,7 +34,8 @@ pub struct Options {
     pub publication: Option<String>,
     /// Connections that read a snapshot at once. Default: 2
     pub parallel: usize,
-    /// Snapshot: take the whole table again, as further rows, when this number is another than before. Default: 0
+    /// Snapshot: take the whole table again, as further rows, when this number is another than before. The contract may then
+    /// have neither a primary key nor unique columns. Default: 0
     pub refresh: u32,
     /// Dates and timestamps at infinity: `quarantine` (default) gives them to the gate, which sets their rows aside;
     /// `clamp` makes them the first day of year 1 and the last of 9999; `empty` makes them null.

@@ -4,6 +4,7 @@ use super::signature;
 use crate::json_path::JsonPath;
 use crate::secret::Secret;
 use crate::spec::{Fault, read_options};
+use axum::http::HeaderName;
 use kernel::{Error, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -145,6 +146,17 @@ impl Options {
             auth.kind == AuthType::Header && auth.header.is_none(),
             "`auth`: `type: header` needs `header`, its name",
         );
+        let is_header = |name: &String| HeaderName::try_from(name).is_ok();
+        told(
+            "key_header",
+            read.key_header.as_ref().is_some_and(|name| !is_header(name)),
+            "`key_header` is the name of a header, such as `X-Delivery-Id`: letters, digits and `-`",
+        );
+        told(
+            "auth",
+            auth.header.as_ref().is_some_and(|name| !is_header(name)),
+            "`auth`: `header` is the name of a header, such as `X-Token`: letters, digits and `-`",
+        );
         told("records", JsonPath::parse(&read.records).is_err(), "`records` is no path such as `$.events`");
         told(
             "body_bytes_max",
@@ -205,6 +217,14 @@ mod tests {
         }
         let good = json!({ "type": "hmac", "scheme": "standard", "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" });
         assert!(auth(good).is_empty());
+        for name in ["a b", "", "x:y", "é"] {
+            let options = json!({ "path": "/a", "auth": { "type": "none" }, "key_header": name });
+            assert!(told(options).iter().any(|fault| fault.option == "key_header"), "{name:?} is no header");
+            let by = auth(json!({ "type": "header", "secret": "s", "header": name }));
+            assert!(by.len() == 1 && by[0].message.contains("`header` is the name"), "{name:?}: {by:?}");
+        }
+        let good = json!({ "path": "/a", "auth": { "type": "none" }, "key_header": "X-Delivery_Id" });
+        assert!(told(good).is_empty());
         let missing = told(json!({ "path": "/a" }));
         assert_eq!(missing[0].message, "`auth` is missing", "nobody is let in by forgetting something");
         let typo = told(json!({ "path": "/a", "auth": { "secrt": "SECRET" } }));

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, PoisonError};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, oneshot};
 use url::{Url, form_urlencoded};
 
 pub struct Auth {
@@ -111,11 +111,17 @@ impl Auth {
         Ok(Held { header: hidden(&format!("Bearer {}", token.trim())).ok_or_else(unusable)?, until: None })
     }
 
-    /// Who drops this call has lost no refresh token: what was asked is heard to its end.
+    /// Who drops this call has lost no refresh token: what was asked is heard to its end, and what was not is asked no more.
     async fn ask_for_token(&self, client: &Client, now: Timestamp) -> Result<Held> {
         let file = self.options.token_file.as_ref().map(|file| self.base.join(file));
-        let asked = ask_for_token(client.clone(), self.options.clone(), self.refresh.clone(), file);
-        let given = tokio::spawn(asked).await.map_err(|e| Error::internal("get a token", e.to_string()))??;
+        let (client, options, refresh) = (client.clone(), self.options.clone(), self.refresh.clone());
+        let (answer, given) = oneshot::channel();
+        tokio::spawn(async move {
+            let given = ask_for_token(client, options, refresh, file, &answer).await;
+            // Nobody may wait for it any more.
+            let _ = answer.send(given);
+        });
+        let given = given.await.map_err(|_| Error::internal("get a token", "its task broke off"))??;
         let header = hidden(&format!("Bearer {}", given.access_token.reveal()));
         let header = header.ok_or_else(|| strange(&shown(&self.options)))?;
         let until = given.expires_in.and_then(|seconds| seconds.reveal().parse::<f64>().ok());
@@ -126,13 +132,23 @@ impl Auth {
 }
 
 /// Client credentials (RFC 6749 §4.4) or a refresh token (§6). Another refresh token that comes with the answer is kept
-/// before anybody else asks.
-async fn ask_for_token(client: Client, options: Options, refresh: Refresh, file: Option<PathBuf>) -> Result<Given> {
+/// before anybody else asks. Nobody is asked once `answer` has nobody who waits for it.
+async fn ask_for_token(
+    client: Client,
+    options: Options,
+    refresh: Refresh,
+    file: Option<PathBuf>,
+    answer: &oneshot::Sender<Result<Given>>,
+) -> Result<Given> {
     let mut newest = refresh.lock().await;
     let file = match file {
         Some(path) => Some(apart(move || TokenFile::take(path)).await?),
         None => None,
     };
+    // Behind the file: who ends the process has seen it held by then, or nobody is asked.
+    if answer.is_closed() {
+        return Err(Error::new(Kind::Stopped, shown(&options), "nobody waits for it any more"));
+    }
     let token = match (&*newest, &file) {
         (Some(newest), _) => Some(newest.clone()),
         (None, Some(file)) => Some(file.token()?),

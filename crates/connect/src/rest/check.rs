@@ -147,8 +147,10 @@ impl Faults {
                     self.add("incremental", message);
                 }
                 if incremental.lookback.as_ref().is_some_and(|lookback| !is_lookback(&lookback.to_string())) {
-                    let message = "`incremental`: `lookback` is a span for times (`2 hours`), a number for numbers";
-                    self.0.push(Fault { help: Some(span::HOW.into()), ..Fault::new("incremental", message) });
+                    let message = "`incremental`: `lookback` is a span for times (`2 hours`), a whole number for whole numbers \
+                                   (`100`); other fields can have none";
+                    let help = format!("for times {}", span::HOW);
+                    self.0.push(Fault { help: Some(help), ..Fault::new("incremental", message) });
                 }
                 if let Err(why) = since::start(incremental) {
                     self.add("incremental", format!("`incremental`: {why}"));
@@ -168,9 +170,13 @@ impl Faults {
             chain.push(parent);
             next = parent.parent.as_deref();
         }
+        // Which names paths may have is not known while one of them is missing.
+        let is_named = chain.iter().all(|parent| !parent.name.is_empty());
         let mut known = vec![SINCE];
         for parent in chain.iter().rev() {
-            self.names("parent", &parent.path, &known);
+            if is_named {
+                self.names("parent", &parent.path, &known);
+            }
             self.path("parent", &parent.records);
             self.path("parent", &parent.key);
             self.pagination("parent", &parent.pagination, Method::Get);
@@ -178,6 +184,9 @@ impl Faults {
                 self.add("parent", "`parent` needs `path` and `as`, the name by which paths have its key");
             }
             known.push(&parent.name);
+        }
+        if !is_named {
+            return;
         }
         self.names("path", &read.path, &known);
         if let Some(parent) = chain.first()
@@ -270,9 +279,11 @@ mod tests {
         }
         assert_eq!(all.len(), wanted.len(), "{all:?}");
         assert!(!all.concat().contains("SECRET"), "{all:?}");
+        let nameless = told(json!({ "path": "customers/{customer_id}/orders", "parent": { "path": "customers" } }));
+        assert!(nameless.len() == 1 && nameless[0].contains("`parent` needs `path` and `as`"), "{nameless:?}");
         let nested = told(json!({ "auth": { "type": "bearer", "tokn": "SECRET" } }));
         assert!(nested[0].contains("unknown field `tokn`") && !nested[0].contains("SECRET"), "{nested:?}");
-        for lookback in [json!("10 parsecs"), json!("-1 hours"), json!(-5), json!(true), json!("")] {
+        for lookback in [json!("10 parsecs"), json!("-1 hours"), json!(-5), json!(0.5), json!(true), json!("")] {
             let all = told(json!({ "incremental": { "field": "x", "param": "since", "lookback": lookback } }));
             assert!(all.len() == 1 && all[0].contains("`lookback` is a span"), "{lookback}: {all:?}");
         }

@@ -56,6 +56,7 @@ impl Answer {
     /// The error of an answer that is not good.
     pub fn failure(&self, shown: &str) -> Error {
         let (kind, why) = match self.status {
+            304 => (Kind::Project, "it answers that nothing is new; leave `If-…` out of `headers`"),
             300..=399 => (Kind::Project, "it answers with a redirect that leads away; name the right address"),
             401 => (Kind::Refused, "it does not take the credentials; look at `auth`"),
             403 => (Kind::Refused, "it refuses these credentials what they ask for"),
@@ -318,6 +319,13 @@ fn cause(error: &reqwest::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_without_news_is_no_redirect() {
+        let told = |status| Answer { status, body: Vec::new(), links: Vec::new() }.failure("GET x").detail;
+        assert!(told(304).contains("leave `If-…` out of `headers` (HTTP 304)"), "{}", told(304));
+        assert!(told(302).contains("a redirect that leads away"), "{}", told(302));
+    }
 
     #[test]
     fn an_answer_that_breaks_off_is_told_from_one_that_is_no_json() {

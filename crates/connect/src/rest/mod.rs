@@ -32,10 +32,15 @@ use page::Records;
 use pages::Next;
 use plan::{Plan, Values};
 use serde_json::Value;
+pub use suits::repeats;
+pub use token_file::{tokens_are_kept, tokens_under_way};
+
+/// As sources name it.
+pub const NAME: &str = "rest";
 
 pub fn spec() -> Spec {
     Spec {
-        name: "rest",
+        name: NAME,
         summary: "JSON from an API over HTTP, page by page",
         schemes: &[],
         example: EXAMPLE,
@@ -46,6 +51,7 @@ pub fn spec() -> Spec {
         },
         check: |given| Options::check(given).err().unwrap_or_default(),
         fits: suits::check,
+        way,
         open: |opening| async move { Ok(Box::new(source::Rest::open(&opening)?) as Box<dyn Source>) }.boxed(),
         pending: |opening| async move { source::pending(opening) }.boxed(),
         changes,
@@ -53,6 +59,12 @@ pub fn spec() -> Spec {
         discover: None,
         listen: None,
     }
+}
+
+/// A pass that asks for what is new alone does not bring what one of another kind let go.
+fn way(given: &Value) -> Option<String> {
+    let mode = given["mode"].as_str().unwrap_or("append");
+    given["incremental"]["field"].as_str().map(|field| format!("mode: {mode}, incremental: {{ field: {field} }}"))
 }
 
 fn changes(options: &Value) -> bool {

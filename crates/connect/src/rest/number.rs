@@ -36,7 +36,20 @@ impl Number {
         Some(Self { is_negative: mantissa.starts_with('-'), digits, exponent })
     }
 
-    /// The same as a whole number, where it is one that a column can hold.
+    /// Whether a decimal of this precision and scale can hold it without a digit less.
+    pub fn fits(&self, precision: u8, scale: i8) -> bool {
+        let digits = self.exponent.saturating_add(scale.into());
+        let needed = i64::try_from(self.digits.len()).unwrap_or(i64::MAX);
+        self.digits.is_empty() || needed <= digits && digits <= precision.into()
+    }
+
+    /// The nearest float; infinite where it is too large for one.
+    pub fn float(&self) -> f64 {
+        let size = format!("0.{}0e{}", self.digits, self.exponent).parse().unwrap_or(f64::INFINITY);
+        if self.is_negative { -size } else { size }
+    }
+
+    /// The same as a whole number, where 128 bits hold it.
     pub fn whole(&self) -> Option<i128> {
         let places =
             usize::try_from(self.exponent).ok().filter(|places| *places < 40 && self.digits.len() <= *places)?;
@@ -114,6 +127,28 @@ mod tests {
         for no in ["", "-", ".", "e5", "NaN", "inf", "1,5", "1.2.3", "0x10", "1e", "--1"] {
             assert_eq!(Number::parse(no, false), None, "{no}");
         }
+    }
+
+    #[test]
+    fn a_decimal_has_so_many_digits_and_a_float_has_an_end() {
+        for (text, precision, scale, fits) in [
+            ("99.99", 4, 2, true),
+            ("99.990", 4, 2, true),
+            ("-99.99", 4, 2, true),
+            ("100", 4, 2, false),
+            ("0.001", 4, 2, false),
+            ("0.00", 4, 2, true),
+            ("0.0005", 4, 4, true),
+            ("1.5e3", 4, 0, true),
+            ("1.5", 4, 0, false),
+            ("1e400", 38, 0, false),
+            ("1e9223372036854775807", 38, 2, false),
+        ] {
+            assert_eq!(number(text).fits(precision, scale), fits, "{text} in decimal({precision},{scale})");
+        }
+        assert_eq!((number("-12.5").float(), number("0").float(), number("1e-400").float()), (-12.5, 0.0, 0.0));
+        assert!(number("1e308").float().is_finite() && number("1e400").float().is_infinite());
+        assert_eq!(number("-1e9223372036854775807").float(), f64::NEG_INFINITY);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use chrono::format::{Parsed, StrftimeItems, parse};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta};
 use kernel::{Entity, Property, span};
 use std::fmt::Write;
+use std::ops::RangeInclusive;
 
 /// A compiled `incremental`.
 pub struct Since {
@@ -20,6 +21,8 @@ pub struct Since {
     lookback: i64,
     format: Option<String>,
     scale: Scale,
+    /// Of its column.
+    data_type: DataType,
     /// How the API writes times, where the contract says so.
     written: Option<String>,
     /// Whether it writes numbers with a comma.
@@ -54,7 +57,7 @@ impl Since {
                 span::micros(&text).filter(|micros| *micros >= 0).ok_or("`lookback` of a time: write `2 hours`")?
             }
             (Some(text), Scale::Whole) => {
-                text.parse().ok().filter(|number| *number >= 0).ok_or("`lookback` of a number: write a number")?
+                text.parse().ok().filter(|number| *number >= 0).ok_or("`lookback` of a whole number: write `100`")?
             }
             (Some(_), Scale::Number | Scale::Text) => {
                 return Err(format!(
@@ -70,6 +73,7 @@ impl Since {
             lookback,
             format: options.format.clone(),
             scale,
+            data_type: property.map_or(DataType::Utf8, |property| property.data_type.clone()),
             written: property.and_then(|property| property.format.clone()),
             comma: property.is_some_and(|property| property.decimal_comma),
             boundary: options.boundary,
@@ -120,7 +124,8 @@ impl Since {
         }
     }
 
-    /// The highest value of these rows and of what was highest before, as the API wrote it.
+    /// The highest value of these rows and of what was highest before, as the API wrote it. What the column can't hold is set
+    /// aside, so that it does not count: behind it, no later record would be asked for.
     pub fn highest(&self, rows: &RecordBatch, before: Option<String>) -> Option<String> {
         let Some(values) = rows.column_by_name(&self.field).and_then(|column| column.as_string_view_opt()) else {
             return before;
@@ -153,15 +158,31 @@ impl Since {
         }
     }
 
-    /// `None` of what is no such value.
+    /// `None` of what is no value of the column.
     fn rank(&self, value: &str) -> Option<Rank> {
         match self.scale {
-            Scale::Time => self.micros(value).map(Rank::Time),
-            Scale::Whole => {
-                Number::parse(value, self.comma).filter(|number| number.whole().is_some()).map(Rank::Number)
+            Scale::Time => self.micros(value).filter(|micros| YEARS.contains(micros)).map(Rank::Time),
+            Scale::Whole | Scale::Number => {
+                let number = Number::parse(value, self.comma)?;
+                self.holds(value, &number).then_some(Rank::Number(number))
             }
-            Scale::Number => Number::parse(value, self.comma).map(Rank::Number),
             Scale::Text => None,
+        }
+    }
+
+    /// Whether the column can hold a number that is written so.
+    fn holds(&self, text: &str, number: &Number) -> bool {
+        match &self.data_type {
+            DataType::Decimal128(precision, scale) => number.fits(*precision, *scale),
+            DataType::Float32 => (number.float() as f32).is_finite(),
+            whole if whole.is_integer() => {
+                // The gate reads digits alone; with a comma for the point, points part them into groups.
+                let is_sign = |byte: u8| matches!(byte, b'+' | b'-') || self.comma && byte == b'.';
+                let is_plain = text.trim_ascii().bytes().all(|byte| byte.is_ascii_digit() || is_sign(byte));
+                let range = range(whole);
+                is_plain && number.whole().zip(range).is_some_and(|(number, range)| range.contains(&number))
+            }
+            _ => number.float().is_finite(),
         }
     }
 
@@ -196,6 +217,9 @@ pub fn start(options: &Incremental) -> Result<Option<String>, String> {
             .into()),
     }
 }
+
+/// The years 0001 to 9999, which are all that the lake keeps, in microseconds since 1970.
+const YEARS: RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
 
 /// What a time is sent as that is written like no other.
 const ISO: &str = "%Y-%m-%dT%H:%M:%S%.fZ";
@@ -247,6 +271,17 @@ fn iso(value: &str) -> Option<i64> {
 
 fn of_day(day: NaiveDate) -> i64 {
     day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_micros()
+}
+
+/// What a column of whole numbers holds.
+fn range(data_type: &DataType) -> Option<RangeInclusive<i128>> {
+    match data_type {
+        DataType::Int8 => Some(i8::MIN.into()..=i8::MAX.into()),
+        DataType::Int16 => Some(i16::MIN.into()..=i16::MAX.into()),
+        DataType::Int32 => Some(i32::MIN.into()..=i32::MAX.into()),
+        DataType::Int64 => Some(i64::MIN.into()..=i64::MAX.into()),
+        _ => None,
+    }
 }
 
 fn scale(property: &Property) -> Scale {
@@ -323,6 +358,7 @@ mod tests {
         assert_eq!(day.begin(Some("2026-07-01")).as_deref(), Some("30/06/2026"));
         let ids = since(serde_json::json!({ "field": "at", "lookback": 10 }), DataType::Int64);
         assert_eq!(ids.begin(ids.highest(&rows(&["9", "100", "20"]), None).as_deref()).as_deref(), Some("90"));
+        let ids = since(serde_json::json!({ "field": "at", "lookback": 10 }), DataType::Decimal128(20, 0));
         let high = ids.highest(&rows(&["18446744073709551615", "7"]), None);
         assert_eq!(ids.begin(high.as_deref()).as_deref(), Some("18446744073709551605"), "64 bits are not enough");
         let text = serde_json::from_value(serde_json::json!({ "field": "at", "lookback": 10 })).expect("options");
@@ -354,6 +390,38 @@ mod tests {
             let written = Since::compile(&options, &entity).expect("a cursor");
             assert_eq!(written.begin(Some(high)).as_deref(), Some(begun), "{format}");
         }
+    }
+
+    #[test]
+    fn what_the_column_can_not_hold_moves_nothing() {
+        let zoned = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        let all: [(DataType, &str, &[&str]); 12] = [
+            (DataType::Int64, "9223372036854775807", &["9223372036854775808", "18446744073709551615", "1e18"]),
+            (DataType::Int64, "-5", &["15.0", "-9223372036854775809", "9.9"]),
+            (DataType::Int32, "2147483647", &["2147483648", "9223372036854775807"]),
+            (DataType::Int16, "32767", &["32768"]),
+            (DataType::Int8, "127", &["128"]),
+            (DataType::Decimal128(5, 2), "999.990", &["1000", "999.991", "1e300"]),
+            (DataType::Decimal128(3, 0), "9.99e2", &["1000", "1.5"]),
+            (DataType::Float64, "1e308", &["1e309", "Infinity", "NaN"]),
+            (DataType::Float32, "1e38", &["1e39"]),
+            (TIME, "9999-12-31T23:59:59", &["+10000-01-01T00:00:00"]),
+            (zoned, "9999-12-31T23:59:59.999999Z", &["+10000-01-01T00:00:00", "9999-12-31T23:00:00-02:00"]),
+            (DataType::Date32, "9999-12-31", &["+10000-01-01", "soon"]),
+        ];
+        for (data_type, held, beyond) in all {
+            let since = since(serde_json::json!({ "field": "at" }), data_type.clone());
+            assert_eq!(since.highest(&rows(beyond), None), None, "{data_type}");
+            let mixed = [beyond, &[held]].concat();
+            assert_eq!(since.highest(&rows(&mixed), None).as_deref(), Some(held), "{data_type}");
+            assert_eq!(since.highest(&rows(beyond), Some(held.into())).as_deref(), Some(held), "{data_type}");
+        }
+        let mut entity = typed(&[("at", DataType::Int32)]);
+        entity.properties[0].decimal_comma = true;
+        let options = serde_json::from_value(serde_json::json!({ "field": "at" })).expect("options");
+        let groups = Since::compile(&options, &entity).expect("a cursor");
+        let high = groups.highest(&rows(&["1.234.567", "7", "4.000.000.000", "9.999.999,5"]), None);
+        assert_eq!(high.as_deref(), Some("1.234.567"));
     }
 
     #[test]

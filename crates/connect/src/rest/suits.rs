@@ -49,15 +49,28 @@ fn faults(options: &Options, entity: &Entity) -> Vec<Fault> {
             faults.push(refused(why.into(), "name it there as what it is, or read all with each run"));
         }
     }
-    let may_repeat = options.mode == Mode::Append && since.as_ref().is_none_or(Since::may_repeat);
-    if may_repeat && !entity.properties.is_empty() && entity.key().is_empty() {
+    if may_repeat(options, since.as_ref()) && !entity.properties.is_empty() && entity.key().is_empty() {
         let why = "records come again with each run, and without a primary key in the contract they can't be told from \
                    new ones";
         let help = "name the key there, or set `mode: changes` for a log, or `mode: once`";
-        let option = if since.is_some() { "incremental" } else { "mode" };
-        faults.push(Fault { help: Some(help.into()), ..Fault::new(option, why) });
+        faults.push(Fault { help: Some(help.into()), ..Fault::new(repeating(options), why) });
     }
     faults
+}
+
+/// The option by which records come again, and are told from new ones by the contract's primary key; `None` where none do.
+pub fn repeats(given: &Value, entity: &Entity) -> Option<&'static str> {
+    let options = Options::check(given).ok()?;
+    let since = options.incremental.as_ref().map(|by| Since::compile(by, entity)).transpose().ok()?;
+    may_repeat(&options, since.as_ref()).then(|| repeating(&options))
+}
+
+fn may_repeat(options: &Options, since: Option<&Since>) -> bool {
+    options.mode == Mode::Append && since.is_none_or(Since::may_repeat)
+}
+
+fn repeating(options: &Options) -> &'static str {
+    if options.incremental.is_some() { "incremental" } else { "mode" }
 }
 
 fn refused(why: String, help: &str) -> Fault {
@@ -105,6 +118,22 @@ mod tests {
             let all = told(more, &keyless);
             assert!(all.len() == 1 && !all[0].1 && all[0].2.contains("primary key"), "{all:?}");
             assert_eq!(all[0].0, option);
+        }
+        let given = |more: Value| {
+            let mut options = json!({ "connection": "https://api.example.com", "path": "orders" });
+            options.as_object_mut().expect("options").extend(more.as_object().expect("options").clone());
+            options
+        };
+        let beyond = json!({ "incremental": { "field": "at", "param": "since", "boundary": "exclusive" } });
+        for (more, option) in [
+            (by("at"), Some("incremental")),
+            (json!({}), Some("mode")),
+            (beyond, None),
+            (json!({ "mode": "changes" }), None),
+            (json!({ "mode": "once" }), None),
+            (json!({ "timeout_ms": 0 }), None),
+        ] {
+            assert_eq!(repeats(&given(more.clone()), &orders()), option, "{more}");
         }
         let mut spanned = by("at");
         spanned["incremental"]["lookback"] = "2 hours".into();

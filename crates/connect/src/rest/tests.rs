@@ -84,7 +84,7 @@ fn with_hidden(column: &str) -> Entity {
 }
 
 async fn open(options: &Value, entity: &Entity, from: Positions) -> Result<Box<dyn Source>> {
-    (spec().open)(opening(Path::new("/"), options.clone(), entity.clone(), from)).await
+    spec().open(opening(Path::new("/"), options.clone(), entity.clone(), from)).await
 }
 
 async fn law(options: Value, entity: Entity) {

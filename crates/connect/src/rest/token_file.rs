@@ -5,11 +5,44 @@ use kernel::error::{Error, Result, io};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use tokio::sync::watch;
+
+/// How many files this process holds.
+static HELD: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
+
+/// Waits until no refresh token is on its way from a server to its file. A process that ends before that has used up the one in
+/// the file, and nobody has the next.
+pub async fn tokens_are_kept() {
+    // The sender is never dropped, so that there is an end to wait for.
+    let _ = HELD.subscribe().wait_for(|held| *held == 0).await;
+}
+
+/// How many are on their way.
+pub fn tokens_under_way() -> usize {
+    *HELD.borrow()
+}
 
 /// The file, held against other processes from where its token is read to where the next one is in it.
 pub struct TokenFile {
     path: PathBuf,
     _lock: File,
+    _held: Held,
+}
+
+struct Held;
+
+impl Held {
+    fn count() -> Self {
+        HELD.send_modify(|held| *held += 1);
+        Self
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        HELD.send_modify(|held| *held -= 1);
+    }
 }
 
 impl TokenFile {
@@ -19,7 +52,7 @@ impl TokenFile {
         // The file itself is replaced, so that what is locked stands beside it.
         let lock = private(&beside).and_then(|lock| lock.lock().map(|()| lock));
         let lock = lock.map_err(|e| io(format!("lock {} for the token's file", beside.display()), e))?;
-        Ok(Self { path, _lock: lock })
+        Ok(Self { path, _lock: lock, _held: Held::count() })
     }
 
     pub fn token(&self) -> Result<Secret> {

@@ -7,14 +7,15 @@ mod source;
 mod tests;
 
 use crate::marks;
-use crate::spec::{Discovered, Finding, Grade, Opening, Pending, Progress, Spec};
+use crate::spec::{Discovered, Fault, Finding, Grade, Opening, Pending, Progress, Spec};
 use database::{Table, fault, open, tables};
 use futures::FutureExt;
 use kernel::contract::{OnPersonalData, OnViolation, SchemaChange};
 use kernel::source::Source;
 use kernel::{Entity, Error, Result, error::advice};
+use options::Mode;
 pub use options::Options;
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 pub fn spec() -> Spec {
     Spec {
@@ -28,7 +29,8 @@ pub fn spec() -> Spec {
             schema
         },
         check: |given| Options::check(given).err().unwrap_or_default(),
-        fits: |_, _| Vec::new(),
+        fits,
+        way: crate::way::of_table,
         open: |opening| async move { opened(opening) }.boxed(),
         pending: |opening| async move { pending(opening) }.boxed(),
         changes: |given| given["mode"] == "incremental",
@@ -40,7 +42,14 @@ pub fn spec() -> Spec {
     }
 }
 
+/// A change log takes each key many times, rows take it once.
+fn fits(given: &Value, entity: &Entity) -> Vec<Fault> {
+    let is_set = Options::check(given).is_ok_and(|options| options.mode == Mode::Snapshot && options.refresh.is_some());
+    marks::again(is_set, entity, Some("mode: incremental"))
+}
+
 fn opened(opening: Opening) -> Result<Box<dyn Source>> {
+    marks::demand(&opening.source, fits(&opening.options, &opening.entity))?;
     let options = Options::read(&opening.source, &opening.options)?;
     Ok(Box::new(source::Sqlite::open(opening, options)?))
 }
@@ -79,7 +88,7 @@ fn probe(opening: Opening) -> Vec<Finding> {
     };
     let mut found = vec![good("database", options.file(&opening.base).display().to_string())];
     found.push(match Table::read(&conn, &options) {
-        Ok(table) => match source::check_same(&options, &opening.from) {
+        Ok(table) => match source::may_read(&table, &options, &opening) {
             Ok(()) => good("table", format!("{}, {} columns", table.name, table.columns.len())),
             Err(error) => bad("table", &error),
         },

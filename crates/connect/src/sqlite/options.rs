@@ -22,7 +22,8 @@ pub struct Options {
     /// For `incremental`: a column that grows with every change, such as `updated_at`. It may be neither masked nor
     /// personal, for its last value is kept in the clear.
     pub cursor: Option<String>,
-    /// Any text, such as a date. A new one makes the table be taken again, as further rows.
+    /// Any text, such as a date. A new one makes the table be taken again, as further rows: for `snapshot` the contract may
+    /// then have neither a primary key nor unique columns.
     pub refresh: Option<String>,
     /// Rows in a batch at most.
     pub batch_rows_max: usize,

@@ -5,13 +5,13 @@
 
 use super::database::{Column, Table, fault, is_open, open, quoted};
 use super::options::{Mode, Options};
-use crate::cells::{Cell, Cells, Form};
+use crate::cells::{Cell, Cells, Form, write_text};
 use crate::marks::{mark, read_token, write_token};
 use crate::spec::Opening;
 use async_trait::async_trait;
 use kernel::gate::{Changes, Malformed, Op, Raw};
 use kernel::source::{Pulled, Source};
-use kernel::{Error, Kind, Point, Positions, Result};
+use kernel::{Entity, Error, Kind, Point, Positions, Result};
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Statement};
 use serde::{Deserialize, Serialize};
@@ -147,7 +147,7 @@ impl Reader {
         let columns = table.chosen(options)?;
         let whole = table.has_open_rowid(&opening.entity);
         if options.mode == Mode::Incremental {
-            may_page(&table, options, opening, whole)?;
+            may_page(&table, options, &opening.entity)?;
         }
         let what = format!("read the table {}", table.name);
         let journal: String =
@@ -355,7 +355,7 @@ fn remember(token: &mut Token, number: i64, at: &Json, is_same: impl FnOnce(&Jso
 }
 
 /// Makes sure that what was read before was this table.
-pub fn check_same(options: &Options, from: &Positions) -> Result<()> {
+fn check_same(options: &Options, from: &Positions) -> Result<()> {
     let is_own =
         |name: &str| name.strip_prefix(&options.table).is_some_and(|rest| rest.is_empty() || rest.starts_with('@'));
     let mut names = from.iter().filter(|(_, point)| matches!(point, Point::Mark { .. })).map(|(name, _)| name);
@@ -372,18 +372,35 @@ pub fn check_same(options: &Options, from: &Positions) -> Result<()> {
     }
 }
 
-fn may_page(table: &Table, options: &Options, opening: &Opening, has_open_rowid: bool) -> Result<()> {
+/// What else than the file may stand against reading the table.
+pub fn may_read(table: &Table, options: &Options, opening: &Opening) -> Result<()> {
+    check_same(options, &opening.from)?;
+    match options.mode {
+        Mode::Snapshot => Ok(()),
+        Mode::Incremental => may_page(table, options, &opening.entity),
+    }
+}
+
+/// Makes sure that a cursor tells how far the table was read.
+fn may_page(table: &Table, options: &Options, entity: &Entity) -> Result<()> {
     let name = options.cursor.as_deref().unwrap_or_default();
     table.column(name)?;
     let refuse = |detail: &str| Err(Error::project(format!("the cursor `{name}` of {}", table.name), detail));
-    if !is_open(&opening.entity, name) {
+    if !is_open(entity, name) {
         return refuse(
             "its last value is kept in the clear, so the contract must name it, without a mask or a personal class",
         );
     }
-    if !has_open_rowid {
+    if !table.has_rowid {
         return refuse(
-            "rows of one cursor are told apart by their rowid, which this table lacks or its contract hides",
+            "rows of one cursor are told apart by their rowid, which views and tables `WITHOUT ROWID` lack: read it by \
+             `mode: snapshot`, or make the table anew without that word",
+        );
+    }
+    if !table.has_open_rowid(entity) {
+        return refuse(
+            "rows of one cursor are told apart by their rowid, which is kept in the clear: name the column that is it in the \
+             contract, without a mask or a personal class, or read the table by `mode: snapshot`",
         );
     }
     Ok(())
@@ -431,7 +448,11 @@ fn cell(value: ValueRef<'_>, as_bytes: bool) -> Option<Cell<'_>> {
         ValueRef::Text(text) => Cell::Text(Cow::Borrowed(std::str::from_utf8(text).ok()?)),
         ValueRef::Integer(number) if as_bytes => Cell::Bytes(number.to_string().into_bytes().into()),
         ValueRef::Integer(number) => Cell::Int(number),
-        ValueRef::Real(number) if as_bytes => Cell::Bytes(number.to_string().into_bytes().into()),
+        ValueRef::Real(number) if as_bytes => {
+            let mut text = String::new();
+            write_text(&mut text, &Cell::Double(number));
+            Cell::Bytes(text.into_bytes().into())
+        }
         ValueRef::Real(number) => Cell::Double(number),
     })
 }

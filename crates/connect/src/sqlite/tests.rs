@@ -5,7 +5,7 @@ use super::*;
 use arrow::datatypes::DataType;
 use kernel::clock::{ManualClock, Timestamp};
 use kernel::contract::{MaskSpec, Property};
-use kernel::{Classification, Positions};
+use kernel::{Classification, Kind, Positions};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -253,7 +253,7 @@ async fn a_file_that_is_none_and_a_table_that_is_not_there_are_told() {
     let shop = Shop::new("wal");
     let told = async |options: Value| {
         let mut opening = shop.opening(options, &[], Positions::new());
-        let findings = (spec().probe)(&opening).await;
+        let findings = spec().probe(&opening).await;
         opening.from = Positions::new();
         let error = opened(opening).expect("a source").next(1).await.err().expect("an error").to_string();
         (error, findings.iter().any(|finding| finding.grade == Grade::Bad && finding.remedy.is_some()))
@@ -340,7 +340,78 @@ async fn another_table_is_not_mixed_in() {
     let again = shop.opening(json!({ "refresh": "2026" }), &[], upto.clone());
     assert!(opened(again).is_ok());
     let other = shop.opening(json!({ "table": "others" }), &[], upto);
-    assert!((spec().probe)(&other).await.iter().any(|finding| finding.found.contains("rows of orders")));
+    assert!(spec().probe(&other).await.iter().any(|finding| finding.found.contains("rows of orders")));
     let told = opened(other).err().expect("an error").to_string();
     assert!(told.contains("rows of orders") && told.contains("source of its own"), "{told}");
+}
+
+/// Rows would be missing, or come twice.
+#[tokio::test]
+async fn rows_that_were_read_in_one_way_are_not_gone_on_with_in_another() {
+    let shop = Shop::new("wal");
+    shop.fill(1..4);
+    let by = |cursor: &str| json!({ "mode": "incremental", "cursor": cursor });
+    let read = async |options: &Value, mut upto: Positions| {
+        let mut source = spec().open(shop.opening(options.clone(), &[], upto.clone())).await?;
+        let mut rows = 0;
+        while let Some(pulled) = source.next(1 << 20).await? {
+            rows += pulled.rows.num_rows();
+            upto.advance(&pulled.upto);
+        }
+        Ok::<_, Error>((rows, upto))
+    };
+    let (rows, upto) = read(&by("id"), Positions::new()).await.expect("the first way");
+    assert_eq!(rows, 3);
+    shop.fill(4..6);
+    for other in [json!({}), by("at"), json!({ "mode": "snapshot", "refresh": "2026" })] {
+        let told = read(&other, upto.clone()).await.expect_err("another way").to_string();
+        assert!(told.contains("by `mode: incremental, cursor: id`"), "{told}");
+        let opening = shop.opening(other, &[], upto.clone());
+        assert_eq!(spec().pending(&opening).await.expect_err("another way").kind, Kind::Project);
+        assert_eq!(spec().probe(&opening).await[0].grade, Grade::Bad);
+    }
+    assert_eq!(read(&by("id"), upto).await.expect("the same way").0, 2);
+    let (_, once) = read(&json!({}), Positions::new()).await.expect("a snapshot");
+    assert_eq!(read(&json!({ "refresh": "2026" }), once.clone()).await.expect("the same way").0, 5);
+    assert!(read(&by("id"), once).await.is_err());
+}
+
+/// As text they are words that the gate knows as numbers, as those of any format are.
+#[tokio::test]
+async fn numbers_without_end_are_numbers() {
+    let shop = Shop::new("wal");
+    shop.db
+        .execute_batch("DROP TABLE orders; CREATE TABLE orders (id INTEGER PRIMARY KEY, price REAL)")
+        .expect("a table");
+    for (id, price) in [(1, f64::INFINITY), (2, f64::NEG_INFINITY), (3, 1.5)] {
+        shop.db.execute("INSERT INTO orders VALUES (?1, ?2)", (id, price)).expect("a row");
+    }
+    let mut source = opened(shop.opening(json!({}), &[], Positions::new())).expect("a source");
+    let rows = source.next(1 << 20).await.expect("a batch").expect("rows").rows.into_raw().expect("raw rows");
+    let passed = kernel::laws::source::as_text(false).pass(rows, Timestamp(0)).expect("a pass");
+    let batch = passed.safe.into_batch();
+    let column = batch.column_by_name("price").expect("the column");
+    let shown = |row| arrow::util::display::array_value_to_string(column, row).expect("its text");
+    assert_eq!([shown(0), shown(1), shown(2)], ["Infinity", "-Infinity", "1.5"]);
+}
+
+#[tokio::test]
+async fn a_table_that_no_cursor_can_be_followed_in_is_told_with_what_to_do() {
+    let shop = Shop::new("wal");
+    let told = async |hidden: &[&str]| {
+        let opening = shop.opening(json!({ "mode": "incremental", "cursor": "at" }), hidden, Positions::new());
+        let findings = spec().probe(&opening).await;
+        let error = opened(opening).expect("a source").next(1).await.err().map(|error| error.to_string());
+        (error, findings.iter().any(|finding| finding.grade == Grade::Bad))
+    };
+    assert_eq!(told(&[]).await, (None, false));
+    let (error, is_bad) = told(&["id"]).await;
+    let error = error.expect("a hidden rowid");
+    assert!(is_bad && error.contains("without a mask") && error.contains("mode: snapshot"), "{error}");
+    shop.db
+        .execute_batch("DROP TABLE orders; CREATE TABLE orders (id INTEGER PRIMARY KEY, at TEXT) WITHOUT ROWID")
+        .expect("a table");
+    let (error, is_bad) = told(&[]).await;
+    let error = error.expect("no rowid");
+    assert!(is_bad && error.contains("`WITHOUT ROWID`") && error.contains("mode: snapshot"), "{error}");
 }

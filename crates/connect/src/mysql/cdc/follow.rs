@@ -9,6 +9,7 @@ use crate::mysql::health;
 use crate::mysql::layout::{Charsets, Image, Known, Layout};
 use crate::mysql::log::{Log, Meaning, end, unread};
 use crate::mysql::login::{connect, fault};
+use crate::mysql::patience::{Patience, cut};
 use crate::mysql::plan::Plan;
 use crate::mysql::statement::{Does, does};
 use crate::mysql::table::Table;
@@ -133,7 +134,8 @@ impl Cdc {
 
     pub(super) async fn follow(&mut self, bytes_max: usize) -> Result<Option<Pulled>> {
         if self.following.is_none() {
-            let following = self.start_following().await?;
+            let patience = Patience::of(&self.options);
+            let following = patience.beginning("follow the binary log", self.start_following()).await?;
             following.plan.begin(&mut self.batch);
             self.following = Some(following);
         }
@@ -145,12 +147,14 @@ impl Cdc {
                     Some(conn) => conn,
                     None => connect(&self.opening, &self.options).await?,
                 };
-                // A connection that was idle for hours may be closed.
-                let until = match end(&mut conn).await {
+                // A connection that was idle for hours may be closed, or be forgotten on the way.
+                let (what, patience) = ("ask where the binary log ends", Patience::of(&self.options));
+                let until = match patience.soon(what, end(&mut conn)).await {
                     Ok(until) => until,
                     Err(_) => {
+                        cut(conn);
                         conn = connect(&self.opening, &self.options).await?;
-                        end(&mut conn).await?
+                        patience.soon(what, end(&mut conn)).await?
                     }
                 };
                 following.conn = Some(conn);
@@ -221,7 +225,9 @@ impl Cdc {
                 Some(conn) => conn,
                 None => connect(&self.opening, &self.options).await?,
             };
-            following.table = Table::read(&mut conn, &self.opening.source, &self.options).await?;
+            let (what, patience) = ("look at the table again", Patience::of(&self.options));
+            following.table =
+                patience.beginning(what, Table::read(&mut conn, &self.opening.source, &self.options)).await?;
             (following.conn, following.stale) = (Some(conn), false);
         }
         let known = Known {

@@ -16,6 +16,7 @@ use super::health;
 use super::log::Place;
 use super::login::{connect, fault};
 use super::options::Options;
+use super::patience::Patience;
 use super::plan::Plan;
 use super::scan::Scan;
 use super::snapshot::{remember, which};
@@ -125,7 +126,7 @@ impl Cdc {
         if self.batch.taken == reading.from && reading.from > 0 {
             empty(&mut self.batch, &plan, None)?;
         }
-        let scan = Scan::start(conn, plan, which).await?;
+        let scan = Scan::start(conn, plan, which, Patience::of(&self.options)).await?;
         // A position that was written holds for all that is read after it.
         let gtid = self.token.gtid.clone().unwrap_or(gtid);
         self.token =
@@ -136,7 +137,8 @@ impl Cdc {
 
     async fn read_table(&mut self, bytes_max: usize) -> Result<Pulled> {
         if self.scan.is_none() {
-            self.start_reading().await?;
+            let (what, patience) = (format!("read the table {}", self.options.table), Patience::of(&self.options));
+            patience.beginning(&what, self.start_reading()).await?;
         }
         let (Some((scan, whole)), Some(reading)) = (&mut self.scan, &mut self.token.reading) else {
             return Err(Error::internal("read a table", "it was not begun"));

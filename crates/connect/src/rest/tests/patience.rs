@@ -152,7 +152,7 @@ async fn a_server_that_asks_to_be_left_alone_is_asked_by_no_source_before_its_ti
             let options = json!({ "connection": url, "path": path, "requests_per_minute_max": 60_000 });
             let mut opening = opening(Path::new("/"), options, orders(), Positions::new());
             opening.clock = clock.clone();
-            let mut source = (spec().open)(opening).await.expect("a source");
+            let mut source = spec().open(opening).await.expect("a source");
             pull(source.as_mut(), &mut Positions::new()).await
         };
         let first = read("orders").await.expect_err("too long a wait");
@@ -188,7 +188,7 @@ async fn the_doctor_looks_at_the_first_page() {
     let server = Server::start(json!({ "reset": true, "rows": 37 })).await;
     let probe = async |options: Value| {
         let opening = opening(Path::new("/"), options, orders(), Positions::new());
-        (spec().probe)(&opening).await
+        spec().probe(&opening).await
     };
     let (path, more) = kinds().remove(3);
     let good = &probe(server.options(path, more)).await[0];
@@ -205,7 +205,7 @@ async fn the_doctor_looks_at_the_first_page() {
         let column = entity.properties.iter_mut().find(|column| column.name == "updated_at").expect("the column");
         column.data_type = time;
         let opening = opening(Path::new("/"), options, entity, Positions::new());
-        (spec().probe)(&opening).await
+        spec().probe(&opening).await
     };
     let lost = timed("append").await;
     assert!(lost[1].remedy.as_ref().is_some_and(|remedy| remedy.contains("`mode: changes`")), "{lost:?}");

@@ -2,10 +2,15 @@
 
 use super::{Server, all, fails, ids, kinds, orders};
 use crate::files::testing::{opening, pull_into};
-use crate::rest::spec;
+use crate::rest::{spec, tokens_are_kept, tokens_under_way};
 use kernel::Positions;
 use kernel::error::Kind;
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 #[tokio::test]
 async fn credentials_go_nowhere_else() {
@@ -103,7 +108,7 @@ async fn a_refresh_token_that_is_replaced_is_put_into_its_file_for_the_next_proc
     let server = Server::start(json!({ "reset": true, "rows": 37, "auth": rotating("first") })).await;
     let options = refreshing(&server, json!({ "token_file": "token" }));
     let read = async || {
-        let mut source = (spec().open)(opening(folder.path(), options.clone(), orders(), Positions::new())).await?;
+        let mut source = spec().open(opening(folder.path(), options.clone(), orders(), Positions::new())).await?;
         let mut rows = Vec::new();
         pull_into(source.as_mut(), &mut Positions::new(), &mut rows).await.map(|()| rows.len())
     };
@@ -123,6 +128,65 @@ async fn a_refresh_token_that_is_replaced_is_put_into_its_file_for_the_next_proc
     assert!(error.kind == Kind::Project && error.detail.contains("no such file"), "{error}");
 }
 
+/// Gives a refresh token whenever it is told to; counts how often it was asked.
+async fn taking_its_time() -> (String, Arc<AtomicUsize>, Arc<Notify>) {
+    let (asked, told) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+    let (count, wait) = (asked.clone(), told.clone());
+    let app = axum::Router::new().fallback(move || {
+        let (count, wait) = (count.clone(), wait.clone());
+        async move {
+            let number = count.fetch_add(1, Ordering::SeqCst) + 1;
+            wait.notified().await;
+            json!({ "access_token": "t", "expires_in": 3600, "refresh_token": format!("r-{number}") }).to_string()
+        }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (url, asked, told)
+}
+
+#[tokio::test]
+async fn who_waits_no_more_loses_no_refresh_token_and_uses_up_no_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("token");
+    std::fs::write(&file, "first\n").expect("a file");
+    let (url, asked, told) = taking_its_time().await;
+    let options = json!({
+        "connection": url, "path": "orders", "auth": {
+            "type": "oauth2", "token_url": format!("{url}/token"), "client_id": "me", "token_file": "token",
+        },
+    });
+    let read = || {
+        let opening = opening(folder.path(), options.clone(), orders(), Positions::new());
+        tokio::spawn(async move { spec().open(opening).await.expect("a source").next(1).await.map(drop) })
+    };
+    let first = read();
+    while asked.load(Ordering::SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let second = read();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    for reader in [first, second] {
+        reader.abort();
+        assert!(reader.await.expect_err("it was dropped").is_cancelled());
+    }
+    assert!(tokens_under_way() > 0);
+    assert!(timeout(Duration::from_millis(50), tokens_are_kept()).await.is_err(), "the token is not there yet");
+    told.notify_one();
+    let kept = || std::fs::read_to_string(&file).expect("the file") == "r-1\n";
+    // Other tests have tokens of their own, so that the end of all is no sign for this one.
+    for _ in 0..400 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        if kept() {
+            break;
+        }
+    }
+    assert!(kept(), "what was asked for is heard to its end");
+    timeout(Duration::from_secs(20), tokens_are_kept()).await.expect("an end");
+    assert_eq!(asked.load(Ordering::SeqCst), 1, "whoever was second asked nobody");
+}
+
 #[tokio::test]
 async fn a_token_that_changes_is_read_again_from_its_file() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -133,7 +197,7 @@ async fn a_token_that_changes_is_read_again_from_its_file() {
     let mut options = server.options(path, more);
     options["auth"] = json!({ "type": "bearer", "token_file": "token" });
     let opening = opening(folder.path(), options, orders(), Positions::new());
-    let mut source = (spec().open)(opening).await.expect("a source");
+    let mut source = spec().open(opening).await.expect("a source");
     let (mut taken, mut rows) = (Positions::new(), Vec::new());
     taken.advance(&source.next(1).await.expect("a batch").expect("rows").upto);
     server.control(json!({ "auth": { "type": "bearer", "token": "second" } })).await;
