@@ -251,3 +251,70 @@ fn a_file_is_taken_once_also_when_it_is_renamed_in() {
     project.run();
     assert_eq!(ids(&project), ["1"]);
 }
+
+/// Delta takes such columns for one, and no reader would open the table again.
+#[test]
+fn a_field_that_differs_from_a_column_only_in_case_costs_its_row_and_no_table() {
+    let project = project("data/*.ndjson", &[]);
+    project.contract("orders", COLUMNS, &[("schema_change", "evolve")]);
+    project.write(
+        "data/a.ndjson",
+        "{\"id\":\"a1\",\"amount\":1,\"colour\":\"red\"}\n{\"id\":\"a2\",\"ID\":\"x\"}\n\
+         {\"id\":\"a3\",\"colour\":\"red\",\"Colour\":\"blue\"}\n{\"id\":\"a4\",\"\u{e9}\":1}\n\
+         {\"id\":\"a5\",\"\u{c9}\":2}\n{\"id\":\"a6\",\"_Source\":\"x\"}\n{\"id\":\"a7\",\"_op\":\"d\"}\n",
+    );
+    project.run();
+    assert_eq!(ids(&project), ["a1", "a4"]);
+    let reasons: Vec<String> =
+        project.lines("select \"column\", reason from quarantine.orders order by _position['offset']");
+    assert_eq!(reasons.len(), 5, "{reasons:?}");
+    for says in
+        ["`ID` and `id`", "`Colour` and `colour`", "`\u{c9}` and `\u{e9}`", "`_Source` is kept", "`_op` is kept"]
+    {
+        assert!(reasons.iter().any(|reason| reason.contains(says)), "{says}: {reasons:?}");
+    }
+    project.write("data/b.ndjson", "{\"id\":\"b1\",\"colour\":\"blue\"}\n");
+    project.run();
+    assert_eq!(project.lines("select id, colour from bronze.orders"), ["a1,red", "a4,", "b1,blue"]);
+}
+
+/// Another one that differs from a column of an earlier run.
+#[test]
+fn a_field_that_differs_only_in_case_from_one_of_an_earlier_run_harms_no_table() {
+    let project = project("data/*.ndjson", &[]);
+    project.contract("orders", COLUMNS, &[("schema_change", "evolve")]);
+    project.write("data/a.ndjson", "{\"id\":\"a1\",\"colour\":\"red\"}\n");
+    project.run();
+    project.write("data/b.ndjson", "{\"id\":\"b1\",\"Colour\":\"red\"}\n{\"id\":\"b2\",\"colour\":\"blue\"}\n");
+    project.run();
+    assert_eq!(project.lines("select id, colour from bronze.orders"), ["a1,red", "b2,blue"]);
+    let aside = project.lines("select reason from quarantine.orders");
+    assert!(aside.len() == 1 && aside[0].contains("`Colour` and `colour`"), "{aside:?}");
+}
+
+/// A column that is called otherwise than before, but for its case, is another one that the table can't have.
+#[test]
+fn a_contract_that_only_changes_the_case_of_a_column_harms_no_table() {
+    let project = project("data/*.csv", &[]);
+    project.write("data/a.csv", "id,amount\na1,1.00\n");
+    project.run();
+    project.contract("orders", &COLUMNS.replace("amount", "Amount"), &[]);
+    project.write("data/b.csv", "id,Amount\nb1,2.00\n");
+    let answer = project.run_with(&[]);
+    assert_ne!(answer.code, Some(0), "{answer:?}");
+    project.contract("orders", COLUMNS, &[]);
+    project.write("data/b.csv", "id,amount\nb1,2.00\n");
+    project.run();
+    assert_eq!(project.lines("select id, amount from bronze.orders"), ["a1,1.00", "b1,2.00"]);
+}
+
+#[test]
+fn a_field_with_a_name_of_lavras_own_does_not_go_in_silence() {
+    let project = project("data/*.ndjson", &[]);
+    project.write("data/a.ndjson", "{\"id\":\"a1\",\"_source\":{\"a\":1}}\n");
+    project.run_with(&[]).exits(1).says("new column `_source`").says("kept for Lavra's own columns");
+    assert_eq!(project.count("bronze.orders"), 0);
+    project.contract("orders", COLUMNS, &[("schema_change", "quarantine")]);
+    project.run();
+    assert_eq!(project.lines("select rule, \"column\" from quarantine.orders"), ["schema,_source"]);
+}

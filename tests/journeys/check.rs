@@ -280,6 +280,16 @@ fn every_column_of_a_query_that_is_not_there_is_told_at_its_place() {
 }
 
 #[test]
+fn a_column_with_a_name_of_lavras_own_is_refused_in_any_case() {
+    let project = Project::new("kept");
+    project.source("orders", "data/o.csv", &[]);
+    for name in ["_source", "_Source", "_RUN_ID"] {
+        project.contract("orders", &format!("{{ name: {name}, logicalType: string }}"), &[]);
+        project.lavra(&["check"]).exits(2).says("kept for the gate's own columns").says("orders.yaml:");
+    }
+}
+
+#[test]
 fn a_column_that_says_to_be_personal_and_is_open_is_warned_of() {
     let project = Project::new("open");
     project.source("people", "data/p.csv", &[]);

@@ -131,6 +131,34 @@ fn a_field_with_a_name_that_looks_personal_stops_nobody() {
     }
 }
 
+/// Of such a field no column can be made; who sends it is told, and the table and the others go on.
+#[test]
+fn a_field_that_differs_from_a_column_only_in_case_is_refused_to_its_sender() {
+    let project = Project::new("twins");
+    project.write("sources/orders.yaml", HOOK.replace("${HOOK_TOKEN}", "s3cret"));
+    project.contract("orders", KEYED, &[("schema_change", "evolve")]);
+    let up = Running::up(&project);
+    is_in(&project, "orders", "idle");
+    let hook = format!("{}/hooks/orders", listening(&project));
+    assert_eq!(send(&hook, "s3cret", None, r#"{"id":1,"state":"new"}"#), Some((200, json!({ "rows": 1 }))));
+    for (body, says) in [
+        (r#"{"id":2,"State":"new"}"#, "`State` differs from the column `state`"),
+        (r#"[{"id":2,"xy":1},{"id":3,"XY":1}]"#, "`XY` and the field `xy` differ"),
+        (r#"{"id":2,"_source":"x"}"#, "`_source` is kept"),
+        (r#"{"id":2,"_op":"d"}"#, "`_op` is kept"),
+    ] {
+        let refused = send(&hook, "s3cret", None, body).expect("an answer");
+        assert!(refused.0 == 422 && refused.1.to_string().contains(says), "{refused:?}");
+    }
+    assert_eq!(send(&hook, "s3cret", None, r#"{"id":4,"xy":"x"}"#), Some((200, json!({ "rows": 1 }))));
+    // Which columns the table has by now the gate knows; it sets the row aside.
+    assert_eq!(send(&hook, "s3cret", None, r#"{"id":5,"XY":"x"}"#), Some((200, json!({ "rows": 1 }))));
+    assert_eq!(send(&hook, "s3cret", None, r#"{"id":6,"xy":"y"}"#), Some((200, json!({ "rows": 1 }))));
+    assert_eq!(project.lines("select id, state, xy from bronze.orders"), ["1,new,", "4,,x", "6,,y"]);
+    assert_eq!(project.count("quarantine.orders"), 1);
+    assert_eq!(up.end(), Some(0));
+}
+
 /// Some libraries send the header always, and empty where they have no name.
 #[test]
 fn deliveries_with_an_empty_name_are_not_one() {
@@ -199,21 +227,32 @@ fn who_would_be_told_too_early_to_send_again_is_told_by_check() {
 fn two_that_want_one_path_are_told_and_the_first_goes_on() {
     let project = project("doors");
     project.write("sources/others.yaml", HOOK.replace("${HOOK_TOKEN}", "other")).contract("others", COLUMNS, &[]);
-    project
-        .write("sources/state.yaml", HOOK.replace("${HOOK_TOKEN}", "x").replace("/hooks/orders", "/status"))
-        .contract("state", COLUMNS, &[]);
     let _up = Running::up(&project);
     let states = || {
         let state = |name: &str| source(&project, name)["state"].as_str().unwrap_or_default().to_owned();
-        [state("orders"), state("others"), state("state")]
+        [state("orders"), state("others")]
     };
     let is_young = |state: &String| ["", "starting"].contains(&state.as_str());
     let states = wait_for("all states", || Some(states()).filter(|states| !states.iter().any(is_young)));
-    assert_eq!(states.iter().filter(|state| *state == "failed").count(), 2, "{states:?}");
+    assert_eq!(states.iter().filter(|state| *state == "failed").count(), 1, "{states:?}");
     let told = project.lavra(&["status"]).exits(1);
-    for part in ["answers at /hooks/orders", "this process itself answers at /status", "another `path`"] {
+    for part in ["answers at /hooks/orders", "another `path`"] {
         assert!(told.stdout.contains(part), "{part} in {}", told.stdout);
     }
+}
+
+#[test]
+fn a_path_that_up_answers_at_itself_and_a_header_that_is_none_are_told_by_check() {
+    let project = project("own");
+    let hook = HOOK.replace("${HOOK_TOKEN}", "s3cret");
+    for path in ["/status", "/metrics", "/registry/subjects"] {
+        project.write("sources/orders.yaml", hook.replace("/hooks/orders", path));
+        project.lavra(&["check"]).exits(2).says("sources/orders.yaml:2").says("`lavra up` itself answers at this path");
+    }
+    project.write("sources/orders.yaml", hook.replace("/hooks/orders", "/statuses"));
+    project.lavra(&["check"]).exits(0);
+    project.write("sources/orders.yaml", format!("{hook}key_header: a b\n"));
+    project.lavra(&["check"]).exits(2).says("sources/orders.yaml:6").says("`key_header` is the name of a header");
 }
 
 /// Three senders, who send each delivery again until they hear of its success, and a process that is killed.

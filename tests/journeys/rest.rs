@@ -1,10 +1,14 @@
 //! An API that fails, waits, changes its token and is read by a program that is killed: every record is there once.
 
-use super::up::wait_for;
+use super::up::{Running, wait_for};
 use crate::harness::{Project, node};
 use crate::rest_api::RestApi;
 use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const ORDERS: &str = "
@@ -88,6 +92,37 @@ fn what_the_contract_forbids_is_told_where_the_option_stands() {
         project.lavra(&["check"]).exits(2).says("without a primary key").says(&place).says("`mode: changes`");
     }
     source("mode: once\n");
+    project.lavra(&["check"]).exits(0);
+}
+
+/// A run would end with it: what comes again is let go by its key.
+#[test]
+fn a_key_whose_mask_hides_what_came_again_is_told_by_check() {
+    let project = Project::new("rest");
+    let source = |options: &str| {
+        let head = "connector: rest\nconnection: http://127.0.0.1:9\npath: people\nretries_max: 0\n";
+        project.write("sources/people.yaml", format!("{head}{options}"));
+    };
+    let keyed = |mask: &str| {
+        let columns = format!(
+            "{{ name: mail, logicalType: string, primaryKey: true, required: true, classification: personal.email, \
+             customProperties: [{{ property: mask, value: {mask} }}] }}\n{{ name: n, logicalType: integer }}"
+        );
+        project.contract("people", &columns, &[]);
+    };
+    keyed("encrypt(person)");
+    for (options, line) in [("incremental: { field: n, param: since }\n", 5), ("mode: append\n", 5), ("", 1)] {
+        source(options);
+        let place = format!("sources/people.yaml:{line}");
+        project.lavra(&["check"]).exits(2).says("masked by `encrypt(person)`").says(&place).says("`mode: changes`");
+    }
+    for options in ["incremental: { field: n, param: since, boundary: exclusive }\n", "mode: changes\n", "mode: once\n"]
+    {
+        source(options);
+        project.lavra(&["check"]).exits(0);
+    }
+    keyed("pseudonym(person)");
+    source("mode: append\n");
     project.lavra(&["check"]).exits(0);
 }
 
@@ -230,6 +265,66 @@ fn a_token_that_changes_stops_the_run_until_it_is_given() {
     run("second").exits(0);
     let count = project.call(&["query", "--format", "csv", "select count(*), count(distinct id) from bronze.orders"]);
     assert_eq!(count.env("API_TOKEN", "second").done().exits(0).stdout.lines().nth(1), Some("80,80"));
+}
+
+/// A server that takes each refresh token once, `first` at first, and thinks for a second before it gives the next; counts those
+/// that it gave.
+fn slow_tokens() -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/token", listener.local_addr().expect("its address"));
+    let given = Arc::new(AtomicUsize::new(0));
+    let count = given.clone();
+    std::thread::spawn(move || {
+        let mut newest = "first".to_owned();
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let (mut asked, mut buffer) = (Vec::new(), [0; 4096]);
+            // The end of the form.
+            while !asked.ends_with(b"client_secret=SECRET") {
+                let read = stream.read(&mut buffer).expect("a request");
+                assert!(read > 0, "half a request");
+                asked.extend_from_slice(&buffer[..read]);
+            }
+            let is_known = String::from_utf8_lossy(&asked).contains(&format!("refresh_token={newest}&"));
+            let (status, body) = match is_known {
+                true => {
+                    newest = format!("r-{}", count.fetch_add(1, Ordering::SeqCst) + 1);
+                    std::thread::sleep(Duration::from_secs(1));
+                    ("200 OK", json!({ "access_token": "t", "expires_in": 3600, "refresh_token": newest }))
+                }
+                false => ("400 Bad Request", json!({ "error": "invalid_grant" })),
+            };
+            let body = body.to_string();
+            let length = body.len();
+            // Nobody may be there any more.
+            let _ = write!(stream, "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+        }
+    });
+    (url, given)
+}
+
+/// A process that is told to end while its one token is on the way: the next process would be locked out.
+#[test]
+fn a_refresh_token_that_is_on_its_way_at_the_end_is_in_its_file() {
+    let api = RestApi::start(&json!({ "reset": true, "rows": 45 }));
+    let (url, given) = slow_tokens();
+    let auth = format!(
+        "auth: {{ type: oauth2, token_url: '{url}', client_id: me, client_secret: SECRET, token_file: secrets/token }}"
+    );
+    let project = project(&api, "cursor", &format!("schedule: continuous\n{auth}\n{CURSOR}"));
+    project.write("secrets/token", "first\n");
+    let kept = || std::fs::read_to_string(project.path("secrets/token")).expect("the token's file");
+    let commands = [(&["up", "--listen", "127.0.0.1:0"][..], 0), (&["run", "--quiet"][..], 1)];
+    for (number, (command, code)) in commands.into_iter().enumerate() {
+        let process = Running::start(&project, command);
+        wait_for("a question for a token", || (given.load(Ordering::SeqCst) > number).then_some(()));
+        process.signal("-TERM");
+        assert_eq!(process.ended(), Some(code), "{command:?}");
+        assert_eq!(kept(), format!("r-{}\n", number + 1), "{command:?}");
+    }
+    project.run();
+    assert_eq!(kept(), "r-3\n");
+    assert_whole(&project, 45, "with the token that was kept");
 }
 
 #[test]

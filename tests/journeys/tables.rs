@@ -101,6 +101,59 @@ fn a_history_has_each_version_with_the_time_it_held() {
 }
 
 #[test]
+fn a_row_that_is_read_again_is_no_new_version() {
+    let project = project("history");
+    let versions = || {
+        project.lines(
+            "select status, note, to_char(valid_from, '%S') as since, coalesce(to_char(valid_to, '%S'), '-') as till
+             from silver.orders",
+        )
+    };
+    project.write("data/1.ndjson", change("c", 1_000, order(1, "new", "a")));
+    project.run();
+    let again = change("u", 2_000, order(1, "new", "a")) + &change("u", 3_000, order(1, "new", UNSENT));
+    project.write("data/2.ndjson", again);
+    let run = project.run();
+    assert_eq!(node(&run, "silver.orders")["report"]["rows_written"], 0, "{run}");
+    assert_eq!(versions(), ["new,a,01,-"]);
+    project
+        .write("data/3.ndjson", change("u", 4_000, order(1, "new", "a")) + &change("u", 5_000, order(1, "paid", "a")));
+    project.run();
+    assert_eq!(versions(), ["new,a,01,05", "paid,a,05,-"]);
+    project.write("data/2b.ndjson", change("u", 3_500, order(1, "held", "a")));
+    project.run();
+    let all = ["held,a,03,04", "new,a,01,03", "new,a,04,05", "paid,a,05,-"];
+    assert_eq!(versions(), all, "a late change parts what was one version");
+    assert_eq!(project.count("bronze.orders"), 6, "the log has every change");
+    project.lavra(&["run", "--full-refresh", "silver.orders"]).exits(0);
+    assert_eq!(versions(), all);
+}
+
+/// A log that was made anew has the rows as they are now, and no version that ended before.
+#[test]
+fn a_log_that_was_made_anew_takes_no_history_away() {
+    let (current, history) = (project("current"), project("history"));
+    let first = change("c", 1_000, order(1, "new", "a")) + &change("u", 2_000, order(1, "paid", "a"));
+    for project in [&current, &history] {
+        project.write("data/1.ndjson", &first);
+        project.run();
+        project.write("data/2.ndjson", change("u", 3_000, order(1, "sent", "a")));
+        project.run();
+        std::fs::rename(project.path("lake/bronze/orders"), project.path("old")).expect("a folder");
+        std::fs::remove_file(project.path("data/1.ndjson")).expect("a file");
+    }
+    let grown = format!("{ORDERS}\n    {{ name: more, logicalType: string }}");
+    current.contract("orders", &grown, &[]);
+    current.run();
+    assert_eq!(orders(&current), ["1,sent,1.50,a"], "the table follows, with a column more than the log had");
+    let told = "versions that ended before are in the old log alone";
+    history.run_with(&["--retries", "0"]).exits(1).says(told).says("--full-refresh silver.orders");
+    assert_eq!(history.count("silver.orders"), 3);
+    history.lavra(&["run", "--full-refresh", "silver.orders"]).exits(0);
+    assert_eq!(history.count("silver.orders"), 1);
+}
+
+#[test]
 fn a_change_that_comes_late_overwrites_nothing_newer() {
     let project = project("current");
     let strict = ORDERS.replace(
@@ -176,6 +229,12 @@ fn what_can_not_be_kept_is_refused_before_anything_is_read() {
     told(ORDERS, &["changes: debezium", "materialize: latest"], "unknown value `latest`");
     told(ORDERS, &["changes: debezium", "materialize: { as: current, into: Orders }"], "lower-case");
     told(&format!("{ORDERS}\n    {{ name: _op, logicalType: string }}"), &kept, "what a change did");
+    let versions = format!("{ORDERS}\n    {{ name: Valid_From, logicalType: string }}");
+    let history = ["changes: debezium", "materialize: { as: history, into: versions }"];
+    told(&versions, &history, "contracts/orders.yaml has a column `Valid_From`, by which a history says how long");
+    told(&versions, &history, "sources/orders.yaml:4:");
+    let current = Project::new("own");
+    current.source("orders", "data/*.ndjson", &kept).contract("orders", &versions, &[]).lavra(&["check"]).exits(0);
     let two = project("current");
     two.source("more", "more/*.ndjson", &["changes: debezium", "into: orders", "contract: orders"]);
     two.lavra(&["check"]).exits(2).says("takes in `more` as well");

@@ -1,15 +1,17 @@
 //! Collections of a server that speaks MongoDB's protocol. Needs: ferretdb.
 
 use super::harness::opened::{entity, open, opening, rows, text};
+use super::harness::proxy::Proxy;
 use super::harness::{server, unique};
 use crate::harness::{Project, node};
 use connect::Grade;
-use kernel::{Entity, Positions};
+use kernel::{Entity, Error, Kind, Positions};
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Bson, DateTime, Document, doc};
 use mongodb::{Client, Database};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 async fn database(name: &str) -> (Database, String) {
     let url = server("ferretdb").url;
@@ -85,7 +87,7 @@ async fn a_wrong_place_is_told_and_collections_are_discovered() {
     fill(&database, 3).await;
     let none = entity(&[], &[]);
     let spec = connect::by_name("mongodb").expect("the connector");
-    let findings = async |given: Value| (spec.probe)(&opening(&given, &none, Positions::new())).await;
+    let findings = async |given: Value| spec.probe(&opening(&given, &none, Positions::new())).await;
     let good = findings(options(&url, json!({}))).await;
     assert!(good.iter().all(|finding| finding.grade == Grade::Good), "{good:?}");
     for (change, word) in [
@@ -102,6 +104,33 @@ async fn a_wrong_place_is_told_and_collections_are_discovered() {
     assert_eq!((found[0].rows, found[0].entity.key()), (Some(3), vec!["_id"]));
     let lines = &found[0].entity.property("lines").expect("a column").data_type;
     assert!(lines.to_string().contains("sku"), "{lines}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_falls_silent_is_told_in_time_and_the_read_goes_on_where_it_was() {
+    const ROWS: i32 = 6_000;
+    let (database, url) = database("silent").await;
+    fill(&database, ROWS).await;
+    let address = server("ferretdb").address().to_owned();
+    let proxy = Proxy::to(&address);
+    let given = options(&url.replace(&address, &proxy.address), json!({ "timeout_ms": 1000, "batch_rows_max": 500 }));
+    let mut source = open("mongodb", &given, &entity(&["_id"], &FIELDS), Positions::new()).await;
+    let mut rows = 0;
+    let mut count = async || {
+        while let Some(pulled) = source.next(1 << 20).await? {
+            rows += pulled.rows.num_rows();
+        }
+        Ok::<usize, Error>(rows)
+    };
+    proxy.silent_after(300_000);
+    let told = tokio::time::timeout(Duration::from_secs(20), count()).await.expect("an end in time");
+    let told = told.expect_err("silence");
+    assert!(proxy.is_silent(), "{told}");
+    assert_eq!(told.kind, Kind::Unreachable, "{told}");
+    let again = tokio::time::timeout(Duration::from_secs(20), count()).await.expect("an end in time");
+    assert_eq!(again.expect_err("still silence").kind, Kind::Unreachable);
+    proxy.mend();
+    assert_eq!(count().await.expect("the rest"), ROWS as usize);
 }
 
 #[test]

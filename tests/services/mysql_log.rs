@@ -1,10 +1,10 @@
 //! What the log of MariaDB takes back, moves or tells in seconds, and what the tables kept from it are then. Needs: mariadb.
 
 use super::harness::mariadb::{ACCOUNT, Database, accounts};
-use super::harness::opened::{entity, open, opening, rows, text};
-use super::mysql::{changes, options};
+use super::harness::opened::{entity, opening};
+use super::mysql::{changes, column, options};
 use crate::harness::Project;
-use kernel::{Entity, Positions};
+use kernel::Positions;
 use serde_json::{Value, json};
 
 #[test]
@@ -127,17 +127,6 @@ async fn who_lacks_a_right_to_follow_the_log_is_told_which() {
         assert!(told.contains(&format!("GRANT {lacks} ON *.* TO")), "{told}");
         assert!(!told.contains("password,") && !told.contains("1064") && !told.contains("secret"), "{told}");
     }
-}
-
-/// The values of a column, as all rows of the source have it.
-async fn column(given: &Value, entity: &Entity, name: &str) -> Result<Vec<String>, String> {
-    let mut source = open("mysql", given, entity, Positions::new()).await;
-    let mut found = Vec::new();
-    while let Some(pulled) = source.next(1 << 20).await.map_err(|error| error.to_string())? {
-        let batch = rows(pulled);
-        found.extend((0..batch.num_rows()).map(|row| text(&batch, name, row)));
-    }
-    Ok(found)
 }
 
 #[tokio::test]

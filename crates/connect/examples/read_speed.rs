@@ -41,8 +41,8 @@ async fn main() -> Result<()> {
         clock: Arc::new(ManualClock::default()),
     };
     let spec = by_name("files").ok_or_else(usage)?;
-    let bytes: u64 = (spec.pending)(&opening).await?.iter().filter_map(|file| file.bytes).sum();
-    let mut source = (spec.open)(opening).await?;
+    let bytes: u64 = spec.pending(&opening).await?.iter().filter_map(|file| file.bytes).sum();
+    let mut source = spec.open(opening).await?;
     let (start, mut rows, mut malformed, mut batches) = (Instant::now(), 0, 0, 0);
     while let Some(pulled) = source.next(batch_bytes).await? {
         let Some(raw) = pulled.rows.into_raw() else { continue };

@@ -139,7 +139,8 @@ impl Relay {
             {
                 let detail = format!(
                     "the table was at offset {known} of partition {key} and knows of {taken} now: was it removed, or brought \
-                     back as it was before? Put it back as it was; or remove the topic too, and load all again"
+                     back as it was before? Put it back as it was; or remove the topic too, and load all again. Where the lake \
+                     of another environment goes through this topic: give one of the two another broker"
                 );
                 return Err(Error::data(format!("take {topic} into {}", source.table), detail));
             }

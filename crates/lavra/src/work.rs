@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use kernel::TableName;
 use kernel::broker::Places;
+use kernel::contract::SchemaChange;
 use kernel::error::{Error, Result};
 use kernel::gate::{Forgotten, Gate, Stamp, Tally};
 use kernel::position::Positions;
@@ -130,7 +131,8 @@ impl ProjectWork {
         let gate = self.gate(source)?;
         let mut bronze = self.bronze(source, &gate).await?;
         let before = bronze.version();
-        let warning = bronze.warning().map(str::to_owned);
+        let mut warnings: Vec<String> = bronze.warning().map(str::to_owned).into_iter().collect();
+        warnings.extend(crate::subject::changed(&self.wiring, source).await?);
         // What is known should the source fail before its first commit.
         task.keep(report(source, &Ingested::default(), 0, before));
         let (done, outcome) = match Relay::of(&self.wiring, source).await? {
@@ -143,7 +145,8 @@ impl ProjectWork {
             }
             Some(relay) => self.relayed(source, gate, &relay, &mut bronze, before, task).await?,
         };
-        let warning = [warning, drifted(&done)].into_iter().flatten().reduce(|one, other| format!("{one}; {other}"));
+        warnings.extend(drifted(&done));
+        let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
         let report = Report { warning, ..report(source, &done, bronze.bytes_written(), before) };
         task.keep(report.clone());
         outcome?;
@@ -209,9 +212,9 @@ impl ProjectWork {
         let spec = connect::by_name(&source.config.connector);
         let spec = spec
             .ok_or_else(|| Error::internal("open a source", format!("no connector `{}`", source.config.connector)))?;
-        let meter = Mutex::new(Meter::new((spec.pending)(&opening).await?));
+        let meter = Mutex::new(Meter::new(spec.pending(&opening).await?));
         task.expect_bytes(meter.lock().unwrap_or_else(PoisonError::into_inner).total());
-        let opened = (spec.open)(opening).await?;
+        let opened = spec.open(opening).await?;
         self.remember_keys_but(source, &mut gate, again).await?;
         let read = |rows, bytes, upto: &Positions| {
             task.progress(rows, meter.lock().unwrap_or_else(PoisonError::into_inner).read(bytes, upto))
@@ -299,13 +302,19 @@ impl ProjectWork {
         })
     }
 
-    /// Shows the gate the keys that the table holds, so that keys stay unique over runs.
+    /// Shows the gate the keys that the table holds, so that keys stay unique over runs, and what `evolve` has made columns
+    /// of.
     pub async fn remember_keys(&self, source: &Source, gate: &mut Gate) -> Result<()> {
         self.remember_keys_but(source, gate, &Places::new()).await
     }
 
     /// The same without the keys of rows of this source that come again and are known by where they are.
     pub async fn remember_keys_but(&self, source: &Source, gate: &mut Gate, again: &Places) -> Result<()> {
+        if source.entity.schema_change == SchemaChange::Evolve
+            && let Some(table) = Table::open(&self.wiring.store, &source.table, At::Latest).await?
+        {
+            gate.remember_columns(&table.schema());
+        }
         for columns in gate.unique_columns() {
             let table = Table::open(&self.wiring.store, &source.table, At::Latest).await?;
             if table.is_none_or(|table| table.num_rows() == Some(0)) {

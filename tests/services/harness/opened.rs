@@ -58,7 +58,7 @@ pub fn opening(options: &Value, entity: &Entity, from: Positions) -> Opening {
 
 pub async fn open(connector: &str, options: &Value, entity: &Entity, from: Positions) -> Box<dyn Source> {
     let spec = connect::by_name(connector).expect("the connector");
-    (spec.open)(opening(options, entity, from)).await.expect("a source")
+    spec.open(opening(options, entity, from)).await.expect("a source")
 }
 
 /// The rows as text, with what the gate stamps.

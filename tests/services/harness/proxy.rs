@@ -1,4 +1,4 @@
-//! A way to a server that can be cut: a port that hands bytes on in both directions.
+//! A way to a server that can be cut, or fall silent: a port that hands bytes on in both directions.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -7,8 +7,12 @@ use std::sync::{Arc, Mutex};
 
 struct Wire {
     is_cut: AtomicBool,
-    /// Bytes that may still pass, both ways, before it is cut.
+    /// Bytes that may still pass, both ways, before it is cut or falls silent.
     left: AtomicU64,
+    /// At the end of these bytes connections stay open, and nothing passes any more.
+    falls_silent: AtomicBool,
+    /// Connections that their client has not ended.
+    held: AtomicU64,
     open: Mutex<Vec<TcpStream>>,
 }
 
@@ -48,19 +52,42 @@ impl Proxy {
         self.wire.left.store(bytes, Ordering::SeqCst);
     }
 
+    /// After so many more bytes nothing passes, and nobody is told: connections stay open, and new ones are taken.
+    pub fn silent_after(&self, bytes: u64) {
+        self.wire.falls_silent.store(true, Ordering::SeqCst);
+        self.wire.left.store(bytes, Ordering::SeqCst);
+    }
+
+    pub fn is_silent(&self) -> bool {
+        self.wire.falls_silent.load(Ordering::SeqCst) && self.wire.left.load(Ordering::SeqCst) == 0
+    }
+
+    /// How many connections clients have not ended.
+    pub fn held(&self) -> u64 {
+        self.wire.held.load(Ordering::SeqCst)
+    }
+
     pub fn is_cut(&self) -> bool {
         self.wire.is_cut.load(Ordering::SeqCst)
     }
 
+    /// What was silent stays so; new connections are as they should be.
     pub fn mend(&self) {
         self.wire.left.store(u64::MAX, Ordering::SeqCst);
+        self.wire.falls_silent.store(false, Ordering::SeqCst);
         self.wire.is_cut.store(false, Ordering::SeqCst);
     }
 }
 
 impl Wire {
     fn whole() -> Self {
-        Self { is_cut: AtomicBool::new(false), left: AtomicU64::new(u64::MAX), open: Mutex::default() }
+        Self {
+            is_cut: AtomicBool::new(false),
+            left: AtomicU64::new(u64::MAX),
+            falls_silent: AtomicBool::new(false),
+            held: AtomicU64::new(0),
+            open: Mutex::default(),
+        }
     }
 
     fn cut(&self) {
@@ -77,7 +104,8 @@ impl Wire {
     }
 
     fn join(self: &Arc<Self>, client: &TcpStream, server: &TcpStream) {
-        for (from, to) in [(client, server), (server, client)] {
+        self.held.fetch_add(1, Ordering::SeqCst);
+        for (from, to, is_client) in [(client, server, true), (server, client, false)] {
             let (Ok(mut from), Ok(mut to)) = (from.try_clone(), to.try_clone()) else { return };
             self.open.lock().expect("the connections").extend(from.try_clone());
             let wire = self.clone();
@@ -89,8 +117,14 @@ impl Wire {
                         break;
                     }
                     if passes < length {
-                        wire.cut();
+                        match wire.falls_silent.load(Ordering::SeqCst) {
+                            true => while matches!(from.read(&mut block), Ok(1..)) {},
+                            false => wire.cut(),
+                        }
                     }
+                }
+                if is_client {
+                    wire.held.fetch_sub(1, Ordering::SeqCst);
                 }
                 let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
             });

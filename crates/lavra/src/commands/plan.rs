@@ -31,6 +31,8 @@ struct TablePlan {
     schema: Option<&'static str>,
     /// Columns that will say more, or less, about people than now.
     exposure: Vec<ExposureChange>,
+    /// What the user must know before the run.
+    warnings: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -119,12 +121,13 @@ async fn source_plan(wiring: &Wiring, source: &crate::project::Source) -> Result
     let spec =
         connect::by_name(&source.config.connector).ok_or_else(|| Error::internal("plan", "no such connector"))?;
     let from = crate::relay::reached(wiring, source).await?;
-    let mut pending = (spec.pending)(&opening(wiring, source, from)).await?;
+    let mut pending = spec.pending(&opening(wiring, source, from)).await?;
     pending.retain(|p| p.progress != connect::Progress::Settling);
     let mut plan = table_plan(wiring, &source.table, &source.schema).await?;
     let is_new = Table::open(&wiring.store, &source.table, At::Latest).await?.is_none();
     let bytes = pending.iter().filter_map(|p| p.bytes).sum();
     plan.reads(pending.len() as u64, bytes, pending.is_empty().then_some(0));
+    plan.warnings = crate::subject::changed(wiring, source).await?;
     plan.change = match (is_new, pending.is_empty()) {
         (true, _) => "new",
         (false, false) => "changed",
@@ -168,6 +171,7 @@ async fn table_plan(wiring: &Wiring, name: &TableName, schema: &arrow::datatypes
             let model = wiring.project.models.iter().find(|model| model.name == *name)?;
             model.header.exposes.reason(column).map(str::to_owned)
         }),
+        warnings: Vec::new(),
     })
 }
 
@@ -210,6 +214,7 @@ async fn removed(wiring: &Wiring) -> Result<Vec<TablePlan>> {
             columns_gone: Vec::new(),
             schema: None,
             exposure: Vec::new(),
+            warnings: Vec::new(),
         })
         .collect())
 }
@@ -232,6 +237,9 @@ fn print(context: &Context, plans: &[TablePlan]) -> Result<()> {
             ("to read", &|p| shown(p.bytes_to_read, show::bytes)),
         ],
     )?;
+    if context.format != Format::Json {
+        plans.iter().flat_map(|plan| &plan.warnings).for_each(|warning| eprintln!("warning: {warning}"));
+    }
     if context.format != Format::Table {
         return Ok(());
     }

@@ -182,6 +182,7 @@ async fn run_claimed(wiring: Arc<Wiring>, args: &Run, selected: BTreeSet<String>
     let outcome =
         orchestrate::run(&wiring.project.dag, &selected, Arc::new(work), &options, &|event| progress.event(&event))
             .await;
+    keep_tokens(options.grace).await;
     let outcome = outcome?;
     if alone && is_alone(&wiring) {
         // A signal that is listened for does not end the process by itself. What is left of upkeep is for the next run.
@@ -193,6 +194,16 @@ async fn run_claimed(wiring: Arc<Wiring>, args: &Run, selected: BTreeSet<String>
     }
     listener.abort();
     Ok(Ran { run_id, outcome, upkept })
+}
+
+/// A node that was told to stop may have asked for a refresh token, which its server gives once.
+async fn keep_tokens(grace: Duration) {
+    if tokio::time::timeout(grace, connect::rest::tokens_are_kept()).await.is_err() {
+        let left = show::plural(connect::rest::tokens_under_way() as u64, "refresh token");
+        tracing::warn!(
+            "{left} did not come in time; if its server no longer takes the one in `token_file`, put a new one there"
+        );
+    }
 }
 
 /// The nodes that are meant.

@@ -205,7 +205,8 @@ fn troubles(all: &[ProcessView], lines: &[Line<'_>], now: i64) {
         if let Some(failure) = source.last_failure.as_ref().filter(|_| !is_over) {
             println!("{}, {} ago: {}\n  {}", source.source, ago(failure.at, now), failure.error, failure.remedy);
         }
-        if let Some(holder) = &source.holder {
+        // One that was taken over since is known to have had another holder.
+        if let Some(holder) = source.holder.as_ref().filter(|_| source.state == LineState::Elsewhere) {
             println!("{} is taken in by {holder}", source.source);
         }
     }

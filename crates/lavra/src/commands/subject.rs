@@ -167,8 +167,13 @@ async fn locate(context: &Context, person: &Person) -> Outcome {
         ],
     )?;
     for column in &case.marks.blind {
-        let sentence = format!("{}.{} hides whose a row is; it was not searched", column.table, column.column);
-        show::say(context.format, &sentence);
+        let what = match case.marks.tells_some(column) {
+            false => "hides whose a row is; it was not searched",
+            true => {
+                "was masked otherwise before, in a way that hides whose a row is: rows of that time are not told by it"
+            }
+        };
+        show::say(context.format, &format!("{}.{} {what}", column.table, column.column));
     }
     Ok(0)
 }

@@ -14,7 +14,7 @@ use arrow::datatypes::SchemaRef;
 use kernel::contract::{Constraints, RowRule};
 use kernel::diagnostic::{Diagnostic, Severity};
 use kernel::draft::{self, Draft};
-use kernel::gate::{Gate, STAMPS, Screen, Stamp};
+use kernel::gate::{Gate, Screen, Stamp, is_stamp};
 use kernel::mask::MaskFactory;
 use kernel::{Classification, Entity, Property, TableName};
 use lake::{Model, ModelFile, SqlEngine, SqlRowRule, UnitTest, row_condition};
@@ -347,8 +347,7 @@ impl Check<'_> {
 /// One column of an entity to be looked at. The others are there by name and type, for a mask may need one to know whose a
 /// row is, and without all that could have a fault of its own.
 fn alone(entity: &Entity, property: Property) -> Entity {
-    let others =
-        entity.properties.iter().filter(|other| other.name != property.name && !STAMPS.contains(&other.name.as_str()));
+    let others = entity.properties.iter().filter(|other| other.name != property.name && !is_stamp(&other.name));
     let bare =
         |other: &Property| Property { constraints: Constraints::default(), mask: None, format: None, ..other.clone() };
     let properties = others.map(bare).collect::<Vec<_>>();

@@ -17,7 +17,8 @@ const KEPT: [&str; 2] = ["_changed_at", "_position"];
 impl Check<'_> {
     /// The contract's columns that would be taken for what the gate says of a change.
     pub fn reserved(&mut self, draft: &Draft<SourceConfig>, entity: &Entity) {
-        for name in CHANGES.iter().filter(|name| entity.property(name).is_some()) {
+        let names = entity.properties.iter().map(|property| property.name.as_str());
+        for name in names.filter(|name| CHANGES.contains(&name.to_lowercase().as_str())) {
             let message = format!("the contract has a column `{name}`, which says here what a change did");
             self.found.push(Diagnostic::new(&draft.file, draft.key_span("connector"), message));
         }
@@ -30,7 +31,7 @@ impl Check<'_> {
         asked: &Materialize,
         changes: bool,
         draft: &Draft<SourceConfig>,
-        entity: &Entity,
+        (entity, contract): (&Entity, &str),
     ) -> Option<TableName> {
         let name = asked.into().or(draft.value.into.as_deref()).unwrap_or(source);
         let name = TableName::new("silver", name);
@@ -40,7 +41,7 @@ impl Check<'_> {
                 "files say it with `changes: debezium` or `changes: { op: column }`",
             )],
             (Err(e), true) => vec![(e.to_string(), "give it another name with `into`")],
-            (Ok(_), true) => self.untold(entity),
+            (Ok(_), true) => [self.untold(entity), taken(asked.way(), entity, contract)].concat(),
         };
         let is_told = faults.is_empty();
         let place = |(message, help)| draft.fault("materialize", message).help(Some(help));
@@ -75,7 +76,7 @@ impl Check<'_> {
     }
 
     /// Whether equal values stay equal.
-    fn is_told_apart(&self, property: &Property) -> bool {
+    pub fn is_told_apart(&self, property: &Property) -> bool {
         let built = property.mask.as_ref().map(|mask| self.masks.build(mask, property.classification.as_ref()));
         built.is_none_or(|mask| mask.is_ok_and(|mask| mask.promise().joinable))
     }
@@ -108,6 +109,20 @@ impl Check<'_> {
             }
         }
         all
+    }
+}
+
+/// The contract's columns that a history gives itself.
+fn taken(way: Way, entity: &Entity, contract: &str) -> Vec<(String, &'static str)> {
+    let is_own = |name: &str| ModelFile::VALIDITY.iter().any(|own| own.eq_ignore_ascii_case(name));
+    let names = entity.properties.iter().map(|property| &property.name).filter(|name| is_own(name));
+    let fault = |name: &String| {
+        let message = format!("{contract} has a column `{name}`, by which a history says how long each version held");
+        (message, "keep the table as `current`, or let the source give the column another name")
+    };
+    match way {
+        Way::Current => Vec::new(),
+        Way::History => names.map(fault).collect(),
     }
 }
 

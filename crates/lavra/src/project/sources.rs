@@ -80,6 +80,7 @@ impl Check<'_> {
         let schema = (spec.options_schema)();
         if spec.listen.is_some() {
             self.patience(draft, &schema["properties"]["timeout_ms"]["default"]);
+            self.own_path(draft);
         }
         for fault in (spec.check)(&Value::Object(config.options.clone())) {
             let path = format!("[\"{}\"]", fault.option);
@@ -93,6 +94,14 @@ impl Check<'_> {
                 placed(draft, fault)
             };
             self.found.push(found);
+        }
+    }
+
+    /// `lavra up` answers at some paths itself.
+    fn own_path(&mut self, draft: &Draft<SourceConfig>) {
+        if draft.value.options.get("path").and_then(Value::as_str).is_some_and(crate::up::is_own) {
+            let fault = draft.fault("path", "`lavra up` itself answers at this path");
+            self.found.push(fault.help(Some("give it another one, such as `/hooks/payments`")));
         }
     }
 
@@ -120,6 +129,27 @@ impl Check<'_> {
         self.found.extend(faults.into_iter().map(|fault| placed(draft, fault)));
     }
 
+    /// What comes again is let go by its key, if the key's mask does not hide which it is.
+    fn comes_again(&mut self, draft: &Draft<SourceConfig>, entity: &Entity) {
+        let config = &draft.value;
+        if config.connector != connect::rest::NAME {
+            return;
+        }
+        let options = Value::Object(config.options.clone());
+        let Some(option) = connect::rest::repeats(&options, entity) else { return };
+        for property in entity.key().into_iter().filter_map(|name| entity.property(name)) {
+            let Some(mask) = property.mask.as_ref().filter(|_| !self.is_told_apart(property)) else { continue };
+            let name = &property.name;
+            let message = format!(
+                "records come again with each run, and `{name}` of the primary key is masked by `{mask}`, by which none is \
+                 found again"
+            );
+            let help = "give it a mask that can be joined on, for example `pseudonym(scope)`, or set `mode: changes` for a log, \
+                        or `mode: once`";
+            self.found.push(placed(draft, Fault { help: Some(help.into()), ..Fault::new(option, message) }));
+        }
+    }
+
     fn source(
         &mut self,
         name: &str,
@@ -141,6 +171,9 @@ impl Check<'_> {
         }
         let schema = contract.schemas.get(&entity.name)?.clone();
         let options = Value::Object(config.options.clone());
+        if is_whole {
+            self.comes_again(draft, &entity);
+        }
         let changes = connect::by_name(&config.connector).is_some_and(|spec| (spec.changes)(&options));
         let schema = if changes { kernel::gate::change_log(&schema) } else { schema };
         let (terms, faults) = terms::read(contract, &entity.name);
@@ -158,7 +191,7 @@ impl Check<'_> {
             self.found.push(fault.help(Some("say `broker: false` here: order is told by the positions of the source")));
         }
         let materialized = match &config.materialize {
-            Some(asked) => Some(self.materialized(name, asked, changes, draft, &entity)?),
+            Some(asked) => Some(self.materialized(name, asked, changes, draft, (&entity, &contract.draft.file))?),
             None => None,
         };
         Some(Source {

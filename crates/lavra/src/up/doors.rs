@@ -43,12 +43,11 @@ impl Doors {
     /// Lets a source answer; of one that was open before, in the place of what answered then.
     pub fn open(&self, source: &str, path: String, router: Router) -> Result<()> {
         let mut doors = self.lock();
-        let first = path.split('/').nth(1).unwrap_or_default();
         let is_of = |(name, door): (&String, &Option<Door>)| {
             let is_same = name != source && door.as_ref().is_some_and(|door| door.path == path);
             is_same.then(|| format!("the source `{name}`"))
         };
-        let own = super::http::OWN.contains(&first).then(|| "this process itself".to_owned());
+        let own = super::http::is_own(&path).then(|| "this process itself".to_owned());
         if let Some(other) = own.or_else(|| doors.iter().find_map(is_of)) {
             let detail = format!("{other} answers at {path}; give this source another `path`");
             return Err(Error::project(format!("open `{source}`"), detail));
@@ -116,6 +115,17 @@ mod tests {
     async fn send(doors: &Arc<Doors>, ends: &CancellationToken) -> StatusCode {
         let request = Request::post("/hooks").body(Body::empty()).expect("a request");
         knock(State((doors.clone(), ends.clone())), request).await.status()
+    }
+
+    #[test]
+    fn a_path_of_the_process_or_of_another_source_is_not_given() {
+        let doors = Doors::of(["orders".to_owned(), "others".to_owned()]);
+        let open = |source: &str, path: &str| doors.open(source, path.into(), Router::new()).map_err(|e| e.detail);
+        for own in ["/status", "/registry/subjects"] {
+            assert!(open("orders", own).expect_err("taken").contains("this process itself"), "{own}");
+        }
+        assert_eq!((open("orders", "/statuses"), open("orders", "/statuses")), (Ok(()), Ok(())), "opened again");
+        assert!(open("others", "/statuses").expect_err("taken").contains("the source `orders`"));
     }
 
     #[tokio::test]

@@ -18,8 +18,13 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// What this process answers at itself, by the first part of the path.
-pub const OWN: [&str; 5] = ["status", "metrics", "healthz", "readyz", "registry"];
+/// What a process answers at itself, by the first part of the path.
+const OWN: [&str; 5] = ["status", "metrics", "healthz", "readyz", "registry"];
+
+/// Whether no source can have this path.
+pub fn is_own(path: &str) -> bool {
+    path.split('/').nth(1).is_some_and(|first| OWN.contains(&first))
+}
 
 /// The embedded registry of schemas, unless the project has another. Who is on another machine has to sign in, so that
 /// there it is served by `lavra registry serve` alone.

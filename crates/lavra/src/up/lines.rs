@@ -204,7 +204,7 @@ impl Lines for ProjectLines {
                 self.doors.open(name, listening.path, listening.router)?;
                 listening.source
             }
-            None => guard.sign_in("the source", (spec.open)(opening)).await?,
+            None => guard.sign_in("the source", spec.open(opening)).await?,
         };
         self.work.remember_keys_but(source, &mut gate, &again).await?;
         Ok(Opened { source: guard.source(opened), gate, sink, version })
@@ -218,7 +218,7 @@ impl Lines for ProjectLines {
             return Ok(Lag { partitions, bytes: 0 });
         }
         let opening = opening(&self.wiring, source, relay::reached(&self.wiring, source).await?);
-        let pending = (spec.pending)(&opening).await?;
+        let pending = spec.pending(&opening).await?;
         let waits = pending.iter().filter(|one| one.progress != connect::Progress::Settling);
         let (partitions, bytes) = waits.fold((0, 0), |(n, bytes), one| (n + 1, bytes + one.bytes.unwrap_or(0)));
         Ok(Lag { partitions, bytes })

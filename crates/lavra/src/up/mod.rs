@@ -10,6 +10,7 @@ mod signals;
 mod state;
 mod tell;
 
+pub use http::is_own;
 pub use signals::Signals;
 pub use state::{ProcessState, ProcessView, is_over, processes};
 
@@ -137,16 +138,21 @@ async fn too_late(cancel: CancellationToken, drain_timeout: Duration) {
     tokio::time::sleep(drain_timeout).await;
 }
 
-/// Waits for those who are being answered; tells of those who were not in time.
-async fn let_out(doors: &Doors, mut late: JoinHandle<()>) -> Option<String> {
+/// Waits for those who are being answered, and for refresh tokens that are on their way into their files; tells of what was not
+/// in time.
+async fn let_out(doors: &Doors, mut late: JoinHandle<()>) -> Vec<String> {
+    let all = async {
+        doors.are_left().await;
+        connect::rest::tokens_are_kept().await;
+    };
     tokio::select! {
         biased;
-        () = doors.are_left() => {}
+        () = all => {}
         _ = &mut late => {}
     }
     late.abort();
-    let left = doors.inside();
-    (left > 0).then(|| plural(left as u64, "request"))
+    let left = [(doors.inside(), "request"), (connect::rest::tokens_under_way(), "refresh token")];
+    left.into_iter().filter(|(left, _)| *left > 0).map(|(left, what)| plural(left as u64, what)).collect()
 }
 
 enum Round {

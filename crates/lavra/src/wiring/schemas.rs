@@ -125,10 +125,14 @@ pub fn refuse(all: &[Checked]) -> Result<()> {
             subjects.push(one.subject.as_str());
         }
     }
-    let Some(first) = subjects.first() else { return Ok(()) };
+    if subjects.is_empty() {
+        return Ok(());
+    }
+    let allow: Vec<String> = subjects.iter().map(|subject| format!("`lavra registry level {subject} NONE`")).collect();
     let remedy = format!(
         "change the contract so that readers of the old rows can follow (a new column must be optional, a type may only \
-         become wider), or allow this change: `lavra registry level {first} NONE`"
+         become wider), or allow this change: {}",
+        allow.join(", ")
     );
     let what = match subjects.len() {
         1 => "the schema of a contract is incompatible".to_owned(),

@@ -193,7 +193,9 @@ impl Board {
     }
 
     pub(super) fn waits(&self, source: &str, until: Timestamp) {
-        self.on(source, |entry, _| (entry.view.state, entry.view.next_at) = (LineState::Waiting, Some(until.0)));
+        self.on(source, |entry, _| {
+            (entry.view.state, entry.view.next_at, entry.view.holder) = (LineState::Waiting, Some(until.0), None);
+        });
     }
 
     pub(super) fn elsewhere(&self, source: &str, holder: Holder) {

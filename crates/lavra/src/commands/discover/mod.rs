@@ -16,18 +16,19 @@ use crate::clock::tomorrow;
 use crate::show::{self, Format};
 use arrow::datatypes::DataType;
 use connect::{Discovered, Opening, Spec};
-use connection::Connection;
+use connection::{Connection, Setting};
 use kernel::error::{Error, Result, advice};
 use kernel::{Entity, Positions, TableName};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 /// Lists the tables, topics or collections behind a connection, looks at some rows of each for personal data, and proposes
 /// sources, contracts and masks.
 ///
-/// Values are looked at and forgotten. A password in the URL is used and not written: a variable stands in its place.
+/// Values are looked at and forgotten. A password in the URL, or in that of an option, is used and not written: a variable
+/// stands in its place.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   lavra discover 'postgres://app:${SHOP_PASSWORD}@db.acme/shop'
@@ -69,7 +70,8 @@ pub async fn run(context: &Context, args: Discover) -> Outcome {
         context.ask()?;
     }
     let project = Project::open(context)?;
-    let connection = Connection::parse(&args.connection, &|name| std::env::var(name).ok())?;
+    let env = |name: &str| std::env::var(name).ok();
+    let connection = Connection::parse(&args.connection, &env)?.with(&args.options, &env)?;
     let spec = connect::by_scheme(&connection.scheme).ok_or_else(|| no_connector(&connection.scheme))?;
     let proposer = Proposer::new(project.config.as_ref().map(|config| config.masks.clone()).unwrap_or_default());
     let call = Call { project: &project, connection: &connection, spec: &spec, proposer: &proposer, args: &args };
@@ -165,9 +167,9 @@ impl Call<'_> {
                 return Err(nothing_matches(pattern, &all));
             }
         }
-        let is_meant = |one: &Discovered| patterns.is_empty() || patterns.iter().any(|p| means(p, &one.name));
-        let meant: Vec<Discovered> = all.into_iter().filter(is_meant).collect();
-        let names = names(&meant);
+        let is_meant = |one: &&Discovered| patterns.is_empty() || patterns.iter().any(|p| means(p, &one.name));
+        let meant: Vec<Discovered> = all.iter().filter(is_meant).cloned().collect();
+        let names = names(&meant, &all);
         let (mut found, mut exit) = (Vec::new(), 0);
         for (discovered, name) in meant.into_iter().zip(names) {
             match self.look(&discovered, &name).await {
@@ -194,22 +196,54 @@ impl Call<'_> {
         let looked = look::listed(self.spec, opening, self.args.rows, &self.project.own_kinds).await?;
         let entity = as_seen(entity, &looked);
         let proposal = self.proposer.propose(&looked, false, true);
-        Ok((looked, self.proposer.over(&entity, proposal)))
+        let mut proposal = self.proposer.over(&entity, proposal);
+        proposal.notes.extend(self.key_note(discovered, &proposal.entity));
+        Ok((looked, proposal))
+    }
+
+    /// Of rows that are states by key, what is to be known of the key where the system does not say it: values don't tell
+    /// which of their columns a record's key has.
+    fn key_note(&self, discovered: &Discovered, proposed: &Entity) -> Option<String> {
+        let mut options: Map<String, Value> =
+            self.connection.options.iter().map(|setting| (setting.name.clone(), setting.value.clone())).collect();
+        options.extend(discovered.options.clone());
+        let is_untold = discovered.entity.properties.is_empty() && !proposed.properties.is_empty();
+        if !is_untold || !(self.spec.changes)(&Value::Object(options)) {
+            return None;
+        }
+        let remedy = "give the columns of the record's key `primaryKey: true` in the contract";
+        Some(match proposed.key().join("`, `") {
+            none if none.is_empty() => format!(
+                "which columns its records' keys have can't be told from their values, and without them nothing can be \
+                 taken in: {remedy}"
+            ),
+            guess => format!(
+                "`{guess}` is its primary key by the name alone; if the records' keys have something else, {remedy}"
+            ),
+        })
     }
 
     /// The options for a look: a snapshot, where there is one, for other modes may leave something behind in the system.
+    /// States by key are looked at as rows of their own: who deletes by a key that nobody knows yet would be none.
     fn to_look(&self, options: &Map<String, Value>) -> Map<String, Value> {
         let mut options = options.clone();
         let schema = (self.spec.options_schema)();
-        if takes(&schema, &schema["properties"]["mode"], "snapshot") {
+        let has = |option: &str, word: &str| takes(&schema, &schema["properties"][option], word);
+        let is_by_key = self.connection.options.iter().any(|given| given.name == "mode" && given.value == "upsert");
+        if has("mode", "snapshot") {
             options.insert("mode".to_owned(), "snapshot".into());
+        } else if is_by_key && has("mode", "append") {
+            options.insert("mode".to_owned(), "append".into());
+            if has("tombstones", "skip") {
+                options.insert("tombstones".to_owned(), "skip".into());
+            }
         }
         options
     }
 
     fn opening(&self, name: &str, options: Map<String, Value>, entity: Entity) -> Opening {
         let mut all = Map::from_iter([("connection".to_owned(), self.connection.url.clone().into())]);
-        all.extend(self.args.options.iter().cloned());
+        all.extend(self.connection.options.iter().map(|setting| (setting.name.clone(), setting.value.clone())));
         all.extend(options);
         Opening {
             source: name.to_owned(),
@@ -226,6 +260,14 @@ impl Call<'_> {
     fn write_all(&self, format: Format, found: &[Found]) -> Result<()> {
         let mut is_any_new = false;
         for one in found {
+            if one.looked.is_unreadable() {
+                eprintln!(
+                    "warning: nothing is written for {}: {}",
+                    one.discovered.name,
+                    print::unreadable(&one.looked)
+                );
+                continue;
+            }
             let contract = match self.proposer.contract(&one.proposal.entity) {
                 Ok(contract) => contract,
                 Err(why) => {
@@ -240,7 +282,7 @@ impl Call<'_> {
                 show::say(format, &told(&file, written));
             }
         }
-        if let Some(variable) = self.connection.variable.as_ref().filter(|_| is_any_new) {
+        for variable in self.connection.variables().filter(|_| is_any_new) {
             let line =
                 format!("\nthe password is in no file: set it with  export {variable}='…'  as it stands in the URL");
             show::say(format, &line);
@@ -257,25 +299,47 @@ impl Call<'_> {
 
     /// `sources/<table>.yaml`. The connection is in quotes, for a variable may stand in it.
     fn source(&self, found: &Found) -> String {
-        let mut options: Map<String, Value> = self.args.options.iter().cloned().collect();
-        options.extend(found.discovered.options.clone());
-        options.remove("connection");
+        let mut own = found.discovered.options.clone();
+        own.remove("connection");
+        let is_own = |name: &str| name == "connection" || own.contains_key(name);
+        let given = self.connection.options.iter().filter(|setting| !is_own(&setting.name));
+        let given: String = given.map(Setting::line).collect();
         let connection = Value::from(self.connection.written.as_str());
-        format!("connector: {}\nconnection: {connection}\n{}", self.spec.name, lines(&options))
+        format!("connector: {}\nconnection: {connection}\n{given}{}", self.spec.name, lines(&own))
     }
 }
 
-/// What tables are called in the project: without their schema, where that says enough.
-fn names(all: &[Discovered]) -> Vec<String> {
+/// What tables are called in the project: without their schema, where that says enough. Tables whose names differ only in
+/// signs that a name here can't have (`orders-v2`, `orders_v2`) are numbered, by their order among all that there are, so
+/// that one of them is called the same whether or not the others are meant.
+fn names(meant: &[Discovered], all: &[Discovered]) -> Vec<String> {
     let word = |text: &str| {
         let name = snake(&text.replace(|c: char| !c.is_alphanumeric(), "_"));
         let name = name.trim_matches('_').to_owned();
         if TableName::new("bronze", &name).is_ok() { name } else { format!("t_{name}") }
     };
     let short = |one: &Discovered| word(one.name.rsplit('.').next().unwrap_or(&one.name));
+    let mut alike: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for one in all {
+        alike.entry(word(&one.name)).or_default().insert(&one.name);
+    }
+    let place = |one: &Discovered| {
+        let others = alike.get(&word(&one.name)).into_iter().flatten();
+        others.filter(|other| **other < one.name.as_str()).count()
+    };
     let mut count: BTreeMap<String, usize> = BTreeMap::new();
-    all.iter().for_each(|one| *count.entry(short(one)).or_default() += 1);
-    all.iter().map(|one| if count[&short(one)] == 1 { short(one) } else { word(&one.name) }).collect()
+    meant.iter().for_each(|one| *count.entry(short(one)).or_default() += 1);
+    let mut taken = BTreeSet::new();
+    let mut name = |one: &Discovered| {
+        let whole = word(&one.name);
+        let base = if count[&short(one)] == 1 { short(one) } else { whole.clone() };
+        let first = if base == whole { place(one) + 1 } else { 1 };
+        let numbered = |number: usize| if number == 1 { base.clone() } else { format!("{base}_{number}") };
+        let free = (first..).map(numbered).find(|name| !taken.contains(name)).unwrap_or(whole);
+        taken.insert(free.clone());
+        free
+    };
+    meant.iter().map(&mut name).collect()
 }
 
 fn show_all(format: Format, found: &[Found]) -> Result<()> {

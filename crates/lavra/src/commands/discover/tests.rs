@@ -149,7 +149,18 @@ async fn what_is_behind_a_connection_becomes_sources_and_contracts_without_its_p
 #[test]
 fn tables_are_called_without_their_schema_where_that_says_enough() {
     let all: Vec<Discovered> = ["a.orders", "b.orders", "a.OrderItems", "2024"].map(listed).into();
-    assert_eq!(names(&all), ["a_orders", "b_orders", "order_items", "t_2024"]);
+    assert_eq!(names(&all, &all), ["a_orders", "b_orders", "order_items", "t_2024"]);
+}
+
+#[test]
+fn tables_whose_names_become_one_are_numbered() {
+    let all: Vec<Discovered> = ["orders-v2", "orders_v2", "orders.v2", "orders"].map(listed).into();
+    let called = names(&all, &all);
+    assert_eq!(called, ["orders_v2", "orders_v2_3", "v2", "orders"], "no two have one name");
+    assert_eq!(names(&all[1..2], &all), ["orders_v2_3"], "also where the others are not meant");
+    let all: Vec<Discovered> = ["a-b", "a_b", "a_b_2"].map(listed).into();
+    let called: BTreeSet<String> = names(&all, &all).into_iter().collect();
+    assert_eq!(called.len(), 3, "{called:?}");
 }
 
 #[test]
@@ -191,6 +202,29 @@ fn the_options_of_a_look_are_ones_that_the_connector_takes() {
     }
 }
 
+#[test]
+fn states_by_key_are_looked_at_as_rows_of_their_own() {
+    let project = Project::open(&Context::of(std::env::temp_dir())).unwrap_or_else(|_| panic!("no project is needed"));
+    let connection = Connection::parse("kafka://host:9092", &|_| None).expect("a connection");
+    let options = [("mode".to_owned(), Value::from("upsert"))];
+    let connection = connection.with(&options, &|_| None).expect("options");
+    let spec = connect::by_scheme("kafka").expect("a connector");
+    let proposer = Proposer::new(BTreeMap::new());
+    let args = Discover {
+        connection: String::new(),
+        tables: vec![],
+        rows: 1,
+        write: false,
+        force: false,
+        options: options.into(),
+    };
+    let call = Call { project: &project, connection: &connection, spec: &spec, proposer: &proposer, args: &args };
+    let look = call.to_look(json!({ "topic": "orders" }).as_object().expect("options"));
+    let opening = call.opening("orders", look, nothing_known("orders"));
+    assert_eq!((&opening.options["mode"], &opening.options["tombstones"]), (&json!("append"), &json!("skip")));
+    assert!((spec.check)(&opening.options).is_empty(), "{}", opening.options);
+}
+
 fn listed(name: &str) -> Discovered {
     Discovered { name: name.into(), options: Map::new(), entity: nothing_known(name), rows: None }
 }
@@ -216,4 +250,74 @@ fn a_pattern_that_means_nothing_is_told_which_tables_there_are() {
     for word in ["tabel_07", "did you mean `table_07`", "app.table_00, app.table_01", "and 10 more"] {
         assert!(told.contains(word), "{word}: {told}");
     }
+}
+
+/// Runs `test` with a call on the made-up system, in a folder of its own.
+fn with_call(name: &str, spec: &Spec, test: impl FnOnce(&Call<'_>, &Path)) {
+    let folder = std::env::temp_dir().join(format!("lavra-discover-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("lavra.yaml"), "project: shop\n").expect("a project");
+    let project = Project::open(&Context::of(folder.clone())).unwrap_or_else(|_| panic!("a project"));
+    let connection = Connection::parse("toy://host/shop", &|_| None).expect("a connection");
+    let options = [("registry".to_owned(), Value::from("https://u:s3cret@reg.acme"))];
+    let connection = connection.with(&options, &|_| None).expect("options");
+    let proposer = Proposer::new(BTreeMap::new());
+    let args = Discover {
+        connection: String::new(),
+        tables: vec![],
+        rows: 1,
+        write: true,
+        force: false,
+        options: options.into(),
+    };
+    test(&Call { project: &project, connection: &connection, spec, proposer: &proposer, args: &args }, &folder);
+    std::fs::remove_dir_all(folder).expect("removed");
+}
+
+fn found(name: &str, malformed: u64) -> Found {
+    let columns = vec![property("n", DataType::Int64)];
+    let entity = Entity { properties: columns, ..nothing_known(name) };
+    let looked = look::Looked {
+        table: name.into(),
+        files: 0,
+        files_read: 0,
+        rows: 0,
+        malformed,
+        is_whole: true,
+        seen: super::super::scan::watch::Seen { columns: Vec::new(), findings: Vec::new() },
+        is_headerless: false,
+    };
+    let proposal = Proposal { entity, records: Vec::new(), notes: Vec::new() };
+    Found { discovered: listed(name), name: name.into(), looked, proposal }
+}
+
+#[test]
+fn what_can_not_be_read_is_not_written_and_no_password_of_an_option_is() {
+    with_call("written", &spec(), |call, folder| {
+        call.write_all(Format::Json, &[found("wrong", 50), found("right", 0)]).expect("written");
+        assert!(!folder.join("sources/wrong.yaml").exists() && !folder.join("contracts/wrong.yaml").exists());
+        let source = std::fs::read_to_string(folder.join("sources/right.yaml")).expect("a source");
+        assert!(source.contains("registry: \"https://u:${REGISTRY_PASSWORD}@reg.acme\"\n"), "{source}");
+        let opening = call.opening("right", Map::new(), nothing_known("right"));
+        assert_eq!(opening.options["registry"], "https://u:s3cret@reg.acme", "it is used");
+    });
+}
+
+#[test]
+fn of_states_by_key_it_is_told_that_values_do_not_say_the_key() {
+    let by_key = Spec { changes: |_| true, ..spec() };
+    with_call("keys", &by_key, |call, _| {
+        let mut entity = Entity { properties: vec![property("id", DataType::Int64)], ..nothing_known("orders") };
+        let told = call.key_note(&listed("orders"), &entity).expect("a note");
+        assert!(told.contains("can't be told from their values") && told.contains("primaryKey: true"), "{told}");
+        entity.properties[0].primary_key = Some(1);
+        let told = call.key_note(&listed("orders"), &entity).expect("a note");
+        assert!(told.contains("`id` is its primary key by the name alone"), "{told}");
+        let known = Discovered { entity: entity.clone(), ..listed("orders") };
+        assert!(call.key_note(&known, &entity).is_none(), "the system says the key");
+    });
+    with_call("rows", &Spec { changes: |_| false, ..spec() }, |call, _| {
+        let entity = Entity { properties: vec![property("id", DataType::Int64)], ..nothing_known("orders") };
+        assert!(call.key_note(&listed("orders"), &entity).is_none(), "rows of their own");
+    });
 }

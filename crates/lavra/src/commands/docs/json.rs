@@ -148,6 +148,7 @@ const PLAN: &[(&str, &str)] = &[
         "exposure",
         "columns that will say more or less about people: `column`, `now`, `then`, and the `reason` that its model states, or null",
     ),
+    ("warnings", "what must be known before the run: columns whose older rows were masked otherwise"),
 ];
 
 const RUN: &[(&str, &str)] = &[

@@ -83,7 +83,7 @@ async fn look(wiring: &Wiring, source: &Source) -> Vec<Told> {
     let silent = |_| Error::new(Kind::Unreachable, "ask it", format!("it did not answer within {} s", LIMIT.as_secs()));
     let mut told = in_log(wiring, source).await;
     told.extend(registry(source).await);
-    let findings = match tokio::time::timeout(LIMIT, (spec.probe)(&opening)).await.map_err(silent) {
+    let findings = match tokio::time::timeout(LIMIT, spec.probe(&opening)).await.map_err(silent) {
         Ok(findings) => findings,
         Err(error) => {
             told.push(Told::failed(&source.name, "reachability", &error));
@@ -93,7 +93,7 @@ async fn look(wiring: &Wiring, source: &Source) -> Vec<Told> {
     // A connector says in words that it reaches nothing; the kind of a look's error tells programs.
     let is_bad = findings.iter().any(|finding| finding.grade == Grade::Bad);
     let is_unreachable = is_bad && {
-        let pending = tokio::time::timeout(LIMIT, (spec.pending)(&opening)).await;
+        let pending = tokio::time::timeout(LIMIT, spec.pending(&opening)).await;
         pending.map_or(true, |pending| pending.is_err_and(|error| error.kind == Kind::Unreachable))
     };
     told.extend(findings.into_iter().map(|finding: Finding| {

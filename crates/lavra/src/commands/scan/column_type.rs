@@ -49,10 +49,35 @@ pub fn has_contract_type(data_type: &DataType) -> bool {
         DataType::Dictionary(_, value) => has_contract_type(value),
         DataType::Null | DataType::Boolean | DataType::Date32 | DataType::Date64 => true,
         DataType::Time32(_) | DataType::Time64(_) | DataType::Timestamp(..) => true,
-        nested if nested.is_nested() => contract_type(nested).is_some(),
+        // With parts that no contract can name it is text, too: [`as_text`].
+        nested if nested.is_nested() => true,
         // Bytes are taken in as hexadecimal text.
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => true,
         other => is_text(other) || other.is_numeric(),
+    }
+}
+
+/// How a nested column is taken in that has no type of its own in a contract; `None` of one that has.
+pub fn as_text(nested: &DataType) -> Option<&'static str> {
+    match nested {
+        DataType::Union(..) => Some(
+            "holds values of several types: in the contract it is a `string`, each value as the text of what it is",
+        ),
+        DataType::Map(..) => Some(
+            "is a map: in the contract it is a `string` of JSON; an `array` of objects with `key` and `value` takes it apart",
+        ),
+        other => {
+            let is_told = !other.is_nested() || contract_type(other).is_some();
+            (!is_told).then_some("has parts that no contract can name: in the contract it is a `string` of JSON")
+        }
+    }
+}
+
+/// Values that a contract has no type for, as people call them.
+pub fn spoken(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Duration(_) | DataType::Interval(_) => "spans of time".to_owned(),
+        other => format!("values of the type {other}"),
     }
 }
 
@@ -129,7 +154,27 @@ mod tests {
     fn what_no_contract_can_name_is_known() {
         let object = |inner| Struct(vec![Field::new("x", inner, true)].into());
         assert!(has_contract_type(&object(Int32)) && has_contract_type(&DataType::Time64(TimeUnit::Microsecond)));
-        assert!(has_contract_type(&DataType::Binary) && !has_contract_type(&object(DataType::Binary)));
+        let span = DataType::Duration(TimeUnit::Second);
+        assert!(has_contract_type(&DataType::Binary) && !has_contract_type(&span));
+        assert_eq!(spoken(&span), "spans of time");
         assert_eq!(contract_type(&object(UInt64)), Some(object(Decimal128(20, 0))));
+    }
+
+    #[test]
+    fn what_is_nested_is_taken_as_text_where_no_contract_can_name_it() {
+        let object = |inner| Struct(vec![Field::new("x", inner, true)].into());
+        let fields = vec![Field::new("a", Int64, true), Field::new("b", Utf8, true)];
+        let fields = arrow::datatypes::UnionFields::from_fields(fields);
+        let union = DataType::Union(fields, arrow::datatypes::UnionMode::Dense);
+        let entries = Struct(vec![Field::new("key", Utf8, false), Field::new("value", Int64, true)].into());
+        let map = DataType::Map(Arc::new(Field::new("entries", entries, false)), false);
+        for (nested, words) in [(&union, "several types"), (&map, "`key` and `value`")] {
+            assert!(has_contract_type(nested), "{nested}");
+            assert!(as_text(nested).is_some_and(|told| told.contains(words)), "{nested}");
+        }
+        for with_parts in [object(DataType::Binary), object(union), DataType::new_list(map, true)] {
+            assert!(as_text(&with_parts).is_some_and(|told| told.contains("parts")), "{with_parts}");
+        }
+        assert_eq!((as_text(&object(Int32)), as_text(&Utf8)), (None, None));
     }
 }

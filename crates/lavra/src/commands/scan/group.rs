@@ -83,7 +83,7 @@ impl Files {
 
     async fn list(&self, path: &str) -> Result<Vec<String>> {
         let opening = self.opening_with("scan", json!({ "path": path }));
-        Ok((self.spec.pending)(&opening).await?.into_iter().map(|pending| pending.partition).collect())
+        Ok(self.spec.pending(&opening).await?.into_iter().map(|pending| pending.partition).collect())
     }
 
     /// What a source writes as its `path`: as short as can be, and no other table's file matches it. Files of this table

@@ -35,6 +35,13 @@ pub struct Looked {
     pub is_headerless: bool,
 }
 
+impl Looked {
+    /// Whether there is something, and nothing of it was a row.
+    pub fn is_unreadable(&self) -> bool {
+        self.rows == 0 && self.malformed > 0
+    }
+}
+
 /// Looks at the files of a group, at about as many rows in each.
 pub async fn files(files: &Files, group: &Group, rows_max: u64) -> Result<Looked> {
     let mut watch = watch(&group.table, &files.own_kinds)?;
@@ -60,7 +67,7 @@ pub async fn files(files: &Files, group: &Group, rows_max: u64) -> Result<Looked
 /// Looks at what a source would read from its start.
 pub async fn source(spec: &Spec, opening: Opening, rows_max: u64, own: &Arc<[OwnKind]>) -> Result<Looked> {
     let table = opening.source.clone();
-    let partitions = (spec.pending)(&opening).await?.len();
+    let partitions = spec.pending(&opening).await?.len();
     let mut watch = watch(&table, own)?;
     let mut count = Count { is_whole: true, ..Count::default() };
     pull(spec, opening, rows_max, &mut watch, &mut count).await?;
@@ -118,7 +125,7 @@ async fn pull(spec: &Spec, mut opening: Opening, rows_max: u64, watch: &mut Watc
     if let Some(options) = opening.options.as_object_mut().filter(|_| spec.name == "files") {
         options.insert("batch_rows_max".into(), batch_rows.into());
     }
-    let mut source = (spec.open)(opening).await?;
+    let mut source = spec.open(opening).await?;
     let mut rows = 0;
     while rows < rows_max {
         let Some(Pulled { rows: Rows::Raw(raw), upto, .. }) = source.next(BATCH_BYTES).await? else { return Ok(()) };
@@ -168,7 +175,7 @@ async fn is_headerless(files: &Files, group: &Group, seen: &Seen) -> Result<bool
     if let Some(options) = opening.options.as_object_mut() {
         options.insert("header".into(), true.into());
     }
-    let Ok(mut source) = (files.spec.open)(opening).await else { return Ok(true) };
+    let Ok(mut source) = files.spec.open(opening).await else { return Ok(true) };
     let schema = source.next(BATCH_BYTES).await.ok().flatten();
     let schema = schema.and_then(|pulled| pulled.rows.into_raw()).map(|rows| rows.schema());
     Ok(schema.is_none_or(|schema| !(1..).zip(schema.fields()).all(|(place, field)| is_made_up((place, field.name())))))

@@ -8,7 +8,7 @@ mod nested;
 pub(super) mod print;
 pub(super) mod propose;
 pub(super) mod target;
-mod watch;
+pub(super) mod watch;
 pub(super) mod write;
 
 use super::Outcome;

@@ -26,10 +26,19 @@ pub fn heading(looked: &Looked) -> String {
     format!("{}: {}", looked.table, parts.join(", "))
 }
 
+/// What a table is told of which nothing could be read.
+pub fn unreadable(looked: &Looked) -> String {
+    let lines = show::plural(looked.malformed, "line");
+    let what = format!("it is not empty, but no row can be read out of its {lines}");
+    format!("{what}: is its format another one? Say it with `--set format=…`")
+}
+
 /// What should be known beside the findings.
 pub fn notes(looked: &Looked, proposal: &Proposal) -> Vec<String> {
     let mut notes = Vec::new();
-    if proposal.entity.properties.is_empty() {
+    if looked.is_unreadable() {
+        notes.push(unreadable(looked));
+    } else if proposal.entity.properties.is_empty() {
         notes.push("it is empty: there is no column to look at".to_owned());
     } else if looked.rows == 0 {
         notes.push("it has a header and no row: kinds are guessed from names, and every type is text".to_owned());
@@ -86,4 +95,35 @@ fn different(examples: &[String]) -> Vec<&str> {
     shown.dedup();
     shown.truncate(2);
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::group::nothing_known;
+    use super::super::watch::Seen;
+    use super::*;
+
+    #[test]
+    fn what_can_not_be_read_is_not_called_empty() {
+        let told = |malformed: u64| {
+            let looked = Looked {
+                table: "avs".into(),
+                files: 0,
+                files_read: 0,
+                rows: 0,
+                malformed,
+                is_whole: true,
+                seen: Seen { columns: Vec::new(), findings: Vec::new() },
+                is_headerless: false,
+            };
+            let proposal = Proposal { entity: nothing_known("avs"), records: Vec::new(), notes: Vec::new() };
+            notes(&looked, &proposal).join("; ")
+        };
+        assert!(
+            told(5050).contains("out of its 5,050 lines") && told(5050).contains("--set format=…"),
+            "{}",
+            told(5050)
+        );
+        assert!(!told(5050).contains("it is empty") && told(0).starts_with("it is empty"));
+    }
 }

@@ -1,6 +1,6 @@
 //! From what was seen to a contract: types, keys, classes, masks.
 
-use super::column_type::{contract_type, has_contract_type, is_key_type, shown, widest};
+use super::column_type::{as_text, contract_type, has_contract_type, is_key_type, shown, spoken, widest};
 use super::group::nothing_known;
 use super::look::Looked;
 use super::watch::Column;
@@ -257,8 +257,12 @@ impl<'a> Findings<'a> {
         let name = &column.name;
         if let Some(unfit) = column.types.iter().find(|data_type| !has_contract_type(data_type)) {
             return Some(format!(
-                "`{name}` is of type {unfit}, which no contract can name yet: rows with a value there will be quarantined"
+                "`{name}` holds {}, which no contract can name yet: rows with a value there will be quarantined",
+                spoken(unfit)
             ));
+        }
+        if let Some(told) = column.nested_type().and_then(as_text) {
+            return Some(format!("`{name}` {told}"));
         }
         let own = self.own.filter(|own| own.strays > 0 && own.proposed.data_type == property.data_type)?;
         let (strays, values) = (crate::show::count(own.strays), crate::show::count(own.rows - own.nulls));
