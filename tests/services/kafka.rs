@@ -184,8 +184,8 @@ fn a_tombstone_deletes_its_key() {
     let log = project.lines("select _position['offset'], _op, id, amount, _changed_at is not null from bronze.orders");
     let expected = ["0,u,a,1.00,true", "1,u,b,2.00,true", "2,u,a,3.00,true", "3,d,b,,true", "5,d,c,,true"];
     assert_eq!(log, expected);
-    let own = project.lines("select _key, _offset from bronze.orders where _op = 'd' order by 2");
-    assert_eq!(own, ["b,3", r#""{""id"": ""c"", ""other"": 1}",5"#], "the record itself is told in full");
+    let own = project.lines("select _offset, _key from bronze.orders where _op = 'd'");
+    assert_eq!(own, ["3,b", r#"5,"{""id"": ""c"", ""other"": 1}""#], "the record itself is told in full");
     assert_eq!(project.count("quarantine.orders"), 1, "one deletes and does not say what");
     for (tombstones, rows, bad) in [("keep", 6, 0), ("skip", 3, 0), ("malformed", 3, 3)] {
         let project = self::project(&kafka, &topic, &[&format!("tombstones: {tombstones}")]);
@@ -255,7 +255,7 @@ fn where_it_starts_can_be_said_and_counts_from_then_on() {
 #[test]
 fn a_time_to_start_at_that_has_not_come_is_refused() {
     let (kafka, topic) = (Kafka::new(), unique("early"));
-    let project = project(&kafka, &topic, &["start_from: 2999-01-01T00:00:00Z"]);
+    let project = project(&kafka, &topic, &["start_from: 2200-01-01T00:00:00Z"]);
     kafka.python(&project, &format!("topic('{topic}', 1)\nproduce('{topic}', [{{'value': {{'id': 'a'}}}}])"));
     project.lavra(&["run", "--retries", "0"]).exits(2).says("lies in the future");
     project.lavra(&["doctor", "orders"]).exits(1).says("lies in the future");
