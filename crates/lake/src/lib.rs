@@ -29,7 +29,7 @@ pub use model::{
     Lineage, Model, ModelFile, ModelReport, ModelRun, Sources, TCloseness, Uniqueness, UnitTest, UnitVerdict, Via,
     Write, compile, consumed, exposure, run as run_model, run_unit_test, why_run,
 };
-pub use origin::{Exposure, Input, Rewrite};
+pub use origin::{Exposure, Input, Rewrite, exposures};
 pub use purge::{Due, Purged, due, purge, vacuum};
 pub use replay::replay;
 pub use rewrite::{Batches, Rewriting, Rewritten, rewrite, rewrites, was_rewritten};

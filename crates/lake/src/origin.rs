@@ -11,7 +11,7 @@ use kernel::name::TableName;
 use kernel::position::Positions;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Also how often the log is checkpointed, after which other programs may delete the commits before.
 pub(crate) const FOLD_COMMITS: u64 = 10;
@@ -132,6 +132,16 @@ pub(crate) async fn of_version(store: &Store, name: &TableName, version: u64) ->
         }
     }
     Ok(None)
+}
+
+/// What the commits that are still in the log say of the columns about people, each once.
+pub async fn exposures(store: &Store, name: &TableName) -> Result<BTreeSet<Exposure>> {
+    let mut all = BTreeSet::new();
+    for file in store.names(&store.path(name, "_delta_log")).await? {
+        let Some(version) = file.strip_suffix(".json").and_then(|version| version.parse().ok()) else { continue };
+        all.extend(of_version(store, name, version).await?.map(|origin| origin.exposes));
+    }
+    Ok(all)
 }
 
 /// The origin for a rewrite behind `latest`: what the table was made from, all of it.

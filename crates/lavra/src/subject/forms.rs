@@ -3,15 +3,11 @@
 
 use crate::project::Source;
 use crate::wiring::Wiring;
-use kernel::error::{Error, Result};
+use kernel::error::Result;
 use kernel::{Property, TableName};
-use lake::{At, ColumnRef, Exposure, Store, Table, exposure};
+use lake::{At, ColumnRef, Exposure, Table, exposure, exposures};
 use privacy::mask::Form;
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Where a commit says which of its columns are about people, and how they are hidden.
-const TOLD: &str = "/commitInfo/lavra/exposes";
 
 /// Each form that a column had.
 pub type Forms = BTreeMap<ColumnRef, Vec<Form>>;
@@ -21,28 +17,11 @@ pub async fn of_project(wiring: &Wiring) -> Result<Forms> {
     let mut forms = Forms::new();
     let tables: BTreeSet<&TableName> = wiring.project.sources.iter().map(|source| &source.table).collect();
     for name in tables {
-        for told in logged(&wiring.store, name).await? {
+        for told in exposures(&wiring.store, name).await? {
             take(&mut forms, name, &told)?;
         }
     }
     Ok(forms)
-}
-
-/// What the commits of a table's log say, each once.
-async fn logged(store: &Store, name: &TableName) -> Result<BTreeSet<Exposure>> {
-    let mut all = BTreeSet::new();
-    for file in store.names(&store.path(name, "_delta_log")).await?.into_iter().filter(|file| file.ends_with(".json")) {
-        let path = store.path(name, &format!("_delta_log/{file}"));
-        let Some(body) = store.get(&path).await? else { continue };
-        let unread = |e: serde_json::Error| Error::data(format!("read {path}"), e);
-        for line in String::from_utf8_lossy(&body).lines().filter(|line| line.contains("\"commitInfo\"")) {
-            let action: Value = serde_json::from_str(line).map_err(unread)?;
-            if let Some(told) = action.pointer(TOLD) {
-                all.insert(serde_json::from_value(told.clone()).map_err(unread)?);
-            }
-        }
-    }
-    Ok(all)
 }
 
 fn take(forms: &mut Forms, table: &TableName, told: &Exposure) -> Result<()> {
