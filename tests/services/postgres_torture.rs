@@ -78,6 +78,8 @@ impl Writer {
 }
 
 const KILLS_OF_ONE: u32 = 10;
+/// On a machine that has other things to do a run may take minutes; the one that is killed has less to do.
+const LONGEST_MAX: Duration = Duration::from_secs(10);
 
 #[test]
 fn kill_9_under_a_writer_that_never_stops_loses_nothing_and_doubles_nothing() {
@@ -98,7 +100,7 @@ fn kill_9_under_a_writer_that_never_stops_loses_nothing_and_doubles_nothing() {
             if own == KILLS_OF_ONE / 2 && !has_run {
                 let start = Instant::now();
                 project.run();
-                (has_run, longest) = (true, start.elapsed());
+                (has_run, longest) = (true, start.elapsed().min(LONGEST_MAX));
             }
             let mut call = project.call(&["run", "--quiet"]);
             let mut child = call.start();

@@ -29,7 +29,7 @@ mod violations;
 
 pub use changes::{CHANGES, Changes, Op, change_log};
 pub use forgotten::Forgotten;
-pub use names::{Clash, Names, is_stamp};
+pub use names::{Clash, Names, is_kept, is_stamp};
 pub(crate) use own::own;
 pub use quarantine::{HIDDEN, schema as quarantine_schema};
 pub use raw::{Inspector, Malformed, Raw};
@@ -49,7 +49,6 @@ use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use column::Column;
 use judge::Judged;
-use names::is_kept;
 use quarantine::Aside;
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -51,7 +51,7 @@ impl Names {
 }
 
 /// Whether columns that the gate adds are called like that, be it those of a change log.
-pub(super) fn is_kept(name: &str) -> bool {
+pub fn is_kept(name: &str) -> bool {
     let name = name.to_lowercase();
     STAMPS.iter().chain(&CHANGES).any(|kept| *kept == name)
 }

@@ -42,7 +42,8 @@ fn columns(table: &str) -> Vec<Property> {
                 property("matrix", list()),
             ]
         }
-        _ => vec![property("cpf", DataType::Utf8), property("n", DataType::Int64)],
+        // A name of our own is in no contract.
+        _ => vec![property("cpf", DataType::Utf8), property("n", DataType::Int64), property("_Op", DataType::Utf8)],
     }
 }
 

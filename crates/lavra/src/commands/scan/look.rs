@@ -8,7 +8,7 @@ use connect::{Opening, Spec};
 use futures::StreamExt;
 use kernel::engine::{Engine, Session};
 use kernel::error::{Error, Result};
-use kernel::gate::Inspector;
+use kernel::gate::{Inspector, is_kept};
 use kernel::name::TableName;
 use kernel::source::{Pulled, Rows};
 use privacy::detect::OwnKind;
@@ -94,12 +94,11 @@ pub async fn table(engine: &dyn Engine, name: &TableName, rows_max: u64, own: &A
     while let Some(batch) = rows.batches.next().await {
         let batch = batch?;
         count.rows += batch.num_rows() as u64;
-        batch
-            .schema()
-            .fields()
-            .iter()
-            .zip(batch.columns())
-            .for_each(|(field, values)| watch.column(field.name(), values));
+        let schema = batch.schema();
+        let columns = schema.fields().iter().zip(batch.columns());
+        // Its own columns are nobody's.
+        let columns = columns.filter(|(field, _)| !is_kept(field.name()));
+        columns.for_each(|(field, values)| watch.column(field.name(), values));
     }
     count.is_whole = count.rows < rows_max;
     Ok(count.looked(&name.to_string(), 0, 0, watch.finish(), false))

@@ -8,6 +8,7 @@ use arrow::datatypes::DataType;
 use kernel::Classification;
 use kernel::contract::{Constraints, Contract, Entity, MaskSpec, Property};
 use kernel::error::Result;
+use kernel::gate::is_kept;
 use kernel::mask::MaskFactory;
 use privacy::detect::ColumnFinding;
 use privacy::keys::FixedKeys;
@@ -63,6 +64,14 @@ impl Proposer {
         let mut proposal = Proposal { entity: nothing_known(&looked.table), records: Vec::new(), notes: Vec::new() };
         let mut has_key = !may_have_key || looked.rows < KEY_ROWS_MIN;
         for column in &looked.seen.columns {
+            if is_kept(&column.name) {
+                proposal.notes.push(format!(
+                    "`{}` is not in the contract, for Lavra's own columns are called like that: a run stops at it. Let the \
+                     source leave it out, or read a view that calls it otherwise",
+                    column.name
+                ));
+                continue;
+            }
             let findings = Findings::of(column, &looked.seen.findings);
             let mut property = self.property(column, &findings, is_json);
             property.required = findings.is_required(column, looked.rows);
@@ -138,6 +147,7 @@ impl Proposer {
             return proposal;
         }
         let mut entity = Entity { name: proposal.entity.name.clone(), ..known.clone() };
+        entity.properties.retain(|property| !is_kept(&property.name));
         for property in &mut entity.properties {
             let found = proposal.entity.properties.iter().find(|found| found.name == property.name);
             property.classification = property.classification.take().or(found.and_then(|f| f.classification.clone()));
