@@ -130,7 +130,8 @@ impl ProjectLines {
             return Ok((log.sink(Box::new(sink)), None, again));
         }
         let sink = self.lake.open("the table", self.work.bronze(source, gate)).await?;
-        if let Some(warning) = sink.warning() {
+        let warnings = sink.warning().map(str::to_owned).into_iter();
+        for warning in warnings.chain(crate::subject::changed(&self.wiring, source).await?) {
             tracing::warn!(source = source.name, "{warning}");
         }
         if let Way::Straight = line.way {
