@@ -16,7 +16,7 @@ pub const CLOSED: &str = "the server, or something on the way to it, closed the 
 /// What tokio's codecs say of a message of which the end is missing; it has no kind of its own.
 const CUT_SHORT: &str = "bytes remaining on stream";
 
-/// Why a connection broke. Of one that ended without TLS's own end the library tells a link for programmers.
+/// Why a connection broke. Of one that ended without TLS's own end rustls tells a link for programmers.
 pub fn broken(error: &std::io::Error) -> String {
     let text = error.to_string();
     match error.kind() == std::io::ErrorKind::UnexpectedEof || text == CUT_SHORT {
