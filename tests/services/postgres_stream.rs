@@ -2,13 +2,13 @@
 
 use super::harness::opened::{entity, open, rows, text};
 use super::harness::postgres::{CREATE, Database, fill};
-use super::harness::state_of;
+use super::harness::{sized, state_of};
 use kernel::source::Source;
 use kernel::{Kind, Positions, Result};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
 /// A table that was read, and a way to its changes.
@@ -17,6 +17,7 @@ struct Followed {
     runtime: Runtime,
     from: Positions,
     folder: tempfile::TempDir,
+    patience: Duration,
 }
 
 impl Followed {
@@ -25,7 +26,8 @@ impl Followed {
         database.sql(CREATE);
         fill(&database, 1, 3);
         let (runtime, folder) = (Runtime::new().expect("a runtime"), tempfile::tempdir().expect("a folder"));
-        let mut followed = Self { database, runtime, from: Positions::new(), folder };
+        let patience = Duration::from_secs(60);
+        let mut followed = Self { database, runtime, from: Positions::new(), folder, patience };
         let mut source = followed.open("127.0.0.1", "sslmode=prefer");
         while let Some(pulled) = followed.runtime.block_on(source.next(1 << 20)).expect("rows") {
             followed.from.advance(&pulled.upto);
@@ -36,7 +38,7 @@ impl Followed {
     fn open(&self, host: &str, parameters: &str) -> Box<dyn Source> {
         let (port, name) = (self.database.port(), &self.database.name);
         let url = format!("postgres://postgres:postgres@{host}:{port}/{name}?{parameters}");
-        let options = json!({ "connection": url, "table": "orders", "mode": "cdc" });
+        let options = json!({ "connection": url, "table": "orders", "mode": "cdc", "timeout_ms": self.patience.as_millis() as u64 });
         self.runtime.block_on(open("postgres", &options, &entity(&[], &[]), self.from.clone()))
     }
 
@@ -127,6 +129,23 @@ fn a_stream_checks_the_certificate_as_it_is_asked_to() {
         assert!(told.kind == Kind::Refused && told.to_string().contains("sslrootcert"), "{parameters}: {told}");
         followed.database.sql("delete from orders where id = 100");
     }
+}
+
+/// As long as it hears of us, the server looks through the log of others without a word, if it is not asked for one.
+#[test]
+fn a_server_that_looks_through_what_is_not_for_us_is_waited_for() {
+    let mut followed = Followed::new();
+    followed.database.sql("create table other (n bigint, text text)");
+    for _ in 0..sized(150, 600) {
+        followed.database.sql("insert into other select n, md5(n::text) from generate_series(1, 20000) n");
+    }
+    fill(&followed.database, 10, 10);
+    followed.patience = Duration::from_millis(500);
+    let mut source = followed.open("127.0.0.1", "sslmode=prefer");
+    let start = Instant::now();
+    assert_eq!(followed.next(&mut source).expect("the change behind it"), ["10"]);
+    println!("{:?} of silence but for answers", start.elapsed());
+    assert!(start.elapsed() > followed.patience, "it took longer than a silent server is waited for");
 }
 
 #[test]

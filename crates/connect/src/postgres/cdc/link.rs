@@ -2,7 +2,7 @@
 
 use super::pgoutput::EPOCH_MICROS;
 use super::publication::dropped;
-use super::slot::{A_MOMENT, IN_USE};
+use super::slot::{A_MOMENT, IN_USE, gone};
 use super::wire::{Fault, Message, Wire};
 use crate::postgres::setup::Setup;
 use bytes::{Buf, Bytes, BytesMut};
@@ -74,7 +74,9 @@ impl Link {
                     tries += 1;
                     sleep(A_MOMENT).await;
                 }
-                Err(fault) => return Err(failed(&what, &publication, &fault)),
+                // It is looked up right now; the publication is not before there are changes.
+                Err(fault) if fault.code() == Some(UNDEFINED) => return Err(gone(&slot)),
+                Err(fault) => return Err(fault.told(&what)),
             }
         }
     }
@@ -148,9 +150,10 @@ impl Reader {
 
     /// Hands on what comes until nobody wants it. While it waits for a taker nothing is read, and so the server waits too.
     async fn follow(&mut self, out: &mpsc::Sender<Result<Vec<Event>, Fault>>) -> Result<(), Fault> {
-        let mut beat = interval(BEAT);
+        // Often enough that an answer comes in time.
+        let mut beat = interval(BEAT.min(self.patience / 4).max(Duration::from_millis(1)));
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut came, mut over) = (Vec::new(), None);
+        let (mut came, mut over, mut is_heard) = (Vec::new(), None, true);
         loop {
             if came.is_empty() && over.is_none() {
                 over = self.take(&mut came).await.err();
@@ -166,12 +169,19 @@ impl Reader {
                     Ok(place) => place.send(Ok(std::mem::take(&mut came))),
                     Err(_) => return Ok(()),
                 },
-                filled = self.wire.fill(), if came.is_empty() => filled?,
+                filled = self.wire.fill(), if came.is_empty() => {
+                    filled?;
+                    is_heard = true;
+                }
                 raised = self.durable.changed() => match raised {
-                    Ok(()) => self.tell().await?,
+                    Ok(()) => self.tell(false).await?,
                     Err(_) => return Ok(()),
                 },
-                _ = beat.tick() => self.tell().await?,
+                // A server that looks through what is not for us says nothing of itself, as long as it hears of us.
+                _ = beat.tick() => {
+                    self.tell(came.is_empty() && !is_heard).await?;
+                    is_heard = false;
+                }
             }
         }
     }
@@ -189,7 +199,7 @@ impl Reader {
                     Ok(b'k') if body.len() == 17 => {
                         came.push(Event::Alive(body.get_u64()));
                         if body[8] != 0 {
-                            self.tell().await?;
+                            self.tell(false).await?;
                         }
                     }
                     _ => return Err(Fault::Broken),
@@ -202,13 +212,13 @@ impl Reader {
         Ok(())
     }
 
-    /// Tells what is durable; of nothing yet, 0 is no place.
-    async fn tell(&mut self) -> Result<(), Fault> {
+    /// Tells what is durable; of nothing yet, 0 is no place. May ask for a sign of life.
+    async fn tell(&mut self, asks: bool) -> Result<(), Fault> {
         let upto = *self.durable.borrow_and_update();
         let now = self.clock.now().0.saturating_sub(EPOCH_MICROS);
         let place = upto.to_be_bytes();
-        // Written, durable and applied are one; no answer is asked for.
-        let status = [&b"r"[..], &place, &place, &place, &now.to_be_bytes(), &[0]].concat();
+        // Written, durable and applied are one.
+        let status = [&b"r"[..], &place, &place, &place, &now.to_be_bytes(), &[u8::from(asks)]].concat();
         let mut message = BytesMut::new();
         CopyData::new(&status[..])?.write(&mut message);
         let late = |_| Fault::Way(io::ErrorKind::TimedOut.into());
@@ -248,15 +258,20 @@ mod tests {
 
     /// The next message of the client: a place that it tells is durable, or the letter of another one.
     async fn heard(far: &mut DuplexStream) -> Result<u64, u8> {
+        Ok(said(far).await?.0)
+    }
+
+    /// The same, and whether it asks for an answer.
+    async fn said(far: &mut DuplexStream) -> Result<(u64, bool), u8> {
         let letter = far.read_u8().await.expect("a message");
         let mut body = vec![0; far.read_u32().await.expect("a length") as usize - 4];
         far.read_exact(&mut body).await.expect("its body");
         match letter {
             b'd' => {
-                assert_eq!((body.len(), body[0], body[33]), (34, b'r', 0), "{body:?}");
+                assert_eq!((body.len(), body[0]), (34, b'r'), "{body:?}");
                 assert_eq!(body[25..33], 7_u64.to_be_bytes(), "microseconds since 2000");
                 assert!(body[1..9] == body[9..17] && body[9..17] == body[17..25], "{body:?}");
-                Ok(u64::from_be_bytes(body[1..9].try_into().expect("a place")))
+                Ok((u64::from_be_bytes(body[1..9].try_into().expect("a place")), body[33] == 1))
             }
             other => Err(other),
         }
@@ -277,6 +292,26 @@ mod tests {
         far.write_all(&alive(50, true)).await.expect("a question");
         assert_eq!(heard(&mut far).await, Ok(42));
         assert_eq!(asked.elapsed(), Duration::ZERO, "who asks is answered");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_says_nothing_of_itself_is_asked_whether_it_lives() {
+        let (mut link, mut far) = link(1000);
+        let server = tokio::spawn(async move {
+            for upto in 1..=600 {
+                while !said(&mut far).await.expect("a status").1 {}
+                far.write_all(&alive(upto, false)).await.expect("an answer");
+            }
+            far
+        });
+        let start = tokio::time::Instant::now();
+        for upto in 1..=600 {
+            assert_eq!(link.next().await.expect("a sign of life"), Event::Alive(upto));
+        }
+        assert!(start.elapsed() > 10 * PATIENCE);
+        let _far = server.await.expect("a server");
+        let told = link.next().await.expect_err("now it is gone");
+        assert!(told.to_string().contains("`timeout_ms`"), "{told}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,6 +3,7 @@
 
 use crate::postgres::address::{APPLICATION, Address, SslMode};
 use crate::postgres::client::{literal, quoted, server_fault, tls_fault};
+use crate::tls;
 use bytes::{Buf, Bytes, BytesMut};
 use kernel::error::{Error, Kind};
 use postgres_protocol::authentication::md5_hash;
@@ -55,7 +56,9 @@ impl Fault {
             Self::Server { code, said } => server_fault(what, code, said),
             Self::SignIn(why) => Error::refused(what, format!("{why}; look at the user and the password")),
             Self::Tls(why) => tls_fault(what, why),
-            Self::Way(error) => Error::new(Kind::Unreachable, what, format!("the stream broke off: {error}")),
+            Self::Way(error) => {
+                Error::new(Kind::Unreachable, what, format!("the stream broke off: {}", tls::broken(error)))
+            }
             Self::Broken => Error::new(Kind::Unreachable, what, "the stream broke off: a message is broken"),
             Self::Ended => Error::new(Kind::Unreachable, what, "the server ended the stream"),
         }
