@@ -6,6 +6,7 @@ mod kafka;
 mod kafka3;
 mod kafka_broker;
 mod kafka_formats;
+mod kafka_torture;
 mod keys;
 mod lake;
 mod mongodb;

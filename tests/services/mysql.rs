@@ -463,17 +463,41 @@ async fn a_server_that_falls_silent_is_told_in_time_and_the_read_goes_on_where_i
         assert!(proxy.is_silent() && rows > 0 && rows < ROWS as usize, "{more}: in the middle, behind {rows} rows");
         assert_eq!(told.kind, Kind::Unreachable, "{told}");
         assert!(told.to_string().contains("says nothing (`timeout_ms`)"), "{told}");
-        for _ in 0..50 {
-            if proxy.held() > 0 {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-        assert_eq!(proxy.held(), 0, "{more}: what is silent is let go");
+        is_let_go(&proxy).await;
         let again = tokio::time::timeout(patience, count(&mut *source, &mut rows)).await.expect("an end in time");
         assert_eq!(again.expect_err("still silence").kind, Kind::Unreachable);
         proxy.mend();
         count(&mut *source, &mut rows).await.expect("the rest");
         assert_eq!(rows, ROWS as usize, "{more}");
+    }
+}
+
+async fn is_let_go(proxy: &Proxy) {
+    for _ in 0..50 {
+        if proxy.held() > 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    assert_eq!(proxy.held(), 0, "no connection is left");
+}
+
+/// The driver would read the rest of the answer before it ends the connection.
+#[tokio::test]
+async fn a_table_that_is_left_in_the_middle_is_not_read_on() {
+    let database = Database::new("left");
+    accounts(&database, 20_000);
+    let entity = entity(&["id"], &["id", "name", "amount", "n"]);
+    let address = server("mariadb").address().to_owned();
+    for more in [json!({}), json!({ "mode": "incremental", "cursor": "n" }), json!({ "mode": "cdc" })] {
+        let proxy = Proxy::to(&address);
+        let url = database.url().replace(&address, &proxy.address);
+        let mut given = options(&database, json!({ "connection": url, "table": "accounts", "batch_rows_max": 1000 }));
+        given.as_object_mut().expect("fields").extend(more.as_object().expect("fields").clone());
+        proxy.silent_after(300_000);
+        let mut source = open("mysql", &given, &entity, Positions::new()).await;
+        assert!(source.next(1 << 20).await.expect("rows").is_some() && !proxy.is_silent(), "{more}: there is more");
+        drop(source);
+        is_let_go(&proxy).await;
     }
 }
 

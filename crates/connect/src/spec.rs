@@ -32,6 +32,9 @@ pub struct Spec {
     pub fits: fn(&Value, &Entity) -> Vec<Fault>,
     /// What of the options positions depend on, as it is written there: `mode: incremental, cursor: id`; `None` where they don't.
     pub way: fn(&Value) -> Option<String>,
+    /// The option by which records come again with each run, to be told from new ones by the contract's primary key; `None` where
+    /// none do.
+    pub repeats: fn(&Value, &Entity) -> Option<&'static str>,
     /// Makes the source.
     pub open: Open,
     /// Lists what it would read.

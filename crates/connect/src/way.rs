@@ -10,6 +10,9 @@ use serde_json::Value;
 /// Where positions keep it: no partition of a connector has this name.
 const PLACE: &str = "#way";
 
+const REMEDY: &str = "set it back, or read under another name into a table of its own. If this table is to be read anew: move the \
+                      folder of the bronze table away, and run again";
+
 /// Of a table's rows: by `mode`, and by the cursor that they are followed by.
 pub fn of_table(options: &Value) -> Option<String> {
     let text = |option: &str| options.get(option).and_then(Value::as_str);
@@ -22,7 +25,7 @@ impl Spec {
     /// Opens the source behind `Opening::from`. It may list, but reads no row before the first `next`. An error where what was
     /// committed was read in another way.
     pub async fn open(&self, opening: Opening) -> Result<Box<dyn Source>> {
-        let (opening, new) = self.same_way(&opening)?;
+        let (opening, new) = self.same_way(&opening).map_err(|found| refused(&opening, &found))?;
         let source = (self.open)(opening).await?;
         Ok(match new {
             Some(way) => Box::new(Told { source, way: Some(way) }),
@@ -32,7 +35,8 @@ impl Spec {
 
     /// What a run would read now. Takes nothing.
     pub async fn pending(&self, opening: &Opening) -> Result<Vec<Pending>> {
-        (self.pending)(&self.same_way(opening)?.0).await
+        let (opening, _) = self.same_way(opening).map_err(|found| refused(opening, &found))?;
+        (self.pending)(&opening).await
     }
 
     /// Looks whether a run would work, for `lavra doctor`. Changes nothing outside. Of a system that can't be reached it says
@@ -40,15 +44,13 @@ impl Spec {
     pub async fn probe(&self, opening: &Opening) -> Vec<Finding> {
         match self.same_way(opening) {
             Ok((opening, _)) => (self.probe)(&opening).await,
-            Err(error) => {
-                let remedy = Some("set the options back, or move the bronze table's folder away".into());
-                vec![Finding { subject: "progress", grade: Grade::Bad, found: error.to_string(), remedy }]
-            }
+            Err(found) => vec![Finding { subject: "progress", grade: Grade::Bad, found, remedy: Some(REMEDY.into()) }],
         }
     }
 
-    /// The opening without what stands beside its positions, and what is to stand there from now on.
-    fn same_way(&self, opening: &Opening) -> Result<(Opening, Option<Positions>)> {
+    /// The opening without what stands beside its positions, and what is to stand there from now on. What was found where the
+    /// two differ.
+    fn same_way(&self, opening: &Opening) -> std::result::Result<(Opening, Option<Positions>), String> {
         let (mut from, mut then) = (Positions::new(), None);
         for (partition, point) in opening.from.iter() {
             match point {
@@ -60,13 +62,7 @@ impl Spec {
         if let (Some(then), Some(now)) = (then, &now)
             && then != now
         {
-            let what = format!("go on with source `{}`", opening.source);
-            let why = format!(
-                "the lake has its rows by `{then}`, and now it says `{now}`: how far one of them is says nothing to the other, \
-                 so that rows would be missing or come twice. Set it back, or read under another name into a table of its own. If \
-                 this table is to be read anew: move the folder of the bronze table away, and run again"
-            );
-            return Err(Error::project(what, why));
+            return Err(format!("the lake has its rows by `{then}`, and now it says `{now}`"));
         }
         let new = now.filter(|_| then.is_none()).map(|way| {
             let mut beside = Positions::new();
@@ -75,6 +71,11 @@ impl Spec {
         });
         Ok((Opening { from, ..opening.clone() }, new))
     }
+}
+
+fn refused(opening: &Opening, found: &str) -> Error {
+    let why = "how far one of them is says nothing to the other, so that rows would be missing or come twice";
+    Error::project(format!("go on with source `{}`", opening.source), format!("{found}: {why}. To go on: {REMEDY}"))
 }
 
 /// A source that tells with its first rows how they are read.

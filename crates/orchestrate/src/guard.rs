@@ -131,7 +131,11 @@ impl Guard {
         let limit = self.breakers.call_timeout;
         tokio::time::timeout(limit, call).await.unwrap_or_else(|_| {
             let what = format!("{what} of {}", self.system);
-            Err(Error::new(Kind::Unreachable, what, format!("it did not answer within {} s", limit.as_secs_f64())))
+            Err(Error::new(
+                Kind::Unreachable,
+                what,
+                format!("it did not answer within {} s (`call_timeout`)", limit.as_secs_f64()),
+            ))
         })
     }
 
@@ -393,7 +397,7 @@ mod tests {
         let desk = desk();
         let guard = desk.breakers.guard("db");
         let error = guard.open("open", std::future::pending::<Result<()>>()).await.expect_err("given up");
-        assert_eq!(error.to_string(), "open of db: it did not answer within 9 s");
+        assert_eq!(error.to_string(), "open of db: it did not answer within 9 s (`call_timeout`)");
         assert_eq!(desk.breakers.views()["db"].failed_calls, 1);
     }
 

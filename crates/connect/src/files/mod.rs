@@ -50,6 +50,7 @@ pub fn spec() -> Spec {
         check: |given| Options::check(given).err().unwrap_or_default(),
         fits: |_, _| Vec::new(),
         way: |_| None,
+        repeats: |_, _| None,
         open: |opening| async move { Ok(Box::new(source::Files::open(opening)?) as Box<dyn Source>) }.boxed(),
         pending: |opening| source::pending(opening).boxed(),
         changes: |options| !options["changes"].is_null(),

@@ -33,6 +33,7 @@ pub fn spec() -> Spec {
         check: |given| Options::check(given).err().unwrap_or_default(),
         fits: options::fits,
         way: |_| None,
+        repeats: |_, _| None,
         open: |opening: Opening| async move { Ok(Box::new(source::Kafka::open(opening)?) as Box<dyn Source>) }.boxed(),
         pending: |opening| source::pending(opening).boxed(),
         changes: |given| given["mode"] == "upsert",

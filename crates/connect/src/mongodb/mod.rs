@@ -32,6 +32,7 @@ pub fn spec() -> Spec {
         check: |given| Options::check(given).err().unwrap_or_default(),
         fits,
         way: |_| None,
+        repeats: |_, _| None,
         open: |opening| async move { opened(opening) }.boxed(),
         pending: |opening| async move { pending(opening) }.boxed(),
         changes: |_| false,

@@ -137,6 +137,13 @@ impl Scan {
     }
 }
 
+/// Who leaves in the middle wants no more rows.
+impl Drop for Scan {
+    fn drop(&mut self) {
+        self.rows.take().into_iter().for_each(cut);
+    }
+}
+
 fn reading(plan: &Plan) -> String {
     format!("read the table {}", plan.table.shown())
 }

@@ -50,6 +50,7 @@ pub fn spec() -> Spec {
         check: |given| Options::check(given).err().unwrap_or_default(),
         fits,
         way: crate::way::of_table,
+        repeats: |_, _| None,
         open: |opening| open(opening).boxed(),
         pending: |opening| pending(opening).boxed(),
         changes: |given| given.get("mode").and_then(|mode| mode.as_str()).is_some_and(|mode| mode != "snapshot"),

@@ -30,6 +30,7 @@ pub fn spec() -> Spec {
         check: |given| Options::check(given).err().unwrap_or_default(),
         fits: |_, _| Vec::new(),
         way: |_| None,
+        repeats: |_, _| None,
         open: |opening| async move { open(&opening) }.boxed(),
         pending: |_| async { Ok(Vec::<Pending>::new()) }.boxed(),
         changes: |_| false,

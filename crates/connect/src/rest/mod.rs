@@ -32,15 +32,11 @@ use page::Records;
 use pages::Next;
 use plan::{Plan, Values};
 use serde_json::Value;
-pub use suits::repeats;
 pub use token_file::{tokens_are_kept, tokens_under_way};
-
-/// As sources name it.
-pub const NAME: &str = "rest";
 
 pub fn spec() -> Spec {
     Spec {
-        name: NAME,
+        name: "rest",
         summary: "JSON from an API over HTTP, page by page",
         schemes: &[],
         example: EXAMPLE,
@@ -52,6 +48,7 @@ pub fn spec() -> Spec {
         check: |given| Options::check(given).err().unwrap_or_default(),
         fits: suits::check,
         way,
+        repeats: suits::repeats,
         open: |opening| async move { Ok(Box::new(source::Rest::open(&opening)?) as Box<dyn Source>) }.boxed(),
         pending: |opening| async move { source::pending(opening) }.boxed(),
         changes,

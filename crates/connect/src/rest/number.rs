@@ -83,7 +83,10 @@ impl PartialOrd for Number {
 /// `1.234,56` as `1234.56`. Groups have three digits, or it is no such number.
 fn with_point(text: &str) -> Option<String> {
     let (whole, fraction) = text.split_once(',').map_or((text, None), |(whole, fraction)| (whole, Some(fraction)));
-    let is_grouped = whole.split('.').skip(1).all(|group| group.len() == 3);
+    let is_grouped = match whole.trim_start_matches(['-', '+']).split_once('.') {
+        Some((first, others)) => (1..=3).contains(&first.len()) && others.split('.').all(|group| group.len() == 3),
+        None => true,
+    };
     let whole = is_grouped.then(|| whole.replace('.', ""))?;
     Some(fraction.map_or_else(|| whole.clone(), |fraction| format!("{whole}.{fraction}")))
 }
@@ -156,6 +159,8 @@ mod tests {
         let comma = |text: &str| Number::parse(text, true);
         assert_eq!(comma("1.234,56"), Some(number("1234.56")));
         assert_eq!((comma("12,5"), comma("12.5")), (Some(number("12.5")), None));
+        assert_eq!((comma("-1.234"), comma("1234,5")), (Some(number("-1234")), Some(number("1234.5"))));
+        assert_eq!((comma("1234.567"), comma(".567"), comma("1.2345")), (None, None, None));
     }
 
     #[test]

@@ -207,8 +207,8 @@ pub struct Incremental {
     /// The value of the first pass. Where `format` is given, a date or a time (`2026-01-01T00:00:00Z`; without a zone it is
     /// UTC) is brought into it, and what is in it already stays. Without `start` the first pass asks for everything.
     pub start: Option<Scalar>,
-    /// How far behind the highest value a pass begins, for records that arrive late: `2 hours` for times, a number for
-    /// numbers.
+    /// How far behind the highest value a pass begins, for records that arrive late: `2 hours` for times, a whole
+    /// number for whole numbers.
     pub lookback: Option<Scalar>,
     /// How a time is sent, as `%Y-%m-%d` or `epoch`, `epoch_ms`. By default as the API wrote it.
     pub format: Option<String>,

@@ -58,7 +58,6 @@ fn faults(options: &Options, entity: &Entity) -> Vec<Fault> {
     faults
 }
 
-/// The option by which records come again, and are told from new ones by the contract's primary key; `None` where none do.
 pub fn repeats(given: &Value, entity: &Entity) -> Option<&'static str> {
     let options = Options::check(given).ok()?;
     let since = options.incremental.as_ref().map(|by| Since::compile(by, entity)).transpose().ok()?;

@@ -31,6 +31,7 @@ pub fn spec() -> Spec {
         check: |given| Options::check(given).err().unwrap_or_default(),
         fits,
         way: crate::way::of_table,
+        repeats: |_, _| None,
         open: |opening| async move { opened(opening) }.boxed(),
         pending: |opening| async move { pending(opening) }.boxed(),
         changes: |given| given["mode"] == "incremental",

@@ -196,8 +196,8 @@ async fn run_claimed(wiring: Arc<Wiring>, args: &Run, selected: BTreeSet<String>
     Ok(Ran { run_id, outcome, upkept })
 }
 
-/// A node that was told to stop may have asked for a refresh token, which its server gives once.
-async fn keep_tokens(grace: Duration) {
+/// Who was told to stop, or was not waited for, may have asked for a refresh token, which its server gives once.
+pub async fn keep_tokens(grace: Duration) {
     if tokio::time::timeout(grace, connect::rest::tokens_are_kept()).await.is_err() {
         let left = show::plural(connect::rest::tokens_under_way() as u64, "refresh token");
         tracing::warn!(

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 impl Check<'_> {
     pub fn sources(&mut self, contracts: &BTreeMap<String, ContractFile>) -> Vec<Source> {
-        let mut all = Vec::new();
+        let (mut all, mut doors) = (Vec::new(), BTreeMap::new());
         for (name, file, text) in self.files.below("sources") {
             let Some((draft, is_whole)) = self.source_draft(file, text) else {
                 self.broken.extend(TableName::new("bronze", name));
@@ -24,6 +24,7 @@ impl Check<'_> {
             };
             if is_whole {
                 self.options(&draft);
+                self.door(name, &draft, &mut doors);
             }
             match self.source(name, file, (&draft, is_whole), contracts) {
                 Some(source) => all.push(source),
@@ -80,7 +81,6 @@ impl Check<'_> {
         let schema = (spec.options_schema)();
         if spec.listen.is_some() {
             self.patience(draft, &schema["properties"]["timeout_ms"]["default"]);
-            self.own_path(draft);
         }
         for fault in (spec.check)(&Value::Object(config.options.clone())) {
             let path = format!("[\"{}\"]", fault.option);
@@ -97,10 +97,17 @@ impl Check<'_> {
         }
     }
 
-    /// `lavra up` answers at some paths itself.
-    fn own_path(&mut self, draft: &Draft<SourceConfig>) {
-        if draft.value.options.get("path").and_then(Value::as_str).is_some_and(crate::up::is_own) {
-            let fault = draft.fault("path", "`lavra up` itself answers at this path");
+    /// Where others push to. `lavra up` answers at some paths itself, and at each other one for one source.
+    fn door(&mut self, name: &str, draft: &Draft<SourceConfig>, doors: &mut BTreeMap<String, String>) {
+        let listens = connect::by_name(&draft.value.connector).is_some_and(|spec| spec.listen.is_some());
+        let path = draft.value.options.get("path").and_then(Value::as_str);
+        let Some(path) = path.filter(|_| listens) else { return };
+        let who = match crate::up::is_own(path) {
+            true => Some("`lavra up` itself".to_owned()),
+            false => doors.insert(path.to_owned(), name.to_owned()).map(|other| format!("source `{other}`")),
+        };
+        if let Some(who) = who {
+            let fault = draft.fault("path", format!("{who} answers at this path"));
             self.found.push(fault.help(Some("give it another one, such as `/hooks/payments`")));
         }
     }
@@ -132,11 +139,8 @@ impl Check<'_> {
     /// What comes again is let go by its key, if the key's mask does not hide which it is.
     fn comes_again(&mut self, draft: &Draft<SourceConfig>, entity: &Entity) {
         let config = &draft.value;
-        if config.connector != connect::rest::NAME {
-            return;
-        }
-        let options = Value::Object(config.options.clone());
-        let Some(option) = connect::rest::repeats(&options, entity) else { return };
+        let Some(spec) = connect::by_name(&config.connector) else { return };
+        let Some(option) = (spec.repeats)(&Value::Object(config.options.clone()), entity) else { return };
         for property in entity.key().into_iter().filter_map(|name| entity.property(name)) {
             let Some(mask) = property.mask.as_ref().filter(|_| !self.is_told_apart(property)) else { continue };
             let name = &property.name;

@@ -8,6 +8,7 @@ use govern::odcs::physical_name;
 use govern::registry::{Definition, Registered, Registry, Remote, SchemaType, Schemas, Verdict, definition};
 use kernel::TableName;
 use kernel::error::{Error, Result};
+use kernel::gate::{Clash, Names};
 use lake::{At, Table, is_kept_as};
 use orchestrate::SqliteLedger;
 use serde::Serialize;
@@ -141,7 +142,8 @@ pub fn refuse(all: &[Checked]) -> Result<()> {
     Err(Error::refused(what, format!("{}; {remedy}", told.join("; "))))
 }
 
-/// A column that has another type by its contract than in the table that is there, which never changes one.
+/// A column that has another type by its contract than in the table that is there, which never changes one, or is called there
+/// by other letters of upper and lower case.
 struct Misfit {
     column: String,
     has: String,
@@ -156,8 +158,18 @@ impl Misfit {
     }
 
     fn between(name: &TableName, table: &Schema, contract: &Schema, masked: &BTreeSet<&str>) -> Vec<Self> {
+        let mut names = Names::default();
+        table.fields().iter().for_each(|field| names.take(field.name()));
         let columns = contract.fields().iter().filter_map(|field| {
-            let known = table.field_with_name(field.name()).ok()?;
+            let Ok(known) = table.field_with_name(field.name()) else {
+                let Some(Clash::Twin(twin)) = names.clash(field.name()) else { return None };
+                let [column, has, wants] = [
+                    format!("`{}` of {name}", field.name()),
+                    format!("called `{twin}`"),
+                    format!("`{}`", field.name()),
+                ];
+                return Some(Self { column, has, wants });
+            };
             let is_masked = if masked.contains(field.name().as_str()) { " (masked)" } else { "" };
             (!is_kept_as(field.data_type(), known.data_type())).then(|| Self {
                 column: format!("`{}` of {name}", field.name()),
@@ -177,8 +189,9 @@ fn refuse_misfits(all: &[Misfit]) -> Result<()> {
         format!("column {column} is {has} in the table and {wants} by its contract")
     };
     let told: Vec<String> = all.iter().map(one).collect();
-    let remedy = "a column of a table keeps its type: give the contract the old type back, or the new one to a column of \
-                  another name, or move the table's folder away and load all again";
+    let remedy = "a column of a table keeps its type and its name, of which no other may differ only in case: give the contract \
+                  the old one back, or the new type to a column of another name, or move the table's folder away and load all \
+                  again";
     Err(Error::project("a contract does not go with its table", format!("{}; {remedy}", told.join("; "))))
 }
 
@@ -253,6 +266,17 @@ mod tests {
         assert_eq!(told[0], "`amount` of bronze.x: decimal(10,2), string");
         assert_eq!(told[1], "`n` of bronze.x: int, bigint (masked)");
         assert_eq!(told[2], "`place` of bronze.x: object(city string), object(city string, zip string)");
+    }
+
+    #[test]
+    fn a_name_that_differs_only_in_case_is_told_with_both() {
+        let table = vec![("amount", DataType::Int64), ("Über", DataType::Int64), ("n", DataType::Int64)];
+        let contract = vec![("Amount", DataType::Int64), ("über", DataType::Int64), ("n", DataType::Int64)];
+        let told = misfits(table, contract);
+        assert_eq!(
+            told,
+            ["`Amount` of bronze.x: called `amount`, `Amount`", "`über` of bronze.x: called `Über`, `über`"]
+        );
     }
 
     #[test]

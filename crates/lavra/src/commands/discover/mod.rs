@@ -193,10 +193,11 @@ impl Call<'_> {
         let entity = Entity { name: name.to_owned(), ..discovered.entity.clone() };
         let entity = in_contract(entity);
         let opening = self.opening(name, self.to_look(&discovered.options), entity.clone());
-        let looked = look::listed(self.spec, opening, self.args.rows, &self.project.own_kinds).await?;
+        let mut looked = look::listed(self.spec, opening, self.args.rows, &self.project.own_kinds).await?;
+        looked.is_log = self.is_log(&discovered.options);
         let entity = as_seen(entity, &looked);
         let proposal = self.proposer.propose(&looked, false, true);
-        let mut proposal = self.proposer.over(&entity, proposal);
+        let mut proposal = self.proposer.over(&entity, &looked, proposal);
         proposal.notes.extend(self.key_note(discovered, &proposal.entity));
         Ok((looked, proposal))
     }
@@ -204,11 +205,8 @@ impl Call<'_> {
     /// Of rows that are states by key, what is to be known of the key where the system does not say it: values don't tell
     /// which of their columns a record's key has.
     fn key_note(&self, discovered: &Discovered, proposed: &Entity) -> Option<String> {
-        let mut options: Map<String, Value> =
-            self.connection.options.iter().map(|setting| (setting.name.clone(), setting.value.clone())).collect();
-        options.extend(discovered.options.clone());
         let is_untold = discovered.entity.properties.is_empty() && !proposed.properties.is_empty();
-        if !is_untold || !(self.spec.changes)(&Value::Object(options)) {
+        if !is_untold || !self.is_log(&discovered.options) {
             return None;
         }
         let remedy = "give the columns of the record's key `primaryKey: true` in the contract";
@@ -221,6 +219,14 @@ impl Call<'_> {
                 "`{guess}` is its primary key by the name alone; if the records' keys have something else, {remedy}"
             ),
         })
+    }
+
+    /// Whether a source with these options gives changes.
+    fn is_log(&self, options: &Map<String, Value>) -> bool {
+        let given = self.connection.options.iter().map(|setting| (setting.name.clone(), setting.value.clone()));
+        let mut all: Map<String, Value> = given.collect();
+        all.extend(options.clone());
+        (self.spec.changes)(&Value::Object(all))
     }
 
     /// The options for a look: a snapshot, where there is one, for other modes may leave something behind in the system.

@@ -287,6 +287,7 @@ fn found(name: &str, malformed: u64) -> Found {
         is_whole: true,
         seen: super::super::scan::watch::Seen { columns: Vec::new(), findings: Vec::new() },
         is_headerless: false,
+        is_log: false,
     };
     let proposal = Proposal { entity, records: Vec::new(), notes: Vec::new() };
     Found { discovered: listed(name), name: name.into(), looked, proposal }

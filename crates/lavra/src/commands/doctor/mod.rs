@@ -68,6 +68,7 @@ pub async fn run(context: &Context, args: Doctor) -> Outcome {
     let all = wiring.project.sources.iter();
     let meant = all.filter(|source| args.sources.is_empty() || args.sources.contains(&source.name));
     told.extend(join_all(meant.map(|source| look(&wiring, source))).await.into_iter().flatten());
+    super::run::keep_tokens(LIMIT).await;
     show_all(context.format, &told)?;
     Ok(exit(&told))
 }

@@ -12,6 +12,7 @@ use kernel::gate::{Inspector, is_kept};
 use kernel::name::TableName;
 use kernel::source::{Pulled, Rows};
 use privacy::detect::OwnKind;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Bytes of a batch: small, for several files may be open.
@@ -33,6 +34,8 @@ pub struct Looked {
     pub seen: Seen,
     /// The first line of its files is data: the columns' names are made up.
     pub is_headerless: bool,
+    /// Changes of a table, to which columns of Lavra's own are added.
+    pub is_log: bool,
 }
 
 impl Looked {
@@ -67,12 +70,14 @@ pub async fn files(files: &Files, group: &Group, rows_max: u64) -> Result<Looked
 /// Looks at what a source would read from its start.
 pub async fn source(spec: &Spec, opening: Opening, rows_max: u64, own: &Arc<[OwnKind]>) -> Result<Looked> {
     let table = opening.source.clone();
-    let partitions = spec.pending(&opening).await?.len();
+    let partitions: BTreeSet<String> = spec.pending(&opening).await?.into_iter().map(|one| one.partition).collect();
+    let is_log = (spec.changes)(&opening.options);
     let mut watch = watch(&table, own)?;
     let mut count = Count { is_whole: true, ..Count::default() };
     pull(spec, opening, rows_max, &mut watch, &mut count).await?;
-    let read = if count.is_whole { partitions } else { count.partitions.len() };
-    Ok(count.looked(&table, partitions, read, watch.finish(), false))
+    // What stands beside the positions is none of them.
+    let read = if count.is_whole { partitions.len() } else { partitions.intersection(&count.partitions).count() };
+    Ok(Looked { is_log, ..count.looked(&table, partitions.len(), read, watch.finish(), false) })
 }
 
 /// Looks at a table that a connection has: what its system says of its columns is known, also when it has no row.
@@ -109,13 +114,23 @@ struct Count {
     rows: u64,
     malformed: u64,
     is_whole: bool,
-    partitions: std::collections::BTreeSet<String>,
+    partitions: BTreeSet<String>,
 }
 
 impl Count {
     fn looked(self, table: &str, files: usize, files_read: usize, seen: Seen, is_headerless: bool) -> Looked {
         let Count { rows, malformed, is_whole, .. } = self;
-        Looked { table: table.to_owned(), files, files_read, rows, malformed, is_whole, seen, is_headerless }
+        Looked {
+            table: table.to_owned(),
+            files,
+            files_read,
+            rows,
+            malformed,
+            is_whole,
+            seen,
+            is_headerless,
+            is_log: false,
+        }
     }
 }
 
@@ -130,7 +145,7 @@ async fn pull(spec: &Spec, mut opening: Opening, rows_max: u64, watch: &mut Watc
         let Some(Pulled { rows: Rows::Raw(raw), upto, .. }) = source.next(BATCH_BYTES).await? else { return Ok(()) };
         for (place, field) in (1..).zip(raw.schema().fields()) {
             if watch.is_personal_name(field.name()) {
-                let file = upto.iter().next().map(|(partition, _)| partition.to_owned()).unwrap_or_default();
+                let file = upto.iter().last().map(|(partition, _)| partition.to_owned()).unwrap_or_default();
                 return Err(nameless(&file, place));
             }
         }

@@ -115,6 +115,7 @@ mod tests {
                 is_whole: true,
                 seen: Seen { columns: Vec::new(), findings: Vec::new() },
                 is_headerless: false,
+                is_log: false,
             };
             let proposal = Proposal { entity: nothing_known("avs"), records: Vec::new(), notes: Vec::new() };
             notes(&looked, &proposal).join("; ")

@@ -8,7 +8,7 @@ use arrow::datatypes::DataType;
 use kernel::Classification;
 use kernel::contract::{Constraints, Contract, Entity, MaskSpec, Property};
 use kernel::error::Result;
-use kernel::gate::is_kept;
+use kernel::gate::{is_kept, is_stamp};
 use kernel::mask::MaskFactory;
 use privacy::detect::ColumnFinding;
 use privacy::keys::FixedKeys;
@@ -64,7 +64,7 @@ impl Proposer {
         let mut proposal = Proposal { entity: nothing_known(&looked.table), records: Vec::new(), notes: Vec::new() };
         let mut has_key = !may_have_key || looked.rows < KEY_ROWS_MIN;
         for column in &looked.seen.columns {
-            if is_kept(&column.name) {
+            if is_reserved(&column.name, looked) {
                 proposal.notes.push(format!(
                     "`{}` is not in the contract, for Lavra's own columns are called like that: a run stops at it. Let the \
                      source leave it out, or read a view that calls it otherwise",
@@ -142,12 +142,12 @@ impl Proposer {
 
     /// Puts what was found in the values of a table to what its system says of its columns: types, keys and what is
     /// required are the system's, classes and masks are the detector's.
-    pub fn over(&self, known: &Entity, mut proposal: Proposal) -> Proposal {
+    pub fn over(&self, known: &Entity, looked: &Looked, mut proposal: Proposal) -> Proposal {
         if known.properties.is_empty() {
             return proposal;
         }
         let mut entity = Entity { name: proposal.entity.name.clone(), ..known.clone() };
-        entity.properties.retain(|property| !is_kept(&property.name));
+        entity.properties.retain(|property| !is_reserved(&property.name, looked));
         for property in &mut entity.properties {
             let found = proposal.entity.properties.iter().find(|found| found.name == property.name);
             property.classification = property.classification.take().or(found.and_then(|f| f.classification.clone()));
@@ -332,4 +332,8 @@ impl<'a> Findings<'a> {
         };
         self.all().map(record).collect()
     }
+}
+/// Whether its table has a column of Lavra's own that is called like that.
+fn is_reserved(column: &str, looked: &Looked) -> bool {
+    if looked.is_log { is_kept(column) } else { is_stamp(column) }
 }
