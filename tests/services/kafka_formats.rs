@@ -72,6 +72,26 @@ fn avro_of_two_versions_is_read_by_the_contract() {
 }
 
 #[test]
+fn a_record_without_fields_takes_no_bytes_however_often_it_is_named() {
+    let (kafka, topic) = (Kafka::new(), unique("bare"));
+    let project = project(&kafka, &topic, "avro");
+    let script = format!(
+        "from confluent_kafka.schema_registry.avro import AvroSerializer\n\
+         bare = {{'type': 'record', 'name': 'Nothing', 'fields': []}}\n\
+         fields = [{{'name': 'first', 'type': bare}}, {{'name': 'again', 'type': 'Nothing'}}, {{'name': 'id', 'type': 'string'}},\n\
+         \x20   {{'name': 'note', 'type': ['null', 'Nothing']}}]\n\
+         topic('{topic}', 1)\n\
+         serializer = AvroSerializer(client, json.dumps({{'type': 'record', 'name': 'Order', 'fields': fields}}))\n\
+         values = [{{'first': {{}}, 'again': {{}}, 'id': f'o{{k}}', 'note': {{}} if k == 1 else None}} for k in range(3)]\n\
+         produce('{topic}', written(serializer, '{topic}', values))\n"
+    );
+    write(&kafka, &project, &script);
+    project.run();
+    let rows = project.lines("select id, note, note is null from bronze.orders order by id");
+    assert_eq!(rows, ["o0,,true", "o1,{},false", "o2,,true"]);
+}
+
+#[test]
 fn json_schema_values_are_read_behind_their_frame() {
     let (kafka, topic) = (Kafka::new(), unique("json"));
     let project = project(&kafka, &topic, "json");

@@ -1,7 +1,9 @@
 //! Avro values, each read with the schema that it was written with; the contract is what they are read into.
 
 mod bare;
+mod filled;
 mod ids;
+mod names;
 
 use super::frame::{self, Run};
 use super::text::VALUE;
@@ -12,9 +14,12 @@ use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use arrow_avro::reader::{Decoder, ReaderBuilder};
 use arrow_avro::schema::{AvroSchema, Fingerprint, FingerprintAlgorithm, SchemaStore};
+use filled::Shape;
 use kernel::gate::Malformed;
 use kernel::{Error, Result};
 use serde_json::{Value, json};
+use std::borrow::Cow;
+use std::sync::Arc;
 
 pub struct Avro {
     pub registry: Registry,
@@ -32,18 +37,17 @@ impl Avro {
             return Ok(run.without_rows());
         }
         let Some(schema) = self.registry.by_id(run.id)? else { return Ok(run.without_schema()) };
-        let id = run.id;
-        if decoder(id, &schema, 1)?.is_none() {
-            let reason = "which no columns can hold: does it contain itself, or a record without fields?";
-            return Ok(run.aside(&format!("it names schema {id}, {reason}")));
-        }
-        let read = |records: &[(i64, &[u8])]| read(id, &schema, records);
-        let mut batch = read(&run.records)?.filter(|batch| !holds_nul(batch));
+        let Some(reader) = Reader::of(run.id, &schema)? else {
+            let reason = "which no columns can hold: does it contain itself, or has it no fields?";
+            let reason = format!("it names schema {}, {reason}", run.id);
+            return Ok(run.aside(&reason));
+        };
+        let mut batch = reader.read(&run.records)?.filter(|batch| !holds_nul(batch));
         if batch.is_none() {
             // One of them is broken: those that can be read alone can be read together.
             let mut good = Vec::new();
             for record in std::mem::take(&mut run.records) {
-                let reason = match read(&[record])? {
+                let reason = match reader.read(&[record])? {
                     None => "its bytes are no value of the Avro schema that it names",
                     Some(alone) if holds_nul(&alone) => "a text holds a NUL character",
                     Some(_) => {
@@ -55,7 +59,7 @@ impl Avro {
             }
             run.malformed.sort_by_key(|bad| bad.offset);
             run.records = good;
-            batch = read(&run.records)?;
+            batch = reader.read(&run.records)?;
         }
         let unread = || Error::internal("read Avro", "records that can be read alone can't be read together");
         let batch = batch.ok_or_else(unread)?;
@@ -64,61 +68,84 @@ impl Avro {
     }
 }
 
-/// All of them, or `None` when one is broken.
-fn read(id: u32, schema: &Schema, records: &[(i64, &[u8])]) -> Result<Option<RecordBatch>> {
-    let Some(mut decoder) = decoder(id, schema, records.len())? else { return Ok(None) };
-    for (_, value) in records {
-        if decoder.decode(value).ok() != Some(value.len()) {
+/// How records of a schema are read.
+struct Reader {
+    id: u32,
+    /// The schema of the columns.
+    text: String,
+    /// Where the columns have bytes that the records lack.
+    shape: Option<Arc<Shape>>,
+}
+
+impl Reader {
+    /// `None` for a schema that Arrow has no columns for.
+    fn of(id: u32, schema: &Schema) -> Result<Option<Self>> {
+        let what = || format!("read records of Avro schema {id}");
+        if schema.kind != "AVRO" {
+            return Err(Error::project(what(), format!("it is a schema of {}: set `format`", schema.kind)));
+        }
+        if !schema.references.is_empty() {
+            return Err(Error::project(
+                what(),
+                "it refers to other schemas, which is not read yet: register it in one piece",
+            ));
+        }
+        let Some((text, shape)) = as_record(&schema.schema) else { return Ok(None) };
+        let reader = Self { id, text: ids::marked(&text), shape };
+        Ok(reader.decoder(1).is_some().then_some(reader))
+    }
+
+    fn decoder(&self, rows: usize) -> Option<Decoder> {
+        let mut store = SchemaStore::new_with_type(FingerprintAlgorithm::Id);
+        store.set(Fingerprint::Id(self.id), AvroSchema::new(self.text.clone())).ok()?;
+        // Its views of text (`with_utf8_view`) forget nulls: they would be empty texts.
+        let builder = ReaderBuilder::new().with_batch_size(rows.max(1)).with_writer_schema_store(store);
+        builder.with_active_fingerprint(Fingerprint::Id(self.id)).build_decoder().ok()
+    }
+
+    /// All of them, or `None` when one is broken.
+    fn read(&self, records: &[(i64, &[u8])]) -> Result<Option<RecordBatch>> {
+        let Some(mut decoder) = self.decoder(records.len()) else { return Ok(None) };
+        for (_, value) in records {
+            let Some(bytes) = self.bytes(value) else { return Ok(None) };
+            if decoder.decode(&bytes).ok() != Some(bytes.len()) {
+                return Ok(None);
+            }
+        }
+        let batch = match decoder.flush() {
+            Ok(Some(batch)) => batch,
+            Ok(None) => RecordBatch::new_empty(decoder.schema()),
+            Err(_) => return Ok(None),
+        };
+        if batch.num_rows() != records.len() {
             return Ok(None);
         }
+        let unfit = |e| Error::internal("read Avro", "its UUIDs can't be put as text").because(e);
+        ids::told(batch).map(Some).map_err(unfit)
     }
-    let batch = match decoder.flush() {
-        Ok(Some(batch)) => batch,
-        Ok(None) => RecordBatch::new_empty(decoder.schema()),
-        Err(_) => return Ok(None),
-    };
-    if batch.num_rows() != records.len() {
-        return Ok(None);
+
+    /// The value as the columns' schema has it; `None` when it is broken.
+    fn bytes<'v>(&self, value: &'v [u8]) -> Option<Cow<'v, [u8]>> {
+        let Some(shape) = &self.shape else { return Some(Cow::Borrowed(value)) };
+        let (head, rest) = value.split_at_checked(frame::BYTES)?;
+        Some(Cow::Owned([head, shape.filled(rest)?.as_slice()].concat()))
     }
-    let unfit = |e| Error::internal("read Avro", "its UUIDs can't be put as text").because(e);
-    ids::told(batch).map(Some).map_err(unfit)
 }
 
-/// `None` for a schema that Arrow has no columns for.
-fn decoder(id: u32, schema: &Schema, rows: usize) -> Result<Option<Decoder>> {
-    let what = || format!("read records of Avro schema {id}");
-    if schema.kind != "AVRO" {
-        return Err(Error::project(what(), format!("it is a schema of {}: set `format`", schema.kind)));
-    }
-    if !schema.references.is_empty() {
-        return Err(Error::project(
-            what(),
-            "it refers to other schemas, which is not read yet: register it in one piece",
-        ));
-    }
-    let mut store = SchemaStore::new_with_type(FingerprintAlgorithm::Id);
-    let Some(text) = as_record(&schema.schema) else { return Ok(None) };
-    let text = ids::marked(&text);
-    if store.set(Fingerprint::Id(id), AvroSchema::new(text)).is_err() {
-        return Ok(None);
-    }
-    // Its views of text (`with_utf8_view`) forget nulls: they would be empty texts.
-    let builder = ReaderBuilder::new().with_batch_size(rows.max(1)).with_writer_schema_store(store);
-    Ok(builder.with_active_fingerprint(Fingerprint::Id(id)).build_decoder().ok())
-}
-
-/// The schema of columns that the same bytes are of, if there is one. A value that is no record is the only column of one.
-fn as_record(schema: &str) -> Option<String> {
+/// The schema of columns that the bytes are of, if there is one, and their shape if it has more of them. A value that is no
+/// record is the only column of one.
+fn as_record(schema: &str) -> Option<(String, Option<Arc<Shape>>)> {
     let mut read = serde_json::from_str::<Value>(schema).ok()?;
     bare::take_out(&mut read);
-    if bare::is_left(&read) {
-        return None;
-    }
     if read["type"] != "record" {
         let field = json!({ "name": VALUE, "type": read });
         read = json!({ "type": "record", "name": "Value", "namespace": "lavra", "fields": [field] });
     }
-    Some(read.to_string())
+    if read["fields"].as_array().is_some_and(Vec::is_empty) {
+        return None;
+    }
+    let shape = if bare::is_left(&read) { Some(Shape::of(&read)?) } else { None };
+    Some((read.to_string(), shape))
 }
 
 /// Whether one of the texts holds a NUL character, which no reader of records lets through.

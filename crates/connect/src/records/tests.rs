@@ -29,6 +29,12 @@ const BARE: &str = r#"{"type":"record","name":"Bare","fields":[{"name":"id","typ
     {"name":"n","type":"long"}]}"#;
 const ANY: &str = r#"{"type":"record","name":"Any","fields":[
     {"name":"any","type":["null",{"type":"record","name":"None","fields":[]}]}]}"#;
+const AGAIN: &str = r#"{"type":"record","name":"Again","namespace":"shop","fields":[
+    {"name":"first","type":{"type":"record","name":"None","fields":[]}},{"name":"again","type":"None"},
+    {"name":"id","type":"string"},{"name":"whole","type":"shop.None"},{"name":"any","type":["null","string","None"]},
+    {"name":"all","type":{"type":"array","items":"None"}},{"name":"by_name","type":{"type":"map","values":"None"}},
+    {"name":"maybe","type":["None","null"]},{"name":"n","type":"long"}]}"#;
+const NONE: &str = r#"{"type":"record","name":"None","fields":[{"name":"nil","type":"null"}]}"#;
 const RING: &str = r#"{"type":"record","name":"Node","fields":[{"name":"id","type":"string"},
     {"name":"next","type":["null","Node"],"default":null}]}"#;
 const PROTO: &str = r#"syntax = "proto3"; package shop; import "google/protobuf/timestamp.proto"; import "kind.proto";
@@ -38,7 +44,7 @@ const PROTO: &str = r#"syntax = "proto3"; package shop; import "google/protobuf/
         message Line { double price = 1; } }"#;
 const KIND: &str = r#"syntax = "proto3"; package shop; enum Kind { NONE = 0; GIFT = 1; }"#;
 
-/// A registry with the schemas above: 1, 2 and 4 to 9 of Avro, 3 of Protobuf.
+/// A registry with the schemas above: 1, 2 and 4 to 12 of Avro, 3 of Protobuf.
 async fn registry() -> Registry {
     let answer = |schema: &str, kind: &str, references: serde_json::Value| {
         serde_json::json!({ "schema": schema, "schemaType": kind, "references": references }).to_string()
@@ -55,6 +61,9 @@ async fn registry() -> Registry {
             7 => (StatusCode::OK, answer(r#"["null","long"]"#, "AVRO", serde_json::json!([]))),
             8 => (StatusCode::OK, answer(BARE, "AVRO", serde_json::json!([]))),
             9 => (StatusCode::OK, answer(ANY, "AVRO", serde_json::json!([]))),
+            10 => (StatusCode::OK, answer(AGAIN, "AVRO", serde_json::json!([]))),
+            11 => (StatusCode::OK, answer(NONE, "AVRO", serde_json::json!([]))),
+            12 => (StatusCode::OK, answer(&format!("[{NONE},\"string\"]"), "AVRO", serde_json::json!([]))),
             99 => (StatusCode::NOT_FOUND, r#"{"error_code":40403,"message":"Schema 99 not found"}"#.into()),
             _ => (StatusCode::NOT_FOUND, String::new()),
         }
@@ -92,6 +101,10 @@ fn reasons(rows: &Rows) -> Vec<(i64, &str)> {
 fn column(rows: &Rows, name: &str) -> Vec<String> {
     let column = rows.batch.column_by_name(name).unwrap_or_else(|| panic!("{name} in {:?}", rows.batch.schema()));
     (0..column.len()).map(|row| array_value_to_string(column, row).expect("a value")).collect()
+}
+
+fn texts<const N: usize>(texts: [&str; N]) -> Vec<String> {
+    texts.map(str::to_owned).to_vec()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -293,7 +306,7 @@ async fn avro_that_contains_itself_is_malformed_and_its_neighbours_are_taken() {
     let rows = decode(Format::Avro, &[], &values).await.expect("rows");
     let offsets: Vec<&[i64]> = rows.iter().map(|rows| &rows.offsets.values()[..]).collect();
     assert_eq!(offsets, [&[0][..], &[], &[3]]);
-    let told = "it names schema 5, which no columns can hold: does it contain itself, or a record without fields?";
+    let told = "it names schema 5, which no columns can hold: does it contain itself, or has it no fields?";
     assert_eq!(reasons(&rows[1]), [(1, told), (2, told)]);
 }
 
@@ -308,9 +321,45 @@ async fn avro_fields_that_have_no_bytes_are_passed_over() {
         (vec!["a".into(), "b".into()], vec!["9".into(), "2".into()])
     );
     assert_eq!(column(&rows[0], "in"), ["{x: 7}", "{x: 1}"]);
-    let rows = decode(Format::Avro, &[], &[framed(9, &[2])]).await.expect("rows");
-    let told = "it names schema 9, which no columns can hold: does it contain itself, or a record without fields?";
+    let rows = decode(Format::Avro, &[], &[framed(11, &[])]).await.expect("rows");
+    let told = "it names schema 11, which no columns can hold: does it contain itself, or has it no fields?";
     assert_eq!(reasons(&rows[0]), [(0, told)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn avro_records_without_fields_are_a_text_where_it_matters_that_they_are_there() {
+    let values = [framed(9, &[0]), framed(9, &[2]), framed(9, &[4]), framed(9, &[2, 0]), framed(9, &[])];
+    let rows = decode(Format::Avro, &[], &values).await.expect("rows");
+    assert_eq!(
+        (rows[0].offsets.values().to_vec(), column(&rows[0], "any")),
+        (vec![0, 1], vec!["".into(), "{}".into()])
+    );
+    assert!(rows[0].batch.column_by_name("any").expect("any").is_null(0));
+    let broken = "its bytes are no value of the Avro schema that it names";
+    assert_eq!(reasons(&rows[0]), [2, 3, 4].map(|offset| (offset, broken)));
+    let values = [framed(12, &[0]), framed(12, &[2, 2, b'x'])];
+    let rows = decode(Format::Avro, &[], &values).await.expect("rows");
+    let shown = column(&rows[0], "value");
+    assert!(shown[0].ends_with("={}}") && shown[1].ends_with("=x}"), "{shown:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn avro_may_name_a_record_without_fields_again() {
+    // Two items, and one in a block that tells its size; one entry.
+    let full: &[u8] = &[2, b'a', 4, 4, 1, 0, 0, 2, 2, b'k', 0, 0, 14];
+    let bare: &[u8] = &[2, b'b', 0, 0, 0, 2, 16];
+    let values = [full, bare, &full[1..], &[2, b'c', 2, 2, b'x', 0, 0, 2, 18]].map(|value| framed(10, value));
+    let rows = decode(Format::Avro, &[], &values).await.expect("rows");
+    assert_eq!(rows[0].offsets.values(), &[0, 1, 3]);
+    assert_eq!(reasons(&rows[0]), [(2, "its bytes are no value of the Avro schema that it names")]);
+    let names: Vec<String> = rows[0].batch.schema().fields().iter().map(|field| field.name().clone()).collect();
+    assert_eq!(names, ["id", "any", "all", "by_name", "maybe", "n"]);
+    assert_eq!((column(&rows[0], "id"), column(&rows[0], "n")), (texts(["a", "b", "c"]), texts(["7", "8", "9"])));
+    assert_eq!(column(&rows[0], "all"), ["[{}, {}, {}]", "[]", "[]"]);
+    assert_eq!(column(&rows[0], "by_name"), ["{k: {}}", "{}", "{}"]);
+    assert_eq!(column(&rows[0], "maybe"), ["{}", "", ""]);
+    let any = column(&rows[0], "any");
+    assert!(any[0].ends_with("={}}") && any[1].ends_with("=}") && any[2].ends_with("=x}"), "{any:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

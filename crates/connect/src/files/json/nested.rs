@@ -6,6 +6,7 @@ use crate::files::views::{Span, Texts};
 use arrow::array::{ArrayRef, StringViewArray, new_null_array};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use arrow::json::ReaderBuilder;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -81,12 +82,12 @@ fn names_twice(value: &[u8], data_type: &DataType) -> bool {
     let mut twice = false;
     let walked = match (data_type, value.first()) {
         (DataType::Struct(fields), Some(b'{')) => {
-            let mut names: HashSet<Vec<u8>> = HashSet::with_capacity(fields.len());
+            let mut names: HashSet<Cow<[u8]>> = HashSet::with_capacity(fields.len());
             parse::object(value, 0, value.len(), &mut |key: parse::Value, inner: parse::Value| {
-                let name = &value[key.range];
-                twice |= !names.insert(name.to_vec());
-                let of = std::str::from_utf8(name).ok().and_then(|name| fields.find(name));
+                let name = name_of(value, &key);
+                let of = std::str::from_utf8(&name).ok().and_then(|name| fields.find(name));
                 twice |= of.is_some_and(|(_, field)| names_twice(&value[with_quotes(&inner)], field.data_type()));
+                twice |= !names.insert(name);
                 Ok(())
             })
         }
@@ -131,7 +132,7 @@ impl Beyond {
         match (data_type, value.first()) {
             (DataType::Struct(fields), Some(b'{')) => {
                 parse::object(value, 0, value.len(), &mut |key: parse::Value, inner: parse::Value| {
-                    let name = String::from_utf8_lossy(&value[key.range]).into_owned();
+                    let name = String::from_utf8_lossy(&name_of(value, &key)).into_owned();
                     let raw = &value[with_quotes(&inner)];
                     let path = format!("{path}.{name}");
                     match fields.find(&name) {
@@ -162,6 +163,16 @@ impl Beyond {
             Arc::new((0..self.rows).map(text).collect::<StringViewArray>())
         };
         self.columns.into_iter().map(|(path, values)| (path, column(values))).collect()
+    }
+}
+
+/// A field's name, however it is written: `"k"` and `"\u006b"` are one. One that no text can be is left as it stands.
+pub fn name_of<'j>(json: &'j [u8], key: &parse::Value) -> Cow<'j, [u8]> {
+    let written = &json[key.range.clone()];
+    let mut name = Vec::new();
+    match key.kind {
+        Kind::Text { escaped: true } if parse::unescape(written, &mut name).is_ok() => Cow::Owned(name),
+        _ => Cow::Borrowed(written),
     }
 }
 

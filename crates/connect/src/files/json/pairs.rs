@@ -1,6 +1,6 @@
 //! Objects whose names are data, where the contract says an array of objects with `key` and `value`.
 
-use super::nested::with_quotes;
+use super::nested::{name_of, with_quotes};
 use super::parse::{self, Bad};
 use arrow::datatypes::DataType;
 
@@ -55,7 +55,7 @@ impl Pairs {
                 let mut is_first = true;
                 parse::object(json, 0, json.len(), &mut |key: parse::Value, value: parse::Value| {
                     self.part(&mut is_first);
-                    let name = String::from_utf8_lossy(&json[key.range.clone()]).into_owned();
+                    let name = String::from_utf8_lossy(&name_of(json, &key)).into_owned();
                     self.json.extend_from_slice(&json[with_quotes(&key)]);
                     self.json.push(b':');
                     let inner = fields.find(&name).map_or(&DataType::Null, |(_, field)| field.data_type());

@@ -112,17 +112,20 @@ fn an_object_whose_names_are_data_is_an_array_of_pairs_where_the_contract_says_s
         r#"{"counts":{},"at":{"by":{"x":{"y":3}}}}"#,
         r#"{"counts":null}"#,
         r#"{"counts":{"a":[1]}}"#,
+        r#"{"at":{"b\u0079":{"x":{"y":3}}}}"#,
     ];
     let found = read("a.ndjson", lines.join("\n").as_bytes(), json!({}), entity).expect("a read");
     assert_eq!(found.names, ["counts", "at"]);
-    assert_eq!(found.offsets(), [1, 2, 3, 4]);
+    assert_eq!(found.offsets(), [1, 2, 3, 4, 6]);
     assert_eq!(found.reasons(), [(5, "`counts` is not of the nested type that the contract gives it")]);
     let values = found.values();
     let shown = |row: usize, column: usize| values[row][column];
     assert_eq!(shown(0, 0), Some("[{key: a, value: 1}, {key: b \"c, value: 2}]"));
     assert_eq!(shown(1, 0), Some("[{key: a, value: 1}]"));
     assert_eq!((shown(2, 0), shown(3, 0)), (Some("[]"), None));
-    assert_eq!(shown(2, 1), Some("{by: [{key: x, value: [{key: y, value: 3}]}]}"));
+    for row in [2, 4] {
+        assert_eq!(shown(row, 1), Some("{by: [{key: x, value: [{key: y, value: 3}]}]}"));
+    }
 }
 
 #[test]
@@ -160,6 +163,30 @@ fn a_field_that_occurs_twice_inside_is_as_bad_as_one_at_the_top() {
     assert_eq!(found.offsets(), [2]);
     let told = |name: &str| format!("`{name}` is not of the nested type that the contract gives it");
     assert_eq!(found.reasons(), [(1, &*told("o")), (3, &*told("all"))]);
+}
+
+#[test]
+fn a_name_inside_is_one_name_however_it_is_written() {
+    let inner = struct_of(&[("k", DataType::Int64)]);
+    let entity = typed(&[("id", DataType::Int64), ("o", struct_of(&[("k", DataType::Int64), ("in", inner)]))]);
+    let lines = [
+        r#"{"id":1,"o":{"k":1,"\u006b":2}}"#,
+        r#"{"id":2,"o":{"\u006b":1,"i\u006e":{"k":3}}}"#,
+        r#"{"id":3,"o":{"i\u006e":{"k":1,"\u006B":2}}}"#,
+        r#"{"id":4,"o":{"\u006b":1,"mor\u0065":2}}"#,
+        r#"{"id":5,"o":{"mor\u0065":1,"more":2}}"#,
+        r#"{"id":6,"o":{"k":1,"\\u006b":2}}"#,
+    ];
+    let found = read("a.ndjson", lines.join("\n").as_bytes(), json!({}), entity).expect("a read");
+    let told = "`o` is not of the nested type that the contract gives it";
+    assert_eq!(found.reasons(), [(1, told), (3, told), (5, told)]);
+    assert_eq!(found.names, ["id", "o", "o.\\u006b", "o.more"]);
+    let expected = [
+        [Some("2"), Some("{k: 1, in: {k: 3}}"), None, None],
+        [Some("4"), Some("{k: 1, in: }"), None, Some("2")],
+        [Some("6"), Some("{k: 1, in: }"), Some("2"), None],
+    ];
+    assert_eq!(found.values(), expected);
 }
 
 #[test]
