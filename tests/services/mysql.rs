@@ -481,7 +481,7 @@ async fn is_let_go(proxy: &Proxy) {
     assert_eq!(proxy.held(), 0, "no connection is left");
 }
 
-/// The driver would read the rest of the answer before it ends the connection.
+/// The driver would read the rest of the answer before it ends the connection, and that never comes.
 #[tokio::test]
 async fn a_table_that_is_left_in_the_middle_is_not_read_on() {
     let database = Database::new("left");
@@ -495,7 +495,7 @@ async fn a_table_that_is_left_in_the_middle_is_not_read_on() {
         given.as_object_mut().expect("fields").extend(more.as_object().expect("fields").clone());
         proxy.silent_after(300_000);
         let mut source = open("mysql", &given, &entity, Positions::new()).await;
-        assert!(source.next(1 << 20).await.expect("rows").is_some() && !proxy.is_silent(), "{more}: there is more");
+        assert!(source.next(1 << 20).await.expect("rows").is_some(), "{more}: the first of them");
         drop(source);
         is_let_go(&proxy).await;
     }

@@ -1,7 +1,13 @@
-//! Which table of PostgreSQL is read, and with which rights. Needs: postgres.
+//! Which table of PostgreSQL is read, with which rights, and over a way that falls silent. Needs: postgres.
 
+use super::harness::opened::{entity, opening};
 use super::harness::postgres::{CREATE, Database, ORDERS, fill};
+use super::harness::proxy::Proxy;
 use crate::harness::Project;
+use kernel::source::Source;
+use kernel::{Kind, Positions, Result};
+use serde_json::{Value, json};
+use std::time::Duration;
 
 #[test]
 fn a_grant_on_a_partitioned_table_is_enough() {
@@ -130,4 +136,170 @@ fn rights_that_are_missing_are_told_with_what_gives_them() {
         project.lavra(&["run", name, "--retries", "0"]).exits(3).says("lavra doctor");
     }
     database.sql(&format!("drop owned by {user}; drop role {user}"));
+}
+
+/// A source, and the way to its server.
+struct Over {
+    proxy: Proxy,
+    options: Value,
+    from: Positions,
+    source: Option<Box<dyn Source>>,
+    rows: usize,
+}
+
+impl Over {
+    fn new(database: &Database, sslmode: &str, more: Value) -> Self {
+        let proxy = Proxy::to(&format!("127.0.0.1:{}", database.port()));
+        let connection = format!("postgres://postgres:postgres@{}/{}?sslmode={sslmode}", proxy.address, database.name);
+        let mut options =
+            json!({ "connection": connection, "table": "orders", "timeout_ms": 1000, "batch_rows_max": 1000 });
+        options.as_object_mut().expect("fields").extend(more.as_object().expect("fields").clone());
+        Self { proxy, options, from: Positions::new(), source: None, rows: 0 }
+    }
+
+    /// To the end or to an error, from where it was.
+    async fn read(&mut self) -> Result<()> {
+        let source = match &mut self.source {
+            Some(source) => source,
+            None => {
+                let spec = connect::by_name("postgres").expect("the connector");
+                let opening = opening(&self.options, &entity(&[], &[]), self.from.clone());
+                self.source.insert(spec.open(opening).await?)
+            }
+        };
+        while let Some(pulled) = source.next(1 << 20).await? {
+            self.rows += pulled.rows.num_rows();
+            self.from.advance(&pulled.upto);
+        }
+        Ok(())
+    }
+
+    async fn in_time(&mut self) -> Result<()> {
+        tokio::time::timeout(Duration::from_secs(60), self.read()).await.expect("an end in time")
+    }
+
+    /// Reads while the way falls silent after so many bytes, and then over the mended one; tells whether it was silent.
+    async fn falls_silent(&mut self, case: &str, bytes: u64, rows: usize) -> bool {
+        let case = format!("{case}, silent after {bytes} bytes");
+        self.rows = 0;
+        self.proxy.silent_after(bytes);
+        let told = self.in_time().await.err();
+        if let Some(told) = &told {
+            let shown = told.to_string();
+            assert!(self.proxy.is_silent(), "{case}, behind {} rows: {shown}", self.rows);
+            assert_eq!(told.kind, Kind::Unreachable, "{case}: {shown}");
+            assert!(shown.contains("`timeout_ms`"), "{case}: {shown}");
+            is_let_go(&self.proxy, &case).await;
+            // The same source goes on, and so does another one.
+            if bytes.is_multiple_of(2) {
+                self.source = None;
+            }
+            self.proxy.mend();
+            if let Err(error) = self.in_time().await {
+                panic!("{case}, and mended: {error}");
+            }
+        }
+        self.proxy.mend();
+        assert_eq!(self.rows, rows, "{case}");
+        self.source = None;
+        is_let_go(&self.proxy, &case).await;
+        told.is_some()
+    }
+}
+
+async fn is_let_go(proxy: &Proxy, case: &str) {
+    for _ in 0..100 {
+        if proxy.held() > 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    assert_eq!(proxy.held(), 0, "{case}: no connection is kept");
+}
+
+/// From the first word on, through what is asked before the first row, and into the rows: about so many bytes, as a power of 2.
+const SILENT_AT: [u32; 6] = [9, 11, 12, 13, 15, 19];
+
+/// All of them at once, each by its own way.
+async fn fall_silent(all: Vec<Over>, dice: &mut fastrand::Rng, case: &str, rows: usize) -> Vec<Over> {
+    let read = |(mut over, power): (Over, u32)| {
+        let (case, bytes) = (case.to_owned(), dice.u64(1 << (power - 1)..1 << power));
+        tokio::spawn(async move {
+            let was_silent = over.falls_silent(&case, bytes, rows).await;
+            (over, was_silent)
+        })
+    };
+    let running: Vec<_> = all.into_iter().zip(SILENT_AT).map(read).collect();
+    let (mut done, mut silent) = (Vec::new(), 0);
+    for one in running {
+        let (over, was_silent) = one.await.expect("a read");
+        done.push(over);
+        silent += usize::from(was_silent);
+    }
+    assert!(silent > 4, "{case}: {silent} of them fell silent");
+    done
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_falls_silent_is_told_in_time_whatever_it_was_asked() {
+    const ROWS: u32 = 24_000;
+    // On a server of its own, so that no transaction of another test is waited for.
+    let database = Database::alone();
+    // Blocks enough for two ranges.
+    database.sql(&format!("{CREATE} with (fillfactor = 10)"));
+    fill(&database, 1, ROWS);
+    let mut dice = fastrand::Rng::with_seed(20_261_127);
+    let over = |number: usize, mode: &str| {
+        let more = match mode {
+            "snapshot" => json!({}),
+            "incremental" => json!({ "mode": mode, "cursor": "at" }),
+            _ => json!({ "mode": mode, "slot": format!("silent_{number}"), "publication": format!("silent_{number}") }),
+        };
+        Over::new(&database, if number.is_multiple_of(2) { "disable" } else { "require" }, more)
+    };
+    let ways = |mode: &str| (0..SILENT_AT.len()).map(|number| over(number, mode)).collect::<Vec<_>>();
+    for mode in ["snapshot", "incremental"] {
+        fall_silent(ways(mode), &mut dice, mode, ROWS as usize).await;
+    }
+    let followed = fall_silent(ways("cdc"), &mut dice, "the table of cdc", ROWS as usize).await;
+    database.sql("update orders set amount = amount + 1 where id <= 6000");
+    fall_silent(followed, &mut dice, "changes", 6000).await;
+}
+
+#[tokio::test]
+async fn who_looks_at_a_server_that_is_silent_is_told_in_time() {
+    let database = Database::new();
+    database.sql(CREATE);
+    let over = Over::new(&database, "disable", json!({ "mode": "cdc" }));
+    let spec = connect::by_name("postgres").expect("the connector");
+    let opening = opening(&over.options, &entity(&[], &[]), Positions::new());
+    let patience = Duration::from_secs(60);
+    // In the greeting, and in what is asked then.
+    for bytes in [500, 2500] {
+        over.proxy.silent_after(bytes);
+        let found = tokio::time::timeout(patience, spec.probe(&opening)).await.expect("an end in time");
+        let shown = format!("{found:?}");
+        assert!(shown.contains("`timeout_ms`") && over.proxy.is_silent(), "{bytes}: {shown}");
+        over.proxy.silent_after(bytes);
+        let discover = spec.discover.expect("it discovers");
+        let told = tokio::time::timeout(patience, discover(&opening)).await.expect("an end in time");
+        let told = told.expect_err("silence");
+        assert!(told.kind == Kind::Unreachable && told.to_string().contains("`timeout_ms`"), "{bytes}: {told}");
+        is_let_go(&over.proxy, "a look").await;
+    }
+}
+
+#[tokio::test]
+async fn a_query_may_take_longer_before_its_first_row_than_between_two() {
+    let database = Database::new();
+    database.sql(
+        "create table one (id int primary key); insert into one values (1);
+         create view slow as select id, (pg_sleep(6) is null)::text as slept from one",
+    );
+    let read = async |timeout_ms: u64| {
+        let mut over = Over::new(&database, "disable", json!({ "table": "slow", "timeout_ms": timeout_ms }));
+        over.in_time().await.map(|()| over.rows)
+    };
+    assert_eq!(read(1000).await.expect("rows"), 1);
+    let told = read(500).await.expect_err("silence").to_string();
+    assert!(told.contains("10 times as long as `timeout_ms`"), "{told}");
 }

@@ -6,10 +6,14 @@ use super::harness::{relayed, server, unique};
 use crate::harness::Project;
 use crate::journeys::kill::under_fire;
 use crate::python::Python;
+use connect::broker::TopicSource;
 use connect::broker::pulsar::PulsarBroker;
-use kernel::broker::{Appended, Broker, Places};
+use kernel::Positions;
+use kernel::broker::{Appended, Broker, Places, Topic};
 use kernel::laws::broker::seal;
+use kernel::source::Source;
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 static CLIENT: Python = Python::of("pulsar-venv", &["pulsar-client==3.13.0"]);
@@ -217,6 +221,122 @@ fn a_partition_with_rows_that_was_removed_is_an_error() {
     project.shell(&format!("curl -sSf -X DELETE '{at}-partition-1?force=true'")).exits(0);
     project.write("data/orders-1.csv", format!("id\n{}", rows(100, 200)));
     project.lavra(&["run", "--retries", "0"]).exits(1).says("made anew").says("remove what is there of the topic too");
+}
+
+/// Lets retention remove all that is in a topic, as it does once nothing came for long enough: the ledgers are closed, and new
+/// ones without messages are current.
+fn all_is_removed_from(project: &Project, topic: &str, partitions: u32) {
+    const PATIENCE: Duration = Duration::from_secs(150);
+    let at = format!("{}/{topic}", administration());
+    let ask =
+        |what: &str| project.shell(&format!("curl -sSf --retry 20 --retry-delay 1 --retry-all-errors {what}")).exits(0);
+    let set = |policy: &str, value: &str| {
+        ask(&format!("-X POST -H 'content-type: application/json' -d '{value}' '{at}/{policy}'"));
+    };
+    set("retention", r#"{"retentionTimeInMinutes": 0, "retentionSizeInMB": 0}"#);
+    // What it keeps to know messages that come twice would hold them for some minutes.
+    set("deduplicationEnabled", "false");
+    for partition in 0..partitions {
+        ask(&format!("-X PUT '{at}-partition-{partition}/unload'"));
+    }
+    let start = Instant::now();
+    for partition in 0..partitions {
+        let own = format!("{at}-partition-{partition}");
+        while ask(&format!("'{own}/internalStats'")).json()["numberOfEntries"] != 0 {
+            assert!(start.elapsed() < PATIENCE, "partition {partition} is emptied");
+            project.shell(&format!("curl -sS -X POST -H 'content-type: application/json' '{own}/trim'"));
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+}
+
+/// What a table has taken may go.
+#[test]
+fn a_partition_that_rests_until_retention_empties_it_is_gone_on_in() {
+    let name = unique("rests");
+    let (project, topic) = (through(&name), format!("{name}.bronze.orders"));
+    let arrive = |wave: u32| {
+        let rows: String = (wave * 100..(wave + 1) * 100).map(|row| format!("o{row}\n")).collect();
+        project.write(&format!("data/orders-{wave}.csv"), format!("id\n{rows}"));
+    };
+    arrive(0);
+    project.run();
+    for wave in 1..4 {
+        all_is_removed_from(&project, &topic, 4);
+        project.lavra(&["doctor", "orders"]).exits(0).says("0 offsets behind bronze.orders");
+        // The first time nothing comes, and an empty ledger is given up for another one.
+        if wave == 1 {
+            project.lavra(&["run"]).exits(0).says("nothing new");
+            all_is_removed_from(&project, &topic, 4);
+        }
+        arrive(wave);
+        project.run();
+        let rows = (wave + 1) * 100;
+        assert_eq!(project.lines("select count(*), count(distinct id) from bronze.orders"), [format!("{rows},{rows}")]);
+        project.lavra(&["doctor", "orders"]).exits(0).says("0 offsets behind bronze.orders");
+    }
+}
+
+async fn append_rows(topic: &Topic, from: i64, rows: i64) {
+    let broker = open();
+    broker.create(topic).await.expect("a topic");
+    let mut appender = broker.appender(topic, "law").await.expect("an appender");
+    let appended = appender.append(&[safe(from, rows)], &upto(from + rows)).await;
+    assert_eq!(appended.expect("rows"), Appended::Done);
+}
+
+/// Takes what is behind a table's positions: how many rows, and where the table is then.
+async fn take(topic: &Topic, group: &str, from: &Positions) -> kernel::Result<(usize, Positions)> {
+    let mut source = TopicSource::open(Arc::from(open()), topic.clone(), group.to_owned(), from).await?;
+    let (mut rows, mut at) = (0, from.clone());
+    while let Some(pulled) = source.next(4 << 20).await? {
+        rows += pulled.rows.num_rows();
+        at.advance(&pulled.upto);
+    }
+    source.settled(&at).await?;
+    Ok((rows, at))
+}
+
+#[test]
+fn rows_that_retention_took_before_a_table_had_them_are_an_error() {
+    let (project, topic) = (Project::new("lost"), topic(&format!("{}.bronze.rows", unique("lost"))));
+    let is_lost = async |from: &Positions| {
+        let behind = TopicSource::behind(open().as_ref(), &topic.name, from).await;
+        let told = behind.err().map_or(String::new(), |error| error.detail);
+        assert!(told.contains("retention has removed"), "{told}");
+        let taken = take(&topic, "early", from).await;
+        let told = taken.err().map_or(String::new(), |error| error.detail);
+        assert!(told.contains("retention has removed"), "{told}");
+    };
+    let behind = async |from: &Positions| TopicSource::behind(open().as_ref(), &topic.name, from).await.expect("known");
+    let runtime = runtime();
+    let (early, late) = runtime.block_on(async {
+        append_rows(&topic, 0, 100).await;
+        let (rows, early) = take(&topic, "early", &Positions::new()).await.expect("rows");
+        assert_eq!(rows, 100);
+        append_rows(&topic, 100, 100).await;
+        let (rows, late) = take(&topic, "late", &Positions::new()).await.expect("rows");
+        assert_eq!(rows, 200);
+        (early, late)
+    });
+    all_is_removed_from(&project, &topic.name, topic.partitions);
+    let later = runtime.block_on(async {
+        is_lost(&early).await;
+        assert_eq!(behind(&late).await, (0, 0));
+        assert_eq!(take(&topic, "late", &late).await.expect("nothing"), (0, late.clone()));
+        append_rows(&topic, 200, 60).await;
+        is_lost(&early).await;
+        assert_eq!(behind(&late).await.0, topic.partitions as u64);
+        let (rows, later) = take(&topic, "late", &late).await.expect("rows");
+        assert_eq!((rows, behind(&later).await), (60, (0, 0)), "each once");
+        later
+    });
+    all_is_removed_from(&project, &topic.name, topic.partitions);
+    runtime.block_on(async {
+        // Before the first removal it had all, and not before the second one.
+        is_lost(&late).await;
+        assert_eq!(take(&topic, "late", &later).await.expect("nothing"), (0, later.clone()));
+    });
 }
 
 #[test]

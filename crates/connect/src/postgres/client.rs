@@ -13,8 +13,17 @@ pub struct Client {
     driver: tokio::task::JoinHandle<()>,
     /// What it is connected to, for messages.
     pub shown: Arc<str>,
+    /// How long a question may take.
+    bound: Duration,
 }
 
+/// A question may have to be worked for before its answer begins: so many times `timeout_ms`.
+const BEGINNING: u32 = 10;
+
+/// What the server says to a question, its refusals included.
+type Answer<T> = Result<T, tokio_postgres::Error>;
+
+/// For making questions. They go through `ask` or `answer`: the driver waits for ever.
 impl std::ops::Deref for Client {
     type Target = tokio_postgres::Client;
 
@@ -51,13 +60,37 @@ impl Client {
                     (client, tokio::spawn(async { drop(connection.await) }))
                 }
             };
-            let client = Self { client, driver, shown: shown.clone() };
+            let bound = timeout.saturating_mul(BEGINNING);
+            let client = Self { client, driver, shown: shown.clone(), bound };
             client.batch_execute(SESSION).await.map_err(failed)?;
             Ok(client)
         };
-        let late = |_| Error::new(Kind::Unreachable, format!("connect to {}", address.shown()), "no answer in time");
+        let late = |_| {
+            Error::new(Kind::Unreachable, format!("connect to {}", address.shown()), "no answer in time (`timeout_ms`)")
+        };
         tokio::time::timeout(timeout, connecting).await.map_err(late)?
     }
+
+    /// Waits for the answer to a question, or for the beginning of rows that are copied.
+    pub async fn ask<T>(&self, what: &str, asked: impl Future<Output = Answer<T>>) -> Result<T> {
+        self.answer(what, asked).await?.map_err(|e| fault(what, &e))
+    }
+
+    /// The same for whoever looks at what the server refuses. The error outside is its silence.
+    pub async fn answer<T>(&self, what: &str, asked: impl Future<Output = Answer<T>>) -> Result<Answer<T>> {
+        within(self.bound, what, asked).await
+    }
+}
+
+async fn within<T>(bound: Duration, what: &str, asked: impl Future<Output = T>) -> Result<T> {
+    let late = |_| {
+        let detail = format!(
+            "the server says nothing, {BEGINNING} times as long as `timeout_ms`: set it higher if a query takes long to begin, \
+             for example for want of an index in whose order it reads"
+        );
+        Error::new(Kind::Unreachable, what, detail)
+    };
+    tokio::time::timeout(bound, asked).await.map_err(late)
 }
 
 /// An error of the server or of the way to it. Of what the server says only that is told which names no value.
@@ -129,5 +162,25 @@ mod tests {
         let told = server_fault("x", "22P02", "wrong: 123-45").to_string();
         assert!(told.contains("not shown") && !told.contains("123-45"), "{told}");
         assert_eq!((quoted("a\"b"), literal("a'b")), ("\"a\"\"b\"".into(), "'a''b'".into()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_may_take_so_long_and_no_longer() {
+        let answer = async |bound: Duration, millis: u64| {
+            let slow = async {
+                tokio::time::sleep(Duration::from_millis(millis)).await;
+                7
+            };
+            within(bound, "look", slow).await
+        };
+        let bound = Duration::from_secs(1).saturating_mul(BEGINNING);
+        assert_eq!(answer(bound, 9_900).await.expect("an answer"), 7);
+        let told = answer(bound, 10_100).await.expect_err("silence");
+        assert!(
+            told.kind == Kind::Unreachable && told.to_string().contains("10 times as long as `timeout_ms`"),
+            "{told}"
+        );
+        let forever = Duration::from_millis(u64::MAX).saturating_mul(BEGINNING);
+        assert_eq!(answer(forever, 10_100).await.expect("no wait is too long to be waited"), 7);
     }
 }

@@ -1,6 +1,6 @@
 //! The column that `mode: incremental` follows, and the rows that it leaves out.
 
-use super::client::{Client, fault, quoted};
+use super::client::{Client, quoted};
 use super::kinds::Kind;
 use super::table::{Table, TableColumn};
 use kernel::error::{Error, Result};
@@ -65,10 +65,8 @@ impl Cursor {
         }
         let null = self.can_be_null.then(|| format!("{} IS NULL", quoted(&self.name)));
         let sql = format!("SELECT {}, {}", exists(null), exists(self.at_end.clone()));
-        let row = client
-            .query_one(sql.as_str(), &[])
-            .await
-            .map_err(|e| fault(&format!("look at the cursor of {table}"), &e))?;
+        let what = format!("look at the cursor of {table}");
+        let row = client.ask(&what, client.query_one(sql.as_str(), &[])).await?;
         let mut all = Vec::new();
         if row.get(0) {
             all.push((format!("rows whose cursor `{}` is null are never taken", self.name), NOT_NULL));

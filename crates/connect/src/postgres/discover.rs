@@ -1,6 +1,6 @@
 //! The tables behind a connection, each as a source and a contract would have it.
 
-use super::client::{Client, fault};
+use super::client::Client;
 use super::options::written;
 use super::setup::Setup;
 use super::table::{Table, TableColumn};
@@ -26,7 +26,7 @@ pub async fn discover(opening: &Opening) -> Result<Vec<Discovered>> {
     options.entry("table").or_insert_with(|| Value::from("any"));
     let setup = Setup::read(&Opening { options: Value::Object(options), ..opening.clone() })?;
     let client = setup.connect().await?;
-    let rows = client.query(TABLES, &[]).await.map_err(|e| fault("list tables", &e))?;
+    let rows = client.ask("list tables", client.query(TABLES, &[])).await?;
     let mut all = Vec::new();
     for row in rows {
         let (schema, name, rows, comment): (String, String, i64, Option<String>) =

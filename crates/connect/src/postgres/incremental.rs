@@ -251,12 +251,13 @@ impl Query {
             }
         }
         let what = format!("read {}", self.relation);
-        let failed = |e| fault(&what, &e);
-        client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(failed)?;
-        let row = client.query_one("SELECT pg_catalog.txid_current_snapshot()::text", &[]).await.map_err(failed)?;
+        client.ask(&what, client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")).await?;
+        let row = client.query_one("SELECT pg_catalog.txid_current_snapshot()::text", &[]);
+        let row = client.ask(&what, row).await?;
         let view = View::read(row.get(0)).ok_or_else(|| Error::internal(&what, "no snapshot of transactions"))?;
         let horizon = token.inside.as_ref().map_or(view.horizon, |inside| inside.horizon);
-        let stream = client.copy_out(self.sql(&token, &view, horizon).as_str()).await.map_err(failed)?;
+        let sql = self.sql(&token, &view, horizon);
+        let stream = client.ask(&what, client.copy_out(sql.as_str())).await?;
         let (mut stream, mut copied) = (std::pin::pin!(stream), Copied::new(EXTRA));
         let mut rows = Rows::new(&self.wanted.layout, self.wanted.infinity);
         let mut taken = Taken::behind(&token, horizon);
@@ -264,7 +265,7 @@ impl Query {
             let late = |_| Error::new(Kind::Unreachable, &what, "the server says nothing (`timeout_ms`)");
             let message = tokio::time::timeout(self.setup.patience(), stream.next()).await.map_err(late)?;
             let Some(message) = message else { break };
-            copied.feed(message.map_err(failed)?, &mut rows, |own| taken.row(own))?;
+            copied.feed(message.map_err(|e| fault(&what, &e))?, &mut rows, |own| taken.row(own))?;
             if rows.bytes >= bytes_max || rows.count >= self.wanted.batch_rows_max {
                 let piece = Piece { batch: rows.finish()?, token: taken.inside(&token), is_last: false };
                 if sender.send(Ok(piece)).await.is_err() {

@@ -1,7 +1,7 @@
 //! What each type of the server becomes. What has an exact Arrow type comes typed; all else is text as the server writes
 //! it, which the gate parses to the contract's types.
 
-use super::client::{Client, fault, quoted};
+use super::client::{Client, quoted};
 use arrow::datatypes::{DataType, Field, TimeUnit};
 use kernel::error::Result;
 use schemars::JsonSchema;
@@ -154,7 +154,7 @@ const BASES: &str = "
 /// Looks types up, each with its modifier.
 pub async fn bases(client: &Client, types: &[(u32, i32)]) -> Result<Vec<Base>> {
     let (oids, modifiers): (Vec<u32>, Vec<i32>) = types.iter().copied().unzip();
-    let rows = client.query(BASES, &[&oids, &modifiers]).await.map_err(|e| fault("look types up", &e))?;
+    let rows = client.ask("look types up", client.query(BASES, &[&oids, &modifiers])).await?;
     let mut found = vec![Base::unknown(); types.len()];
     for row in rows {
         let place: i64 = row.get(0);

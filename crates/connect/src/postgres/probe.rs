@@ -3,7 +3,7 @@
 use super::cdc::publication::{self, Sent, to_publish};
 use super::cdc::slot::{Slot, TAKEN_OVER, gone, identity_fault, mebibytes};
 use super::cdc::{At, reached};
-use super::client::{Client, fault, quoted};
+use super::client::{Client, quoted};
 use super::cursor::Cursor;
 use super::incremental;
 use super::options::Mode;
@@ -11,7 +11,7 @@ use super::ranges::{check_same, cut};
 use super::setup::Setup;
 use super::table::{Heap, Table};
 use crate::spec::{Finding, Grade, Opening};
-use kernel::error::{Result, advice};
+use kernel::error::{Kind, Result, advice};
 
 fn good(subject: &'static str, found: impl Into<String>) -> Finding {
     Finding { subject, grade: Grade::Good, found: found.into(), remedy: None }
@@ -90,7 +90,7 @@ async fn cursor(setup: &Setup, client: &Client, table: &Table) -> Result<Finding
 async fn tls(client: &Client) -> Result<Finding> {
     const SQL: &str = "SELECT ssl, version, inet_client_addr() IS NULL OR inet_client_addr() <<= '127.0.0.0/8'
         OR inet_client_addr() = '::1' FROM pg_catalog.pg_stat_ssl WHERE pid = pg_backend_pid()";
-    let row = client.query_opt(SQL, &[]).await.map_err(|e| fault("look at TLS", &e))?;
+    let row = client.ask("look at TLS", client.query_opt(SQL, &[])).await?;
     let Some(row) = row else { return Ok(warning("TLS", "the server does not tell", "set `sslmode=verify-full`")) };
     let (on, version, is_near): (bool, Option<String>, Option<bool>) = (row.get(0), row.get(1), row.get(2));
     Ok(match (on, is_near.unwrap_or_default()) {
@@ -106,7 +106,7 @@ const SKEW_MAX_MS: i64 = 2_000;
 async fn clock(client: &Client, opening: &Opening) -> Result<Finding> {
     const SQL: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
     let before = opening.clock.now().0 / 1000;
-    let row = client.query_one(SQL, &[]).await.map_err(|e| fault("ask for the time", &e))?;
+    let row = client.ask("ask for the time", client.query_one(SQL, &[])).await?;
     let after = opening.clock.now().0 / 1000;
     let skew = row.get::<_, i64>(0) - (before + after) / 2;
     Ok(match skew.abs() > SKEW_MAX_MS {
@@ -120,7 +120,7 @@ async fn grant(setup: &Setup, client: &Client, opening: &Opening, table: &Table)
     const SQL: &str = "
         SELECT has_schema_privilege(c.relnamespace, 'USAGE'), has_table_privilege(c.oid, 'SELECT'),
           row_security_active(c.oid), current_user::text FROM pg_catalog.pg_class c WHERE c.oid = $1";
-    let row = client.query_one(SQL, &[&table.oid]).await.map_err(|e| fault("look at grants", &e))?;
+    let row = client.ask("look at grants", client.query_one(SQL, &[&table.oid])).await?;
     let (enters, may, is_filtered): (bool, bool, bool) = (row.get(0), row.get(1), row.get(2));
     let user = quoted(&row.get::<_, String>(3));
     if let Some(finding) = refused(table, &user, enters, may, is_filtered) {
@@ -199,7 +199,7 @@ impl Changes<'_> {
               current_setting('max_wal_senders')::bigint - (SELECT count(*) FROM pg_catalog.pg_stat_replication),
               (SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'max_slot_wal_keep_size')
             FROM pg_catalog.pg_roles WHERE rolname = current_user";
-        let row = self.client.query_one(SQL, &[]).await.map_err(|e| fault("look at replication", &e))?;
+        let row = self.client.ask("look at replication", self.client.query_one(SQL, &[])).await?;
         let (level, may, user): (String, bool, String) = (row.get(0), row.get(1), row.get(2));
         let (slots, senders, kept): (i64, i64, Option<i64>) = (row.get(3), row.get(4), row.get(5));
         all.push(match level.as_str() {
@@ -262,9 +262,11 @@ impl Changes<'_> {
         match publication::look(client, setup, table, self.known()).await {
             Ok(Some(_)) => return Ok(good(SUBJECT, format!("`{name}` publishes {}", table.shown()))),
             Ok(None) => {}
+            // Who is silent is not asked more.
+            Err(error) if error.kind == Kind::Unreachable => return Err(error),
             Err(error) => return Ok(bad(SUBJECT, error.what, error.detail)),
         }
-        let row = client.query_one(MAY, &[&table.oid]).await.map_err(|e| fault("look at rights", &e))?;
+        let row = client.ask("look at rights", client.query_one(MAY, &[&table.oid])).await?;
         Ok(match row.get::<_, Option<bool>>(0).unwrap_or_default() {
             true => good(SUBJECT, format!("`{name}` will be made")),
             false => bad(
@@ -334,8 +336,8 @@ fn slot_of(setup: &Setup, name: &str, slot: Option<&Slot>, free: i64) -> Finding
 /// What SQL can tell of the server's disk: how large its log is, and whether a slot may fill the disk with it.
 async fn disk(client: &Client, kept: Option<i64>) -> Result<Finding> {
     const SUBJECT: &str = "disk";
-    let size = client.query_one("SELECT coalesce(sum(size), 0)::bigint FROM pg_catalog.pg_ls_waldir()", &[]).await;
-    let size = match size {
+    let size = client.query_one("SELECT coalesce(sum(size), 0)::bigint FROM pg_catalog.pg_ls_waldir()", &[]);
+    let size = match client.answer("look at the log's size", size).await? {
         Ok(row) => format!("the log has {} MiB", mebibytes(u64::try_from(row.get::<_, i64>(0)).unwrap_or_default())),
         // Only monitors may look.
         Err(_) => "the size of the log is not told to this user".to_owned(),

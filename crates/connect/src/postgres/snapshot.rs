@@ -127,8 +127,8 @@ impl Snapshot {
         if !self.is_part && left.len() > 1 {
             let client = self.setup.connect().await?;
             begin(&client, None).await?;
-            let row = client.query_one("SELECT pg_catalog.pg_export_snapshot()", &[]).await;
-            state = Some(row.map_err(|e| fault("share a snapshot", &e))?.get::<_, String>(0));
+            let exported = client.query_one("SELECT pg_catalog.pg_export_snapshot()", &[]);
+            state = Some(client.ask("share a snapshot", exported).await?.get::<_, String>(0));
             holder = Some(client);
         }
         let lanes = self.setup.options.parallel.min(left.len());
@@ -161,7 +161,7 @@ async fn begin(client: &Client, state: Option<&str>) -> Result<()> {
     if let Some(state) = state {
         sql = format!("{sql}; SET TRANSACTION SNAPSHOT '{state}'");
     }
-    client.batch_execute(&sql).await.map_err(|e| fault("begin a snapshot", &e))
+    client.ask("begin a snapshot", client.batch_execute(&sql)).await
 }
 
 /// One connection that reads ranges, one after the other.
@@ -233,8 +233,7 @@ impl Reader {
             }
         };
         let what = format!("read {}", range.partition);
-        let failed = |e| fault(&what, &e);
-        let stream = self.client.copy_out(sql.as_str()).await.map_err(failed)?;
+        let stream = self.client.ask(&what, self.client.copy_out(sql.as_str())).await?;
         // The server sends a message a row: what is there is taken at once, and one clock is wound up for all of it.
         let mut stream = std::pin::pin!(stream.ready_chunks(MESSAGES_MAX));
         let mut copied = Copied::new(extra);
@@ -243,7 +242,7 @@ impl Reader {
             let messages = tokio::time::timeout(self.patience, stream.next()).await.map_err(late)?;
             let Some(messages) = messages else { return Ok(Ok(())) };
             for message in messages {
-                copied.feed(message.map_err(failed)?, rows, |own| {
+                copied.feed(message.map_err(|e| fault(&what, &e))?, rows, |own| {
                     if let Some(Some([a, b, c, d, e, f])) = own.first() {
                         range.after = Some((u32::from_be_bytes([*a, *b, *c, *d]), u16::from_be_bytes([*e, *f])));
                     }

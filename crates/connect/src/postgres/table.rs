@@ -1,6 +1,6 @@
 //! What the server's catalog says of a table.
 
-use super::client::{Client, fault, quoted};
+use super::client::{Client, quoted};
 use super::kinds::{Base, Infinity, Kind, bases};
 use kernel::Entity;
 use kernel::error::{Error, Result};
@@ -66,8 +66,7 @@ impl Table {
     pub async fn look(client: &Client, named: (impl AsRef<str>, impl AsRef<str>), entity: &Entity) -> Result<Self> {
         let (schema, name) = (named.0.as_ref(), named.1.as_ref());
         let what = format!("look at {schema}.{name}");
-        let failed = |e| fault(&what, &e);
-        let row = client.query_opt(TABLE, &[&schema, &name]).await.map_err(failed)?;
+        let row = client.ask(&what, client.query_opt(TABLE, &[&schema, &name])).await?;
         let row = row.ok_or_else(|| {
             let help =
                 "there is no such table, or the user may not see its schema; `lavra discover` lists what there is";
@@ -75,7 +74,7 @@ impl Table {
         })?;
         let (oid, kind, identity): (u32, i8, i8) = (row.get(0), row.get(1), row.get(2));
         let (kind, identity, has_heirs) = (char::from(kind as u8), char::from(identity as u8), row.get(3));
-        let rows = client.query(COLUMNS, &[&oid]).await.map_err(failed)?;
+        let rows = client.ask(&what, client.query(COLUMNS, &[&oid])).await?;
         let types: Vec<(u32, i32)> = rows.iter().map(|row| (row.get(1), row.get(2))).collect();
         let bases = bases(client, &types).await?;
         let columns = rows.iter().zip(bases).map(|(row, base)| {
@@ -168,7 +167,7 @@ impl Table {
             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE c.relkind IN ('r', 'm') AND (c.oid = $1 OR c.oid IN
               (SELECT relid FROM pg_catalog.pg_partition_tree($1::oid::regclass) WHERE isleaf)) ORDER BY 1, 2";
-        let rows = client.query(LEAVES, &[&self.oid]).await.map_err(|e| fault("look at the table's size", &e))?;
+        let rows = client.ask("look at the table's size", client.query(LEAVES, &[&self.oid])).await?;
         let heap = |row: &tokio_postgres::Row| {
             let (schema, name, blocks): (String, String, i64) = (row.get(0), row.get(1), row.get(2));
             Heap { schema, name, blocks: u32::try_from(blocks).unwrap_or(u32::MAX), is_readable: row.get(3) }

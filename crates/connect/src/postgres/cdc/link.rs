@@ -67,7 +67,7 @@ impl Link {
                     }
                 }
             };
-            let late = |_| Error::new(Kind::Unreachable, &what, "no answer in time");
+            let late = |_| Error::new(Kind::Unreachable, &what, "no answer in time (`timeout_ms`)");
             match timeout(setup.patience(), starting).await.map_err(late)? {
                 Ok(wire) => return Ok(Self::on(wire, clock, publication, setup.patience())),
                 Err(fault) if fault.code() == Some(IN_USE) && tries < HELD_TRIES => {

@@ -1,7 +1,7 @@
 //! Changes that wait to become a batch, and the look-up of what the server did not send.
 
 use super::pgoutput::{Cell, Old, Tuple};
-use crate::postgres::client::{Client, fault, quoted, shown_columns};
+use crate::postgres::client::{Client, quoted, shown_columns};
 use crate::postgres::rows::Rows;
 use crate::postgres::table::{Layout, Table};
 use bytes::Bytes;
@@ -179,8 +179,8 @@ impl Pending {
         );
         let parameters: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> =
             keys.iter().map(|key| key as &(dyn tokio_postgres::types::ToSql + Sync)).collect();
-        let rows = client.query(sql.as_str(), &parameters).await;
-        let rows = rows.map_err(|e| fault(&format!("look up values of {}", table.shown()), &e))?;
+        let what = format!("look up values of {}", table.shown());
+        let rows = client.ask(&what, client.query(sql.as_str(), &parameters)).await?;
         let place = |row: &tokio_postgres::Row| usize::try_from(row.get::<_, i64>(0) - 1).unwrap_or_default();
         let cells = |row: &tokio_postgres::Row| (0..known.len()).map(|at| row.get(at + 1)).collect();
         Ok(rows.iter().filter_map(|row| Some((*changes.get(place(row))?, cells(row)))).collect())

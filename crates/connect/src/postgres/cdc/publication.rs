@@ -9,6 +9,7 @@ use crate::postgres::table::{Table, TableColumn};
 use kernel::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use tokio_postgres::types::ToSql;
 
 /// An object of the server's catalog: its number, and that of the transaction that wrote it last, which stays when the row
 /// is frozen.
@@ -32,7 +33,7 @@ struct State {
 
 impl State {
     async fn look(client: &Client, setup: &Setup, table: &Table) -> Result<Option<Self>> {
-        let failed = |e| fault("look at the publication", &e);
+        let name = setup.publication();
         let schemas = if version(client).await? < 150_000 { "" } else { BY_SCHEMA };
         let sql = format!(
             "WITH own AS (SELECT $2::oid AS oid UNION SELECT relid::oid FROM pg_catalog.pg_partition_ancestors($2::oid::regclass))
@@ -41,7 +42,8 @@ impl State {
               WHERE r.prrelid IN (SELECT oid FROM own){schemas}
             ) e ON e.publication = p.oid WHERE p.pubname = $1 ORDER BY e.oid"
         );
-        let rows = client.query(sql.as_str(), &[&setup.publication(), &table.oid]).await.map_err(failed)?;
+        let whose: [&(dyn ToSql + Sync); 2] = [&name, &table.oid];
+        let rows = client.ask("look at the publication", client.query(sql.as_str(), &whose)).await?;
         let entry = |row: &tokio_postgres::Row| Some((row.get::<_, Option<u32>>(2)?, row.get::<_, Option<u32>>(3)?));
         let entries = rows.iter().filter_map(entry).collect();
         Ok(rows.first().map(|row| Self { publication: (row.get(0), row.get(1)), entries }))
@@ -64,8 +66,7 @@ const BY_SCHEMA: &str = "
 
 async fn version(client: &Client) -> Result<i32> {
     const VERSION: &str = "SELECT current_setting('server_version_num')::int";
-    let row = client.query_one(VERSION, &[]).await;
-    Ok(row.map_err(|e| fault("ask for the server's version", &e))?.get(0))
+    Ok(client.ask("ask for the server's version", client.query_one(VERSION, &[])).await?.get(0))
 }
 
 /// Makes sure of the publication; gives what it is known by. `known` is what was committed.
@@ -74,8 +75,9 @@ pub async fn ensure(client: &Client, setup: &Setup, table: &Table, known: Option
         return Ok(published);
     }
     let (name, sql) = (setup.publication(), to_publish(setup, table));
-    client.batch_execute(&sql).await.map_err(|e| {
-        let error = fault(&format!("make the publication `{name}`"), &e);
+    let what = format!("make the publication `{name}`");
+    client.answer(&what, client.batch_execute(&sql)).await?.map_err(|e| {
+        let error = fault(&what, &e);
         Error { detail: format!("{}; let the table's owner run: {sql}", error.detail), ..error }
     })?;
     let made = State::look(client, setup, table).await?;
@@ -99,10 +101,9 @@ const PUBLICATION: &str = "
 pub async fn look(client: &Client, setup: &Setup, table: &Table, known: Option<At>) -> Result<Option<Published>> {
     let name = setup.publication();
     let what = used(&name);
-    let failed = |e| fault(&what, &e);
     // First, so that what changes meanwhile is seen by the next look.
     let state = State::look(client, setup, table).await?;
-    let found = client.query_opt(PUBLICATION, &[&name, &table.schema, &table.name]).await.map_err(failed)?;
+    let found = client.ask(&what, client.query_opt(PUBLICATION, &[&name, &table.schema, &table.name])).await?;
     let (Some(state), Some(found)) = (state, found) else {
         return if known.is_some() { Err(dropped(&name)) } else { Ok(None) };
     };
@@ -186,8 +187,9 @@ impl Sent {
         let row = match version < 150_000 {
             true => None,
             false => {
-                let row = client.query_opt(SENT, &[&setup.publication(), &table.schema, &table.name]).await;
-                row.map_err(|e| fault("look at the publication", &e))?
+                let name = setup.publication();
+                let whose: [&(dyn ToSql + Sync); 3] = [&name, &table.schema, &table.name];
+                client.ask("look at the publication", client.query_opt(SENT, &whose)).await?
             }
         };
         let names: Option<Vec<String>> = row.as_ref().and_then(|row| row.get(0));

@@ -32,7 +32,7 @@ const SLOT: &str = "
 
 impl Slot {
     pub async fn look(client: &Client, name: &str) -> Result<Option<Self>> {
-        let row = client.query_opt(SLOT, &[&name]).await.map_err(|e| fault("look at the replication slot", &e))?;
+        let row = client.ask("look at the replication slot", client.query_opt(SLOT, &[&name])).await?;
         let bytes = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok()).unwrap_or_default();
         Ok(row.map(|row| Self {
             plugin: row.get(0),
@@ -113,13 +113,13 @@ pub const TAKEN_OVER: &str = "the replication slot was there, and this lake has 
     or another copy of this project reads it. Two that read one slot take changes from each other: another copy must have a \
     `slot` of its own";
 
-/// The server waits for all transactions that are open to end.
+/// The server waits for all transactions that are open to end, and not as long as a question may take.
 async fn make(client: &Client, setup: &Setup, name: &str) -> Result<Slot> {
+    const MAKE: &str = "SELECT pg_catalog.pg_create_logical_replication_slot($1, 'pgoutput')";
     let what = format!("make the replication slot `{name}`");
-    let failed = |e| fault(&what, &e);
     let wait = |ms: u64| format!("SET statement_timeout = {ms}");
-    client.batch_execute(&wait(setup.options.timeout_ms)).await.map_err(failed)?;
-    let made = client.execute("SELECT pg_catalog.pg_create_logical_replication_slot($1, 'pgoutput')", &[&name]).await;
+    client.ask(&what, client.batch_execute(&wait(setup.options.timeout_ms))).await?;
+    let made = client.answer(&what, client.execute(MAKE, &[&name])).await?;
     made.map_err(|e| {
         let error = fault(&what, &e);
         let help = "the server first waits for open transactions to end (pg_stat_activity shows them, and pg_prepared_xacts those \
@@ -129,7 +129,7 @@ async fn make(client: &Client, setup: &Setup, name: &str) -> Result<Slot> {
             false => error,
         }
     })?;
-    client.batch_execute(&wait(0)).await.map_err(failed)?;
+    client.ask(&what, client.batch_execute(&wait(0))).await?;
     tracing::info!(slot = name, "made a replication slot; from now on the server keeps its log for it");
     Slot::look(client, name).await?.ok_or_else(|| Error::new(Kind::Unreachable, what, "it is gone again"))
 }
@@ -138,8 +138,8 @@ async fn make(client: &Client, setup: &Setup, name: &str) -> Result<Slot> {
 const CANCELLED: &str = "57014";
 
 async fn check_level(client: &Client) -> Result<()> {
-    let row = client.query_one("SELECT current_setting('wal_level')", &[]).await;
-    let level: String = row.map_err(|e| fault("look at wal_level", &e))?.get(0);
+    let row = client.query_one("SELECT current_setting('wal_level')", &[]);
+    let level: String = client.ask("look at wal_level", row).await?.get(0);
     match level.as_str() {
         "logical" => Ok(()),
         _ => Err(Error::project(
@@ -217,16 +217,16 @@ async fn drop_slot(client: &Client, name: &str) -> Result<()> {
     const END: &str = "SELECT pg_catalog.pg_terminate_backend(active_pid) FROM pg_catalog.pg_replication_slots
         WHERE slot_name = $1 AND active_pid IS NOT NULL";
     const DROP: &str = "SELECT pg_catalog.pg_drop_replication_slot($1)";
-    let failed = |e| fault(&format!("drop the replication slot `{name}`"), &e);
+    let what = format!("drop the replication slot `{name}`");
     let mut tries = 0;
     loop {
-        client.query(END, &[&name]).await.map_err(failed)?;
-        match client.query(DROP, &[&name]).await {
+        client.ask(&what, client.query(END, &[&name])).await?;
+        match client.answer(&what, client.query(DROP, &[&name])).await? {
             Err(error) if error.code().is_some_and(|code| code.code() == IN_USE) && tries < TRIES => {
                 tries += 1;
                 tokio::time::sleep(A_MOMENT).await;
             }
-            dropped => return dropped.map(drop).map_err(failed),
+            dropped => return dropped.map(drop).map_err(|e| fault(&what, &e)),
         }
     }
 }
@@ -244,6 +244,6 @@ pub fn mebibytes(bytes: u64) -> u64 {
 pub async fn log_end(client: &Client) -> Result<u64> {
     const END: &str = "SELECT pg_catalog.pg_wal_lsn_diff((CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END)
         , '0/0')::bigint";
-    let row = client.query_one(END, &[]).await.map_err(|e| fault("ask for the log's end", &e))?;
+    let row = client.ask("ask for the log's end", client.query_one(END, &[])).await?;
     Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or_default())
 }

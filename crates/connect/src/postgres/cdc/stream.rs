@@ -60,7 +60,8 @@ impl At {
 pub struct Stream {
     setup: Arc<Setup>,
     clock: Arc<dyn Clock>,
-    client: Client,
+    /// For questions; none behind an error, for it may be silent for good.
+    client: Option<Arc<Client>>,
     table: Table,
     partition: Arc<str>,
     /// What was handed on.
@@ -133,7 +134,7 @@ impl Stream {
             warned: BTreeSet::new(),
             setup,
             clock,
-            client,
+            client: Some(Arc::new(client)),
             table,
             partition,
             at,
@@ -167,29 +168,34 @@ impl Stream {
     }
 
     pub async fn next(&mut self, bytes_max: usize) -> Result<Option<Pulled>> {
-        let pulled = self.pull(bytes_max).await;
+        let client = match &self.client {
+            Some(client) => client.clone(),
+            None => self.client.insert(Arc::new(self.setup.connect().await?)).clone(),
+        };
+        let pulled = self.pull(&client, bytes_max).await;
         if pulled.is_err() {
             self.begin_again();
+            self.client = None;
         }
         pulled
     }
 
-    async fn pull(&mut self, bytes_max: usize) -> Result<Option<Pulled>> {
+    async fn pull(&mut self, client: &Client, bytes_max: usize) -> Result<Option<Pulled>> {
         loop {
-            if (self.read.is_due || self.is_news) && self.complete(bytes_max).await? {
+            if (self.read.is_due || self.is_news) && self.complete(client, bytes_max).await? {
                 return self.batch().await.map(Some);
             }
             if self.read.pending.changes.is_empty()
                 && let Some(relation) = self.read.announced.clone()
             {
-                self.announce(relation).await?;
+                self.announce(client, relation).await?;
             }
             let target = match self.target {
                 Some(target) => target,
                 None => {
-                    let end = slot::log_end(&self.client).await?;
+                    let end = slot::log_end(client).await?;
                     // Behind it, so that all before was published as it was.
-                    publication::watch(&self.client, &self.setup, &self.table, self.at.published).await?;
+                    publication::watch(client, &self.setup, &self.table, self.at.published).await?;
                     *self.target.insert(end)
                 }
             };
@@ -203,7 +209,7 @@ impl Stream {
             if self.link.is_none() {
                 self.link = Some(Link::open(&self.setup, self.clock.clone(), self.at.lsn).await?);
             }
-            self.guard().await?;
+            self.guard(client).await?;
             let Some(link) = &mut self.link else { continue };
             let event = link.next().await?;
             self.take(event, bytes_max)?;
@@ -212,7 +218,7 @@ impl Stream {
 
     /// Asks for what was not sent; false while the log must be read further. What is looked up for a row that has another key
     /// now may be of a later transaction: only the log up to the look-up tells.
-    async fn complete(&mut self, bytes_max: usize) -> Result<bool> {
+    async fn complete(&mut self, client: &Client, bytes_max: usize) -> Result<bool> {
         let rows_max = self.setup.options.batch_rows_max.saturating_mul(HELD_BATCHES);
         let read = &mut self.read;
         let is_much =
@@ -224,9 +230,9 @@ impl Stream {
             read.is_due = false;
             return Ok(false);
         }
-        read.pending.complete(&self.client, &self.table, &read.layout).await?;
+        read.pending.complete(client, &self.table, &read.layout).await?;
         if read.pending.is_unsure && !must {
-            read.until = Some(slot::log_end(&self.client).await?);
+            read.until = Some(slot::log_end(client).await?);
             self.target = self.target.max(read.until);
             read.pending.is_unsure = false;
             if is_behind(read) {
@@ -250,13 +256,13 @@ impl Stream {
         self.read.is_due
     }
 
-    async fn guard(&mut self) -> Result<()> {
+    async fn guard(&mut self, client: &Client) -> Result<()> {
         if self.setup.options.wal_budget.is_none() || self.read.upto.saturating_sub(self.read.looked) < GUARD_BYTES {
             return Ok(());
         }
         let name = self.setup.slot();
-        if let Some(slot) = Slot::look(&self.client, &name).await? {
-            slot::guard(&self.client, &self.setup, &slot).await?;
+        if let Some(slot) = Slot::look(client, &name).await? {
+            slot::guard(client, &self.setup, &slot).await?;
         }
         self.read.looked = self.read.upto;
         Ok(())
@@ -362,9 +368,9 @@ impl Stream {
         Ok(())
     }
 
-    async fn announce(&mut self, relation: Relation) -> Result<()> {
+    async fn announce(&mut self, client: &Client, relation: Relation) -> Result<()> {
         let types: Vec<(u32, i32)> = relation.columns.iter().map(|column| (column.oid, column.modifier)).collect();
-        let bases = bases(&self.client, &types).await?;
+        let bases = bases(client, &types).await?;
         let entity = &self.setup.entity;
         let wanted = |name: &str| entity.property(name).map(|property| &property.data_type);
         let columns = relation.columns.iter().zip(bases);
