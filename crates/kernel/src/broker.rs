@@ -86,7 +86,7 @@ pub trait Broker: Send + Sync {
 
     /// Rows from an offset on that `ends` or a fetch gave; about `bytes_max` of them, one batch at least when there is one.
     /// Nothing is waited for: at the end there are none, and `next` is `from`. An offset that retention has passed is a
-    /// `Data` error, never a silent step.
+    /// `Data` error, never a silent step; where nothing behind it is lost, there are no rows and `next` is where to go on.
     async fn fetch(&self, topic: &Topic, partition: u32, from: u64, bytes_max: usize) -> Result<Fetched>;
 
     /// How far a writer has come, without taking its place; nothing of one that nobody knows.

@@ -1,10 +1,11 @@
 //! A topic read from where its rows were taken last: what the gate let through, on its way to a table.
 
+use arrow::datatypes::Schema;
 use async_trait::async_trait;
-use kernel::broker::{Broker, Topic};
+use kernel::broker::{Broker, Ends, Retention, Topic};
 use kernel::gate::{Safe, Sealed};
 use kernel::source::{Pulled, Source};
-use kernel::{Error, Point, Positions, Result};
+use kernel::{Error, Kind, Point, Positions, Result};
 use std::sync::Arc;
 
 /// A table's positions name a partition of a log by this and its topic, beside the partitions of the source itself.
@@ -33,6 +34,26 @@ struct Part {
 }
 
 impl Part {
+    /// Where it is gone on from, and where it ends now. What a home's offsets are places in may be given up when nothing is left
+    /// in it: whether rows are gone with it, the home alone knows, and a fetch from there tells.
+    async fn look(&mut self, broker: &dyn Broker, topic: &Topic, number: usize, ends: Ends) -> Result<()> {
+        self.end = ends.next;
+        if (ends.first..=ends.next).contains(&self.at) {
+            return Ok(());
+        }
+        match broker.fetch(topic, number as u32, self.at, 1).await {
+            Ok(fetched) if fetched.rows.is_empty() && fetched.strangers.is_empty() => {
+                self.at = fetched.next;
+                self.end = self.end.max(self.at);
+                Ok(())
+            }
+            // It is told where it is read from there.
+            Ok(_) => Ok(()),
+            Err(error) if error.kind == Kind::Data => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// A log that ends before what was taken of it is another one of its name.
     fn check(&self, topic: &str) -> Result<()> {
         if self.at <= self.end {
@@ -70,9 +91,8 @@ impl TopicSource {
             };
             Part { name, at, end: ends.next }
         });
-        let parts: Vec<Part> = parts.collect();
-        for (number, part) in parts.iter().enumerate() {
-            part.check(&topic.name)?;
+        let mut parts: Vec<Part> = parts.collect();
+        for (number, (part, ends)) in parts.iter_mut().zip(ends.iter().copied()).enumerate() {
             if let Some(Point::Offset(known)) = consumed.get(&number.to_string())
                 && part.at < *known
             {
@@ -85,6 +105,9 @@ impl TopicSource {
                 );
                 return Err(Error::data(what, detail));
             }
+            // The group is where the table was, wherever that is gone on from.
+            part.look(broker.as_ref(), &topic, number, ends).await?;
+            part.check(&topic.name)?;
         }
         if !new.is_empty() {
             broker.consume(&topic.name, &origin, &new).await?;
@@ -95,22 +118,25 @@ impl TopicSource {
     /// The partitions with rows that are not taken, and how many offsets those are.
     pub async fn behind(broker: &dyn Broker, topic: &str, from: &Positions) -> Result<(u64, u64)> {
         let ends = broker.ends(topic).await?;
+        let topic = any_rows(topic, ends.len());
         let mut left = Vec::new();
-        for (number, ends) in ends.iter().enumerate() {
-            let name = Arc::from(format!("{LOG}{topic}/{number}"));
+        for (number, ends) in ends.into_iter().enumerate() {
+            let name = Arc::from(format!("{LOG}{}/{number}", topic.name));
             let at = if let Some(Point::Offset(at)) = from.get(&name) { *at } else { ends.first };
-            if at < ends.first {
+            let mut part = Part { name, at, end: ends.next };
+            part.look(broker, &topic, number, ends).await?;
+            if part.at < ends.first {
                 let detail = format!(
                     "retention has removed {} offsets before offset {} that were not taken. Say a longer `retention` in \
                      `broker:`; what is gone is in the source only: remove the topic, move the table's folder away, and load \
                      all again",
-                    ends.first - at,
+                    ends.first - part.at,
                     ends.first
                 );
-                return Err(Error::data(format!("read {name}"), detail));
+                return Err(Error::data(format!("read {}", part.name), detail));
             }
-            Part { name, at, end: ends.next }.check(topic)?;
-            left.push(ends.next - at);
+            part.check(&topic.name)?;
+            left.push(part.end - part.at);
         }
         Ok(left.into_iter().filter(|left| *left > 0).fold((0, 0), |(parts, sum), left| (parts + 1, sum + left)))
     }
@@ -121,13 +147,24 @@ impl TopicSource {
     }
 }
 
+/// A topic of which no row is read.
+fn any_rows(name: &str, partitions: usize) -> Topic {
+    Topic {
+        name: name.to_owned(),
+        partitions: partitions as u32,
+        key: Vec::new(),
+        schema: Arc::new(Schema::empty()),
+        retention: Retention::default(),
+    }
+}
+
 #[async_trait]
 impl Source for TopicSource {
     async fn next(&mut self, bytes_max: usize) -> Result<Option<Pulled>> {
         if self.next_part().is_none() {
             let ends = self.broker.ends(&self.topic.name).await?;
-            for (part, ends) in self.parts.iter_mut().zip(ends) {
-                part.end = ends.next;
+            for (number, (part, ends)) in self.parts.iter_mut().zip(ends).enumerate() {
+                part.look(self.broker.as_ref(), &self.topic, number, ends).await?;
                 part.check(&self.topic.name)?;
             }
         }
@@ -157,5 +194,130 @@ impl Source for TopicSource {
             true => Ok(()),
             false => self.broker.consume(&self.topic.name, &self.group, &consumed).await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::broker::{Appender, Capabilities, Fetched};
+    use std::sync::Mutex;
+
+    /// A home of one partition, which was moved to where it begins now: nothing is gone for who was at one of `whole`. Its
+    /// messages are strangers'.
+    struct Moved {
+        ends: Mutex<Ends>,
+        whole: &'static [u64],
+        group: Option<u64>,
+    }
+
+    fn at(offset: Option<u64>, name: &str) -> Positions {
+        let mut at = Positions::new();
+        offset.into_iter().for_each(|offset| at.set(name, Point::Offset(offset)));
+        at
+    }
+
+    #[async_trait]
+    impl Broker for Moved {
+        fn capabilities(&self) -> Capabilities {
+            Capabilities { transactions: false, fences: false }
+        }
+        async fn create(&self, _: &Topic) -> Result<()> {
+            Ok(())
+        }
+        async fn appender(&self, _: &Topic, _: &str) -> Result<Box<dyn Appender>> {
+            Err(Error::project("append", "nobody does"))
+        }
+        async fn fetch(&self, _: &Topic, _: u32, from: u64, _: usize) -> Result<Fetched> {
+            let ends = *self.ends.lock().expect("ends");
+            match (ends.first..=ends.next).contains(&from) {
+                true => {
+                    let next = ends.next.min(from + 1);
+                    Ok(Fetched { rows: Vec::new(), strangers: (from..next).collect(), next })
+                }
+                false if self.whole.contains(&from) => {
+                    Ok(Fetched { rows: Vec::new(), strangers: Vec::new(), next: ends.first })
+                }
+                false => Err(Error::data("fetch", "rows are gone")),
+            }
+        }
+        async fn appended(&self, _: &str, _: &str) -> Result<Positions> {
+            Ok(Positions::new())
+        }
+        async fn ends(&self, _: &str) -> Result<Vec<Ends>> {
+            Ok(vec![*self.ends.lock().expect("ends")])
+        }
+        async fn consumed(&self, _: &str, group: &str) -> Result<Positions> {
+            Ok(at(self.group.filter(|_| group == "g"), "0"))
+        }
+        async fn consume(&self, _: &str, _: &str, _: &Positions) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    fn home(first: u64, next: u64, whole: &'static [u64], group: Option<u64>) -> Arc<Moved> {
+        Arc::new(Moved { ends: Mutex::new(Ends { first, next }), whole, group })
+    }
+
+    fn table(offset: u64) -> Positions {
+        at(Some(offset), "log t/0")
+    }
+
+    async fn open(home: &Arc<Moved>, from: u64) -> Result<TopicSource> {
+        TopicSource::open(home.clone(), any_rows("t", 1), "g".into(), &table(from)).await
+    }
+
+    async fn upto(source: &mut TopicSource) -> Option<Positions> {
+        source.next(1).await.expect("what is there").map(|pulled| pulled.upto)
+    }
+
+    #[tokio::test]
+    async fn a_position_that_lost_nothing_is_gone_on_from_where_its_partition_begins() {
+        let home = home(100, 100, &[25, 100], Some(25));
+        let mut source = open(&home, 25).await.expect("a source");
+        assert_eq!(upto(&mut source).await, None, "that alone is nothing to store");
+        assert_eq!(TopicSource::behind(home.as_ref(), "t", &table(25)).await.expect("known"), (0, 0));
+        *home.ends.lock().expect("ends") = Ends { first: 100, next: 102 };
+        assert_eq!(TopicSource::behind(home.as_ref(), "t", &table(25)).await.expect("known"), (1, 2));
+        let mut again = open(&home, 25).await.expect("a source");
+        for source in [&mut source, &mut again] {
+            assert_eq!(upto(source).await, Some(table(101)));
+            assert_eq!(upto(source).await, Some(table(102)));
+            assert_eq!(upto(source).await, None, "each once");
+        }
+        *home.ends.lock().expect("ends") = Ends { first: 200, next: 200 };
+        let lost = again.next(1).await.map(drop);
+        assert!(lost.is_err(), "of 102 it is not known that nothing is gone behind it");
+    }
+
+    #[tokio::test]
+    async fn a_partition_that_is_not_there_is_gone_on_in_only_if_it_lost_nothing() {
+        let home = home(0, 0, &[24], None);
+        let mut source = open(&home, 24).await.expect("a source");
+        assert_eq!(upto(&mut source).await, None);
+        assert_eq!(TopicSource::behind(home.as_ref(), "t", &table(24)).await.expect("known"), (0, 0));
+        let why = |error: Option<Error>| error.map_or(String::new(), |error| error.detail);
+        assert!(why(open(&home, 30).await.err()).contains("made anew"));
+        let behind = TopicSource::behind(home.as_ref(), "t", &table(30)).await;
+        assert!(why(behind.err()).contains("made anew"));
+    }
+
+    #[tokio::test]
+    async fn rows_that_are_gone_are_an_error_wherever_it_is_looked() {
+        for next in [100, 105] {
+            let home = home(100, next, &[24], None);
+            let behind = TopicSource::behind(home.as_ref(), "t", &table(30)).await;
+            let why = behind.err().map_or(String::new(), |error| error.detail);
+            assert!(why.contains("retention has removed 70 offsets before offset 100"), "{why}");
+            let mut source = open(&home, 30).await.expect("a source, which looks when it reads");
+            assert!(source.next(1).await.is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_table_behind_its_group_is_refused_wherever_its_partition_begins() {
+        let home = home(100, 100, &[24, 25], Some(25));
+        let why = open(&home, 24).await.err().map_or(String::new(), |error| error.detail);
+        assert!(why.contains("the table was at offset 25") && why.contains("knows of 24 now"), "{why}");
     }
 }

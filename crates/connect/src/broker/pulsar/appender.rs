@@ -3,7 +3,8 @@
 
 use super::admin::offset;
 use super::cursor::Cursor;
-use super::kept::{self, Begun, Kept};
+use super::kept::{self, Kept};
+use super::spans::{self, Spans};
 use super::unfinished::Unfinished;
 use super::{Home, partition_name};
 use crate::broker::rows;
@@ -20,7 +21,7 @@ use pulsar::compression::{Compression, CompressionLz4};
 use pulsar::producer::{Message, SendFuture};
 use pulsar::{Producer, ProducerOptions, TokioExecutor};
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,25 +36,31 @@ pub struct PulsarAppender {
     there: Unfinished,
     /// By partition, the offset behind all that is known to be of this writer.
     ends: Vec<u64>,
-    begun: Begun,
+    spans: Spans,
 }
 
 /// A message's property that names who appended it.
 const WRITER: &str = "lavra-writer";
+/// The ledger of a message that came twice: its receipt does not say where it is.
+const NOWHERE: u64 = u64::MAX;
 const STEP: Duration = Duration::from_millis(50);
 
 impl PulsarAppender {
     pub async fn open(home: Arc<Home>, topic: Topic, writer: &str) -> Result<Self> {
         let kept_in = kept::kept_in(&topic.name, "writer", writer)?;
-        let positions = kept::Writer::open(&home, &kept_in).await?;
-        let kept = kept::read(&home, &topic.name, &kept_in).await?;
+        let mut positions = kept::Writer::open(&home, &kept_in).await?;
+        let mut kept = kept::read(&home, &topic.name, &kept_in).await?;
         wait_alone(&home, &topic, writer).await?;
-        let (there, ends, begun) = unfinished(&home, &topic, writer, &kept).await?;
+        if leave_removed(&home, &topic, &mut kept).await? {
+            // Before its partition is there again, for readers.
+            positions.write(&kept).await?;
+        }
+        let (there, ends, spans) = unfinished(&home, &topic, writer, &kept).await?;
         let mut producers = Vec::new();
         for partition in 0..topic.partitions {
             producers.push(producer(&home, &partition_name(&topic.name, partition), writer).await?);
         }
-        Ok(Self { home, topic, writer: writer.to_owned(), producers, positions, kept, there, ends, begun })
+        Ok(Self { home, topic, writer: writer.to_owned(), producers, positions, kept, there, ends, spans })
     }
 
     fn fault(&self, error: impl std::fmt::Display) -> Error {
@@ -113,20 +120,31 @@ impl Appender for PulsarAppender {
                 self.producers[place].send_batch().await.map_err(|e| self.fault(e))?;
             }
         }
+        let mut blurred = BTreeSet::new();
         for (partition, future) in sent {
             let receipt = future.await.map_err(|e| self.fault(e))?;
-            if let Some(id) = receipt.message_id {
-                let at = offset(id.ledger_id, id.entry_id);
-                self.ends[partition] = self.ends[partition].max(at + 1);
-                begins(&mut self.begun, partition as u32, at);
+            match receipt.message_id.filter(|id| id.ledger_id != NOWHERE) {
+                Some(id) => {
+                    let at = offset(id.ledger_id, id.entry_id);
+                    self.ends[partition] = self.ends[partition].max(at + 1);
+                    spans::add(&mut self.spans, partition as u32, at);
+                }
+                None => {
+                    blurred.insert(partition);
+                }
             }
+        }
+        for partition in blurred {
+            let end = self.home.admin.ends(&partition_name(&self.topic.name, partition as u32)).await?.next;
+            self.ends[partition] = self.ends[partition].max(end);
+            spans::add_before(&mut self.spans, partition as u32, end);
         }
         let mut left = self.there.clone();
         if !left.is_empty() {
             left.settle(&lasts(rows)?, upto);
         }
-        let begun = Some(self.begun.clone());
-        let mut kept = Kept { ends: self.ends.clone(), begun, left, ..self.kept.clone() };
+        let spans = Some(self.spans.clone());
+        let mut kept = Kept { ends: self.ends.clone(), spans, left, ..self.kept.clone() };
         kept.positions.advance(upto);
         self.positions.write(&kept).await?;
         self.there = kept.left.clone();
@@ -196,20 +214,27 @@ async fn wait_alone(home: &Home, topic: &Topic, writer: &str) -> Result<()> {
     Ok(())
 }
 
-/// A row of this writer is there.
-fn begins(begun: &mut Begun, partition: u32, at: u64) {
-    let first = begun.entry(partition).or_insert(at);
-    *first = at.min(*first);
+/// Takes note of partitions with rows that are not there. Whether there is one.
+async fn leave_removed(home: &Home, topic: &Topic, kept: &mut Kept) -> Result<bool> {
+    let (mut spans, mut is_any) = (kept.spans(), false);
+    for (partition, span) in &mut spans {
+        let is_there = home.admin.ends(&partition_name(&topic.name, *partition)).await?.next > 0;
+        is_any |= !is_there && span.remove();
+    }
+    if is_any {
+        kept.spans = Some(spans);
+    }
+    Ok(is_any)
 }
 
-/// The rows of this writer behind its positions, where each partition ends, and where the writer's first rows are.
+/// The rows of this writer behind its positions, where each partition ends, and where all of its rows are.
 async fn unfinished(
     home: &Arc<Home>,
     topic: &Topic,
     writer: &str,
     kept: &Kept,
-) -> Result<(Unfinished, Vec<u64>, Begun)> {
-    let (mut there, mut all, mut begun) = (kept.left.clone(), Vec::new(), kept.begun());
+) -> Result<(Unfinished, Vec<u64>, Spans)> {
+    let (mut there, mut all, mut spans) = (kept.left.clone(), Vec::new(), kept.spans());
     for partition in 0..topic.partitions {
         let name = partition_name(&topic.name, partition);
         let ends = home.admin.ends(&name).await?;
@@ -226,11 +251,11 @@ async fn unfinished(
                     position.as_ref().map(|at| (at["partition"].as_str(), at["offset"].as_i64()))
                 {
                     there.add(source, row);
-                    begins(&mut begun, partition, offset);
+                    spans::add(&mut spans, partition, offset);
                 }
             }
         }
         all.push(from.max(ends.next));
     }
-    Ok((there, all, begun))
+    Ok((there, all, spans))
 }

@@ -2,13 +2,13 @@
 
 use super::admin::{offset, place};
 use super::cursor::Cursor;
+use super::spans::{self, Span, Spans};
 use super::unfinished::Unfinished;
 use super::{Home, partition_name};
 use kernel::broker::Ends;
 use kernel::{Error, Kind, Positions, Result};
 use pulsar::{Producer, ProducerOptions, TokioExecutor};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// One state.
@@ -21,17 +21,13 @@ pub struct Kept {
     /// Of a writer: by partition, an offset behind which all is that was appended later.
     #[serde(default)]
     pub ends: Vec<u64>,
-    /// Of a writer: by partition, where its first row is; absent where it never appended one. Before this was kept, it can be
-    /// told from `ends` alone.
+    /// Of a writer: where its rows are. Before this was kept, `ends` alone says something of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub begun: Option<Begun>,
+    pub spans: Option<Spans>,
     /// Of a writer: rows before `ends` that are to come again, which no position covers yet.
     #[serde(default, skip_serializing_if = "Unfinished::is_empty")]
     pub left: Unfinished,
 }
-
-/// By partition, the offset of a writer's first row.
-pub type Begun = BTreeMap<u32, u64>;
 
 /// Only one process at a time writes it: who opens it takes it from who had it.
 const EXCLUSIVE_WITH_FENCING: i32 = 3;
@@ -46,14 +42,13 @@ pub fn kept_in(topic: &str, of: &str, name: &str) -> Result<String> {
 }
 
 impl Kept {
-    /// Where a writer's first row of each partition is.
-    pub fn begun(&self) -> Begun {
+    /// Where a writer's rows are.
+    pub fn spans(&self) -> Spans {
         let derive = || {
-            // Behind a row is never the begin of a ledger. Where there is one, the first may have been anywhere.
-            let had_any = (0..).zip(&self.ends).filter(|(_, end)| place(**end).1 > 0);
-            had_any.map(|(partition, _)| (partition, 0)).collect()
+            let ends = (0..).zip(&self.ends).filter(|(_, end)| **end > 0);
+            ends.map(|(partition, end)| (partition, Span::before(*end))).collect()
         };
-        self.begun.clone().unwrap_or_else(derive)
+        self.spans.clone().unwrap_or_else(derive)
     }
 
     /// Those of a topic that was removed, and made anew by this name, say nothing of the one that is there now.
@@ -76,25 +71,20 @@ pub async fn read(home: &Arc<Home>, topic: &str, kept_in: &str) -> Result<Kept> 
     Ok(last(home, kept_in).await?.unless_of_another(of))
 }
 
-/// Whether nothing that was ever appended to a partition, which ends there now, is gone. Then a position at the begin of any
-/// ledger is where the partition begins: a ledger without messages is given up for another one, and so is a partition. Who
-/// may not list the writers does not know it.
-pub async fn is_whole(home: &Arc<Home>, topic: &str, partition: u32, ends: Ends) -> Result<bool> {
-    // Of one that is not there, all is gone.
-    let first = if ends.next == 0 { u64::MAX } else { ends.first };
+/// Whether no row of a partition from `at` on is gone, which is not between where it begins and ends now. Who may not list the
+/// writers does not know it.
+pub async fn is_whole(home: &Arc<Home>, topic: &str, partition: u32, ends: Ends, at: u64) -> Result<bool> {
     let begin = format!("{topic}.writer.");
     let writers = match home.admin.topics(&begin).await {
         Ok(writers) => writers,
         Err(error) if error.kind == Kind::Project => return Ok(false),
         Err(error) => return Err(error),
     };
+    let mut spans = Vec::new();
     for writer in &writers {
-        let kept = read(home, topic, writer).await?;
-        if kept.begun().get(&partition).is_some_and(|begun| *begun < first) {
-            return Ok(false);
-        }
+        spans.push(read(home, topic, writer).await?.spans().remove(&partition));
     }
-    Ok(!writers.is_empty())
+    Ok(spans::is_whole(at, ends, &spans))
 }
 
 async fn last(home: &Arc<Home>, topic: &str) -> Result<Kept> {
@@ -158,15 +148,19 @@ mod tests {
     use super::*;
     use kernel::Point;
 
-    /// A writer's state from before it kept where it began.
+    /// A writer's state from before it kept where its rows are: an end may be one that the partition had without any.
     #[test]
-    fn a_partition_whose_end_is_the_begin_of_a_ledger_never_had_a_row() {
-        let before = Kept { ends: vec![0, offset(24, 0), offset(24, 3)], ..Kept::default() };
-        assert_eq!(before.begun(), Begun::from([(2, 0)]));
-        let begun = Begun::from([(0, offset(60, 0)), (2, 0)]);
-        let now = Kept { begun: Some(begun.clone()), ..before };
+    fn of_a_state_of_before_all_that_is_known_is_where_rows_end() {
+        let before = r#"{"positions":{},"ends":[0,6442450944,6442450947],"begun":{"2":6442450944}}"#;
+        let before: Kept = serde_json::from_str(before).expect("what was written before");
+        assert_eq!(before.ends, [0, offset(24, 0), offset(24, 3)]);
+        let spans = Spans::from([(1, Span::before(offset(24, 0))), (2, Span::before(offset(24, 3)))]);
+        assert_eq!(before.spans(), spans);
+        let mut spans = Spans::new();
+        spans::add(&mut spans, 2, offset(24, 2));
+        let now = Kept { spans: Some(spans.clone()), ..before };
         let text = serde_json::to_string(&now).expect("text");
-        assert_eq!(serde_json::from_str::<Kept>(&text).expect("what was written").begun(), begun);
+        assert_eq!(serde_json::from_str::<Kept>(&text).expect("what was written").spans(), spans);
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod admin;
 mod appender;
 mod cursor;
 mod kept;
+mod spans;
 mod unfinished;
 
 use admin::Admin;
@@ -13,7 +14,7 @@ use async_trait::async_trait;
 use cursor::Cursor;
 use kernel::broker::{Appender, Broker, Capabilities, Ends, Fetched, Topic};
 use kernel::gate::Seal;
-use kernel::{Error, Kind, Point, Positions, Result};
+use kernel::{Error, Kind, Positions, Result};
 use pulsar::{Authentication, Pulsar, TokioExecutor};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -77,26 +78,6 @@ impl PulsarBroker {
                 "unknown option `{name}`; Pulsar knows `admin`, and a topic `partitions`, `retention` and `retention_bytes`"
             )),
         }
-    }
-}
-
-impl PulsarBroker {
-    /// The positions, those at the begin of a ledger that is there no more where their partition begins now, if nothing of it
-    /// is gone.
-    async fn begins(&self, topic: &str, mut positions: Positions) -> Result<Positions> {
-        let mut moved = Vec::new();
-        for (name, point) in positions.iter() {
-            let (Ok(partition), Point::Offset(at)) = (name.parse::<u32>(), point) else { continue };
-            if !admin::is_begin(*at) {
-                continue;
-            }
-            let ends = self.home.admin.ends(&partition_name(topic, partition)).await?;
-            if !(ends.first..=ends.next).contains(at) && kept::is_whole(&self.home, topic, partition, ends).await? {
-                moved.push((name.to_owned(), ends.first));
-            }
-        }
-        moved.into_iter().for_each(|(name, first)| positions.set(name, Point::Offset(first)));
-        Ok(positions)
     }
 }
 
@@ -191,8 +172,7 @@ impl Broker for PulsarBroker {
 
     async fn consumed(&self, topic: &str, group: &str) -> Result<Positions> {
         self.home.admin.partitions(topic).await?;
-        let kept = kept::read(&self.home, topic, &kept::kept_in(topic, "group", group)?).await?;
-        self.begins(topic, kept.positions).await
+        Ok(kept::read(&self.home, topic, &kept::kept_in(topic, "group", group)?).await?.positions)
     }
 
     async fn consume(&self, topic: &str, group: &str, upto: &Positions) -> Result<()> {
