@@ -1,5 +1,7 @@
 //! `lavra up`: on and on, through kills, failures and ends.
 
+mod making_way;
+
 use super::outside::{Mood, Store};
 use crate::harness::{Project, binary, gzip};
 use serde_json::Value;
@@ -261,6 +263,28 @@ fn up_run_and_workers_agree_on_who_has_what() {
     assert_eq!(worker.end(), Some(0));
     is_in(&project, "orders", "idle");
     assert_eq!(up.end(), Some(0));
+}
+
+/// Nobody tells the process that makes the model of commits of the other one.
+#[test]
+fn a_model_of_sources_of_two_processes_follows_both() {
+    let project = project("two");
+    project.source("people", "people/*.csv", &["schedule: continuous"]).contract("people", COLUMNS, &[]);
+    project.model("silver.both", "select id from bronze.orders union all select id from bronze.people\n");
+    project.write("data/1.csv", format!("id,amount\n{}", rows(0, 10)));
+    project.write("people/1.csv", format!("id,amount\n{}", rows(0, 3)));
+    project.run();
+    let first = Running::start(&project, &["up", "orders", "--listen", "127.0.0.1:0"]);
+    wait_for("who makes the model", || {
+        let models = status(&project)["processes"][0]["models"].clone();
+        models.as_array()?.iter().any(|model| model["model"] == "silver.both").then_some(())
+    });
+    let second = Running::start(&project, &["up", "people", "--listen", "127.0.0.1:0"]);
+    is_in(&project, "people", "idle");
+    project.write("people/2.csv", format!("id,amount\n{}", rows(3, 8)));
+    has_rows(&project, "people", 5);
+    wait_for("its rows in the model", || (project.count("silver.both") == 18).then_some(()));
+    assert_eq!((first.end(), second.end()), (Some(0), Some(0)));
 }
 
 #[test]

@@ -310,6 +310,42 @@ fn records_that_retention_removed_are_a_loud_stop() {
     assert_eq!(project.count("bronze.orders"), 6);
 }
 
+/// Of a partition that had no record nothing was taken, and still what came to it since is missing.
+#[test]
+fn records_that_came_and_went_where_nothing_was_before_are_a_loud_stop() {
+    let (kafka, topic) = (Kafka::new(), unique("quiet"));
+    let project = project(&kafka, &topic, &[]);
+    let come_and_go = |partition: u32, first: u32| {
+        let values = format!("({{'value': {{'id': str(n)}}, 'partition': {partition}}} for n in range(7))");
+        let cut = format!("done(admin.delete_records([TopicPartition('{topic}', {partition}, {})]))", first + 7);
+        kafka.python(&project, &format!("produce('{topic}', {values})\n{cut}"));
+    };
+    let stops = |partition: u32| {
+        let told = project.lavra(&["run", "--retries", "0"]).exits(1).says("7 offsets").says("on_lost: skip");
+        assert!(format!("{told:?}").contains(&format!("{topic}/{partition}")), "{told:?}");
+        project.lavra(&["doctor", "orders"]).exits(1).says("7 offsets were removed before they were taken");
+        source(&project, &kafka.connection(), &topic, &["on_lost: skip"]);
+        project.run();
+        source(&project, &kafka.connection(), &topic, &[]);
+        project.lavra(&["run"]).exits(0).says("nothing new");
+    };
+    kafka.python(
+        &project,
+        &format!("topic('{topic}', 2)\nproduce('{topic}', [{{'value': {{'id': 'a'}}, 'partition': 0}}])"),
+    );
+    project.run();
+    project.lavra(&["run"]).exits(0).says("nothing new");
+    come_and_go(1, 0);
+    stops(1);
+    // Where it was skipped to is where it goes on.
+    come_and_go(1, 7);
+    stops(1);
+    kafka.python(&project, &format!("done(admin.create_partitions([NewPartitions('{topic}', 3)]))\ntime.sleep(1)"));
+    come_and_go(2, 0);
+    stops(2);
+    assert_eq!(project.lines("select id from bronze.orders"), ["a"]);
+}
+
 /// The client has fetched a part of the topic when the rest is removed: more than that, it does not take ahead.
 #[test]
 fn what_retention_removes_under_a_source_that_reads_is_told_at_once() {

@@ -1,13 +1,18 @@
 //! Topics of Kafka as a home of logs. Needs: kafka.
 //! At once: 6, since most of the time they wait for the broker.
 
-use super::harness::appending::{append_until_killed, is_killed, runtime};
+use super::harness::appending::{append_until_killed, is_killed, runtime, safe, topic, upto};
 use super::harness::kafka::{Kafka, append};
 use super::harness::{relayed, unique};
 use crate::harness::{Project, node};
+use connect::broker::TopicSource;
 use connect::broker::kafka::KafkaBroker;
-use kernel::broker::Broker;
+use kernel::broker::{Appended, Broker, Topic};
+use kernel::clock::ManualClock;
 use kernel::laws::broker::seal;
+use kernel::source::Source;
+use kernel::{Kind, Point, Positions};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 fn broker() -> Box<dyn Broker> {
@@ -202,4 +207,130 @@ fn another_number_of_partitions_is_told_at_once() {
     assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
     through_with(&project, name, &kafka, "?partitons=3");
     project.lavra(&["check"]).exits(2).says("did you mean `partitions`?");
+}
+
+async fn append_rows(topic: &Topic, from: i64, rows: i64) {
+    let broker = broker();
+    broker.create(topic).await.expect("a topic");
+    let mut appender = broker.appender(topic, "law").await.expect("an appender");
+    let appended = appender.append(&[safe(from, rows)], &upto(from + rows)).await;
+    assert_eq!(appended.expect("rows"), Appended::Done);
+}
+
+/// Takes what is behind a table's positions: how many rows, and where the table is then. Its group is named as the topic.
+async fn take(topic: &Topic, from: &Positions) -> kernel::Result<(usize, Positions)> {
+    let clock = Arc::new(ManualClock::at(0));
+    let mut source = TopicSource::open(Arc::from(broker()), topic.clone(), topic.name.clone(), from, clock).await?;
+    let (mut rows, mut at) = (0, from.clone());
+    while let Some(pulled) = source.next(4 << 20).await? {
+        rows += pulled.rows.num_rows();
+        at.advance(&pulled.upto);
+    }
+    source.settled(&at).await?;
+    Ok((rows, at))
+}
+
+/// Kafka forgets what a group knows some time after it was told, and of a partition without rows nothing was told but that.
+#[test]
+fn rows_that_a_quiet_partition_lost_are_missed_also_when_the_group_forget() {
+    let (kafka, project) = (Kafka::new(), Project::new("forgotten"));
+    let topic = topic(&format!("{}.bronze.rows", unique("forgotten")));
+    let (runtime, name) = (runtime(), topic.name.clone());
+    let forget = || {
+        kafka.python(&project, &format!("done(admin.delete_consumer_groups(['{name}', '{name}.origin']))"));
+    };
+    let group = || {
+        let known = runtime.block_on(async { broker().consumed(&name, &name).await });
+        known.expect("what the group knows")
+    };
+    let table = runtime.block_on(async {
+        append_rows(&topic, 0, 1).await;
+        let (rows, table) = take(&topic, &Positions::new()).await.expect("rows");
+        assert_eq!((rows, table.len()), (1, 3), "it has its place in each partition");
+        table
+    });
+    let known = group();
+    assert_eq!(known.len(), 3);
+    forget();
+    assert!(group().is_empty());
+    assert_eq!(runtime.block_on(take(&topic, &table)).expect("nothing new"), (0, table.clone()));
+    assert_eq!(group(), known, "who is opened tells all of it again");
+    // The group of where it began was told nothing again, for the table knows more.
+    kafka.python(&project, &format!("done(admin.delete_consumer_groups(['{name}']))"));
+    runtime.block_on(append_rows(&topic, 1, 200));
+    let quiet = |number: &u32| table.get(&format!("log {name}/{number}")) == Some(&Point::Offset(0));
+    let quiet: Vec<u32> = (0..3).filter(quiet).collect();
+    assert_eq!(quiet.len(), 2, "one row is in one partition");
+    // To the end, whatever that is.
+    kafka
+        .python(&project, &format!("done(admin.delete_records([TopicPartition('{name}', p, -1) for p in {quiet:?}]))"));
+    let lost = runtime.block_on(take(&topic, &table)).expect_err("an error");
+    assert!(lost.kind == Kind::Data && lost.to_string().contains("retention has removed"), "{lost}");
+}
+
+/// Read from its start whenever a source is opened, it may not be a gigabyte.
+#[test]
+fn the_topic_of_positions_is_kept_small_also_one_that_is_there() {
+    let (kafka, project, name) = (Kafka::new(), Project::new("small"), unique("small"));
+    let settings = |topic: &Topic| {
+        kafka.python(
+            &project,
+            &format!(
+                "from confluent_kafka.admin import ConfigResource\n\
+                 [told] = admin.describe_configs([ConfigResource('topic', '{}.positions.law')]).values()\n\
+                 names = ['cleanup.policy', 'segment.bytes', 'min.cleanable.dirty.ratio', 'delete.retention.ms', 'flush.ms']\n\
+                 print(*(told.result()[name].value for name in names))",
+                topic.name
+            ),
+        )
+    };
+    let (new, old) = (topic(&format!("{name}.bronze.new")), topic(&format!("{name}.bronze.old")));
+    kafka.python(
+        &project,
+        &format!(
+            "config = {{'cleanup.policy': 'compact', 'flush.ms': '12345'}}\n\
+             done(admin.create_topics([NewTopic('{}.positions.law', 1, 1, config=config)]))",
+            old.name
+        ),
+    );
+    runtime().block_on(async {
+        append_rows(&new, 0, 10).await;
+        append_rows(&old, 0, 10).await;
+    });
+    let told = settings(&new);
+    assert!(told.starts_with("compact 4194304 0.1 900000 "), "{told}");
+    assert_eq!(settings(&old), "compact 4194304 0.1 900000 12345\n", "what somebody else set stays");
+}
+
+/// A process that looks how far a source is every few seconds does not read all of its positions each time.
+#[test]
+fn positions_that_were_read_are_not_read_again() {
+    let (kafka, project) = (Kafka::new(), Project::new("once"));
+    let topic = topic(&format!("{}.bronze.rows", unique("once")));
+    let (runtime, broker) = (runtime(), broker());
+    let reached = || runtime.block_on(broker.appended(&topic.name, "law")).expect("positions");
+    runtime.block_on(append_rows(&topic, 0, 10));
+    // The first one after the topic is made may not know yet which one it is.
+    assert_eq!((reached(), reached()), (upto(10), upto(10)));
+    let positions = format!("{}.positions.law", topic.name);
+    kafka.python(
+        &project,
+        &format!(
+            "from confluent_kafka.admin import ConfigResource\n\
+             config = ConfigResource('topic', '{positions}', set_config={{'cleanup.policy': 'delete'}})\n\
+             done(admin.alter_configs([config]))\n\
+             time.sleep(1)\n\
+             done(admin.delete_records([TopicPartition('{positions}', 0, -1)]))"
+        ),
+    );
+    assert_eq!(reached(), upto(10), "of what was removed");
+    runtime.block_on(async {
+        // Another one who appends, who finds nothing.
+        append_rows(&topic, 10, 10).await;
+    });
+    assert_eq!(reached(), upto(20), "and what is new is seen");
+    kafka.python(&project, &format!("done(admin.delete_topics(['{positions}'], operation_timeout=30))\ntime.sleep(2)"));
+    assert_eq!(reached(), Positions::new());
+    runtime.block_on(append_rows(&topic, 0, 5));
+    assert_eq!(reached(), upto(5), "it is another topic");
 }

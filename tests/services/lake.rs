@@ -9,7 +9,8 @@ use crate::python::READERS;
 use std::time::{Duration, Instant};
 
 const COLUMNS: &str = "
-    { name: id, logicalType: string, primaryKey: true, required: true }
+    { name: id, logicalType: string, primaryKey: true, required: true,
+        quality: [{ type: sql, name: enough, query: 'select count(*) from {table}', mustBeGreaterThan: 0 }] }
     { name: amount, logicalType: number, physicalType: 'decimal(12,2)' }
     { name: cpf, logicalType: string, classification: personal.cpf,
         customProperties: [{ property: mask, value: pseudonym(person) }] }";

@@ -1,11 +1,15 @@
 //! What the log of MariaDB takes back, moves or tells in seconds, and what the tables kept from it are then. Needs: mariadb.
 
+use super::harness::Own;
 use super::harness::mariadb::{ACCOUNT, Database, accounts};
 use super::harness::opened::{entity, opening};
 use super::mysql::{changes, column, options};
 use crate::harness::Project;
 use kernel::Positions;
 use serde_json::{Value, json};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[test]
 fn a_table_that_is_taken_anew_is_kept_as_it_was_read() {
@@ -183,4 +187,140 @@ async fn discovered_tables_can_be_read_under_the_names_that_are_proposed() {
     assert_eq!(types(0), ["Int64", "Boolean", "Int64"]);
     let given = options(&database, json!({ "table": found[1].options["table"] }));
     assert_eq!(column(&given, &entity(&["id"], &["id", "a"]), "a").await.expect("rows"), ["x"]);
+}
+
+/// A server whose log names no columns, as is its default.
+fn without_names() -> Own {
+    let own = Own::start("mariadb");
+    Database::on(&own.server, "names").admin("SET GLOBAL binlog_row_metadata = NO_LOG");
+    own
+}
+
+#[tokio::test]
+async fn without_names_in_the_log_rows_are_laid_out_by_the_columns_that_they_were_written_with() {
+    let own = without_names();
+    let database = Database::on(&own.server, "nameless");
+    let columns = ["id", "name", "note", "nick", "e"];
+    let entity = entity(&["id"], &columns);
+    let table = "CREATE TABLE orders (id INT PRIMARY KEY, name VARCHAR(9), note VARCHAR(9), e ENUM('x','y'))";
+    for (alter, insert, expected) in [
+        ("ADD COLUMN nick VARCHAR(9)", "2, 'b', 'm', 'y', 'é'", "c 2 b m é y"),
+        ("ADD COLUMN nick VARCHAR(9) CHARACTER SET latin1 AFTER id", "2, 'é', 'b', 'm', 'y'", "c 2 b m é y"),
+        ("DROP COLUMN name, ADD COLUMN nick VARCHAR(9) AFTER note", "2, 'm', 'n', 'y'", "c 2  m n y"),
+        ("MODIFY e ENUM('y','x')", "2, 'b', 'm', 'y'", "c 2 b m  y"),
+        ("CHANGE name nick VARCHAR(9) AFTER note", "2, 'm', 'n', 'y'", "c 2  m n y"),
+    ] {
+        database.sql(table);
+        let given = options(&database, json!({ "mode": "cdc", "refresh": alter }));
+        let mut from = Positions::new();
+        changes(&given, &entity, &mut from, &columns).await.expect("a start");
+        database.sql(&format!(
+            "INSERT INTO orders VALUES (1, 'a', 'n', 'x'); ALTER TABLE orders {alter}; INSERT INTO orders VALUES ({insert})"
+        ));
+        let told = changes(&given, &entity, &mut from, &columns).await.expect("changes");
+        assert_eq!(told, ["c 1 a n  x", expected], "{alter}");
+        // The position knows them too, and goes on from there.
+        database.sql("DELETE FROM orders WHERE id = 2; ALTER TABLE orders ADD COLUMN last INT");
+        let told = changes(&given, &entity, &mut from, &columns).await.expect("changes");
+        assert_eq!(told, [expected.replacen('c', "d", 1)], "{alter}");
+        database.sql("DROP TABLE orders");
+    }
+}
+
+#[tokio::test]
+async fn without_names_in_the_log_what_can_not_be_followed_stops_and_a_refresh_heals() {
+    let own = without_names();
+    let database = Database::on(&own.server, "unknown");
+    database.sql("CREATE TABLE orders (id INT PRIMARY KEY, a INT)");
+    let entity = entity(&["id"], &["id", "a"]);
+    let mut from = Positions::new();
+    let given = options(&database, json!({ "mode": "cdc" }));
+    changes(&given, &entity, &mut from, &["id", "a"]).await.expect("a start");
+    database.sql(
+        "INSERT INTO orders VALUES (1, 1); ALTER TABLE orders ADD COLUMN n NATIONAL VARCHAR(9) AFTER id, DROP COLUMN a; \
+         ALTER TABLE orders ADD COLUMN a INT; INSERT INTO orders VALUES (2, NULL, 2)",
+    );
+    for _ in 0..2 {
+        let error = changes(&given, &entity, &mut from.clone(), &["id", "a"]).await.expect_err("a stop");
+        assert!(error.contains("binlog_row_metadata = FULL") && error.contains("refresh"), "{error}");
+    }
+    let given = options(&database, json!({ "mode": "cdc", "refresh": "a" }));
+    let told = changes(&given, &entity, &mut from, &["id", "a"]).await.expect("it begins anew");
+    assert_eq!(told, ["r 1", "r 2 2"], "nothing was taken before");
+    database.sql("INSERT INTO orders VALUES (3, NULL, 3)");
+    assert_eq!(changes(&given, &entity, &mut from, &["id", "a"]).await.expect("changes"), ["c 3 3"]);
+}
+
+#[tokio::test]
+async fn tables_whose_names_differ_in_case_are_different_ones() {
+    let database = Database::new("cases");
+    let table = |name: &str| format!("CREATE TABLE {name} (id INT PRIMARY KEY)");
+    database.sql(&format!("{}; {}", table("orders"), table("Orders")));
+    let (given, entity) = (options(&database, json!({ "mode": "cdc" })), entity(&["id"], &["id"]));
+    let mut from = Positions::new();
+    changes(&given, &entity, &mut from, &["id"]).await.expect("a start");
+    database.sql(
+        "INSERT INTO orders VALUES (1); INSERT INTO Orders VALUES (2); TRUNCATE Orders; INSERT INTO orders VALUES (3)",
+    );
+    assert_eq!(changes(&given, &entity, &mut from, &["id"]).await.expect("changes"), ["c 1", "c 3"]);
+}
+
+#[tokio::test]
+async fn an_alter_of_two_phases_is_followed_once() {
+    let own = without_names();
+    let database = Database::on(&own.server, "phases");
+    database.sql("CREATE TABLE orders (id INT PRIMARY KEY, e ENUM('x','y'))");
+    let (given, entity) = (options(&database, json!({ "mode": "cdc" })), entity(&["id"], &["id", "e", "n"]));
+    let mut from = Positions::new();
+    let columns = ["id", "e", "n"];
+    changes(&given, &entity, &mut from, &columns).await.expect("a start");
+    database.sql(
+        "SET SESSION binlog_alter_two_phase = 1; INSERT INTO orders VALUES (1, 'x'); \
+         ALTER TABLE orders ADD COLUMN n INT, ALGORITHM = COPY; ALTER TABLE orders MODIFY e ENUM('y','x'), ALGORITHM = COPY; \
+         INSERT INTO orders VALUES (2, 'x', 5)",
+    );
+    assert_eq!(changes(&given, &entity, &mut from, &columns).await.expect("changes"), ["c 1 x", "c 2 x 5"]);
+}
+
+/// A port whose connections lead to the first server, or from some connection on to both by turns.
+fn balancer(servers: [String; 2]) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("its address").to_string();
+    let by_turns = Arc::new(AtomicUsize::new(0));
+    let turns = by_turns.clone();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let turn = turns.load(Ordering::SeqCst);
+            turns.store(if turn == 0 { 0 } else { turn + 1 }, Ordering::SeqCst);
+            let server = TcpStream::connect(&servers[turn % 2]).expect("a server");
+            for (from, to) in [(&client, &server), (&server, &client)] {
+                let (mut from, mut to) = (from.try_clone().expect("a stream"), to.try_clone().expect("a stream"));
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(std::net::Shutdown::Both);
+                });
+            }
+        }
+    });
+    (address, by_turns)
+}
+
+#[tokio::test]
+async fn connections_that_lead_to_different_servers_are_told() {
+    let (first, second) = (Own::start("mariadb"), Own::start("mariadb"));
+    let database = Database::on(&first.server, "balanced");
+    let table = "CREATE TABLE orders (id INT PRIMARY KEY)";
+    database.sql(table);
+    Database::on(&second.server, "balanced").admin(&format!("CREATE DATABASE {0}; USE {0}; {table}", database.name));
+    let (address, turns) = balancer([first.server.address().to_owned(), second.server.address().to_owned()]);
+    let url = format!("{}?ssl-mode=disabled", database.url().replace(first.server.address(), &address));
+    let given = options(&database, json!({ "mode": "cdc", "connection": url }));
+    let (entity, mut from) = (entity(&["id"], &["id"]), Positions::new());
+    changes(&given, &entity, &mut from, &["id"]).await.expect("a start, on one server");
+    database.sql("INSERT INTO orders VALUES (1)");
+    turns.store(1, Ordering::SeqCst);
+    let error = changes(&given, &entity, &mut from.clone(), &["id"]).await.expect_err("two servers");
+    assert!(error.contains("different servers") && error.contains("`connection`"), "{error}");
+    turns.store(0, Ordering::SeqCst);
+    assert_eq!(changes(&given, &entity, &mut from, &["id"]).await.expect("changes"), ["c 1"]);
 }

@@ -2,6 +2,9 @@
 
 use super::harness::postgres::{CREATE, Database, ORDERS, fill, is_same, project};
 use crate::harness::Project;
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 #[test]
 fn a_slot_beyond_its_budget_is_dropped_when_the_project_says_so() {
@@ -187,4 +190,248 @@ fn an_identity_that_is_not_the_key_is_told_before_the_first_run() {
     both("old value of `id`");
     database.sql("alter table orders replica identity default");
     project.run();
+}
+
+// ---- transactions that are open while a slot is made
+
+/// A session that does what it is told, and stays.
+struct Session<'a> {
+    name: &'a str,
+    database: &'a Database,
+    process: Child,
+}
+
+impl<'a> Session<'a> {
+    /// In a transaction that has a number. It waits for no standby.
+    fn begin(database: &'a Database, name: &'a str) -> Self {
+        let mut psql = database.psql(&database.name);
+        let psql = psql.env("PGAPPNAME", name).stdin(Stdio::piped()).stdout(Stdio::null());
+        let mut session = Self { name, database, process: psql.spawn().expect("psql") };
+        session.says("set synchronous_commit = local; begin; select pg_current_xact_id();");
+        session.is("state = 'idle in transaction' and backend_xid is not null");
+        session
+    }
+
+    fn says(&mut self, sql: &str) {
+        writeln!(self.process.stdin.as_mut().expect("its input"), "{sql}").expect("a line");
+    }
+
+    #[track_caller]
+    fn is(&self, what: &str) {
+        until(self.database, &format!("from pg_stat_activity where application_name = '{}' and {what}", self.name));
+    }
+
+    /// Ends it.
+    fn commits(mut self) {
+        self.says("commit;");
+        drop(self.process.stdin.take());
+        assert!(self.process.wait().expect("its end").success());
+    }
+}
+
+/// Waits until there is such a row.
+#[track_caller]
+fn until(database: &Database, from: &str) {
+    for _ in 0..300 {
+        if database.sql(&format!("select count(*) > 0 {from}")) == "t" {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("there is none {from}");
+}
+
+/// Waiting for them is no waiting for a lock, which has a limit of its own.
+#[test]
+fn a_transaction_that_is_open_for_long_is_waited_for_where_a_slot_is_made() {
+    let database = Database::alone();
+    database.sql(CREATE);
+    fill(&database, 1, 10);
+    let project = project(&database, &["mode: cdc"]);
+    let open = Session::begin(&database, "open");
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| project.lavra(&["run", "--retries", "0"]).exits(0));
+        std::thread::sleep(Duration::from_secs(33));
+        assert!(!run.is_finished(), "it waits");
+        open.commits();
+        run.join().expect("a run");
+    });
+    is_same(&project, &database);
+}
+
+/// It is in the log before the slot begins, and its row is not seen before a standby has it.
+#[test]
+fn a_commit_that_waits_for_its_standby_while_the_slot_is_made_is_not_missed() {
+    let database = Database::alone();
+    database.sql(CREATE);
+    fill(&database, 1, 10);
+    database.sql("create publication kept for table orders");
+    let project = project(&database, &["mode: cdc", "publication: kept"]);
+    database.sql("alter system set synchronous_standby_names = 'nobody'");
+    database.sql("select pg_reload_conf()");
+    until(&database, "from pg_settings where name = 'synchronous_standby_names' and setting = 'nobody'");
+    let waits_for = |name: &str| {
+        until(
+            &database,
+            &format!(
+                "from pg_locks l join pg_stat_activity a on a.backend_xid = l.transactionid
+                 where not l.granted and a.application_name = '{name}'"
+            ),
+        );
+    };
+    std::thread::scope(|scope| {
+        let first = Session::begin(&database, "first");
+        let run = scope.spawn(|| project.lavra(&["run", "--retries", "0"]).exits(0));
+        waits_for("first");
+        let second = Session::begin(&database, "second");
+        first.commits();
+        // From here on the slot knows of all commits, and what is open now is not in it.
+        waits_for("second");
+        let late = scope.spawn(|| fill(&database, 20, 20));
+        until(&database, "from pg_stat_activity where wait_event = 'SyncRep'");
+        second.commits();
+        until(&database, "from pg_replication_slots where confirmed_flush_lsn is not null");
+        std::thread::sleep(Duration::from_secs(3));
+        database.sql("alter system reset synchronous_standby_names");
+        database.sql("select pg_reload_conf()");
+        late.join().expect("a commit");
+        run.join().expect("a run");
+    });
+    project.run();
+    is_same(&project, &database);
+}
+
+// ---- servers that take the place of others
+
+/// A server of a test's own that is stopped and started again by hand. It ends with the value, which must outlive its database.
+struct Again {
+    programs: String,
+    data: String,
+    settings: String,
+    process: Option<Child>,
+}
+
+impl Again {
+    fn of(database: &Database) -> Self {
+        let [programs, data, settings] = [
+            "select setting from pg_config where name = 'BINDIR'",
+            "select current_setting('data_directory')",
+            "select current_setting('config_file')",
+        ]
+        .map(|sql| database.sql(sql));
+        Self { programs, data, settings, process: None }
+    }
+
+    /// A program of the server's, by whom the files belong to.
+    fn program(&self, name: &str) -> Command {
+        let path = format!("{}/{name}", self.programs);
+        let id = Command::new("id").arg("-u").output().expect("id");
+        let mut command = Command::new(if id.stdout == b"0\n" { "setpriv" } else { &path });
+        if id.stdout == b"0\n" {
+            command.args(["--reuid=postgres", "--regid=postgres", "--init-groups", &path]);
+        }
+        command.args(["-D", &self.data]).current_dir("/").stdin(Stdio::null());
+        command
+    }
+
+    fn stop(&mut self) {
+        done(self.program("pg_ctl").args(["stop", "-w", "-m", "fast"]));
+        if let Some(mut process) = self.process.take() {
+            process.wait().expect("its end");
+        }
+    }
+
+    fn start(&mut self, database: &Database) {
+        let mut server = self.program("postgres");
+        server.args(["-c", &format!("config_file={}", self.settings), "-p", database.port()]);
+        self.process = Some(server.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a server"));
+        for _ in 0..300 {
+            let mut asks = database.psql(&database.name);
+            if asks.args(["-c", "select 1"]).output().expect("psql").status.success() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("it does not answer");
+    }
+
+    /// As a standby takes over from a server that is gone.
+    fn promote(&mut self, database: &Database) {
+        self.stop();
+        // Who owns the folder owns the file.
+        let (version, signal) = (format!("{}/PG_VERSION", self.data), format!("{}/standby.signal", self.data));
+        done(Command::new("cp").args(["-a", &version, &signal]));
+        self.start(database);
+        assert_eq!(database.sql("select pg_is_in_recovery(), pg_promote()"), "t|t");
+    }
+}
+
+impl Drop for Again {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let told = Command::new("kill").args(["-QUIT", &process.id().to_string()]).status();
+            let ended = told.and_then(|_| process.wait());
+            assert!(ended.is_ok() || std::thread::panicking(), "{ended:?}");
+        }
+    }
+}
+
+#[track_caller]
+fn done(command: &mut Command) {
+    let output = command.output().expect("a program");
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_standby_that_takes_over_with_all_of_the_log_is_followed() {
+    let mut server;
+    let database = Database::alone();
+    database.sql(CREATE);
+    fill(&database, 1, 10);
+    let project = project(&database, &["mode: cdc"]);
+    project.run();
+    server = Again::of(&database);
+    for last in [20, 30] {
+        fill(&database, last - 9, last - 5);
+        project.run();
+        server.promote(&database);
+        fill(&database, last - 4, last);
+        project.run();
+        is_same(&project, &database);
+    }
+    project.lavra(&["doctor", "orders"]).exits(0);
+}
+
+#[test]
+fn a_server_that_went_back_is_not_followed() {
+    let mut server;
+    let database = Database::alone();
+    database.sql(CREATE);
+    fill(&database, 1, 10);
+    let project = project(&database, &["mode: cdc"]);
+    project.run();
+    server = Again::of(&database);
+    let older = format!("{}.older", server.data);
+    server.stop();
+    done(Command::new("cp").args(["-a", &server.data, &older]));
+    server.start(&database);
+    fill(&database, 11, 5000);
+    project.run();
+    // The disk of before is put back.
+    server.stop();
+    done(Command::new("rm").args(["-r", &server.data]));
+    done(Command::new("mv").args([&older, &server.data]));
+    server.start(&database);
+    let run = || project.lavra(&["run", "--retries", "0"]);
+    for _ in 0..2 {
+        run().exits(1).says("went back").says("taken anew");
+    }
+    project.lavra(&["doctor", "orders"]).exits(1).says("went back");
+    // A standby of it takes over, and by now its log is as long.
+    server.promote(&database);
+    fill(&database, 6000, 20_000);
+    for _ in 0..2 {
+        run().exits(1).says("lost in the failover").says("taken anew");
+    }
+    assert_eq!(project.count("bronze.orders"), 5000, "nothing of it is taken");
 }

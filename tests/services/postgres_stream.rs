@@ -1,11 +1,11 @@
 //! The connection on which PostgreSQL's changes come: what it asks for, and whom it trusts. Needs: postgres.
 
-use super::harness::opened::{entity, open, rows, text};
+use super::harness::opened::{entity, open, opening, rows, text};
 use super::harness::postgres::{CREATE, Database, fill};
 use super::harness::{sized, state_of};
 use kernel::source::Source;
-use kernel::{Kind, Positions, Result};
-use serde_json::json;
+use kernel::{Kind, Point, Positions, Result};
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -42,12 +42,32 @@ impl Followed {
         self.runtime.block_on(open("postgres", &options, &entity(&[], &[]), self.from.clone()))
     }
 
-    /// The numbers of the rows that come next.
+    /// The numbers of the rows that come next, be it behind batches that only move the position.
     fn next(&mut self, source: &mut Box<dyn Source>) -> Result<Vec<String>> {
-        let pulled = self.runtime.block_on(source.next(1 << 20))?.expect("rows");
-        self.from.advance(&pulled.upto);
-        let batch = rows(pulled);
-        Ok((0..batch.num_rows()).map(|row| text(&batch, "id", row)).collect())
+        loop {
+            let pulled = self.runtime.block_on(source.next(1 << 20))?.expect("rows");
+            self.from.advance(&pulled.upto);
+            if pulled.rows.num_rows() > 0 {
+                let batch = rows(pulled);
+                return Ok((0..batch.num_rows()).map(|row| text(&batch, "id", row)).collect());
+            }
+        }
+    }
+
+    /// The fields of the position of the stream.
+    fn position(&self) -> Value {
+        match self.from.get("public.orders changes").expect("a position") {
+            Point::Mark { token, .. } => serde_json::from_str(token).expect("JSON"),
+            other => panic!("another connector's: {other:?}"),
+        }
+    }
+
+    /// Sets a field of it.
+    fn put(&mut self, field: &str, value: Value) {
+        let mut position = self.position();
+        position[field] = value;
+        let point = Point::Mark { rows: 3, token: position.to_string(), done: false };
+        self.from.set("public.orders changes", point);
     }
 
     /// What the server says of the stream that is open.
@@ -131,7 +151,8 @@ fn a_stream_checks_the_certificate_as_it_is_asked_to() {
     }
 }
 
-/// As long as it hears of us, the server looks through the log of others without a word, if it is not asked for one.
+/// As long as it hears of us, the server looks through the log of others without a word, if it is not asked for one. What it has
+/// looked through, the next run does not ask for again.
 #[test]
 fn a_server_that_looks_through_what_is_not_for_us_is_waited_for() {
     let mut followed = Followed::new();
@@ -143,9 +164,79 @@ fn a_server_that_looks_through_what_is_not_for_us_is_waited_for() {
     followed.patience = Duration::from_millis(500);
     let mut source = followed.open("127.0.0.1", "sslmode=prefer");
     let start = Instant::now();
+    let before = followed.position()["lsn"].as_u64().expect("a place");
+    let first = followed.runtime.block_on(source.next(1 << 20)).expect("a call that ends").expect("a batch");
+    followed.from.advance(&first.upto);
+    let reached = followed.position()["lsn"].as_u64().expect("a place");
+    assert_eq!(first.rows.num_rows(), 0, "the change is far behind");
+    assert!(first.whole && reached >= before + (64 << 20), "from {before} to {reached}");
+    drop(source);
+    let mut source = followed.open("127.0.0.1", "sslmode=prefer");
     assert_eq!(followed.next(&mut source).expect("the change behind it"), ["10"]);
     println!("{:?} of silence but for answers", start.elapsed());
     assert!(start.elapsed() > followed.patience, "it took longer than a silent server is waited for");
+    let asked = followed.seen("a.query");
+    assert!(asked.contains(&format!(" LOGICAL {:X}/{:X} ", reached >> 32, reached & 0xFFFF_FFFF)), "{asked}");
+}
+
+/// In the middle of a transaction it reads what we say only when half of its own time-out is over, and operators raise that for
+/// just such transactions.
+#[test]
+fn a_server_that_waits_long_for_its_clients_is_waited_for_in_a_large_transaction_of_others() {
+    let mut followed = Followed::new();
+    followed.database.sql(&format!(
+        "alter database {} set wal_sender_timeout = '10min'; create table other (n bigint, text text);
+         insert into other select n, md5(n::text) from generate_series(1, {}) n",
+        followed.database.name,
+        sized(3_000_000, 12_000_000)
+    ));
+    fill(&followed.database, 10, 10);
+    followed.patience = Duration::from_millis(500);
+    let mut source = followed.open("127.0.0.1", "sslmode=prefer");
+    assert_eq!(followed.next(&mut source).expect("the change behind it"), ["10"]);
+}
+
+#[test]
+fn a_position_of_another_history_is_not_gone_on_behind() {
+    let mut followed = Followed::new();
+    let url = format!("postgres://postgres:postgres@127.0.0.1:{}/{}", followed.database.port(), followed.database.name);
+    let options = json!({ "connection": url, "table": "orders", "mode": "cdc" });
+    let written = followed.from.clone();
+    assert_eq!(followed.position()["history"]["timeline"], 1, "with the first position");
+    let told = |followed: &Followed| {
+        let opening = opening(&options, &entity(&[], &[]), followed.from.clone());
+        let spec = connect::by_name("postgres").expect("the connector");
+        let told = followed.runtime.block_on(async { spec.open(opening).await?.next(1 << 20).await.map(drop) });
+        told.expect_err("an error").to_string()
+    };
+    fill(&followed.database, 10, 10);
+    let other = json!({ "system": 7, "timeline": 1 });
+    followed.put("history", other);
+    let error = told(&followed);
+    assert!(error.contains("system identifier") && error.contains("taken anew"), "{error}");
+    followed.from = written.clone();
+    let later = json!({ "system": followed.position()["history"]["system"], "timeline": 2 });
+    followed.put("history", later);
+    let error = told(&followed);
+    assert!(error.contains("on timeline 1") && error.contains("of timeline 2"), "{error}");
+    followed.from = written;
+    followed.put("lsn", json!(1_u64 << 50));
+    let error = told(&followed);
+    assert!(error.contains("went back") && error.contains("taken anew"), "{error}");
+}
+
+/// Positions of before do not tell whose they are; they do from the next run on.
+#[test]
+fn a_position_that_was_written_without_its_history_is_gone_on_behind() {
+    let mut followed = Followed::new();
+    let history = followed.position()["history"].clone();
+    followed.put("history", Value::Null);
+    let mut source = followed.open("127.0.0.1", "sslmode=prefer");
+    let pulled = followed.runtime.block_on(source.next(1 << 20)).expect("a call").expect("a batch");
+    followed.from.advance(&pulled.upto);
+    assert_eq!((pulled.rows.num_rows(), &followed.position()["history"]), (0, &history));
+    fill(&followed.database, 10, 10);
+    assert_eq!(followed.next(&mut source).expect("changes"), ["10"]);
 }
 
 #[test]

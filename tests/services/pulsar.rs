@@ -8,10 +8,11 @@ use crate::journeys::kill::under_fire;
 use crate::python::Python;
 use connect::broker::TopicSource;
 use connect::broker::pulsar::PulsarBroker;
-use kernel::Positions;
 use kernel::broker::{Appended, Broker, Places, Topic};
+use kernel::clock::ManualClock;
 use kernel::laws::broker::seal;
 use kernel::source::Source;
+use kernel::{Kind, Point, Positions};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -287,7 +288,8 @@ async fn append_rows(topic: &Topic, from: i64, rows: i64) {
 
 /// Takes what is behind a table's positions: how many rows, and where the table is then.
 async fn take(topic: &Topic, group: &str, from: &Positions) -> kernel::Result<(usize, Positions)> {
-    let mut source = TopicSource::open(Arc::from(open()), topic.clone(), group.to_owned(), from).await?;
+    let clock = Arc::new(ManualClock::at(0));
+    let mut source = TopicSource::open(Arc::from(open()), topic.clone(), group.to_owned(), from, clock).await?;
     let (mut rows, mut at) = (0, from.clone());
     while let Some(pulled) = source.next(4 << 20).await? {
         rows += pulled.rows.num_rows();
@@ -357,4 +359,63 @@ fn a_topic_that_was_removed_is_loaded_again_once_the_table_is_away() {
     project.run();
     assert_eq!(project.lines("select count(*), count(distinct id) from bronze.orders"), ["500,500"]);
     project.lavra(&["run"]).exits(0).says("nothing new");
+}
+
+/// Pulsar hangs up on who sends more than it takes, without a word. What counts is what comes of it compressed.
+#[test]
+fn a_row_that_is_more_than_a_message_may_have_is_told_at_once() {
+    let mut dice = fastrand::Rng::with_seed(20_261_127);
+    let mut noise = |chars: usize| (0..chars).map(|_| dice.alphanumeric()).collect::<String>();
+    let project = through(&unique("large"));
+    let columns =
+        "{ name: id, logicalType: string, primaryKey: true, required: true }\n{ name: note, logicalType: string }";
+    project.contract("orders", columns, &[]);
+    let (first, even, last) = (noise(4_000_000), "x".repeat(9_000_000), noise(4_000_000));
+    project.write("data/orders-0.csv", format!("id,note\na,{first}\nb,{even}\nc,{last}\nd,x\n"));
+    project.run();
+    let lengths = project.lines("select length(note) from bronze.orders order by id");
+    assert_eq!(lengths, ["4000000", "9000000", "4000000", "1"]);
+    project.write("data/orders-1.csv", format!("id,note\ne,{}\n", noise(9_000_000)));
+    let start = Instant::now();
+    let told = project.lavra(&["run"]).exits(1);
+    told.says("of data/orders-1.csv comes to").says("this Pulsar takes 5242880 at most: raise `maxMessageSize`");
+    assert!(start.elapsed() < Duration::from_secs(20), "it is not sent, nor tried again: {:?}", start.elapsed());
+    project.write("data/orders-1.csv", "id,note\ne,y\n");
+    project.run();
+    assert_eq!(project.lines("select count(*), count(distinct id) from bronze.orders"), ["5,5"]);
+}
+
+/// All positions of a writer are one message.
+#[test]
+fn positions_of_many_files_go_in_or_are_told_to_be_too_many() {
+    let mut dice = fastrand::Rng::with_seed(20_261_127);
+    let mut files = |names: Vec<String>| {
+        let mut files = Positions::new();
+        for name in names {
+            files.set(name, Point::File { etag: format!("{:016x}", dice.u64(..)), row: 1_000, done: true });
+        }
+        files
+    };
+    let many = files((0..60_000).map(|n| format!("data/payments-2026-11-27-{n:06}.csv.gz")).collect());
+    let mut dice = fastrand::Rng::with_seed(20_261_128);
+    let mut name = || (0..40).map(|_| dice.alphanumeric()).collect::<String>();
+    let too_many = files((0..300_000).map(|_| name()).collect());
+    let text = serde_json::to_vec(&many).expect("text");
+    assert!(text.len() > 5 << 20, "as they are they would be more than a message may have");
+    let topic = topic(&format!("{}.bronze.rows", unique("files")));
+    runtime().block_on(async {
+        let broker = open();
+        broker.create(&topic).await.expect("a topic");
+        let mut appender = broker.appender(&topic, "law").await.expect("an appender");
+        assert_eq!(appender.append(&[], &many).await.expect("positions"), Appended::Done);
+        assert_eq!(broker.appended(&topic.name, "law").await.expect("positions"), many);
+        let start = Instant::now();
+        let error = appender.append(&[], &too_many).await.expect_err("an error");
+        let is_told = error.to_string().contains("in 360000 partitions or files, comes to");
+        assert!(error.kind == Kind::Data && is_told, "{error}");
+        assert!(start.elapsed() < Duration::from_secs(20), "it is not sent: {:?}", start.elapsed());
+        drop(appender);
+        let appender = broker.appender(&topic, "law").await.expect("an appender");
+        assert_eq!(appender.positions(), &many, "what was there is there");
+    });
 }

@@ -3,7 +3,7 @@
 use kernel::error::redacted;
 use kernel::{Error, Kind, Result};
 use serde::Deserialize;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -38,11 +38,24 @@ pub struct Registry {
     url: Url,
     client: reqwest::Client,
     runtime: Handle,
-    by_id: Mutex<HashMap<u32, Arc<Schema>>>,
+    known: Mutex<Known>,
 }
 
-/// How often a schema is asked for that may only be on its way.
+#[derive(Default)]
+struct Known {
+    by_id: HashMap<u32, Arc<Schema>>,
+    /// Ids that were waited for in vain.
+    absent: HashSet<u32>,
+}
+
+/// How often a registry is asked that does not answer.
 const TRIES: u32 = 3;
+/// How long is waited before a registry is asked again for schemas that it says it does not have: it may be several nodes, and
+/// one that was asked for what was registered a moment ago through another may not have read that yet.
+const WAITS: [Duration; 4] =
+    [Duration::from_millis(250), Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
+/// Whatever has the first byte of a frame may name any of four billion ids.
+const ABSENT_MAX: usize = 100_000;
 
 impl Registry {
     /// Of `https://user:password@host/path`; to be called where a runtime is. Asks nothing.
@@ -50,18 +63,49 @@ impl Registry {
         let url = parse(url).map_err(|why| Error::project(format!("registry {}", redacted(url)), why))?;
         let client = reqwest::Client::builder().timeout(timeout).build();
         let client = client.map_err(|e| Error::internal("make a client for the registry", e.without_url()))?;
-        Ok(Self { url, client, runtime: Handle::current(), by_id: Mutex::default() })
+        Ok(Self { url, client, runtime: Handle::current(), known: Mutex::default() })
     }
 
-    /// The schema of this id, or `None` when the registry says that it has none: it may have one later. Blocks.
-    pub fn by_id(&self, id: u32) -> Result<Option<Arc<Schema>>> {
-        if let Some(known) = self.known().get(&id) {
-            return Ok(Some(known.clone()));
+    /// Asks for the schemas of these ids, for `by_id` to have. One that is said not to be there is asked for again for some
+    /// seconds, all of them together, and when it was waited for in vain once, no longer: it may come later. Blocks.
+    pub fn look_up(&self, ids: impl IntoIterator<Item = u32>) -> Result<()> {
+        let mut unknown: Vec<u32> = ids.into_iter().collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        unknown.retain(|id| !self.known().by_id.contains_key(id));
+        self.ask_for(&mut unknown)?;
+        unknown.retain(|id| !self.known().absent.contains(id));
+        for wait in WAITS {
+            if unknown.is_empty() {
+                return Ok(());
+            }
+            std::thread::sleep(wait);
+            self.ask_for(&mut unknown)?;
         }
-        let Some(schema) = self.ask(&format!("schemas/ids/{id}"), &format!("schema {id}"))? else { return Ok(None) };
-        let schema = Arc::new(schema);
-        self.known().insert(id, schema.clone());
-        Ok(Some(schema))
+        let mut known = self.known();
+        if known.absent.len() > ABSENT_MAX {
+            known.absent.clear();
+        }
+        known.absent.extend(unknown);
+        Ok(())
+    }
+
+    /// Leaves those that it says it does not have.
+    fn ask_for(&self, ids: &mut Vec<u32>) -> Result<()> {
+        let mut absent = Vec::new();
+        for id in ids.drain(..) {
+            match self.ask(&format!("schemas/ids/{id}"), &format!("schema {id}"))? {
+                Some(schema) => drop(self.known().by_id.insert(id, Arc::new(schema))),
+                None => absent.push(id),
+            }
+        }
+        *ids = absent;
+        Ok(())
+    }
+
+    /// The schema of an id that was looked up, or `None` when the registry says that it has none. Asks nothing.
+    pub fn by_id(&self, id: u32) -> Option<Arc<Schema>> {
+        self.known().by_id.get(&id).cloned()
     }
 
     /// What a schema refers to. Blocks.
@@ -79,8 +123,8 @@ impl Registry {
         format!("get {what} from the registry {}", redacted(self.url.as_str()))
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<u32, Arc<Schema>>> {
-        self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ask(&self, path: &str, what: &str) -> Result<Option<Schema>> {
@@ -162,7 +206,7 @@ mod tests {
     use axum::routing::get;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// A registry that counts; schema 7 is there, 8 after two failures.
+    /// A registry that counts; schema 7 is there, 8 after two failures, 11 after it was said twice not to be.
     async fn server(asked: Arc<AtomicUsize>) -> String {
         async fn schema(
             State(asked): State<Arc<AtomicUsize>>,
@@ -177,7 +221,8 @@ mod tests {
                 7 => (StatusCode::OK, r#"{"schema":"\"string\""}"#.into()),
                 8 if count >= 2 => (StatusCode::OK, r#"{"schema":"x","schemaType":"PROTOBUF"}"#.into()),
                 8 => (StatusCode::SERVICE_UNAVAILABLE, String::new()),
-                9 => (StatusCode::NOT_FOUND, r#"{"error_code":40403}"#.into()),
+                11 if count >= 2 => (StatusCode::OK, r#"{"schema":"\"int\""}"#.into()),
+                9 | 11 => (StatusCode::NOT_FOUND, r#"{"error_code":40403}"#.into()),
                 _ => (StatusCode::NOT_FOUND, "no such page".into()),
             }
         }
@@ -190,9 +235,11 @@ mod tests {
 
     async fn ask(url: String, id: u32) -> Result<Option<Arc<Schema>>> {
         let registry = Registry::new(&url, Duration::from_secs(5)).expect("a client");
-        tokio::task::spawn_blocking(move || registry.by_id(id).and_then(|_| registry.by_id(id)))
-            .await
-            .expect("an answer")
+        let ask = move || {
+            registry.look_up([id, id])?;
+            registry.look_up([id]).map(|()| registry.by_id(id))
+        };
+        tokio::task::spawn_blocking(ask).await.expect("an answer")
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -215,9 +262,22 @@ mod tests {
             assert_eq!(error.kind, kind, "{error}");
             assert!(error.to_string().contains(word) && !error.to_string().contains("hunter2"), "{error}");
         }
-        let unknown = ask(format!("http://ana:p%40ss@{address}/base"), 9).await.expect("an answer");
-        assert_eq!(unknown, None, "it says that there is none");
         let error = ask("http://ana:hunter2@127.0.0.1:1".into(), 7).await.expect_err("an error");
         assert!(error.kind == Kind::Unreachable && !format!("{error:?}").contains("hunter2"), "{error:?}");
+    }
+
+    /// One node of several may not have read yet what was registered through another.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_schema_that_is_said_not_to_be_there_is_believed_after_a_while() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let url = format!("http://ana:p%40ss@{}/base", server(asked.clone()).await);
+        let schema = ask(url.clone(), 11).await.expect("an answer").expect("the third time");
+        assert_eq!((schema.schema.as_str(), asked.load(Ordering::SeqCst)), ("\"int\"", 3));
+        asked.store(0, Ordering::SeqCst);
+        let start = tokio::time::Instant::now();
+        assert_eq!(ask(url, 9).await.expect("an answer"), None, "it says that there is none");
+        assert_eq!(asked.load(Ordering::SeqCst), 2 + WAITS.len(), "it was waited for once");
+        let waited: Duration = WAITS.iter().sum();
+        assert!((waited..waited * 2).contains(&start.elapsed()), "{:?}", start.elapsed());
     }
 }

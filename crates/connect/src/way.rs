@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use kernel::source::{Pulled, Source};
 use kernel::{Error, Point, Positions, Result};
 use serde_json::Value;
+use std::time::Duration;
 
 /// Where positions keep it: no partition of a connector has this name.
 const PLACE: &str = "#way";
@@ -94,6 +95,10 @@ impl Source for Told {
             pulled.upto.advance(&way);
         }
         Ok(pulled)
+    }
+
+    fn slowest_question(&mut self) -> Option<Duration> {
+        self.source.slowest_question()
     }
 
     async fn awake(&mut self) {

@@ -4,6 +4,7 @@ use crate::error::Result;
 use crate::gate::{Raw, Safe, Sealed};
 use crate::position::Positions;
 use async_trait::async_trait;
+use std::time::Duration;
 
 /// A batch, and how far its source is taken once the batch is committed.
 pub struct Pulled {
@@ -63,6 +64,14 @@ pub trait Source: Send {
     /// batches changes nothing of them. Each batch moves a partition, those of its rows at least; none goes back. An error
     /// leaves the source where the last batch ended.
     async fn next(&mut self, bytes_max: usize) -> Result<Option<Pulled>>;
+
+    /// How long the system took for the slowest question since this was called last. `None` of a source whose calls need a limit
+    /// from outside, which is most of them. One whose `next` may ask any number of questions before it has a row limits each
+    /// of them itself, waits included, and says so with `Some`: a limit for all of them together would cut off what is being
+    /// answered. Called before and after `next`, which may have been dropped; it is always `Some`, or always `None`.
+    fn slowest_question(&mut self) -> Option<Duration> {
+        None
+    }
 
     /// Answers when something has come that `next` would give, so that nobody waits before asking again. Systems outside are
     /// asked again after a while: of them this never answers. Cancel-safe as `next` is.

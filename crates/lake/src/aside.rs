@@ -35,7 +35,7 @@ impl AsideSink {
         if let Some(table) = Table::open(store, &sink.name, At::Latest).await? {
             let held = progress(store, &sink.name, table.version()).await?.of(&sink.commits.source);
             if held.sequence > known {
-                sink.commits.undo_since(&table, known).await?;
+                sink.commits.undo_since(&sink.name, &held, known, sink.commits.origin(known)).await?;
             }
         }
         Ok(sink)

@@ -88,6 +88,8 @@ fn actions(version: u64, table_id: &str, change: &Change, now: Timestamp) -> Res
         },
         "isBlindAppend": change.removes.is_empty(),
         "engineInfo": concat!("lavra/", env!("CARGO_PKG_VERSION")),
+        // Makes each commit unlike any other, so that the log tells whose it is.
+        "txnId": uuid::Uuid::new_v4().to_string(),
         "lavra": change.origin,
     } })];
     if let Some(schema) = &change.schema {
@@ -132,5 +134,24 @@ fn protocol(plain_time: bool) -> Value {
             "minReaderVersion": 3, "minWriterVersion": 7,
             "readerFeatures": ["timestampNtz"], "writerFeatures": ["timestampNtz"],
         } }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::datatypes::{DataType, Field, Schema};
+    use std::collections::HashMap;
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn of_two_equal_commits_one_came_second() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&folder.path().to_string_lossy(), &HashMap::new()).expect("a lake");
+        let name = TableName::parse("bronze.t").expect("a name");
+        let schema = Arc::new(Schema::new(vec![Field::new("id", DataType::Utf8View, true)]));
+        let change = Change { operation: "WRITE", schema: Some(schema), ..Change::default() };
+        let tried = async || try_commit(&store, &name, 0, "id", &change, Timestamp(0)).await.expect("a try");
+        assert_eq!((tried().await, tried().await), (Tried::Done(0), Tried::Taken));
     }
 }

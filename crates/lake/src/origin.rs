@@ -9,6 +9,7 @@ use bytes::Bytes;
 use kernel::error::{Error, Result};
 use kernel::name::TableName;
 use kernel::position::Positions;
+use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,6 +47,13 @@ pub(crate) struct Origin {
     /// Rows that went to the quarantine, whose positions are in this commit.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub aside: u64,
+    /// Names a source's commit to a quarantine: in that commit, and from then on in those of bronze that know of it, of
+    /// which the first covers its rows. Empty where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aside_id: Option<String>,
+    /// Of a commit to a quarantine: the one before it that bronze knew of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aside_after: Option<String>,
     /// Tells the keys that masked the rows from others, and nothing of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<String>,
@@ -106,6 +114,10 @@ pub(crate) struct SourceProgress {
     #[serde(default)]
     pub aside: u64,
     #[serde(default)]
+    pub aside_id: Option<String>,
+    #[serde(default)]
+    pub aside_after: Option<String>,
+    #[serde(default)]
     pub keys: Option<String>,
     #[serde(default)]
     pub vault: Option<String>,
@@ -115,7 +127,8 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// The origin of one commit; `None` when another program made it, an error when the log file is gone.
+/// The origin of one commit; `None` when another program made it, an error when the log file is gone or says what can't be
+/// read: positions that are passed over in silence would bring their rows again.
 pub(crate) async fn of_version(store: &Store, name: &TableName, version: u64) -> Result<Option<Origin>> {
     let path = log_path(store, name, version);
     let body = store.get(&path).await?.ok_or_else(|| {
@@ -127,11 +140,21 @@ pub(crate) async fn of_version(store: &Store, name: &TableName, version: u64) ->
     let text = std::str::from_utf8(&body).map_err(|e| Error::data(format!("read {path}"), e))?;
     for line in text.lines().filter(|line| line.contains("\"commitInfo\"")) {
         let action: Value = serde_json::from_str(line).map_err(|e| Error::data(format!("read {path}"), &e))?;
-        if let Some(origin) = action.pointer("/commitInfo/lavra") {
-            return Ok(serde_json::from_value(origin.clone()).ok());
+        if let Some(origin) = action.pointer("/commitInfo/lavra").filter(|origin| !origin.is_null()) {
+            return serde_json::from_value(origin.clone()).map(Some).map_err(|e| unreadable(name, &path, &action, &e));
         }
     }
     Ok(None)
+}
+
+fn unreadable(name: &TableName, path: &Path, action: &Value, why: &serde_json::Error) -> Error {
+    let by = action.pointer("/commitInfo/engineInfo").and_then(Value::as_str).unwrap_or("another program");
+    Error::data(
+        format!("read the progress of {name}"),
+        format!(
+            "{path}, which {by} wrote, can't be read by this version ({why}), so what was taken in can't be known; go on with the version that wrote it, or a newer one"
+        ),
+    )
 }
 
 /// What the commits that are still in the log say of the columns about people, each once.
@@ -192,6 +215,13 @@ pub(crate) async fn progress(store: &Store, name: &TableName, latest: u64) -> Re
     Ok(progress)
 }
 
+impl SourceProgress {
+    /// Whether the last commit to a quarantine has no commit of bronze that covers its rows, where bronze knows of `known`.
+    pub fn is_uncovered(&self, known: &str) -> bool {
+        self.aside_after.as_deref() == Some(known) && self.aside_id.as_deref() != Some(known)
+    }
+}
+
 impl Progress {
     fn take(&mut self, version: u64, origin: Origin) {
         let Some(source) = origin.source else { return };
@@ -203,6 +233,8 @@ impl Progress {
         own.sequence = origin.sequence;
         own.added = origin.added;
         own.aside += origin.aside;
+        own.aside_id = origin.aside_id.or(own.aside_id.take());
+        own.aside_after = origin.aside_after;
         own.keys = origin.keys.or(own.keys.take());
         own.vault = origin.vault.or(own.vault.take());
         own.version = version;
@@ -237,4 +269,29 @@ async fn read_fold(store: &Store, name: &TableName, fold: &FoldRef) -> Result<Pr
         Error::data(format!("read the progress of {name}"), format!("{path}, which the log names, is gone"))
     })?;
     serde_json::from_slice(&body).map_err(|e| Error::data(format!("read {path}"), &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::error::Kind;
+    use serde_json::json;
+    use std::collections::HashMap;
+
+    #[tokio::test]
+    async fn a_commit_of_ours_that_cant_be_read_is_no_other_programs() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&folder.path().to_string_lossy(), &HashMap::new()).expect("a lake");
+        let name = TableName::parse("bronze.t").expect("a name");
+        let others = [json!({ "commitInfo": { "engineInfo": "another" } }), json!({ "commitInfo": { "lavra": null } })];
+        let ours = json!({ "run_id": "r", "source": "s", "sequence": 1, "positions": { "p": { "moon": 1 } } });
+        let newer = json!({ "commitInfo": { "engineInfo": "lavra/9.0.0", "lavra": ours } });
+        for (version, action) in (0..).zip(others.into_iter().chain([newer])) {
+            let place = log_path(&store, &name, version);
+            assert!(store.put_new(&place, Bytes::from(action.to_string())).await.expect("a put"));
+        }
+        assert!(progress(&store, &name, 1).await.expect("nothing of ours").sources.is_empty());
+        let error = progress(&store, &name, 2).await.expect_err("what was taken in is not known");
+        assert!(error.kind == Kind::Data && error.detail.contains("lavra/9.0.0"), "{error}");
+    }
 }

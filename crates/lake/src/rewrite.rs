@@ -5,7 +5,7 @@
 //! new ones.
 
 use crate::commit::{Change, NewFile, OldFile};
-use crate::commits::json;
+use crate::commits::{delete_unnamed, json};
 use crate::kept::read_file;
 use crate::origin::{Origin, Rewrite, carried, of_version, progress};
 use crate::store::Store;
@@ -111,10 +111,8 @@ struct Staged {
 
 impl Staged {
     async fn discard(&self, table: &Table) -> Result<()> {
-        for file in self.files.iter().flat_map(|(_, new)| new) {
-            table.store().delete(&table.store().path(table.name(), &file.path)).await?;
-        }
-        Ok(())
+        let files: Vec<NewFile> = self.files.iter().flat_map(|(_, new)| new.clone()).collect();
+        delete_unnamed(table.store(), table.name(), &files).await
     }
 }
 

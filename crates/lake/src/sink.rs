@@ -1,5 +1,16 @@
 //! Bronze: masked rows and the positions they cover, in one commit; what was set aside goes before, and comes back out
 //! when its bronze never came.
+//!
+//! Two processes may do so for one source: one that was taken for dead, or on another machine. Of the commits to bronze
+//! with one sequence one comes, so whatever is written in bronze has one history. Each commit to the quarantine has an id of
+//! its own, and says which id bronze knew of before it; bronze says the id of the last one whose rows it covers.
+//!
+//! * None goes behind an uncovered one: that is a conflict. So only the last can be uncovered, and its ids tell it.
+//! * Before an uncovered one is taken out, bronze is moved on by a commit without rows (`FENCE`), from what was read of it.
+//!   If the bronze that covers the rows comes first, the fence is a conflict and nothing is taken out; if the fence comes
+//!   first, that bronze is a conflict, and its rows come again. So no rows are taken out that the positions have passed.
+//! * Whoever opens the table takes an uncovered one out, and who had it open before is stopped by the first law. So none is
+//!   set aside twice.
 
 use crate::commit::{Change, NewFile};
 use crate::commits::Commits;
@@ -8,7 +19,7 @@ use crate::sql::{Catalog, SqlEngine, single_number, staged_files};
 use crate::store::Store;
 use crate::table::{At, Table};
 use crate::write::TableWriter;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use kernel::clock::Clock;
@@ -20,6 +31,9 @@ use kernel::position::Positions;
 use kernel::sink::{Commit, Sink};
 use kernel::vault::Vault;
 use std::sync::Arc;
+
+#[cfg(test)]
+mod tests;
 
 /// One source's way into one bronze table.
 pub struct BronzeSink {
@@ -128,8 +142,8 @@ impl BronzeSink {
         )
     }
 
-    /// A run that died between the two commits left rows in quarantine that will be judged again; so did a bronze table
-    /// that was removed, or brought back as it was before.
+    /// A run that died between the two commits left rows in quarantine that will be judged again; so did one that came
+    /// second in bronze, and a bronze table that was removed, or brought back as it was before.
     async fn heal_quarantine(&mut self) -> Result<()> {
         let name = self.bronze.name().quarantine();
         let Some(table) = Table::open(&self.commits.store, &name, At::Latest).await? else {
@@ -137,10 +151,74 @@ impl BronzeSink {
             return Ok(());
         };
         let held = progress(&self.commits.store, &name, table.version()).await?.of(&self.commits.source);
-        match held.sequence > self.done.sequence {
-            true => self.commits.undo_since(&table, self.done.sequence).await,
-            false => Ok(()),
+        let is_ahead = held.sequence > self.done.sequence;
+        let is_uncovered = self.done.aside_id.as_ref().is_some_and(|known| held.is_uncovered(known));
+        if !is_ahead && !is_uncovered {
+            // Bronze says nothing of it where no commit had an id yet: what is there then is covered.
+            self.done.aside_id = self.done.aside_id.take().or(held.aside_id);
+            return Ok(());
         }
+        let since = if is_ahead { self.done.sequence } else { held.sequence.saturating_sub(1) };
+        match held.sequence > since + 1 {
+            false => self.fence().await?,
+            // More than one, and bronze did not move while the two were read: it was removed, or brought back as it was.
+            true => self.stands_still().await?,
+        }
+        let origin = Origin { aside_id: Some(self.known()), ..self.commits.origin(self.done.sequence) };
+        self.commits.undo_since(&name, &held, since, origin).await
+    }
+
+    /// The last commit to the quarantine that bronze knows of.
+    fn known(&self) -> String {
+        self.done.aside_id.clone().unwrap_or_default()
+    }
+
+    /// A conflict when another process has moved the source on in bronze since that was read.
+    async fn stands_still(&self) -> Result<()> {
+        let (name, now) = (self.bronze.name(), self.commits.reached(self.bronze.name()).await?);
+        match now.sequence == self.done.sequence {
+            true => Ok(()),
+            false => Err(Error::new(
+                Kind::Conflict,
+                format!("open {name}"),
+                format!("another process took `{}` further meanwhile (version {})", self.commits.source, now.version),
+            )),
+        }
+    }
+
+    /// Moves the source on in bronze without a row: no commit can come any more that was begun before, and none has come
+    /// since bronze was read.
+    async fn fence(&mut self) -> Result<()> {
+        let sequence = self.done.sequence + 1;
+        let origin = self.origin(sequence, &Positions::new())?;
+        let change = Change { operation: "FENCE", txn: self.txn(sequence), ..Change::default() };
+        let (version, _) = self.commits.append(&self.bronze.name().clone(), change, origin, None).await?;
+        self.done.aside_id = Some(self.known());
+        self.moved(sequence, version).await
+    }
+
+    /// What a commit to bronze says.
+    fn origin(&self, sequence: u64, upto: &Positions) -> Result<Origin> {
+        Ok(Origin {
+            positions: upto.clone(),
+            exposes: self.exposes.clone(),
+            aside_id: Some(self.known()),
+            keys: self.keys.clone(),
+            vault: self.vault.as_ref().map(|vault| vault.identity()).transpose()?.flatten(),
+            ..self.commits.origin(sequence)
+        })
+    }
+
+    fn txn(&self, sequence: u64) -> Option<(String, u64)> {
+        Some((format!("lavra/{}", self.commits.source), sequence))
+    }
+
+    async fn moved(&mut self, sequence: u64, version: u64) -> Result<()> {
+        (self.done.sequence, self.done.version) = (sequence, version);
+        if let Some(bronze) = Table::open(&self.commits.store, self.bronze.name(), At::Latest).await? {
+            self.bronze = bronze;
+        }
+        Ok(())
     }
 
     /// Asks the contract's queries of the rows about to be committed.
@@ -155,7 +233,6 @@ impl BronzeSink {
             let sql = rule.query.replace("{table}", &name.to_string());
             let found = single_number(self.engine.frame_over(catalog.clone(), &sql).await?).await?;
             if !found.is_some_and(|number| rule.must.holds(number)) {
-                self.commits.take_back(name, adds).await;
                 let found = found.map_or("nothing".to_owned(), |number| number.to_string());
                 return Err(Error::new(
                     Kind::Contract,
@@ -179,10 +256,35 @@ impl BronzeSink {
         Ok(())
     }
 
-    /// Gives the number of rows that were set aside.
-    async fn commit_aside(&mut self, sequence: u64) -> Result<u64> {
-        let Some(writer) = self.aside.take() else { return Ok(0) };
-        self.commits.set_aside(&self.bronze.name().quarantine(), writer, self.commits.origin(sequence)).await
+    /// Gives the number of rows that were set aside, and their commit's id.
+    async fn commit_aside(&mut self, sequence: u64) -> Result<Option<(u64, String)>> {
+        let Some(writer) = self.aside.take() else { return Ok(None) };
+        let id = uuid::Uuid::new_v4().to_string();
+        let (aside_id, aside_after) = (Some(id.clone()), Some(self.known()));
+        let origin = Origin { aside_id, aside_after, ..self.commits.origin(sequence) };
+        let rows = self.commits.set_aside(&self.bronze.name().quarantine(), writer, origin).await?;
+        Ok(Some((rows, id)))
+    }
+
+    /// Takes rows that were set aside out again, behind a conflict in bronze. Not so where bronze covers them after all, or
+    /// still could. When it fails, the next who opens the table does it.
+    async fn undo_aside(&self, id: &str, sequence: u64) -> Result<()> {
+        let name = self.bronze.name().quarantine();
+        let done = self.commits.reached(self.bronze.name()).await?;
+        let held = self.commits.reached(&name).await?;
+        let is_covered = done.aside_id.as_deref() == Some(id);
+        if done.sequence < sequence || is_covered || held.aside_id.as_deref() != Some(id) {
+            return Ok(());
+        }
+        let origin = Origin { aside_id: Some(self.known()), ..self.commits.origin(sequence) };
+        self.commits.undo_since(&name, &held, sequence - 1, origin).await
+    }
+
+    /// Makes the commit's parts, which nobody sees yet: the schema of its files and what it says.
+    async fn prepared(&self, upto: &Positions, adds: &[NewFile], schemas: Vec<Schema>) -> Result<(SchemaRef, Origin)> {
+        let schema = Schema::try_merge(schemas).map_err(|e| Error::internal("commit", &e))?;
+        self.hold_rules(adds).await?;
+        Ok((Arc::new(schema), self.origin(self.done.sequence + 1, upto)?))
     }
 }
 
@@ -217,11 +319,16 @@ impl Sink for BronzeSink {
             Some(writer) => writer.finish().await?,
             None => Vec::new(),
         };
-        let schemas: Vec<_> = files.iter().map(|(_, schema)| schema.as_ref().clone()).collect();
-        let schema = arrow::datatypes::Schema::try_merge(schemas).map_err(|e| Error::internal("commit", &e))?;
-        let adds: Vec<NewFile> = files.into_iter().map(|(file, _)| file).collect();
+        let (adds, schemas): (Vec<NewFile>, Vec<Schema>) =
+            files.into_iter().map(|(file, schema)| (file, schema.as_ref().clone())).unzip();
         let bytes: u64 = adds.iter().map(|file| file.bytes).sum();
-        self.hold_rules(&adds).await?;
+        let (schema, origin) = match self.prepared(upto, &adds, schemas).await {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                self.commits.take_back(self.bronze.name(), &adds).await;
+                return Err(error);
+            }
+        };
         let aside = match self.commit_aside(sequence).await {
             Ok(aside) => aside,
             Err(error) => {
@@ -229,32 +336,29 @@ impl Sink for BronzeSink {
                 return conflict(error);
             }
         };
-        let outcome = async {
-            let origin = Origin {
-                positions: upto.clone(),
-                exposes: self.exposes.clone(),
-                aside,
-                keys: self.keys.clone(),
-                vault: self.vault.as_ref().map(|vault| vault.identity()).transpose()?.flatten(),
-                ..self.commits.origin(sequence)
-            };
-            let txn = Some((format!("lavra/{}", self.commits.source), sequence));
-            let change = Change { operation: "WRITE", adds, txn, ..Change::default() };
-            self.commits.append(&self.bronze.name().clone(), change, origin, Some(&Arc::new(schema))).await
+        let (rows, aside_id) = match &aside {
+            Some((rows, id)) => (*rows, Some(id.clone())),
+            None => (0, origin.aside_id.clone()),
         };
-        match outcome.await {
+        let origin = Origin { aside: rows, aside_id: aside_id.clone(), ..origin };
+        let change = Change { operation: "WRITE", adds, txn: self.txn(sequence), ..Change::default() };
+        match self.commits.append(&self.bronze.name().clone(), change, origin, Some(&schema)).await {
             Ok((version, _)) => {
-                self.done.sequence = sequence;
                 self.done.positions.advance(upto);
-                self.done.version = version;
-                self.done.aside += aside;
+                self.done.aside += rows;
+                self.done.aside_id = aside_id;
                 self.bytes += bytes;
-                if let Some(bronze) = Table::open(&self.commits.store, self.bronze.name(), At::Latest).await? {
-                    self.bronze = bronze;
-                }
+                self.moved(sequence, version).await?;
                 Ok(Commit::Done(version))
             }
-            Err(error) => conflict(error),
+            Err(error) => {
+                if let (Kind::Conflict, Some((_, id))) = (error.kind, &aside)
+                    && let Err(error) = self.undo_aside(id, sequence).await
+                {
+                    tracing::debug!(%error, "rows that were set aside stay until the table is opened again");
+                }
+                conflict(error)
+            }
         }
     }
 }

@@ -14,6 +14,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use url::Url;
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 /// The lake's place.
 #[derive(Clone)]
 pub struct Store {
@@ -121,16 +124,28 @@ impl Store {
         }
     }
 
-    /// Puts a new object; `false` when there is one of that name. Durable when it returns.
+    /// Puts a new object; `false` when there is another one of that name. Durable when it returns. After an error it may be
+    /// there or not.
+    ///
+    /// "It exists" can be the answer to a put of our own: clients of object stores, and of NFS, send a request again whose
+    /// answer was lost. So what is there is looked at, and the same bytes are ours. Whoever must know which of two came
+    /// first puts something into the bytes that nobody else does.
     pub async fn put_new(&self, path: &Path, bytes: Bytes) -> Result<bool> {
         let what = || format!("write {path}");
         if let Some(file) = self.local(path) {
             return put_new_file(&file, &bytes).map_err(|e| kernel::error::io(what(), e));
         }
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match self.objects.put_opts(path, bytes.into(), options).await {
+        match self.objects.put_opts(path, bytes.clone().into(), options).await {
             Ok(_) => Ok(true),
-            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Ok(false),
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
+                let found = self.get(path).await.map_err(|e| {
+                    let why = "the store has one of that name, and whether it is this one could not be read";
+                    Error { what: what(), detail: format!("{why}: {}", e.detail), ..e }
+                })?;
+                // Nothing is there while S3 refuses one of two that come at once (409).
+                Ok(found.is_some_and(|found| found == bytes))
+            }
             Err(e) => Err(failed(what(), e)),
         }
     }
@@ -221,7 +236,8 @@ fn is_of_a_version(file: &str) -> bool {
     file.get(..20).is_some_and(|version| version.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// Writes aside, syncs, and links under the final name: the name appears whole or not at all, and only once.
+/// Writes aside, syncs, and links under the final name: the name appears whole or not at all, and only once. `false` when
+/// there is another file of that name.
 fn put_new_file(file: &std::path::Path, bytes: &[u8]) -> std::io::Result<bool> {
     let folder = file.parent().unwrap_or(std::path::Path::new("/"));
     fs::create_dir_all(folder)?;
@@ -232,7 +248,7 @@ fn put_new_file(file: &std::path::Path, bytes: &[u8]) -> std::io::Result<bool> {
         out.sync_all()?;
         match fs::hard_link(&aside, file) {
             Ok(()) => Ok(true),
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => holds(file, bytes),
             Err(e) => Err(e),
         }
     })();
@@ -241,6 +257,14 @@ fn put_new_file(file: &std::path::Path, bytes: &[u8]) -> std::io::Result<bool> {
     removed?;
     sync_folder(file)?;
     Ok(put)
+}
+
+fn holds(file: &std::path::Path, bytes: &[u8]) -> std::io::Result<bool> {
+    match fs::read(file) {
+        Ok(found) => Ok(found == bytes),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
+    }
 }
 
 fn sync_folder(file: &std::path::Path) -> std::io::Result<()> {

@@ -8,6 +8,7 @@ use crate::wiring::Wiring;
 use async_trait::async_trait;
 use connect::broker::{Home, TopicSource, is_of_log};
 use kernel::broker::{Appended, Appender, Broker, Places, Topic, topic_name};
+use kernel::clock::Clock;
 use kernel::error::{Error, Result};
 use kernel::gate::{Passed, Safe};
 use kernel::position::Positions;
@@ -34,6 +35,7 @@ pub struct Relay {
     /// The name under which the source appends, and the one under which the table's half consumes.
     writer: String,
     group: String,
+    clock: Arc<dyn Clock>,
 }
 
 impl Relay {
@@ -53,7 +55,7 @@ impl Relay {
             retention: home.retention,
         };
         let group = format!("{}.{}", wiring.project.config.project, source.table);
-        Ok(Some(Self { broker, topic, writer: source.name.clone(), group }))
+        Ok(Some(Self { broker, topic, writer: source.name.clone(), group, clock: wiring.clock.clone() }))
     }
 
     pub fn topic(&self) -> &str {
@@ -88,7 +90,8 @@ impl Relay {
     /// The half from the topic to the table, behind the table's positions.
     pub async fn source(&self, from: &Positions) -> Result<TopicSource> {
         self.broker.create(&self.topic).await?;
-        TopicSource::open(self.broker.clone(), self.topic.clone(), self.group.clone(), from).await
+        let (broker, topic, group) = (self.broker.clone(), self.topic.clone(), self.group.clone());
+        TopicSource::open(broker, topic, group, from, self.clock.clone()).await
     }
 
     /// How far the source is in the topic.

@@ -1,6 +1,8 @@
 //! What the nodes of a run do: sources are taken in, models are made.
 
 mod meter;
+#[cfg(test)]
+mod tests;
 
 use crate::project::{Source, row_rules, set_rules};
 use crate::relay::{self, Relay};
@@ -24,7 +26,7 @@ use orchestrate::{Finished, Ingested, Pace, Task, Told, Work, ingest};
 use privacy::mask::Masks;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 /// What one node did.
@@ -66,8 +68,8 @@ pub struct ProjectWork {
     pub lanes: usize,
     /// People whose rows do not come in.
     pub forgotten: Option<Arc<dyn Forgotten>>,
-    /// Models that this run made anew, for rows that they keep were deleted by age.
-    refreshed: Mutex<BTreeSet<TableName>>,
+    /// Models that read one that was made anew since they were, for rows that it kept were deleted by age.
+    outdated: Mutex<BTreeSet<TableName>>,
 }
 
 #[async_trait]
@@ -93,6 +95,9 @@ impl Work<Report> for ProjectWork {
             done = lake::run_model(&run, model) => done?,
             () = task.cancel.cancelled() => return Err(Error::new(kernel::Kind::Stopped, &task.node, "stopped on request")),
         };
+        if run.full_refresh {
+            self.outdated().remove(&model.name);
+        }
         let is_up_to_date = done.is_up_to_date;
         let report = made(known, done);
         Ok(if is_up_to_date { Finished::UpToDate(report) } else { Finished::Done(report) })
@@ -109,22 +114,27 @@ impl ProjectWork {
             full_refresh: false,
             pace: Pace::default(),
             lanes,
-            refreshed: Mutex::default(),
+            outdated: Mutex::default(),
             wiring: wiring.clone(),
         })
     }
 
     /// Whether a model has to be made anew, for it keeps rows that its inputs have lost by their age.
     async fn must_refresh(&self, model: &Model) -> Result<bool> {
-        let refreshed = || self.refreshed.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_behind = model.reads.iter().any(|name| refreshed().contains(name));
+        let is_behind = self.outdated().contains(&model.name);
         let must = crate::upkeep::can_refresh(&self.wiring, model)
             && (is_behind || crate::upkeep::outlives(&self.wiring, model).await?);
         if must {
             tracing::info!(model = %model.name, "made anew: rows that it was made of were deleted by their age");
-            refreshed().insert(model.name.clone());
+            // Noted before it is made: of one whose commit is there though its answer is not, nobody could tell it later.
+            let readers = self.wiring.project.models.iter().filter(|reader| reader.reads.contains(&model.name));
+            self.outdated().extend(readers.map(|reader| reader.name.clone()));
         }
         Ok(must)
+    }
+
+    fn outdated(&self) -> MutexGuard<'_, BTreeSet<TableName>> {
+        self.outdated.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn take_in(&self, source: &Source, task: &Task<Report>) -> Result<Finished<Report>> {
@@ -420,26 +430,5 @@ fn report(source: &Source, done: &Ingested, bytes_written: u64, before: u64) -> 
         bytes_written,
         version: Some(done.version.unwrap_or(before)),
         ..Report::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use arrow::array::{ArrayRef, Int64Array, StringViewArray};
-
-    #[test]
-    fn keys_of_rows_that_come_again_are_not_seen_yet() {
-        let text = |values: [&str; 4]| -> ArrayRef { Arc::new(StringViewArray::from_iter_values(values)) };
-        let rows = RecordBatch::try_from_iter([
-            ("id", text(["a", "b", "c", "d"])),
-            (" source", text(["s", "s", "other", "s"])),
-            (" partition", text(["p", "p", "p", "q"])),
-            (" offset", Arc::new(Int64Array::from(vec![1, 2, 2, 2])) as ArrayRef),
-        ]);
-        let again = Places::from([("p".to_owned(), BTreeSet::from([2, 3]))]);
-        let left = without(&rows.expect("a batch"), "s", &again).expect("rows");
-        let ids: Vec<Option<&str>> = left.column(0).as_string_view().iter().collect();
-        assert_eq!(ids, [Some("a"), Some("c"), Some("d")]);
     }
 }

@@ -1,9 +1,10 @@
 //! A circuit breaker for calls to one outside system. Pure: the time is an argument.
 //!
 //! States, rules and names are those of resilience4j with a time-based sliding window
-//! (<https://resilience4j.readme.io/docs/circuitbreaker>). Two things differ. A result counts only in the state in which its
-//! call was permitted, so that a call that began before the trouble does not judge what came after it. And the defaults are
-//! for sources, which make a call every now and then, where resilience4j's are for requests.
+//! (<https://resilience4j.readme.io/docs/circuitbreaker>). Three things differ. A result counts only in the state in which its
+//! call was permitted, so that a call that began before the trouble does not judge what came after it. A call that goes on
+//! and on gives its place to another. And the defaults are for sources, which make a call every now and then, where
+//! resilience4j's are for requests.
 
 #[cfg(test)]
 mod tests;
@@ -73,6 +74,8 @@ impl BreakerState {
 pub struct Permit {
     /// The state in which it was given: states are numbered as they come.
     turn: u64,
+    /// Another call was given its place.
+    is_lent: bool,
 }
 
 /// What is known of a breaker.
@@ -133,7 +136,7 @@ impl Breaker {
             }
         };
         match again {
-            None => Ok(Permit { turn: self.turn }),
+            None => Ok(Permit { turn: self.turn, is_lent: false }),
             Some(again) => {
                 self.not_permitted += 1;
                 Err(again)
@@ -166,11 +169,18 @@ impl Breaker {
     }
 
     /// Gives a permit back unused: the call was not made, was dropped, or tells nothing.
-    pub fn release(&mut self, permit: Permit) {
+    pub fn release(&mut self, mut permit: Permit) {
+        self.lend(&mut permit);
+    }
+
+    /// Gives the place of a call that goes on to another one, so that nobody waits for its end. Its result counts all the same.
+    pub fn lend(&mut self, permit: &mut Permit) {
         if let State::HalfOpen { permits_left } = &mut self.state
             && permit.turn == self.turn
+            && !permit.is_lent
         {
             *permits_left += 1;
+            permit.is_lent = true;
         }
     }
 

@@ -82,16 +82,17 @@ impl Leases {
         }
     }
 
-    /// Renews all that is held; answers the nodes that were lost meanwhile, because this process slept for too long.
-    pub async fn renew(&self) -> Result<Vec<String>> {
+    /// Renews all that is held; answers the nodes that were lost meanwhile, because this process slept for too long. One that
+    /// the ledger gives no answer for holds up no other: it stays held, and is asked for again with the next renewal.
+    pub async fn renew(&self) -> Vec<String> {
         let nodes: Vec<String> = self.held().keys().cloned().collect();
         let mut lost = Vec::new();
         for node in nodes {
-            if let Claim::Of(_) = self.claim(&node).await? {
+            if let Ok(Claim::Of(_)) = self.claim(&node).await {
                 lost.push(node);
             }
         }
-        Ok(lost)
+        lost
     }
 
     /// Gives a lease back, if it is held.
@@ -131,6 +132,8 @@ mod tests {
     use super::*;
     use crate::SqliteLedger;
     use kernel::clock::ManualClock;
+    use kernel::error::Kind;
+    use kernel::ledger::Entry;
 
     struct Desk {
         ledger: Arc<dyn Ledger>,
@@ -183,14 +186,59 @@ mod tests {
         assert_eq!(of(one.claim("orders").await), 0);
         for _ in 0..3 {
             desk.clock.advance(20_000_000);
-            assert_eq!(one.renew().await.expect("renewed"), Vec::<String>::new());
+            assert_eq!(one.renew().await, Vec::<String>::new());
             assert_eq!(of(two.claim("orders").await), 1);
         }
         desk.clock.advance(30_000_000);
         assert_eq!(of(two.claim("orders").await), 0);
-        assert_eq!(one.renew().await.expect("an answer"), ["orders"], "who slept hears of it");
+        assert_eq!(one.renew().await, ["orders"], "who slept hears of it");
         one.release("orders").await.expect("nothing to give back");
         assert_eq!(of(one.claim("orders").await), 2);
+    }
+
+    /// A ledger that gives no answer for one key.
+    struct Silent {
+        ledger: Arc<dyn Ledger>,
+        about: &'static str,
+    }
+
+    impl Silent {
+        fn asked(&self, key: &str) -> Result<()> {
+            if key == self.about { Err(Error::new(Kind::Storage, "read the ledger", "no answer")) } else { Ok(()) }
+        }
+    }
+
+    #[async_trait::async_trait]
+    impl Ledger for Silent {
+        async fn get(&self, key: &str) -> Result<Option<Entry>> {
+            self.asked(key)?;
+            self.ledger.get(key).await
+        }
+
+        async fn swap(&self, key: &str, expected: Option<u64>, value: &str) -> Result<bool> {
+            self.asked(key)?;
+            self.ledger.swap(key, expected, value).await
+        }
+
+        async fn list(&self, prefix: &str) -> Result<Vec<(String, Entry)>> {
+            self.ledger.list(prefix).await
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_lost_is_told_and_the_rest_renewed_though_the_ledger_fails_for_one() {
+        let desk = Desk::new().await;
+        let (mut one, two) = (desk.of(1, &[]), desk.of(2, &[]));
+        for node in ["a", "b", "c"] {
+            assert_eq!(of(one.claim(node).await), 0);
+        }
+        desk.clock.advance(30_000_000);
+        assert_eq!(of(two.claim("a").await), 0);
+        one.ledger = Arc::new(Silent { ledger: desk.ledger.clone(), about: "lease/b" });
+        assert_eq!(one.renew().await, ["a"]);
+        assert_eq!((of(two.claim("b").await), of(two.claim("c").await)), (0, 1));
+        one.ledger = desk.ledger.clone();
+        assert_eq!(one.renew().await, ["b"], "it was asked for again");
     }
 
     #[tokio::test]

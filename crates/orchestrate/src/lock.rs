@@ -20,6 +20,9 @@ pub const AT_WORK: &str = "at-work";
 
 const SIGN: &str = "lock";
 
+/// How the sign of a process ends that stays while it makes way.
+const HERE: &str = "here";
+
 /// Locked by a process that waits to have the project alone.
 const REQUEST: &str = "make-way";
 
@@ -99,7 +102,7 @@ impl RunLock {
         }
         // Nobody has it alone now, so a name that stands there is of a dead process.
         let _ = file.set_len(0);
-        let sign = sign(state, holder)?;
+        let sign = sign(state, holder, SIGN)?;
         Ok(Self { file, sign: Some(sign) })
     }
 }
@@ -116,16 +119,40 @@ impl Drop for RunLock {
     }
 }
 
+/// That a process lives, be it at work or making way. Its share of a project does not tell it, for that is given up to make
+/// way; this is a locked file of its own, so that it ends with the process in whatever way that ends.
+#[derive(Debug)]
+pub struct Presence(Sign);
+
+impl Presence {
+    /// To be shown before the process tells how it goes, and kept until it has told its end.
+    pub fn show(state: &Path, holder: &Holder) -> Result<Self> {
+        sign(state, holder, HERE).map(Self)
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        // One that stays has no lock.
+        let _ = std::fs::remove_file(&self.0.path);
+    }
+}
+
+/// Whether the process with this `id` shows its presence.
+pub fn is_here(state: &Path, id: &str) -> bool {
+    living(&sign_of(state, id, HERE)).is_some()
+}
+
 /// The processes that are at work beside each other.
 pub fn at_work(state: &Path) -> Vec<Holder> {
-    let mut found: Vec<Holder> = signs(state).iter().filter_map(|path| living(path)).collect();
+    let mut found: Vec<Holder> = signs(state, SIGN).iter().filter_map(|path| living(path)).collect();
     found.sort_by(|a, b| (&a.since, a.pid).cmp(&(&b.since, b.pid)));
     found
 }
 
 /// Whether the process is known to have ended: its sign is gone, or its lock is.
 pub fn is_dead(state: &Path, holder: &Holder) -> bool {
-    living(&sign_of(state, &holder.id)).is_none()
+    living(&sign_of(state, &holder.id, SIGN)).is_none()
 }
 
 /// Whether somebody waits for those at work to make way.
@@ -173,9 +200,9 @@ impl Drop for Request {
     }
 }
 
-fn signs(state: &Path) -> Vec<PathBuf> {
+fn signs(state: &Path, kind: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(state.join(AT_WORK)).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == SIGN)).collect()
+    entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == kind)).collect()
 }
 
 fn living(sign: &Path) -> Option<Holder> {
@@ -186,16 +213,16 @@ fn living(sign: &Path) -> Option<Holder> {
     }
 }
 
-fn sign_of(state: &Path, id: &str) -> PathBuf {
-    state.join(AT_WORK).join(format!("{id}.{SIGN}"))
+fn sign_of(state: &Path, id: &str, kind: &str) -> PathBuf {
+    state.join(AT_WORK).join(format!("{id}.{kind}"))
 }
 
 /// Puts a sign, and takes away those of processes that died. What they told stays, for who asks how they are.
-fn sign(state: &Path, holder: &Holder) -> Result<Sign> {
-    let path = sign_of(state, &holder.id);
+fn sign(state: &Path, holder: &Holder, kind: &str) -> Result<Sign> {
+    let path = sign_of(state, &holder.id, kind);
     let failed = |e| io(format!("write {}", path.display()), e);
     std::fs::create_dir_all(state.join(AT_WORK)).map_err(failed)?;
-    for dead in signs(state).into_iter().filter(|path| living(path).is_none()) {
+    for dead in signs(state, kind).into_iter().filter(|path| living(path).is_none()) {
         let _ = std::fs::remove_file(dead);
     }
     // It is locked before it has its name, so that what is seen without a lock is dead.
@@ -367,12 +394,32 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let lock = share(folder.path(), 7).expect("shared");
         let holder = at_work(folder.path())[0].clone();
-        let path = sign_of(folder.path(), &holder.id);
+        let path = sign_of(folder.path(), &holder.id, SIGN);
         let sign = std::fs::read(&path).expect("a sign");
         drop(lock);
         std::fs::write(&path, sign).expect("left behind");
         assert!(is_dead(folder.path(), &holder) && at_work(folder.path()).is_empty());
         let _next = share(folder.path(), 8).expect("shared");
+        assert!(!path.exists(), "taken away by the next one");
+    }
+
+    #[test]
+    fn who_makes_way_is_still_here_and_who_died_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let clock = ManualClock::at(1_700_000_000_000_000);
+        let holder = Holder::of_this_process("lavra up", &clock);
+        let lock = RunLock::share(folder.path(), &holder).expect("shared");
+        let presence = Presence::show(folder.path(), &holder).expect("shown");
+        drop(lock);
+        assert!(is_here(folder.path(), &holder.id) && is_dead(folder.path(), &holder));
+        drop(acquire(folder.path()).expect("it is in nobody's way"));
+        let path = sign_of(folder.path(), &holder.id, HERE);
+        let left = std::fs::read(&path).expect("a sign");
+        drop(presence);
+        assert!(!is_here(folder.path(), &holder.id) && !path.exists());
+        std::fs::write(&path, left).expect("left behind");
+        assert!(!is_here(folder.path(), &holder.id));
+        let _next = Presence::show(folder.path(), &Holder::of_this_process("lavra up", &clock)).expect("shown");
         assert!(!path.exists(), "taken away by the next one");
     }
 

@@ -54,13 +54,18 @@ pub struct Own {
 
 impl Own {
     pub fn start(name: &str) -> Self {
+        Self::with(name, &[])
+    }
+
+    /// With these variables for its recipe.
+    pub fn with(name: &str, variables: &[(&str, &str)]) -> Self {
         // Installed it is only where the suite's servers are.
         server(name);
         let recipe = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("services/recipes").join(name);
         let state = tempfile::tempdir().expect("a folder for its state");
         let mut own = Self { server: Server { name: name.into(), url: String::new() }, recipe, state };
-        own.call("start");
-        let status = own.call("status");
+        own.call("start", variables);
+        let status = own.call("status", &[]);
         own.server.url = status.trim().rsplit(' ').next().expect("its URL").to_owned();
         own
     }
@@ -79,10 +84,11 @@ impl Own {
         std::fs::read_to_string(self.state.path().join(&self.server.name).join("log")).expect("its log")
     }
 
-    fn call(&self, verb: &str) -> String {
+    fn call(&self, verb: &str, variables: &[(&str, &str)]) -> String {
         let mut command = Command::new(&self.recipe);
         let owner = std::process::id().to_string();
         command.arg(verb).env("LAVRA_SERVICES_STATE", self.state.path()).env("LAVRA_SERVICES_OWNER", owner);
+        command.envs(variables.iter().copied());
         let output = command.output().expect("a recipe that starts");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{} {verb}: {said}", self.recipe.display());
@@ -92,7 +98,7 @@ impl Own {
 
 impl Drop for Own {
     fn drop(&mut self) {
-        self.call("stop");
+        self.call("stop", &[]);
     }
 }
 

@@ -3,6 +3,7 @@
 use arrow::datatypes::Schema;
 use async_trait::async_trait;
 use kernel::broker::{Broker, Ends, Retention, Topic};
+use kernel::clock::{Clock, Timestamp};
 use kernel::gate::{Safe, Sealed};
 use kernel::source::{Pulled, Source};
 use kernel::{Error, Kind, Point, Positions, Result};
@@ -20,9 +21,25 @@ pub struct TopicSource {
     broker: Arc<dyn Broker>,
     topic: Topic,
     group: String,
+    clock: Arc<dyn Clock>,
     parts: Vec<Part>,
     /// The partition that is asked first.
     turn: usize,
+    /// Where it begins in partitions of which the table knows nothing, until that is handed on.
+    begins: Positions,
+    /// By number of the partition: where it once began to look, and what the table has.
+    origin: Positions,
+    settled: Positions,
+    told_at: Timestamp,
+}
+
+/// How often, in microseconds, the home is told again what a group knows though nothing moved. Kafka forgets each position some
+/// time after it was told last (`offsets.retention.minutes`, a week), whoever reads meanwhile.
+const TELL_EVERY: i64 = 3_600_000_000;
+
+/// Under which it is kept where a group once began to look.
+fn origin_of(group: &str) -> String {
+    format!("{group}.origin")
 }
 
 struct Part {
@@ -54,6 +71,20 @@ impl Part {
         }
     }
 
+    /// `known` is of its group.
+    fn refuse_behind(&self, known: Option<&Point>, topic: &str, group: &str) -> Result<()> {
+        let Some(Point::Offset(known)) = known.filter(|known| !Point::Offset(self.at).reaches(known)) else {
+            return Ok(());
+        };
+        let detail = format!(
+            "the table was at offset {known} of {} and knows of {} now: was it removed, or brought back as it was before? Put it \
+             back as it was; or remove the topic too, and load all again. Where the lake of another environment goes through \
+             this topic: give one of the two another broker",
+            self.name, self.at
+        );
+        Err(Error::data(format!("take {topic} into {group}"), detail))
+    }
+
     /// A log that ends before what was taken of it is another one of its name.
     fn check(&self, topic: &str) -> Result<()> {
         if self.at <= self.end {
@@ -70,49 +101,61 @@ impl Part {
 
 impl TopicSource {
     /// Goes on behind `from`, the table's positions. Where they say nothing it begins where it once began to look, which is
-    /// kept beside the group's own positions, so that retention takes nothing unseen. A table that is behind its group was
+    /// kept beside the group's own positions until the table has it, so that retention takes nothing unseen. A table that is behind its group was
     /// removed, or brought back as it was before: it is not made again out of the log, which may have lost some of its rows
     /// and have others that the table was to lose.
-    pub async fn open(broker: Arc<dyn Broker>, topic: Topic, group: String, from: &Positions) -> Result<Self> {
-        let origin = format!("{group}.origin");
-        let begun = broker.consumed(&topic.name, &origin).await?;
+    pub async fn open(
+        broker: Arc<dyn Broker>,
+        topic: Topic,
+        group: String,
+        from: &Positions,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
+        let mut origin = broker.consumed(&topic.name, &origin_of(&group)).await?;
         let consumed = broker.consumed(&topic.name, &group).await?;
         // Last, for others append meanwhile: what is taken is before the end.
         let ends = broker.ends(&topic.name).await?;
-        let mut new = Positions::new();
-        let parts = ends.iter().enumerate().map(|(number, ends)| {
-            let (name, key) = (Arc::from(format!("{LOG}{}/{number}", topic.name)), number.to_string());
-            let at = match from.get(&name).or(begun.get(&key)) {
-                Some(Point::Offset(at)) => *at,
+        let (mut begins, mut settled) = (Positions::new(), Positions::new());
+        let mut parts = Vec::with_capacity(ends.len());
+        for (number, ends) in ends.into_iter().enumerate() {
+            let name: Arc<str> = Arc::from(format!("{LOG}{}/{number}", topic.name));
+            let key = number.to_string();
+            let at = match (from.get(&name), origin.get(&key)) {
+                (Some(Point::Offset(at)), _) => {
+                    settled.set(key.as_str(), Point::Offset(*at));
+                    *at
+                }
+                (_, Some(Point::Offset(at))) => *at,
                 _ => {
-                    new.set(key, Point::Offset(ends.first));
+                    origin.set(key.as_str(), Point::Offset(ends.first));
                     ends.first
                 }
             };
-            Part { name, at, end: ends.next }
-        });
-        let mut parts: Vec<Part> = parts.collect();
-        for (number, (part, ends)) in parts.iter_mut().zip(ends.iter().copied()).enumerate() {
-            if let Some(Point::Offset(known)) = consumed.get(&number.to_string())
-                && part.at < *known
-            {
-                let what = format!("take {} into {group}", topic.name);
-                let detail = format!(
-                    "the table was at offset {known} of {} and knows of {} now: was it removed, or brought back as it was \
-                     before? Put it back as it was; or remove the topic too, and load all again. Where the lake of another \
-                     environment goes through this topic: give one of the two another broker",
-                    part.name, part.at
-                );
-                return Err(Error::data(what, detail));
+            if settled.get(&key).is_none() {
+                begins.set(&*name, Point::Offset(at));
             }
+            let mut part = Part { name, at, end: ends.next };
+            part.refuse_behind(consumed.get(&key), &topic.name, &group)?;
             // The group is where the table was, wherever that is gone on from.
             part.look(broker.as_ref(), &topic, number, ends).await?;
             part.check(&topic.name)?;
+            parts.push(part);
         }
-        if !new.is_empty() {
-            broker.consume(&topic.name, &origin, &new).await?;
+        let told_at = clock.now();
+        let mut source = Self { broker, topic, group, clock, parts, turn: 0, begins, origin, settled, told_at };
+        source.tell().await?;
+        Ok(source)
+    }
+
+    /// Tells the home all that the group knows, also what did not move.
+    async fn tell(&mut self) -> Result<()> {
+        for (group, known) in [(&origin_of(&self.group), &self.origin), (&self.group, &self.settled)] {
+            if !known.is_empty() {
+                self.broker.consume(&self.topic.name, group, known).await?;
+            }
         }
-        Ok(Self { broker, topic, group, parts, turn: 0 })
+        self.told_at = self.clock.now();
+        Ok(())
     }
 
     /// The partitions with rows that are not taken, and how many offsets those are.
@@ -141,6 +184,15 @@ impl TopicSource {
         Ok(left.into_iter().filter(|left| *left > 0).fold((0, 0), |(parts, sum), left| (parts + 1, sum + left)))
     }
 
+    /// Hands on where it begins. Else a partition that is quiet would have no position in the table, and what retention takes of it
+    /// before its first rows are read would be missed by nobody.
+    fn begin(&mut self) -> Option<Pulled> {
+        let partition = self.parts.first()?.name.clone();
+        let rows = Sealed { rows: None, partition, strangers: Vec::new() };
+        let upto = std::mem::take(&mut self.begins);
+        Some(Pulled { rows: kernel::source::Rows::Sealed(rows), upto, whole: true })
+    }
+
     fn next_part(&self) -> Option<usize> {
         let count = self.parts.len();
         (0..count).map(|step| (self.turn + step) % count).find(|at| self.parts[*at].at < self.parts[*at].end)
@@ -161,6 +213,12 @@ fn any_rows(name: &str, partitions: usize) -> Topic {
 #[async_trait]
 impl Source for TopicSource {
     async fn next(&mut self, bytes_max: usize) -> Result<Option<Pulled>> {
+        if self.clock.now().0.saturating_sub(self.told_at.0) >= TELL_EVERY {
+            self.tell().await?;
+        }
+        if !self.begins.is_empty() {
+            return Ok(self.begin());
+        }
         if self.next_part().is_none() {
             let ends = self.broker.ends(&self.topic.name).await?;
             for (number, (part, ends)) in self.parts.iter_mut().zip(ends).enumerate() {
@@ -190,10 +248,11 @@ impl Source for TopicSource {
                 consumed.set(number.to_string(), point.clone());
             }
         }
-        match consumed.is_empty() {
-            true => Ok(()),
-            false => self.broker.consume(&self.topic.name, &self.group, &consumed).await,
+        if consumed.is_empty() {
+            return Ok(());
         }
+        self.settled.advance(&consumed);
+        self.broker.consume(&self.topic.name, &self.group, &consumed).await
     }
 }
 
@@ -201,6 +260,7 @@ impl Source for TopicSource {
 mod tests {
     use super::*;
     use kernel::broker::{Appender, Capabilities, Fetched};
+    use kernel::clock::ManualClock;
     use std::sync::Mutex;
 
     /// A home of one partition, which was moved to where it begins now: nothing is gone for who was at one of `whole`. Its
@@ -209,6 +269,7 @@ mod tests {
         ends: Mutex<Ends>,
         whole: &'static [u64],
         group: Option<u64>,
+        told: Mutex<Vec<(String, Positions)>>,
     }
 
     fn at(offset: Option<u64>, name: &str) -> Positions {
@@ -250,13 +311,14 @@ mod tests {
         async fn consumed(&self, _: &str, group: &str) -> Result<Positions> {
             Ok(at(self.group.filter(|_| group == "g"), "0"))
         }
-        async fn consume(&self, _: &str, _: &str, _: &Positions) -> Result<()> {
+        async fn consume(&self, _: &str, group: &str, upto: &Positions) -> Result<()> {
+            self.told.lock().expect("told").push((group.to_owned(), upto.clone()));
             Ok(())
         }
     }
 
     fn home(first: u64, next: u64, whole: &'static [u64], group: Option<u64>) -> Arc<Moved> {
-        Arc::new(Moved { ends: Mutex::new(Ends { first, next }), whole, group })
+        Arc::new(Moved { ends: Mutex::new(Ends { first, next }), whole, group, told: Mutex::default() })
     }
 
     fn table(offset: u64) -> Positions {
@@ -264,11 +326,51 @@ mod tests {
     }
 
     async fn open(home: &Arc<Moved>, from: u64) -> Result<TopicSource> {
-        TopicSource::open(home.clone(), any_rows("t", 1), "g".into(), &table(from)).await
+        open_at(home, &table(from), &Arc::new(ManualClock::at(0))).await
+    }
+
+    async fn open_at(home: &Arc<Moved>, from: &Positions, clock: &Arc<ManualClock>) -> Result<TopicSource> {
+        TopicSource::open(home.clone(), any_rows("t", 1), "g".into(), from, clock.clone()).await
+    }
+
+    /// What the home was told since it was asked last.
+    fn told(home: &Moved) -> Vec<(String, Positions)> {
+        std::mem::take(&mut *home.told.lock().expect("told"))
     }
 
     async fn upto(source: &mut TopicSource) -> Option<Positions> {
         source.next(1).await.expect("what is there").map(|pulled| pulled.upto)
+    }
+
+    #[tokio::test]
+    async fn where_it_begins_is_in_the_table_before_any_row_comes() {
+        let (home, clock) = (home(5, 5, &[], None), Arc::new(ManualClock::at(0)));
+        let mut source = open_at(&home, &Positions::new(), &clock).await.expect("a source");
+        assert_eq!(told(&home), [("g.origin".to_owned(), at(Some(5), "0"))]);
+        let begin = source.next(1).await.expect("what is there").expect("where it begins");
+        assert_eq!((begin.rows.num_rows(), begin.upto, begin.whole), (0, table(5), true));
+        assert_eq!(upto(&mut source).await, None, "once");
+        // Its first rows go before they are read, and the home has forgotten what it was told.
+        *home.ends.lock().expect("ends") = Ends { first: 9, next: 12 };
+        let lost = open(&home, 5).await.expect("a source, which looks when it reads").next(1).await.map(drop);
+        assert!(lost.is_err(), "4 rows are gone");
+    }
+
+    #[tokio::test]
+    async fn what_the_group_knows_is_told_again_when_it_is_opened_and_while_it_is_read() {
+        let (home, clock) = (home(0, 4, &[], Some(3)), Arc::new(ManualClock::at(0)));
+        let mut source = open_at(&home, &table(3), &clock).await.expect("a source");
+        let of_group = |offset| [("g".to_owned(), at(Some(offset), "0"))];
+        assert_eq!(told(&home), of_group(3), "of where it begins the table knows more");
+        assert_eq!(upto(&mut source).await, Some(table(4)));
+        source.settled(&table(4)).await.expect("told");
+        assert_eq!(told(&home), of_group(4));
+        for _ in 0..2 {
+            clock.advance(TELL_EVERY - 1);
+            assert_eq!((upto(&mut source).await, told(&home)), (None, Vec::new()), "it was told just now");
+            clock.advance(1);
+            assert_eq!((upto(&mut source).await, told(&home)), (None, of_group(4).to_vec()));
+        }
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -117,10 +118,12 @@ impl Access {
                 "there is no such topic; `lavra discover` lists those that are there".to_owned()
             }
             Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve => {
-                format!("no broker answers within {} ms{}", self.timeout.as_millis(), told.unresolved())
+                format!("no broker answers within {} ms{}", self.timeout.as_millis(), told.beside())
             }
+            // A refusal would be in `told`.
+            Code::Authentication => "the connection ended while it signed in: the broker's log may say why".to_owned(),
             Code::OperationTimedOut | Code::RequestTimedOut => {
-                format!("no answer within {} ms (`timeout_ms`){}", self.timeout.as_millis(), told.unresolved())
+                format!("no answer within {} ms (`timeout_ms`){}", self.timeout.as_millis(), told.beside())
             }
             Code::MessageSizeTooLarge => {
                 "a row is larger than the topic lets a record be: raise its `max.message.bytes`".to_owned()
@@ -155,7 +158,6 @@ fn kind_of(code: Code) -> Kind {
         | Code::UnknownTopicOrPartition
         | Code::UnknownPartition
         | Code::InvalidTopic
-        | Code::Authentication
         | Code::SaslAuthenticationFailed
         | Code::UnsupportedSASLMechanism
         | Code::TopicAuthorizationFailed
@@ -182,6 +184,8 @@ pub struct Told {
     last: Mutex<Option<(Kind, String)>>,
     /// The host of a broker whose name means nothing here. Others may answer, so it is no reason alone.
     unresolved: Mutex<Option<String>>,
+    /// A connection ended before the broker had answered whether it lets this user in. The next one may be answered.
+    broke_off: AtomicBool,
 }
 
 impl Told {
@@ -198,10 +202,11 @@ impl Told {
     pub fn forget(&self) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
         *self.unresolved.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.broke_off.store(false, Ordering::Relaxed);
     }
 
     /// What to add where nobody answers.
-    fn unresolved(&self) -> String {
+    fn beside(&self) -> String {
         let host = self.unresolved.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let told = |host| {
             format!(
@@ -209,13 +214,23 @@ impl Told {
                  cluster gives it (`advertised.listeners`)"
             )
         };
-        host.map(told).unwrap_or_default()
+        let unresolved = host.map(told).unwrap_or_default();
+        match self.broke_off.load(Ordering::Relaxed) {
+            true => format!("{unresolved}, and connections ended while they signed in: the broker's log may say why"),
+            false => unresolved,
+        }
     }
 }
 
 /// The host in what the client says of a name that means nothing.
 fn host_in(reason: &str) -> Option<&str> {
     reason.split_once("Failed to resolve '")?.1.split_once('\'').map(|(host, _)| host)
+}
+
+/// Whether a connection ended before the broker had said how a user can sign in: the client calls that a failed
+/// authentication, too, and tries again by itself. A broker that refuses has answered, with its mechanisms or with a reason.
+fn is_broken_off(reason: &str) -> bool {
+    reason.contains("mechanism handshake failed") && reason.contains("supported mechanisms: (n/a)")
 }
 
 impl ClientContext for Told {
@@ -229,6 +244,9 @@ impl ClientContext for Told {
             *self.unresolved.lock().unwrap_or_else(PoisonError::into_inner) = Some(host.to_owned());
         }
         let told = match error.rdkafka_error_code() {
+            Some(Code::Authentication) if is_broken_off(reason) => {
+                return self.broke_off.store(true, Ordering::Relaxed);
+            }
             Some(Code::Authentication | Code::SaslAuthenticationFailed) => {
                 "the cluster does not let this user in: look at the user and the password in `connection`; and it may want \
                  another `mechanism` than this one (`scram-sha-512` where nothing is said; there are `scram-sha-256` and `plain`)"
@@ -259,10 +277,48 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn access() -> Access {
+        let options = Options::read("s", &json!({ "connection": "kafka://a:9092,b:9092", "topic": "t" }));
+        Access::new(&options.expect("options"), Path::new(".")).expect("an access")
+    }
+
+    /// As the client tells it when a node goes away, and when it answers that it does not let somebody in.
+    #[test]
+    fn a_connection_that_ends_while_it_signs_in_is_no_refusal() {
+        let (access, told) = (access(), Told::default());
+        let error = |code| access.error("read t", &KafkaError::MessageConsumption(code), &told);
+        let broken = |why: &str| {
+            format!(
+                "sasl_ssl://b:9093/2: SASL SCRAM-SHA-512 mechanism handshake failed: Local: {why}: broker's supported \
+                 mechanisms: (n/a) (after 12ms in state AUTH_HANDSHAKE)"
+            )
+        };
+        for why in ["Broker transport failure", "Timed out"] {
+            told.error(KafkaError::Global(Code::Authentication), &broken(why));
+            let said = error(Code::Authentication);
+            assert!(said.kind == Kind::Unreachable && !told.has_reason(), "{said}");
+        }
+        let late = error(Code::OperationTimedOut);
+        assert!(late.kind == Kind::Unreachable && late.to_string().contains("while they signed in"), "{late}");
+        let refused = [
+            "sasl_ssl://b:9093/2: SASL authentication error: Authentication failed during authentication due to invalid \
+             credentials with SASL mechanism SCRAM-SHA-512 (after 30ms in state AUTH_REQ)",
+            "sasl_ssl://b:9093/2: SASL SCRAM-SHA-512 mechanism handshake failed: Broker: Unsupported SASL mechanism: \
+             broker's supported mechanisms: PLAIN (after 30ms in state AUTH_HANDSHAKE)",
+        ];
+        for reason in refused {
+            told.error(KafkaError::Global(Code::Authentication), reason);
+            let said = error(Code::Authentication);
+            assert!(said.kind == Kind::Project && said.to_string().contains("let this user in"), "{said}");
+            told.forget();
+            let late = error(Code::OperationTimedOut);
+            assert!(late.kind == Kind::Unreachable && !late.to_string().contains("signed in"), "{late}");
+        }
+    }
+
     #[test]
     fn a_name_that_means_nothing_is_told_where_nobody_answers() {
-        let options = Options::read("s", &json!({ "connection": "kafka://a:9092,b:9092", "topic": "t" }));
-        let access = Access::new(&options.expect("options"), Path::new(".")).expect("an access");
+        let access = access();
         let told = Told::default();
         let said = |code| access.error("read t", &KafkaError::MetadataFetch(code), &told).to_string();
         assert!(!said(Code::AllBrokersDown).contains("resolved"));

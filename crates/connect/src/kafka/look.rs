@@ -1,13 +1,14 @@
 //! What can be found out about a cluster without taking a record: for `lavra doctor` and `lavra discover`.
 
 use super::client::{Access, Told};
+use super::due::due;
 use super::identity;
 use super::options::Options;
 use super::reader::{listen, partitions};
 use crate::spec::{Discovered, Finding, Grade, Opening};
 use kernel::contract::{OnViolation, SchemaChange};
 use kernel::error::advice;
-use kernel::{Entity, Error, Kind, Point, Result};
+use kernel::{Entity, Error, Kind, Result};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::metadata::MetadataTopic;
 use serde_json::{Map, Value, json};
@@ -61,8 +62,8 @@ fn lost(
     for partition in partitions {
         let marks = consumer.fetch_watermarks(&options.topic, *partition, access.timeout);
         let (low, _) = marks.map_err(|e| access.error("look at the topic", &e, consumer.client().context()))?;
-        if let Some(Point::Offset(offset)) = opening.from.get(&format!("{}/{partition}", options.topic)) {
-            lost += (low - i64::try_from(*offset).unwrap_or(i64::MAX)).max(0);
+        if let Some(offset) = due(&opening.from, &options.topic, *partition)? {
+            lost += (low - offset).max(0);
         }
     }
     Ok(lost)

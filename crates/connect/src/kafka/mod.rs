@@ -2,13 +2,15 @@
 
 mod address;
 pub(crate) mod client;
+mod due;
 mod empty;
-mod identity;
+pub(crate) mod identity;
 mod keys;
 mod look;
 mod meta;
 pub(crate) mod options;
 mod part;
+mod polled;
 pub(crate) mod reader;
 mod source;
 #[cfg(test)]

@@ -11,6 +11,7 @@ use kernel::source::Pulled;
 use kernel::{Entity, Error, Point, Positions, Result};
 use rdkafka::message::Message;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub struct Part {
     /// `topic/3`, as positions name it.
@@ -19,6 +20,10 @@ pub struct Part {
     pub next: i64,
     /// Where this round ends.
     pub end: i64,
+    /// How long was polled when it moved last, or when this round began.
+    pub moved_at: Duration,
+    /// And when its leader was asked whether it is there.
+    pub asked_at: Duration,
     /// The offset behind the last record that was handed on.
     given: i64,
     records: Records,
@@ -40,6 +45,8 @@ impl Part {
             name: Arc::from(format!("{topic}/{partition}")),
             next: from,
             end: from,
+            moved_at: Duration::ZERO,
+            asked_at: Duration::ZERO,
             given: from,
             records: Records::default(),
             keys: Records::default(),

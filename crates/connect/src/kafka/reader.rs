@@ -2,24 +2,28 @@
 //! partitions ended when it began, so that a run over a busy topic has an end.
 
 use super::client::{Access, Told};
+use super::due::{due, is_there};
 use super::identity;
 use super::keys::Keys;
-use super::options::{Mode, OnLost, Options, StartFrom};
+use super::options::{Mode, Options, StartFrom};
 use super::part::Part;
+use super::polled::{POLL, Polled};
 use crate::records::Decode;
+use kernel::clock::Clock;
 use kernel::gate::Raw;
 use kernel::source::Pulled;
 use kernel::{Entity, Error, Point, Positions, Result};
-use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaErrorCode as Code;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a partition that has records may keep others waiting, and how often its end is looked at.
-const POLL: Duration = Duration::from_millis(50);
+/// How many times the time-out a partition may stand still whose leader answers.
+const TURNS: u32 = 10;
 
 pub struct Reader {
     pub access: Access,
@@ -29,16 +33,20 @@ pub struct Reader {
     pub decoder: Box<dyn Decode>,
     /// What reads records' keys, where they are the contract's primary key.
     keys: Option<Keys>,
-    /// What was committed when the source was opened.
+    /// What was committed when the source was opened, and where it has begun since.
     pub from: Positions,
-    /// The id of the topic, for the next batch to bring along.
-    id: Option<Positions>,
+    /// The id of the topic and where partitions begin, for the next batch to bring along: until they are committed, nobody
+    /// could say whether retention has removed something.
+    untold: Positions,
     parts: BTreeMap<i32, Part>,
     ready: VecDeque<Pulled>,
     /// Bytes that wait in the partitions.
     bytes: usize,
     rows: usize,
     in_round: bool,
+    polled: Polled,
+    /// What is to be told once all that waits was handed on.
+    fault: Option<Error>,
 }
 
 impl Reader {
@@ -49,6 +57,7 @@ impl Reader {
         entity: Arc<Entity>,
         decoder: Box<dyn Decode>,
         from: Positions,
+        clock: Arc<dyn Clock>,
     ) -> Result<Self> {
         let (parts, ready) = (BTreeMap::new(), VecDeque::new());
         let keys = if options.mode == Mode::Upsert { Keys::new(&entity)? } else { None };
@@ -60,12 +69,14 @@ impl Reader {
             decoder,
             keys,
             from,
-            id: None,
+            untold: Positions::new(),
             parts,
             ready,
             bytes: 0,
             rows: 0,
             in_round: false,
+            polled: Polled::new(clock),
+            fault: None,
         })
     }
 
@@ -89,8 +100,13 @@ impl Reader {
     fn step(&mut self, bytes_max: usize) -> Result<Option<Pulled>> {
         loop {
             if let Some(mut pulled) = self.ready.pop_front() {
-                self.id.take().iter().for_each(|id| pulled.upto.advance(id));
+                // Of a partition that moves already, the batch knows better.
+                let moved = std::mem::replace(&mut pulled.upto, std::mem::take(&mut self.untold));
+                pulled.upto.advance(&moved);
                 return Ok(Some(pulled));
+            }
+            if let Some(fault) = self.fault.take() {
+                return Err(fault);
             }
             if !std::mem::replace(&mut self.in_round, true) {
                 self.begin()?;
@@ -109,13 +125,13 @@ impl Reader {
         let is_first = self.parts.is_empty() && !self.from.iter().any(|(_, point)| matches!(point, Point::Offset(_)));
         if let Some(id) = identity::check(&self.access, &self.consumer, topic, &self.from)? {
             self.from.advance(&id);
-            self.id = Some(id);
+            self.untold.advance(&id);
         }
         let mut new = Vec::new();
         for partition in partitions {
             let (low, high) = self.watermarks(partition)?;
             match self.parts.get_mut(&partition) {
-                Some(part) => part.end = high,
+                Some(part) => (part.end, part.moved_at) = (high, self.polled.spent),
                 None => new.push((partition, low, high)),
             }
         }
@@ -123,31 +139,29 @@ impl Reader {
             return Ok(());
         }
         let starts = if is_first { self.starts(&new)? } else { BTreeMap::new() };
-        let mut assigned = TopicPartitionList::new();
+        let (mut assigned, mut begun) = (TopicPartitionList::new(), BTreeMap::new());
         for (partition, low, high) in new {
-            let name = format!("{topic}/{partition}");
-            let from = match self.from.get(&name) {
-                Some(Point::Offset(offset)) => {
-                    self.is_there(&name, i64::try_from(*offset).unwrap_or(i64::MAX), low, high)?
-                }
-                Some(_) => return Err(Error::internal(name, "a position of a topic is an offset")),
+            let from = match due(&self.from, topic, partition)? {
+                Some(offset) => is_there(self.options.on_lost, &format!("{topic}/{partition}"), offset, low, high)?,
                 None => starts.get(&partition).copied().unwrap_or(low),
             };
             let mut part = Part::new(topic, partition, from, &self.entity);
-            part.end = high;
+            (part.end, part.moved_at) = (high, self.polled.spent);
             let at = self.consumer.client();
             add(&mut assigned, topic, partition, from).map_err(|e| self.access.error("assign", &e, at.context()))?;
-            self.parts.insert(partition, part);
+            begun.insert(partition, part);
         }
+        // Where each begins counts from now on, whether or not it has records: what comes there and is removed before the next
+        // opening is missing.
+        for upto in begun.values().map(Part::upto).filter(|upto| !self.from.holds(upto)) {
+            self.untold.advance(&upto);
+        }
+        self.from.advance(&self.untold);
+        self.parts.extend(begun);
         let assigned = self.consumer.incremental_assign(&assigned);
         assigned.map_err(|e| self.access.error("assign", &e, self.consumer.client().context()))?;
-        // Where a topic is started at its end, that place counts from now on, whether or not there are records.
-        if is_first && self.options.start_from != StartFrom::Earliest {
-            let upto = self.parts.values().fold(Positions::new(), |mut all, part| {
-                all.advance(&part.upto());
-                all
-            });
-            let moved = self.moved(upto)?;
+        if !self.untold.is_empty() {
+            let moved = self.moved(Positions::new())?;
             self.ready.push_back(moved);
         }
         Ok(())
@@ -197,7 +211,8 @@ impl Reader {
         let start = |(partition, low, high): &(i32, i64, i64)| match found.find_partition(topic, *partition)?.offset() {
             // What was removed since is lost to who takes over, as it would be to the group.
             Offset::Offset(offset) => {
-                let start = self.is_there(&format!("{topic}/{partition}"), offset, *low, *high);
+                let name = format!("{topic}/{partition}");
+                let start = is_there(self.options.on_lost, &name, offset, *low, *high);
                 Some(start.map(|start| (*partition, start)))
             }
             _ => None,
@@ -205,45 +220,15 @@ impl Reader {
         new.iter().filter_map(start).collect()
     }
 
-    /// Whether a partition still has what comes next.
-    fn is_there(&self, name: &str, offset: i64, low: i64, high: i64) -> Result<i64> {
-        if offset > high {
-            let detail = format!(
-                "offset {offset} was taken, and it ends at {high}: the topic was made anew or cut; give the source another \
-                 name to take it from its start"
-            );
-            return Err(Error::data(format!("go on in {name}"), detail));
-        }
-        if offset >= low {
-            return Ok(offset);
-        }
-        let lost = low - offset;
-        match self.options.on_lost {
-            OnLost::Skip => {
-                tracing::warn!(
-                    partition = name,
-                    "{lost} offsets were removed before they were taken; it goes on behind them"
-                );
-                Ok(low)
-            }
-            OnLost::Error => {
-                let detail = format!(
-                    "{lost} offsets (from {offset} on) were removed by the topic's retention before they were taken; `on_lost: \
-                     skip` goes on without them"
-                );
-                Err(Error::data(format!("go on in {name}"), detail))
-            }
-        }
-    }
-
     /// Polls until there is a batch in `ready`; false when the round is at its end.
     fn fill(&mut self, bytes_max: usize) -> Result<bool> {
-        let mut waited = Duration::ZERO;
+        self.polled.begin();
         let mut behind = self.parts.values().filter(|part| part.is_behind()).count();
         while behind > 0 && self.bytes < bytes_max.max(1) && self.rows < self.options.batch_rows_max {
-            match self.consumer.poll(POLL) {
+            let polled = self.consumer.poll(POLL);
+            self.polled.count(polled.is_some());
+            match polled {
                 Some(Ok(message)) => {
-                    waited = Duration::ZERO;
                     let Some(part) = self.parts.get_mut(&message.partition()) else { continue };
                     // What is fetched again after a broken connection was taken already.
                     if message.offset() < part.next {
@@ -251,6 +236,7 @@ impl Reader {
                     }
                     let was_behind = part.is_behind();
                     self.bytes += part.take(&message, &self.options, self.keys.as_ref());
+                    part.moved_at = self.polled.spent;
                     self.rows += 1;
                     behind -= usize::from(was_behind && !part.is_behind());
                 }
@@ -258,13 +244,18 @@ impl Reader {
                 Some(Err(error)) => self.forgive(&error)?,
                 None => {
                     behind = self.follow()?;
-                    waited += POLL;
-                    if self.bytes > 0 && waited >= POLL {
+                    if self.bytes > 0 {
                         break;
                     }
-                    if behind > 0 && waited > self.access.timeout {
-                        return Err(self.silent());
-                    }
+                }
+            }
+            if self.polled.is_time() {
+                behind = self.follow()?;
+                if let Some(fault) = self.silent() {
+                    self.give()?;
+                    self.rewind();
+                    self.fault = Some(fault);
+                    return Ok(true);
                 }
             }
         }
@@ -272,8 +263,25 @@ impl Reader {
         Ok(!self.ready.is_empty())
     }
 
+    /// What there is to tell of a partition that has more and has not moved for as long as the cluster may take to answer. While
+    /// others move, its turn may only not have come: then its leader is asked, and one that answers has more time.
+    fn silent(&mut self) -> Option<Error> {
+        let (now, timeout) = (self.polled.spent, self.access.timeout);
+        let is_late = |since: Duration| now.saturating_sub(since) > timeout;
+        let late = |part: &Part| part.is_behind() && is_late(part.moved_at.max(part.asked_at));
+        let (partition, part) = self.parts.iter_mut().find(|(_, part)| late(part))?;
+        part.asked_at = now;
+        let (partition, name, moved_at) = (*partition, part.name.clone(), part.moved_at);
+        let is_over = now.saturating_sub(moved_at) > timeout.saturating_mul(TURNS);
+        if !is_over && self.parts.values().any(|part| !is_late(part.moved_at)) {
+            return self.watermarks(partition).err();
+        }
+        let error = KafkaError::MessageConsumption(Code::OperationTimedOut);
+        Some(self.access.error(&format!("read {name}"), &error, self.consumer.client().context()))
+    }
+
     /// What the client tells while it goes on by itself is no error yet; the time-out makes one of it.
-    fn forgive(&self, error: &rdkafka::error::KafkaError) -> Result<()> {
+    fn forgive(&self, error: &KafkaError) -> Result<()> {
         let fault = self.access.error(&format!("read {}", self.options.topic), error, self.consumer.client().context());
         match fault.kind {
             kernel::Kind::Unreachable => Ok(()),
@@ -283,7 +291,7 @@ impl Reader {
 
     /// The cluster no longer has what comes next. What waits is handed on; the next round then begins where there is something,
     /// or says what is missing.
-    fn overtaken(&mut self, error: &rdkafka::error::KafkaError) -> Result<bool> {
+    fn overtaken(&mut self, error: &KafkaError) -> Result<bool> {
         let mut is_lost = false;
         for (partition, part) in &self.parts {
             let (low, high) = self.watermarks(*partition)?;
@@ -298,19 +306,16 @@ impl Reader {
         Ok(true)
     }
 
-    fn silent(&self) -> Error {
-        let error = rdkafka::error::KafkaError::MessageConsumption(rdkafka::types::RDKafkaErrorCode::OperationTimedOut);
-        self.access.error(&format!("read {}", self.options.topic), &error, self.consumer.client().context())
-    }
-
     /// Ends of transactions and what they took back are offsets without records: the client goes over them by itself. Gives
     /// the number of partitions that have more.
     fn follow(&mut self) -> Result<usize> {
         let told = self.consumer.client().context();
         let places = self.consumer.position().map_err(|e| self.access.error("ask for positions", &e, told))?;
         for place in places.elements() {
-            if let (Some(part), Offset::Offset(at)) = (self.parts.get_mut(&place.partition()), place.offset()) {
-                part.next = part.next.max(at);
+            if let (Some(part), Offset::Offset(at)) = (self.parts.get_mut(&place.partition()), place.offset())
+                && at > part.next
+            {
+                (part.next, part.moved_at) = (at, self.polled.spent);
             }
         }
         Ok(self.parts.values().filter(|part| part.is_behind()).count())
@@ -350,22 +355,21 @@ impl Reader {
     }
 }
 
-fn add(list: &mut TopicPartitionList, topic: &str, partition: i32, offset: i64) -> rdkafka::error::KafkaResult<()> {
+fn add(list: &mut TopicPartitionList, topic: &str, partition: i32, offset: i64) -> KafkaResult<()> {
     list.add_partition_offset(topic, partition, Offset::Offset(offset))
 }
 
 /// Whether the cluster no longer has the offset that comes next.
-fn is_overtaken(error: &rdkafka::error::KafkaError) -> bool {
-    use rdkafka::types::RDKafkaErrorCode::{AutoOffsetReset, OffsetOutOfRange};
-    matches!(error.rdkafka_error_code(), Some(AutoOffsetReset | OffsetOutOfRange))
+fn is_overtaken(error: &KafkaError) -> bool {
+    matches!(error.rdkafka_error_code(), Some(Code::AutoOffsetReset | Code::OffsetOutOfRange))
 }
 
 /// Why nobody answers is among the events that wait to be polled.
 pub fn listen(consumer: &BaseConsumer<Told>) {
     for _ in 0..EVENTS_MAX {
         match consumer.poll(POLL) {
-            Some(Err(error)) => consumer.client().context().error(error, ""),
-            Some(Ok(_)) => {}
+            // It was told by the poll itself, with its reason.
+            Some(_) => {}
             None => return,
         }
     }
@@ -396,14 +400,17 @@ pub fn partitions(access: &Access, consumer: &BaseConsumer<Told>, topic: &str) -
     };
     client.context().forget();
     let found = metadata.topics().iter().find(|found| found.name() == topic);
-    let error = found.and_then(|found| found.error()).map(rdkafka::types::RDKafkaErrorCode::from);
+    let error = found.and_then(|found| found.error()).map(Code::from);
     match found {
         Some(found) if error.is_none() && !found.partitions().is_empty() => {
             Ok(found.partitions().iter().map(|partition| partition.id()).collect())
         }
         _ => {
-            let code = error.unwrap_or(rdkafka::types::RDKafkaErrorCode::UnknownTopic);
-            Err(access.error(&what, &rdkafka::error::KafkaError::MetadataFetch(code), client.context()))
+            let code = error.unwrap_or(Code::UnknownTopic);
+            Err(access.error(&what, &KafkaError::MetadataFetch(code), client.context()))
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

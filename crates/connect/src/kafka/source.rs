@@ -42,7 +42,8 @@ impl Kafka {
         let (asked, asking) = channel::<usize>();
         let (answer, answers) = mpsc::channel(1);
         let (topic, group) = (options.topic.clone(), options.group.clone());
-        let mut reader = Reader::new(access, consumer.clone(), Arc::new(options), entity, decoder, opening.from)?;
+        let (options, from, clock) = (Arc::new(options), opening.from, opening.clock);
+        let mut reader = Reader::new(access, consumer.clone(), options, entity, decoder, from, clock)?;
         let thread = std::thread::Builder::new().name("lavra-kafka".into()).spawn(move || {
             while let Ok(bytes_max) = asking.recv() {
                 if answer.blocking_send(reader.next(bytes_max)).is_err() {

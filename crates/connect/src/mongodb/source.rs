@@ -48,7 +48,7 @@ impl MongoDb {
             None => (0, Token::default(), false),
         };
         let objects = Objects::new(Arc::new(opening.entity.clone()));
-        let whole = may_show(&opening.entity, None);
+        let whole = !is_hidden(&opening.entity);
         Ok(Self {
             opening,
             options,
@@ -109,13 +109,14 @@ impl MongoDb {
                 continue;
             }
             let id = found.get("_id").ok().flatten();
-            self.whole = self.whole && may_show(&self.opening.entity, id);
-            self.token.behind = id.filter(|_| self.whole).and_then(Id::of);
-            let mut broken = Ok(());
-            self.objects.push(|to| broken = text::document(to, &found));
-            broken.map_err(|text::Broken| {
-                Error::data(&what, format!("document {} is no BSON", self.taken + self.objects.rows() as u64))
-            })?;
+            self.token.behind = place(&self.opening.entity, id).filter(|_| self.whole);
+            self.whole = self.token.behind.is_some();
+            let named = match (self.whole, id) {
+                (true, Some(RawBsonRef::ObjectId(id))) => format!(" (_id {id})"),
+                _ => String::new(),
+            };
+            let broken = |text::Broken| format!("its bytes are no BSON, or a text in it is no UTF-8{named}");
+            self.objects.push(|to| text::document(to, &found).map_err(broken));
         }
         self.handed = self.token.clone();
         let first = self.taken as i64 + 1;
@@ -130,16 +131,18 @@ impl MongoDb {
     }
 }
 
-/// Whether an `_id` may be written down: of MongoDB's own making unless it is hidden, else when the contract knows it.
-fn may_show(entity: &Entity, id: Option<RawBsonRef<'_>>) -> bool {
-    let property = entity.property("_id");
-    let is_hidden = property
-        .is_some_and(|p| p.mask.is_some() || p.classification.as_ref().is_some_and(|class| class.is_personal()));
-    match id {
-        _ if is_hidden => false,
-        None | Some(RawBsonRef::ObjectId(_)) => true,
-        Some(other) => property.is_some() && Id::of(other).is_some(),
-    }
+/// Whether no `_id` may be written down.
+fn is_hidden(entity: &Entity) -> bool {
+    let hides = |class: &kernel::Classification| class.is_personal();
+    entity.property("_id").is_some_and(|p| p.mask.is_some() || p.classification.as_ref().is_some_and(hides))
+}
+
+/// An `_id` that may be written down: of MongoDB's own making unless it is hidden, else when the contract knows it. A document
+/// without one (such as those of a view that leaves it out) has no place among the others.
+fn place(entity: &Entity, id: Option<RawBsonRef<'_>>) -> Option<Id> {
+    let id = id.filter(|_| !is_hidden(entity))?;
+    let is_known = matches!(id, RawBsonRef::ObjectId(_)) || entity.property("_id").is_some();
+    Id::of(id).filter(|_| is_known)
 }
 
 /// The name of what is read: another `refresh` is another one.
@@ -173,5 +176,29 @@ impl Source for MongoDb {
     /// Nothing to forget: a collection stays where it is.
     async fn settled(&mut self, _upto: &Positions) -> Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::testing::entity;
+    use kernel::contract::MaskSpec;
+    use mongodb::bson::oid::ObjectId;
+
+    #[test]
+    fn a_place_to_go_on_from_is_an_id_that_may_be_written_down() {
+        let (known, unknown) = (entity(&["_id", "name"]), entity(&["name"]));
+        let mut hidden = entity(&["_id"]);
+        hidden.properties[0].mask = Some(MaskSpec::parse("redact").expect("a mask"));
+        let object = ObjectId::new();
+        let own = Some(Id::Object(object.to_hex()));
+        for (entity, expected) in [(&known, own.clone()), (&unknown, own), (&hidden, None)] {
+            assert_eq!(place(entity, Some(RawBsonRef::ObjectId(object))), expected);
+            assert_eq!(place(entity, None), None, "a document without one has no place");
+        }
+        assert_eq!(place(&known, Some(RawBsonRef::Int32(7))), Some(Id::Int(7)));
+        assert_eq!(place(&unknown, Some(RawBsonRef::Int32(7))), None);
+        assert_eq!(place(&known, Some(RawBsonRef::Null)), None);
     }
 }

@@ -1,9 +1,10 @@
 //! What a server must be like, each with its remedy: for `lavra doctor`, and before changes are followed.
 
+use super::coverage::coverage;
 use super::login::{Login, connect, fault};
 use super::options::{Mode, Options};
 use super::patience::Patience;
-use super::table::Table;
+use super::table::{Table, has_partial_key};
 use crate::spec::{Finding, Grade, Opening};
 use kernel::{Error, Kind, Result};
 use mysql_async::Conn;
@@ -33,24 +34,33 @@ impl Server {
         Ok(Self { is_mariadb: version.to_lowercase().contains("mariadb"), version, variables })
     }
 
-    fn is(&self, name: &str) -> &str {
+    /// A MariaDB with these settings.
+    #[cfg(test)]
+    pub fn with(settings: &[(&str, &str)]) -> Self {
+        let variables = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self { is_mariadb: true, version: "10.11.0-MariaDB".into(), variables }
+    }
+
+    pub fn is(&self, name: &str) -> &str {
         self.variables.get(name).map_or("", String::as_str)
     }
 }
 
-fn good(subject: &'static str, found: impl Into<String>) -> Finding {
+pub fn good(subject: &'static str, found: impl Into<String>) -> Finding {
     Finding { subject, grade: Grade::Good, found: found.into(), remedy: None }
 }
 
-fn finding(subject: &'static str, grade: Grade, found: impl Into<String>, remedy: impl Into<String>) -> Finding {
+pub fn finding(subject: &'static str, grade: Grade, found: impl Into<String>, remedy: impl Into<String>) -> Finding {
     Finding { subject, grade, found: found.into(), remedy: Some(remedy.into()) }
 }
 
 /// Refuses a server of which changes would be lost; gives one that is as it must be.
 pub async fn good_server(conn: &mut Conn, source: &str, table: &Table) -> Result<Server> {
     let server = Server::ask(conn).await?;
+    let covered = coverage(conn, &server, table).await?;
     let bad: Vec<String> = settings(&server)
         .into_iter()
+        .chain(covered)
         .filter(|finding| finding.grade == Grade::Bad)
         .map(|finding| format!("{} is {}: {}", finding.subject, finding.found, finding.remedy.unwrap_or_default()))
         .collect();
@@ -101,7 +111,7 @@ fn settings(server: &Server) -> Vec<Finding> {
             "binlog_row_metadata",
             Grade::Warning,
             if other.is_empty() { "not known to this server" } else { other },
-            "set `binlog_row_metadata = FULL`: without names in the log, columns that were renamed or dropped stop the source",
+            "set `binlog_row_metadata = FULL`: without names in the log, an `ALTER` that does not tell what it makes of the columns stops the source",
         ),
     });
     let kept = ["binlog_expire_logs_seconds", "expire_logs_days"]
@@ -162,9 +172,13 @@ async fn look(conn: &mut Conn, opening: &Opening, options: &Options, found: &mut
         Ok(table) => {
             found.push(readable(conn, &table).await);
             found.extend(shape(conn, opening, options, &table).await?);
+            if options.mode == Mode::Cdc {
+                found.extend(coverage(conn, &server, &table).await?);
+            }
         }
         Err(error) => {
-            found.push(finding("table", Grade::Bad, error.to_string(), "mend `table`, or grant SELECT on it"))
+            let remedy = "mend `table`, grant SELECT on it, or take another `mode`: the error says which";
+            found.push(finding("table", Grade::Bad, error.to_string(), remedy));
         }
     }
     if options.mode == Mode::Cdc {
@@ -238,8 +252,11 @@ async fn shape(conn: &mut Conn, opening: &Opening, options: &Options, table: &Ta
         None if table.key.is_empty() => finding(
             "primary key",
             Grade::Warning,
-            "none",
-            "give the table one: without it the first read can't be gone on with, and changes find no row",
+            match has_partial_key(conn, table).await? {
+                true => "none: it has only the beginning of a column, and rows that differ behind it are others",
+                false => "none",
+            },
+            "give the table one, of whole columns: without it the first read can't be gone on with, and changes find no row",
         ),
         None => finding(
             "primary key",

@@ -137,8 +137,8 @@ impl Incremental {
             Some(key) => columns.extend(key.into_iter().filter(|column| column.name != name)),
             None => {
                 return refuse(
-                    "several rows may have one value of it, and nothing tells them apart: the table needs a primary key that the \
-                     contract names, without a mask or a personal class, or the cursor an own unique index; else use `mode: cdc`"
+                    "several rows may have one value of it, and nothing tells them apart: the table needs a primary key, of whole \
+                     columns, that the contract names, without a mask or a personal class, or the cursor an own unique index; else use `mode: cdc`"
                         .into(),
                 );
             }

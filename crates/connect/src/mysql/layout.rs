@@ -1,5 +1,6 @@
 //! A table as the log's own map of it says: columns by name where the server sends names, else by their place.
 
+use super::cdc::written::{Drawn, Written};
 use super::log::unread;
 use super::options::Options;
 use super::plan::Plan;
@@ -25,6 +26,8 @@ pub struct Layout {
     /// Places of the key's columns in the log.
     keys: Vec<usize>,
     names: Vec<Arc<str>>,
+    /// The columns as the log names them; none where it does not.
+    pub named: Option<Vec<Drawn>>,
 }
 
 /// One state of a row: its values, and which columns are there.
@@ -49,6 +52,8 @@ impl<'r> Image<'r> {
 
 pub struct Known<'k> {
     pub table: &'k Table,
+    /// The columns that rows are written with at this place of the log, as far as they are known.
+    pub written: Option<&'k Written>,
     pub charsets: &'k Charsets,
     pub entity: &'k Entity,
     pub options: &'k Options,
@@ -59,12 +64,17 @@ impl Known<'_> {
     fn reads(&self, column: &str) -> bool {
         self.options.columns.as_ref().is_none_or(|names| names.iter().any(|name| name == column))
     }
+
+    /// MariaDB's own, for a unique index over long text: it is in the log, and nowhere else.
+    fn is_hidden(&self, column: &str) -> bool {
+        self.is_mariadb && column.starts_with("DB_ROW_HASH_") && self.table.column(column).is_none()
+    }
 }
 
 impl Layout {
     pub fn new(map: &TableMapEvent<'_>, known: &Known<'_>) -> Result<Self> {
-        let all = columns(map, known)?;
-        let chosen = |column: &Column| known.reads(&column.name);
+        let (all, is_named) = columns(map, known)?;
+        let chosen = |column: &Column| known.reads(&column.name) && !known.is_hidden(&column.name);
         let mut to = Vec::new();
         let mut columns = Vec::new();
         for column in &all {
@@ -83,7 +93,8 @@ impl Layout {
             .collect();
         let names = all.iter().map(|column| column.name.as_str().into()).collect();
         let plan = Plan::new(known.table.clone(), columns, known.entity, known.options, known.is_mariadb).of_log()?;
-        Ok(Self { plan, to, keys, names })
+        let named = is_named.then(|| all.iter().map(Drawn::of).collect());
+        Ok(Self { plan, to, keys, names, named })
     }
 
     /// Whether the server computes the column, so that a row may lack it.
@@ -125,7 +136,8 @@ impl Layout {
     }
 }
 
-fn columns(map: &TableMapEvent<'_>, known: &Known<'_>) -> Result<Vec<Column>> {
+/// The columns of a map, and whether it names them.
+fn columns(map: &TableMapEvent<'_>, known: &Known<'_>) -> Result<(Vec<Column>, bool)> {
     let meta = OptionalMetaExtractor::new(map.iter_optional_meta()).map_err(unread)?;
     let names: Vec<String> = meta
         .iter_column_name()
@@ -136,6 +148,7 @@ fn columns(map: &TableMapEvent<'_>, known: &Known<'_>) -> Result<Vec<Column>> {
     let (mut signs, mut charsets, mut word_charsets) =
         (meta.iter_signedness(), meta.iter_charset(), meta.iter_enum_and_set_charset());
     let count = usize::try_from(map.columns_count()).unwrap_or(usize::MAX);
+    let written = if names.is_empty() { by_place(count, known)? } else { &[] };
     let mut found = Vec::with_capacity(count);
     for at in 0..count {
         let wrong = || {
@@ -145,11 +158,6 @@ fn columns(map: &TableMapEvent<'_>, known: &Known<'_>) -> Result<Vec<Column>> {
             )
         };
         let kind = map.get_column_type(at).ok().flatten().ok_or_else(wrong)?;
-        let name = names.get(at).cloned();
-        let now = match &name {
-            Some(name) => known.table.column(name),
-            None => Some(by_place(map, at, count, known)?),
-        };
         let signed = if kind.is_numeric_type() { signs.next() } else { None };
         let charset = match kind {
             kind if kind.is_character_type() => charsets.next().transpose().map_err(unread)?,
@@ -164,20 +172,30 @@ fn columns(map: &TableMapEvent<'_>, known: &Known<'_>) -> Result<Vec<Column>> {
         let charset = charset.filter(|number| *number > 0);
         let mut column =
             of_log(kind, map.get_column_metadata(at).unwrap_or_default(), charset == Some(BINARY)).ok_or_else(wrong)?;
-        column.name = name.or_else(|| now.map(|now| now.name.clone())).unwrap_or_default();
-        if let Some(now) = now {
-            adopt(&mut column, now);
+        match (names.get(at), written.get(at)) {
+            (Some(name), _) => {
+                column.name.clone_from(name);
+                if let Some(now) = known.table.column(name) {
+                    adopt(&mut column, now);
+                }
+            }
+            (None, Some(drawn)) => draw(&mut column, drawn, charset).ok_or_else(|| others(known))?,
+            (None, None) => return Err(wrong()),
         }
         column.unsigned = signed.unwrap_or(column.unsigned);
         if let Some(name) = charset.filter(|number| *number != BINARY).and_then(|number| known.charsets.get(&number)) {
             column.charset.clone_from(name);
         }
-        if let Some(labels) = labels.filter(|_| known.reads(&column.name)) {
-            column.labels = words_of(&column, charset == Some(BINARY), &labels)?;
+        if let Some(labels) = labels {
+            let reads = known.reads(&column.name);
+            column.labels = if reads { words_of(&column, charset == Some(BINARY), &labels)? } else { Vec::new() };
+        }
+        if column.kind == Kind::Text && column.charset.is_empty() && known.reads(&column.name) {
+            return Err(unknown(known));
         }
         found.push(column);
     }
-    Ok(found)
+    Ok((found, !names.is_empty()))
 }
 
 /// Lists of words, one for each column that has such, in its character set.
@@ -209,22 +227,52 @@ fn words(map: &TableMapEvent<'_>) -> Result<(Words, Words)> {
 /// The collation of bytes.
 const BINARY: u16 = 63;
 
-/// Without names the columns are those of now, if there were not more of them. Further ones are added at the end.
-fn by_place<'k>(map: &TableMapEvent<'_>, at: usize, count: usize, known: &Known<'k>) -> Result<&'k Column> {
-    let stored: Vec<&Column> = known.table.columns.iter().collect();
-    let now = stored.get(at).filter(|_| count <= stored.len());
-    let fits = |column: &&&Column| {
-        let kind = map.get_column_type(at).ok().flatten();
-        kind.and_then(|kind| of_log(kind, map.get_column_metadata(at).unwrap_or_default(), false))
-            .is_some_and(|own| like(own.kind, column.kind))
+/// Without names the columns are those that the rows are known to be written with.
+fn by_place<'k>(count: usize, known: &Known<'k>) -> Result<&'k [Drawn]> {
+    let written = known.written.ok_or_else(|| unknown(known))?;
+    if written.columns.len() != count {
+        return Err(others(known));
+    }
+    Ok(&written.columns)
+}
+
+const REMEDY: &str =
+    "set `binlog_row_metadata = FULL` on the server, and take the table anew by `refresh: <any new text>`";
+
+fn unknown(known: &Known<'_>) -> Error {
+    Error::data(
+        format!("follow {}", known.table.shown()),
+        format!(
+            "with which columns its rows were written is not known, and the log does not name them: a statement altered the table in a way \
+             that does not tell them, or the position is of an older version; {REMEDY}"
+        ),
+    )
+}
+
+fn others(known: &Known<'_>) -> Error {
+    Error::data(
+        format!("follow {}", known.table.shown()),
+        format!("its columns were others when this was written, and the log does not name them: {REMEDY}"),
+    )
+}
+
+/// What is known of a column that the log does not name; none where it is of another kind.
+fn draw(column: &mut Column, drawn: &Drawn, charset: Option<u16>) -> Option<()> {
+    let fits = match (column.kind, drawn.kind) {
+        (Kind::Bit(log), Kind::Bit(own)) => log == own,
+        (_, Kind::Text) => charset != Some(BINARY),
+        (_, Kind::Bytes) => charset.is_none_or(|number| number == BINARY),
+        _ => true,
     };
-    now.filter(fits).copied().ok_or_else(|| {
-        Error::data(
-            format!("follow {}", known.table.shown()),
-            "its columns were others when this was written, and the log does not name them: set `binlog_row_metadata = FULL` on the server, and \
-             take the table anew by `refresh: <any new text>`",
-        )
-    })
+    if !fits || !like(column.kind, drawn.kind) {
+        return None;
+    }
+    column.name.clone_from(&drawn.name);
+    (column.kind, column.unsigned, column.octets) = (drawn.kind, drawn.unsigned, drawn.octets);
+    column.labels.clone_from(&drawn.labels);
+    column.charset.clone_from(&drawn.charset);
+    column.is_virtual = drawn.is_virtual;
+    Some(())
 }
 
 /// What the log does not tell of a column that is still there and of the same kind.
@@ -379,7 +427,14 @@ mod tests {
         };
         let charsets = [(8, "latin1"), (45, "utf8mb4"), (51, "cp1251"), (63, "binary"), (32, "armscii8")];
         let charsets: Charsets = charsets.map(|(number, name)| (number, name.to_owned())).into();
-        let known = Known { table: &table, charsets: &charsets, entity: &entity, options: &options, is_mariadb: true };
+        let known = Known {
+            table: &table,
+            written: None,
+            charsets: &charsets,
+            entity: &entity,
+            options: &options,
+            is_mariadb: true,
+        };
         let layout = Layout::new(map, &known)?;
         Ok(layout.plan.columns.into_iter().map(|column| column.labels.into_iter().flatten().collect()).collect())
     }
@@ -400,6 +455,13 @@ mod tests {
         );
         let expected: [&[&str]; 6] = [&["é", "ß", "€"], &["x", "ü"], &["é", "😀"], &["да", "нет"], &["д"], &["a", "é"]];
         assert_eq!(found.expect("a layout"), expected);
+    }
+
+    #[test]
+    fn a_column_that_only_the_log_has_is_left_out() {
+        let hash = ("DB_ROW_HASH_1", ColumnType::MYSQL_TYPE_ENUM, 8, &[b"a".as_slice()][..]);
+        let found = read(&map(&[("own", ColumnType::MYSQL_TYPE_ENUM, 8, &[b"b"]), hash]), json!({}));
+        assert_eq!(found.expect("a layout"), [["b"]]);
     }
 
     #[test]

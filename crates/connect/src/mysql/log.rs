@@ -3,11 +3,14 @@
 use super::gtid::{Gtid, Gtids};
 use super::login::fault;
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use kernel::{Error, Kind, Result};
-use mysql_async::binlog::EventType;
-use mysql_async::binlog::events::{Event, GtidEvent, QueryEvent, RotateEvent, TableMapEvent, TransactionPayloadEvent};
+use mysql_async::binlog::events::{
+    Event, GtidEvent, QueryEvent, RotateEvent, StatusVarVal, TableMapEvent, TransactionPayloadEvent,
+};
+use mysql_async::binlog::{EventType, StatusVarKey};
 use mysql_async::prelude::Queryable;
-use mysql_async::{BinlogStream, BinlogStreamRequest, Conn, Row};
+use mysql_async::{BinlogStreamRequest, Conn, Row};
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -25,6 +28,10 @@ const FOLLOW: &str = "REPLICATION SLAVE";
 const STANDALONE: u8 = 1;
 const HAS_GROUP: u8 = 2;
 const PREPARED_XA: u8 = 64;
+const ENDED_XA: u8 = 128;
+/// Of the byte behind them: an `ALTER` that begins, and one that was given up (`binlog_alter_two_phase`).
+const ALTER_BEGINS: u8 = 2;
+const ALTER_IS_UNDONE: u8 = 8;
 
 /// A place in the log's files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -64,12 +71,18 @@ pub enum Meaning {
         at: Option<i64>,
         single: bool,
         is_xa: bool,
+        /// Its statement does nothing: it is only announced, or was given up.
+        is_void: bool,
     },
     Statement {
         sql: String,
         database: String,
+        /// The number of a collation of the character set that it was sent in.
+        charset: Option<u16>,
     },
     Commit,
+    /// A file begins, or the log goes on behind a restart: numbers of tables begin anew.
+    File,
     Table {
         id: u64,
         database: String,
@@ -80,7 +93,7 @@ pub enum Meaning {
 }
 
 pub struct Log {
-    stream: Option<BinlogStream>,
+    stream: Option<BoxStream<'static, mysql_async::Result<Event>>>,
     /// The tables of the rows that follow.
     maps: HashMap<u64, TableMapEvent<'static>>,
     is_mariadb: bool,
@@ -89,6 +102,10 @@ pub struct Log {
     pub place: Place,
     /// Bytes that were sent since this was set to 0; a new file counts as many.
     pub passed: u64,
+    /// Bytes that were sent since this was set to 0.
+    pub bytes: u64,
+    /// Where the compressed transaction ends whose events come now; 0 outside of one.
+    unpacking: u32,
 }
 
 /// Where the log ends now.
@@ -123,6 +140,28 @@ fn denied(what: &str, error: &mysql_async::Error, right: &str, more: &str) -> Op
     DENIED.contains(&error.code).then(|| Error::refused(what, detail))
 }
 
+/// What tells a server from all others.
+pub async fn identity(conn: &mut Conn, is_mariadb: bool) -> Result<String> {
+    let asked = match is_mariadb {
+        true => "SELECT CONCAT_WS(' ', @@server_id, @@hostname, @@port, @@datadir)",
+        false => "SELECT @@server_uuid",
+    };
+    let found: Option<String> = conn.query_first(asked).await.map_err(|e| fault("ask which server it is", e))?;
+    Ok(found.unwrap_or_default())
+}
+
+/// Where the log ends is asked beside it: of another server it says nothing of this one's log.
+pub fn one_server(log: &str, beside: &str) -> Result<()> {
+    if log == beside {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Unreachable,
+        "follow the binary log",
+        "its connections lead to different servers: let `connection` name one server, or a balancer that keeps a client on one",
+    ))
+}
+
 impl Log {
     /// Begins behind these transactions.
     pub async fn start(mut conn: Conn, behind: &Gtids, server_id: u32, timeout: Duration) -> Result<Self> {
@@ -143,12 +182,10 @@ impl Log {
         }
         let stream = conn.get_binlog_stream(request).await;
         let stream = stream.map_err(|e| denied(what, &e, FOLLOW, "").unwrap_or_else(|| fault(what, e)))?;
-        Ok(Self { stream: Some(stream), maps: HashMap::new(), is_mariadb, timeout, place: Place::default(), passed: 0 })
+        Ok(Self { stream: Some(stream.boxed()), timeout, ..Self::of(is_mariadb) })
     }
 
-    /// Without a server: events are brought by hand.
-    #[cfg(test)]
-    pub fn without_server(is_mariadb: bool) -> Self {
+    fn of(is_mariadb: bool) -> Self {
         Self {
             stream: None,
             maps: HashMap::new(),
@@ -156,7 +193,16 @@ impl Log {
             timeout: Duration::ZERO,
             place: Place::default(),
             passed: 0,
+            bytes: 0,
+            unpacking: 0,
         }
+    }
+
+    /// Without a server: these events come, and others are brought by hand.
+    #[cfg(test)]
+    pub fn without_server(is_mariadb: bool, events: Vec<Event>) -> Self {
+        let stream = futures::stream::iter(events.into_iter().map(Ok)).boxed();
+        Self { stream: Some(stream), timeout: Duration::from_secs(1), ..Self::of(is_mariadb) }
     }
 
     pub fn table_map(&self, id: u64) -> Option<&TableMapEvent<'static>> {
@@ -177,7 +223,8 @@ impl Log {
         let event = tokio::time::timeout(self.timeout, stream.next()).await.map_err(silent)?;
         match event {
             Some(Ok(event)) => Ok(event),
-            Some(Err(mysql_async::Error::Server(error))) if error.code == 1236 => Err(Error::data(
+            Some(Err(mysql_async::Error::Server(error))) if is_displaced(&error) => Err(displaced()),
+            Some(Err(mysql_async::Error::Server(error))) if error.code == GONE => Err(Error::data(
                 what,
                 format!(
                     "the server does not have any more what comes behind this position, or has another history ({}); keep its logs longer \
@@ -186,40 +233,50 @@ impl Log {
                 ),
             )),
             Some(Err(error)) => Err(denied(what, &error, FOLLOW, "").unwrap_or_else(|| fault(what, error))),
-            None => Err(Error::new(
-                Kind::Unreachable,
-                what,
-                "the server ended the stream; another replica may have the same `server_id`",
-            )),
+            None => Err(displaced()),
         }
     }
 
     /// What an event means; how far the log is read moves with it.
     pub fn meaning(&mut self, event: &Event) -> Result<Meaning> {
+        let meaning = self.meant(event)?;
+        let ends = match &meaning {
+            Meaning::Commit => true,
+            Meaning::Statement { sql, .. } => ["COMMIT", "ROLLBACK"].iter().any(|end| sql.eq_ignore_ascii_case(end)),
+            _ => false,
+        };
+        if ends && self.unpacking > 0 {
+            self.place.advance(std::mem::take(&mut self.unpacking));
+        }
+        Ok(meaning)
+    }
+
+    fn meant(&mut self, event: &Event) -> Result<Meaning> {
         let header = event.header();
         self.passed += u64::from(header.event_size());
+        self.bytes += u64::from(header.event_size());
         let kind = header.event_type_raw();
         if kind == EventType::ROTATE_EVENT as u8 {
             let rotate: RotateEvent<'_> = event.read_event().map_err(unread)?;
             self.place = Place { file: file_name(rotate.name_raw()), at: rotate.position() };
             self.maps.clear();
+            self.unpacking = 0;
             // One that is sent before a file, to name it, is in no file.
             if header.log_pos() > 0 && header.timestamp() > 0 {
                 self.passed += 1 << 30;
             }
-            return Ok(Meaning::Nothing);
+            return Ok(Meaning::File);
         }
         if kind == EventType::HEARTBEAT_EVENT as u8 {
             let file = file_name(event.data());
             if file != self.place.file {
                 self.place = Place { file, at: 0 };
             }
+            self.unpacking = 0;
             self.place.advance(header.log_pos());
             return Ok(Meaning::Nothing);
         }
-        if header.log_pos() > 0 {
-            self.place.advance(header.log_pos());
-        }
+        self.move_on(kind, header.log_pos());
         match kind {
             MARIADB_GTID if self.is_mariadb => mariadb_begin(event),
             MARIADB_ENCRYPTED if self.is_mariadb => Ok(Meaning::Nothing),
@@ -228,6 +285,25 @@ impl Log {
                 "it is compressed: set `log_bin_compress = OFF`, and take the table anew by `refresh`",
             )),
             _ => self.common(event),
+        }
+    }
+
+    /// What is in a compressed transaction is not read before its own events were looked at, which tell no place.
+    fn move_on(&mut self, kind: u8, end: u32) {
+        const OUTSIDE: [EventType; 5] = [
+            EventType::GTID_EVENT,
+            EventType::GTID_TAGGED_LOG_EVENT,
+            EventType::ANONYMOUS_GTID_EVENT,
+            EventType::FORMAT_DESCRIPTION_EVENT,
+            EventType::STOP_EVENT,
+        ];
+        if kind == EventType::TRANSACTION_PAYLOAD_EVENT as u8 {
+            self.unpacking = end;
+        } else if OUTSIDE.iter().any(|outside| *outside as u8 == kind) {
+            self.unpacking = 0;
+        }
+        if self.unpacking == 0 && end > 0 {
+            self.place.advance(end);
         }
     }
 
@@ -250,10 +326,21 @@ impl Log {
             }
             E::QUERY_EVENT => {
                 let query: QueryEvent<'_> = event.read_event().map_err(unread)?;
-                Meaning::Statement { sql: query.query().into_owned(), database: query.schema().into_owned() }
+                let charset = query.status_vars().get_status_var(StatusVarKey::Charset);
+                let charset = charset.and_then(|charset| match charset.get_value() {
+                    Ok(StatusVarVal::Charset { charset_client, .. }) => Some(charset_client),
+                    _ => None,
+                });
+                Meaning::Statement { sql: query.query().into_owned(), database: query.schema().into_owned(), charset }
+            }
+            E::FORMAT_DESCRIPTION_EVENT => {
+                self.maps.clear();
+                Meaning::File
             }
             E::XID_EVENT => Meaning::Commit,
-            E::XA_PREPARE_LOG_EVENT => Meaning::Statement { sql: "XA PREPARE".into(), database: String::new() },
+            E::XA_PREPARE_LOG_EVENT => {
+                Meaning::Statement { sql: "XA PREPARE".into(), database: String::new(), charset: None }
+            }
             E::TABLE_MAP_EVENT => {
                 let map: TableMapEvent<'_> = event.read_event().map_err(unread)?;
                 let (id, database, name) =
@@ -284,6 +371,24 @@ impl Log {
     }
 }
 
+/// The log can't be read on: for one of several causes, which only the words tell.
+const GONE: u16 = 1236;
+
+/// Whether the server ended the stream for another replica of the same number: the log is still there then.
+fn is_displaced(error: &mysql_async::ServerError) -> bool {
+    let words = error.message.to_lowercase();
+    error.code == GONE && (words.contains("same server_uuid") || words.contains("same server_id"))
+}
+
+fn displaced() -> Error {
+    Error::new(
+        Kind::Unreachable,
+        "follow the binary log",
+        "the server ended the stream; another replica may have the same `server_id`: follow the table by one process alone, or give each source \
+         a `server_id` of its own",
+    )
+}
+
 /// The name of a file of the log: it ends in its number. The first one that is sent has a checksum behind it, before the
 /// event that tells that there are checksums.
 fn file_name(raw: &[u8]) -> String {
@@ -312,11 +417,16 @@ fn mariadb_begin(event: &Event) -> Result<Meaning> {
     let domain = u32::from_le_bytes(data.get(8..12).and_then(|bytes| bytes.try_into().ok()).ok_or_else(short)?);
     let flags = *data.get(12).ok_or_else(short)?;
     debug_assert!(flags & HAS_GROUP == 0 || data.len() >= 21, "a commit id follows");
+    let more = match flags & (PREPARED_XA | ENDED_XA) {
+        0 => data.get(if flags & HAS_GROUP == 0 { 13 } else { 21 }).copied().unwrap_or_default(),
+        _ => 0,
+    };
     Ok(Meaning::Begin {
         gtid: Gtid::MariaDb { domain, server: event.header().server_id(), number },
         at: seconds(event),
         single: flags & STANDALONE != 0,
         is_xa: flags & PREPARED_XA != 0,
+        is_void: more & (ALTER_BEGINS | ALTER_IS_UNDONE) != 0,
     })
 }
 
@@ -324,7 +434,8 @@ fn mysql_begin(event: &Event) -> Result<Meaning> {
     let gtid: GtidEvent = event.read_event().map_err(unread)?;
     let at = i64::try_from(gtid.immediate_commit_timestamp()).ok().filter(|at| *at > 0).or_else(|| seconds(event));
     // Whether it is of a single statement is known when that comes, or `BEGIN`.
-    Ok(Meaning::Begin { gtid: Gtid::MySql { server: gtid.sid(), number: gtid.gno() }, at, single: true, is_xa: false })
+    let gtid = Gtid::MySql { server: gtid.sid(), number: gtid.gno() };
+    Ok(Meaning::Begin { gtid, at, single: true, is_xa: false, is_void: false })
 }
 
 #[cfg(test)]
@@ -351,6 +462,46 @@ mod tests {
             );
         }
         assert!(denied("follow", &refused(SYNTAX, "near"), FOLLOW, "").is_none());
+    }
+
+    #[test]
+    fn an_alter_that_is_announced_or_given_up_does_nothing() {
+        use mysql_async::binlog::BinlogVersion;
+        use mysql_async::binlog::events::FormatDescriptionEvent;
+        let is_void = |flags: u8, more: &[u8]| {
+            let body = [&[7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, flags][..], more].concat();
+            let mut bytes = vec![0, 0, 0, 0, MARIADB_GTID, 1, 0, 0, 0, 19 + body.len() as u8];
+            bytes.extend([0; 9]);
+            bytes.extend(body);
+            let version = FormatDescriptionEvent::new(BinlogVersion::Version4);
+            let event = Event::read(&version, &mut bytes.as_slice()).expect("an event");
+            match mariadb_begin(&event).expect("a beginning") {
+                Meaning::Begin { is_void, .. } => is_void,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(!is_void(STANDALONE, &[0; 6]) && !is_void(STANDALONE | HAS_GROUP, &[2; 8]));
+        assert!(is_void(STANDALONE, &[2, 0, 0, 0, 0, 0]) && is_void(STANDALONE, &[8, 5, 0, 0, 0, 0, 0, 0, 0]));
+        assert!(!is_void(STANDALONE, &[4, 5, 0, 0, 0, 0, 0, 0, 0]), "one that ends does what it says");
+        assert!(is_void(STANDALONE | HAS_GROUP, &[0, 0, 0, 0, 0, 0, 0, 0, 2]));
+    }
+
+    #[test]
+    fn both_connections_must_lead_to_one_server() {
+        assert!(one_server("1 a 3306 /data/", "1 a 3306 /data/").is_ok());
+        let error = one_server("1 a 3306 /data/", "2 b 3306 /data/").expect_err("two servers");
+        assert!(error.kind == Kind::Unreachable && error.to_string().contains("different servers"), "{error}");
+    }
+
+    #[test]
+    fn another_replica_of_the_same_number_is_no_log_that_is_gone() {
+        let told = |code: u16, message: &str| {
+            is_displaced(&mysql_async::ServerError { code, message: message.into(), state: "HY000".into() })
+        };
+        let displaced = "A slave with the same server_uuid/server_id as this slave has connected to the master; the first event 'binlog.000002' at 4";
+        assert!(told(1236, displaced) && told(1236, &displaced.replace("slave", "replica")));
+        assert!(!told(1236, "Could not find first log file name in binary log index file"));
+        assert!(!told(1045, displaced));
     }
 
     #[test]

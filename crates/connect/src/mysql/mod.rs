@@ -1,6 +1,7 @@
 //! MySQL and MariaDB: a table once, by a cursor that grows, or with every change out of the binary log.
 
 mod cdc;
+mod coverage;
 mod discover;
 mod gtid;
 mod health;

@@ -109,17 +109,21 @@ pub fn remember(beside: &super::scan::Beside<'_>, behind: &mut Option<Vec<Json>>
 
 /// How a table is read from a place on, and whether that place can be written down.
 pub fn which(plan: &Plan, opening: &Opening, behind: Option<&[Json]>, taken: u64) -> Result<(Which, bool)> {
+    let other = || {
+        let detail = "its position is of another primary key; take the table anew: under `mode: cdc` by `refresh: <any new text>`, \
+            else move the folder of the bronze table away, and run again";
+        Error::data(format!("go on with {}", plan.table.shown()), detail)
+    };
+    if behind.is_some() && plan.table.key.is_empty() {
+        return Err(other());
+    }
     let Some(columns) = plan.table.open_key(&opening.entity) else {
         let order = plan.table.key.iter().map(|name| super::table::quoted(name)).collect::<Vec<_>>().join(", ");
         return Ok((Which { order, skip: taken, ..Which::default() }, false));
     };
     let condition = match behind {
         None => None,
-        Some(values) => Some(key::behind(&columns, values).ok_or_else(|| {
-            let detail = "its position is of another primary key; take the table anew: under `mode: cdc` by `refresh: <any new text>`, \
-                else move the folder of the bronze table away, and run again";
-            Error::data(format!("go on with {}", plan.table.shown()), detail)
-        })?),
+        Some(values) => Some(key::behind(&columns, values).ok_or_else(other)?),
     };
     Ok((Which { condition, order: key::order(&columns), beside: columns, ..Which::default() }, true))
 }

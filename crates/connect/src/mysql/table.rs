@@ -2,12 +2,13 @@
 
 use super::login::fault;
 use crate::cells::Form;
-use crate::mysql::options::{Options, ZeroDates};
+use crate::mysql::options::{Mode, Options, ZeroDates};
 use arrow::datatypes::{DataType, TimeUnit};
 use kernel::contract::{Constraints, Property};
 use kernel::{Entity, Error, Result, suggest};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
+use std::collections::BTreeMap;
 
 /// What values of a column are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +68,7 @@ pub struct Table {
     pub database: String,
     pub name: String,
     pub columns: Vec<Column>,
-    /// The primary key's columns, in order.
+    /// The primary key's columns, in order. None of a key that has only the beginning of one of them.
     pub key: Vec<String>,
     /// Columns that alone are unique and never null.
     pub unique: Vec<String>,
@@ -79,14 +80,17 @@ impl Table {
     pub async fn read(conn: &mut Conn, source: &str, options: &Options) -> Result<Self> {
         let (database, name) = Self::names(source, options)?;
         let what = format!("look at the table {database}.{name}");
-        let engine: Option<Option<String>> = conn
+        let found: Option<(Option<String>, String)> = conn
             .exec_first(
-                "SELECT ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
+                "SELECT ENGINE, TABLE_TYPE FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
                 (&database, &name),
             )
             .await
             .map_err(|e| fault(&what, e))?;
-        let Some(engine) = engine else { return Err(Self::missing(conn, &what, &database, &name).await) };
+        let Some((engine, kind)) = found else { return Err(Self::missing(conn, &what, &database, &name).await) };
+        if let Some(why) = unfollowed(&kind).filter(|_| options.mode == Mode::Cdc) {
+            return Err(Error::project(format!("follow {database}.{name}"), why));
+        }
         let rows: Vec<mysql_async::Row> = conn
             .exec(
                 "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, COALESCE(NUMERIC_PRECISION, DATETIME_PRECISION), NUMERIC_SCALE, \
@@ -97,21 +101,15 @@ impl Table {
             .await
             .map_err(|e| fault(&what, e))?;
         let columns: Vec<Column> = rows.into_iter().map(Column::of).collect();
-        let indices: Vec<(String, String, String)> = conn
+        let parts: Vec<Part> = conn
             .exec(
-                "SELECT INDEX_NAME, COLUMN_NAME, COALESCE(NULLABLE, '') FROM information_schema.STATISTICS \
-                 WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND NON_UNIQUE = 0 AND COLUMN_NAME IS NOT NULL AND SUB_PART IS NULL \
-                 ORDER BY INDEX_NAME, SEQ_IN_INDEX",
+                "SELECT INDEX_NAME, COLUMN_NAME, COALESCE(NULLABLE, ''), SUB_PART IS NOT NULL FROM information_schema.STATISTICS \
+                 WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND NON_UNIQUE = 0 ORDER BY INDEX_NAME, SEQ_IN_INDEX",
                 (&database, &name),
             )
             .await
             .map_err(|e| fault(&what, e))?;
-        let of = |index: &str| -> Vec<String> {
-            indices.iter().filter(|(name, ..)| name == index).map(|(_, column, _)| column.clone()).collect()
-        };
-        let key = of("PRIMARY");
-        let alone = |(index, _, nullable): &&(String, String, String)| nullable != "YES" && of(index).len() == 1;
-        let unique = indices.iter().filter(alone).map(|(_, column, _)| column.clone()).collect();
+        let (key, unique) = keys(parts);
         Ok(Self { database, name, columns, key, unique, engine: engine.unwrap_or_default() })
     }
 
@@ -178,6 +176,58 @@ impl Table {
     pub fn quoted(&self) -> String {
         format!("{}.{}", quoted(&self.database), quoted(&self.name))
     }
+}
+
+/// Why the log does not tell the changes of a table of this type.
+fn unfollowed(kind: &str) -> Option<&'static str> {
+    match kind {
+        "SYSTEM VERSIONED" => Some(
+            "the server keeps the old versions of its rows (`WITH SYSTEM VERSIONING`), and the log tells those like any other row: an updated \
+             row would become its old state, and a deleted one would stay. `mode: snapshot` and `mode: incremental` read the rows that hold now; \
+             for `mode: cdc`, `ALTER TABLE … DROP SYSTEM VERSIONING`",
+        ),
+        "VIEW" | "SYSTEM VIEW" => Some(
+            "it is a view, and the log has the changes of tables alone: follow the tables behind it, or read it by `mode: snapshot` or \
+             `mode: incremental`",
+        ),
+        _ => None,
+    }
+}
+
+/// Whether the table has a primary key that does not count as one.
+pub async fn has_partial_key(conn: &mut Conn, table: &Table) -> Result<bool> {
+    let parts: Option<u64> = conn
+        .exec_first(
+            "SELECT COUNT(*) FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND INDEX_NAME = 'PRIMARY'",
+            (&table.database, &table.name),
+        )
+        .await
+        .map_err(|e| fault("ask for the primary key", e))?;
+    Ok(table.key.is_empty() && parts.unwrap_or_default() > 0)
+}
+
+/// A part of a unique index: the index, the column (none of an expression), whether it may be null, and whether the index has
+/// only the beginning of its values.
+type Part = (String, Option<String>, String, bool);
+
+/// The primary key's columns, and those that alone are unique and never null. An index over the beginning of a column, or over
+/// an expression, says nothing of its other columns: two rows may have the same values of them.
+fn keys(parts: Vec<Part>) -> (Vec<String>, Vec<String>) {
+    let mut indices: BTreeMap<String, Option<Vec<(String, bool)>>> = BTreeMap::new();
+    for (index, column, nullable, is_prefix) in parts {
+        let columns = indices.entry(index).or_insert_with(|| Some(Vec::new()));
+        match (columns.as_mut(), column.filter(|_| !is_prefix)) {
+            (Some(columns), Some(column)) => columns.push((column, nullable == "YES")),
+            _ => *columns = None,
+        }
+    }
+    let names = |columns: Vec<(String, bool)>| columns.into_iter().map(|(name, _)| name).collect();
+    let key = indices.get("PRIMARY").cloned().flatten().map(names).unwrap_or_default();
+    let alone = |columns: Vec<(String, bool)>| match <[(String, bool); 1]>::try_from(columns) {
+        Ok([(name, false)]) => Some(name),
+        _ => None,
+    };
+    (key, indices.into_values().flatten().filter_map(alone).collect())
 }
 
 /// Whether the contract knows a column and hides nothing of it.
@@ -402,6 +452,32 @@ mod tests {
         for name in ["orders", "o.d-b", "c`d"] {
             assert_eq!(told(&as_written(name)), names("", name));
         }
+    }
+
+    #[test]
+    fn an_index_with_the_beginning_of_a_column_or_an_expression_is_no_key() {
+        let part = |index: &str, column: Option<&str>, is_nullable: bool, is_prefix: bool| {
+            let nullable = if is_nullable { "YES" } else { "" };
+            (index.to_owned(), column.map(str::to_owned), nullable.to_owned(), is_prefix)
+        };
+        let (tenant, url) = (part("PRIMARY", Some("tenant"), false, false), part("PRIMARY", Some("url"), false, true));
+        let unique = [
+            part("by_name", Some("updated_at"), false, false),
+            part("by_name", Some("name"), false, true),
+            part("by_number", Some("number"), false, false),
+            part("by_reference", Some("reference"), true, false),
+            part("of_expression", None, false, false),
+            part("of_expression", Some("code"), false, false),
+            part("of_two", Some("a"), false, false),
+            part("of_two", Some("b"), false, false),
+        ];
+        let told = |parts: Vec<Part>| keys(parts);
+        let own = vec!["number".to_owned()];
+        assert_eq!(told([&[tenant.clone(), url.clone()], &unique[..]].concat()), (Vec::new(), own), "no part is left");
+        assert_eq!(told(vec![url, tenant.clone()]), (Vec::new(), Vec::new()), "be the other part behind it");
+        let whole = part("PRIMARY", Some("url"), false, false);
+        assert_eq!(told(vec![tenant.clone(), whole]).0, ["tenant", "url"]);
+        assert_eq!(told(vec![tenant]), (vec!["tenant".to_owned()], vec!["tenant".to_owned()]));
     }
 
     #[test]

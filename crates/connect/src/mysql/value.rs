@@ -4,6 +4,7 @@ use super::json;
 use super::options::{Options, ZeroDates};
 use super::table::{Column, Kind};
 use crate::cells::{Cell, days, micros};
+use crate::marks::Refused;
 use encoding_rs::Encoding;
 use kernel::{Error, Result};
 use mysql_async::Value;
@@ -29,10 +30,10 @@ pub struct Reader {
     parses_json: bool,
 }
 
-/// Why there is no cell; says nothing of the value.
-pub type Refused = &'static str;
+/// Why a value is none that can be read.
+type Why = &'static str;
 
-const UNTOLD: Refused = "is a word that the log tells only with `binlog_row_metadata = FULL`";
+const UNTOLD: Why = "is a word that the log tells only with `binlog_row_metadata = FULL`";
 
 impl Reader {
     pub fn new(column: &Column, options: &Options, is_mariadb: bool) -> Self {
@@ -56,35 +57,34 @@ impl Reader {
 
     /// A value of a query's row, whose text is UTF-8.
     pub fn of_query<'v>(&self, value: &'v Value) -> Result<Cell<'v>, Refused> {
-        match (self.kind, value) {
+        let cell = match (self.kind, value) {
             (Kind::Bit(bits), Value::Bytes(bytes)) => bit(bits, bytes),
             (Kind::Bytes, Value::Bytes(bytes)) => Ok(Cell::Bytes(Cow::Borrowed(bytes))),
             (Kind::Json, Value::Bytes(bytes)) if self.parses_json => {
-                let text = std::str::from_utf8(bytes).map_err(|_| "is no UTF-8")?;
-                Ok(Cell::Text(json::compact(text).into()))
+                utf8(bytes).map(|text| Cell::Text(json::compact(text).into()))
             }
-            (Kind::Year, Value::Bytes(bytes)) => text(bytes),
             (_, Value::Bytes(bytes)) => text(bytes),
             (_, other) => self.typed(other),
-        }
+        };
+        cell.map_err(Refused::Value)
     }
 
     /// A value of a row of the log.
     pub fn of_log<'v>(&self, value: &'v BinlogValue<'_>) -> Result<Cell<'v>, Refused> {
         match value {
-            BinlogValue::Value(value) => self.of_log_value(value),
+            BinlogValue::Value(value) => self.of_log_value(value).map_err(Refused::Value),
             BinlogValue::Jsonb(value) => {
                 let mut text = String::new();
-                json::write(&mut text, value).map_err(|json::Broken| "is no JSON")?;
+                json::write(&mut text, value).map_err(|json::Broken| Refused::Value("is no JSON"))?;
                 Ok(Cell::Text(text.into()))
             }
-            BinlogValue::JsonDiff(_) => {
-                Err("comes as a part of JSON (`binlog_row_value_options = PARTIAL_JSON`): set it to an empty text")
-            }
+            BinlogValue::JsonDiff(_) => Err(Refused::Source(
+                "comes as a part of JSON (`binlog_row_value_options = PARTIAL_JSON`): set it to an empty text",
+            )),
         }
     }
 
-    fn of_log_value<'v>(&self, value: &'v Value) -> Result<Cell<'v>, Refused> {
+    fn of_log_value<'v>(&self, value: &'v Value) -> Result<Cell<'v>, Why> {
         match (self.kind, value) {
             // Without the metadata of a newer server the driver takes each number for a signed one.
             (Kind::Int, Value::Int(number)) if self.unsigned && *number < 0 => Ok(Cell::UInt(self.wrapped(*number))),
@@ -113,7 +113,7 @@ impl Reader {
         }
     }
 
-    fn typed(&self, value: &Value) -> Result<Cell<'static>, Refused> {
+    fn typed(&self, value: &Value) -> Result<Cell<'static>, Why> {
         Ok(match *value {
             Value::NULL => Cell::Null,
             Value::Int(number) if self.unsigned && self.kind == Kind::Int => Cell::UInt(self.wrapped(number)),
@@ -168,7 +168,7 @@ impl Reader {
     }
 
     /// Seconds since 1970 with their fraction.
-    fn timestamp(&self, text: &[u8]) -> Result<Cell<'static>, Refused> {
+    fn timestamp(&self, text: &[u8]) -> Result<Cell<'static>, Why> {
         let wrong = "is no timestamp";
         let text = std::str::from_utf8(text).map_err(|_| wrong)?;
         let (seconds, fraction) = text.split_once('.').unwrap_or((text, "0"));
@@ -183,7 +183,7 @@ impl Reader {
         Ok(Cell::Micros(seconds * 1_000_000 + fraction))
     }
 
-    fn label(&self, place: i64) -> Result<Cell<'static>, Refused> {
+    fn label(&self, place: i64) -> Result<Cell<'static>, Why> {
         // 0 stands for a word that was none of them when it was written.
         let Some(at) = usize::try_from(place).ok().and_then(|place| place.checked_sub(1)) else {
             return Ok(Cell::Text("".into()));
@@ -192,7 +192,7 @@ impl Reader {
         Ok(Cell::Text(label.clone().ok_or(UNTOLD)?.into()))
     }
 
-    fn set(&self, bits: &[u8]) -> Result<Cell<'static>, Refused> {
+    fn set(&self, bits: &[u8]) -> Result<Cell<'static>, Why> {
         let mut words = Vec::new();
         for (at, byte) in bits.iter().enumerate() {
             for bit in (0..8).filter(|bit| byte >> bit & 1 == 1) {
@@ -232,11 +232,15 @@ fn unwrapped(negative: bool, clock: i64, micro: u32) -> Value {
     Value::Time(is_negative, (hours / 24) as u32, (hours % 24) as u8, minutes as u8, seconds as u8, micro as u32)
 }
 
-fn text(bytes: &[u8]) -> Result<Cell<'_>, Refused> {
-    std::str::from_utf8(bytes).map(|text| Cell::Text(Cow::Borrowed(text))).map_err(|_| "is no UTF-8")
+fn text(bytes: &[u8]) -> Result<Cell<'_>, Why> {
+    utf8(bytes).map(|text| Cell::Text(Cow::Borrowed(text)))
 }
 
-fn bit(bits: u32, bytes: &[u8]) -> Result<Cell<'static>, Refused> {
+fn utf8(bytes: &[u8]) -> Result<&str, Why> {
+    std::str::from_utf8(bytes).map_err(|_| "is no UTF-8")
+}
+
+fn bit(bits: u32, bytes: &[u8]) -> Result<Cell<'static>, Why> {
     if bytes.len() > 8 {
         return Err("has more than 64 bits");
     }
@@ -244,13 +248,13 @@ fn bit(bits: u32, bytes: &[u8]) -> Result<Cell<'static>, Refused> {
     Ok(if bits == 1 { Cell::Bool(number == 1) } else { Cell::UInt(number) })
 }
 
-fn uuid(bytes: &[u8]) -> Result<Cell<'static>, Refused> {
+fn uuid(bytes: &[u8]) -> Result<Cell<'static>, Why> {
     let own = <[u8; 16]>::try_from(bytes).map_err(|_| "has not 16 bytes")?;
     let hex = |range: std::ops::Range<usize>| own[range].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     Ok(Cell::Text([hex(0..4), hex(4..6), hex(6..8), hex(8..10), hex(10..16)].join("-").into()))
 }
 
-fn inet(bytes: &[u8]) -> Result<Cell<'static>, Refused> {
+fn inet(bytes: &[u8]) -> Result<Cell<'static>, Why> {
     if let Ok(four) = <[u8; 4]>::try_from(bytes) {
         return Ok(Cell::Text(Ipv4Addr::from(four).to_string().into()));
     }
@@ -383,6 +387,19 @@ mod tests {
         assert_eq!(log(Kind::Timestamp, Value::Bytes(b"0".to_vec())), Cell::Null);
         assert_eq!(log(Kind::Year, Value::Bytes(b"1900".to_vec())), Cell::Text("0000".into()));
         assert_eq!(log(Kind::Int, Value::Int(-1)), Cell::UInt(65_535));
+    }
+
+    #[test]
+    fn a_value_that_can_not_be_read_is_refused_alone_and_json_in_parts_with_its_source() {
+        let words = Reader { labels: vec![Some("a".into()), None], ..reader(Kind::Enum) };
+        let told = |reader: &Reader, value: Value| reader.of_log(&BinlogValue::Value(value)).expect_err("a refusal");
+        assert_eq!(told(&words, Value::Int(2)), Refused::Value(UNTOLD));
+        assert!(matches!(told(&words, Value::Int(3)), Refused::Value(_)), "a word of before");
+        let ascii = reader(Kind::Text);
+        assert_eq!(told(&ascii, Value::Bytes(vec![b'a', 0xe9])), Refused::Value("is no UTF-8"));
+        assert_eq!(ascii.of_query(&Value::Bytes(vec![0xe9])), Err(Refused::Value("is no UTF-8")));
+        let parts = reader(Kind::Json).of_log(&BinlogValue::JsonDiff(Vec::new())).expect_err("a refusal");
+        assert!(matches!(parts, Refused::Source(why) if why.contains("PARTIAL_JSON")));
     }
 
     #[test]

@@ -42,7 +42,9 @@ impl Drop for Client {
 const SESSION: &str = "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; \
     SET extra_float_digits = 1; SET bytea_output = 'hex'; SET client_encoding = 'UTF8'; SET statement_timeout = 0; \
     SET idle_in_transaction_session_timeout = 0; SET lock_timeout = '30s'; SET synchronize_seqscans = off; \
-    SET max_parallel_workers_per_gather = 0; SET row_security = off";
+    SET max_parallel_workers_per_gather = 0; SET row_security = off; \
+    SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings \
+    WHERE name IN ('transaction_timeout', 'idle_session_timeout')";
 
 impl Client {
     pub async fn connect(address: &Address, timeout: Duration) -> Result<Self> {

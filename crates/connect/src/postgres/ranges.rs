@@ -1,6 +1,7 @@
 //! How a table is cut for reading: ranges of its blocks, each with how far it is taken.
 //!
-//! A range's position is a place in the table's file (block and item), which says nothing of anybody.
+//! A range's position is a place in the table's file (block and item), which says nothing of anybody. In another file the
+//! same rows are at other places: a table that was written anew in the middle is read again.
 
 use super::client::quoted;
 use super::table::{ANEW, Heap, Table};
@@ -17,11 +18,15 @@ pub struct Range {
     pub partition: String,
     /// For SQL; the whole relation where rows have no places.
     pub relation: String,
+    /// The table whose rows are there.
+    pub heap: String,
     pub has_places: bool,
     /// Blocks; without an end, to the table's end at the time of reading.
     pub from: u32,
     pub to: Option<u32>,
     of: u32,
+    /// The file that the places are in; `None` where nobody may write the table anew meanwhile, or nothing is known of it.
+    pub file: Option<u32>,
     /// The last row that was taken.
     pub after: Option<Place>,
     pub rows: u64,
@@ -32,6 +37,8 @@ pub struct Range {
 struct Token {
     blocks: u32,
     after: Option<Place>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    file: Option<u32>,
 }
 
 /// Fewer blocks than these are not worth a connection of their own: 8 MiB.
@@ -39,7 +46,7 @@ const BLOCKS_MIN: u32 = 1024;
 
 impl Range {
     pub fn point(&self) -> Result<Point> {
-        let token = serde_json::to_string(&Token { blocks: self.of, after: self.after });
+        let token = serde_json::to_string(&Token { blocks: self.of, after: self.after, file: self.file });
         let token = token.map_err(|e| Error::internal("write a position", &e))?;
         Ok(Point::Mark { rows: self.rows, token, done: self.done })
     }
@@ -64,16 +71,18 @@ impl Range {
 
 /// Cuts a table, as it was cut before where it was.
 pub fn cut(table: &Table, heaps: &[Heap], parallel: usize, refresh: u32, taken: &Positions) -> Result<Vec<Range>> {
-    let again = if refresh == 0 { String::new() } else { format!(" #{refresh}") };
+    let again = numbered(refresh);
     let partition = format!("{}{again} 1/1", table.shown());
     if is_whole(table, heaps, &partition, &again, taken)? {
         let whole = Range {
             partition,
             relation: table.quoted(),
+            heap: table.quoted(),
             has_places: false,
             from: 0,
             to: None,
             of: 0,
+            file: None,
             after: None,
             rows: 0,
             done: false,
@@ -82,7 +91,7 @@ pub fn cut(table: &Table, heaps: &[Heap], parallel: usize, refresh: u32, taken: 
     }
     let mut all = Vec::new();
     for heap in heaps {
-        let name = named(heap, &again);
+        let name = reading(heap, refresh, taken)?;
         let (blocks, count) = match cut_before(&name, taken)? {
             Some(cut) => cut,
             None => (heap.blocks, (heap.blocks / BLOCKS_MIN).clamp(1, parallel as u32)),
@@ -92,11 +101,13 @@ pub fn cut(table: &Table, heaps: &[Heap], parallel: usize, refresh: u32, taken: 
             let range = Range {
                 partition: format!("{name} {}/{count}", part + 1),
                 relation: format!("ONLY {}.{}", quoted(&heap.schema), quoted(&heap.name)),
+                heap: format!("{}.{}", quoted(&heap.schema), quoted(&heap.name)),
                 has_places: true,
                 from: at(part),
                 // Rows may have come behind the last block meanwhile.
                 to: (part + 1 < count).then(|| at(part + 1)),
                 of: blocks,
+                file: Some(heap.file),
                 after: None,
                 rows: 0,
                 done: false,
@@ -105,6 +116,43 @@ pub fn cut(table: &Table, heaps: &[Heap], parallel: usize, refresh: u32, taken: 
         }
     }
     Ok(all)
+}
+
+fn numbered(again: u32) -> String {
+    if again == 0 { String::new() } else { format!(" #{again}") }
+}
+
+/// What the ranges are called: those of a file that was written anew before it was read to its end are read once more, under
+/// the next number.
+fn reading(heap: &Heap, refresh: u32, taken: &Positions) -> Result<String> {
+    let mut last = (refresh, Vec::new());
+    for (partition, point) in taken.iter() {
+        let Point::Mark { token: text, done, .. } = point else { continue };
+        let rest = partition.strip_prefix(&named(heap, "")).and_then(|rest| rest.strip_prefix(' '));
+        let Some((number, count)) = rest.and_then(part_of) else { continue };
+        let Some(file) = token(partition, text)?.file else { continue };
+        if number > last.0 {
+            last = (number, Vec::new());
+        }
+        if number == last.0 {
+            last.1.push((file, *done, count));
+        }
+    }
+    let (number, parts) = last;
+    let is_read = parts.first().is_some_and(|(.., count)| parts.iter().filter(|(_, done, _)| *done).count() == *count);
+    let is_another = parts.iter().any(|(file, ..)| *file != heap.file);
+    Ok(named(heap, &numbered(if is_another && !is_read { number + 1 } else { number })))
+}
+
+/// Of `#3 1/4`, or `1/4`, which reading it is, and how many parts it has.
+fn part_of(text: &str) -> Option<(u32, usize)> {
+    let (number, part) = match text.strip_prefix('#') {
+        Some(rest) => rest.split_once(' ').map(|(number, part)| Some((number.parse().ok()?, part)))??,
+        None => (0, text),
+    };
+    let (one, count) = part.split_once('/')?;
+    one.parse::<u32>().ok()?;
+    Some((number, count.parse().ok()?))
 }
 
 fn named(heap: &Heap, again: &str) -> String {
@@ -184,7 +232,7 @@ mod tests {
     }
 
     fn heap(blocks: u32) -> Vec<Heap> {
-        vec![Heap { schema: "s".into(), name: "t".into(), blocks, is_readable: true }]
+        vec![Heap { schema: "s".into(), name: "t".into(), blocks, file: 7, is_readable: true }]
     }
 
     #[test]
@@ -209,6 +257,43 @@ mod tests {
         assert_eq!(after[1].condition(None), "ctid > '(3000,4)'::tid");
         assert_eq!(after[0].condition(Some(9)), "ctid >= '(0,0)'::tid AND ctid < '(9,0)'::tid");
         assert_eq!(cut(&table(), &heap(4096), 2, 1, &taken).expect("ranges")[1].rows, 0, "taken again when told so");
+    }
+
+    /// Names of the ranges, and whether they are done.
+    fn names(heap: &Heap, taken: &Positions) -> Vec<(String, bool)> {
+        let all = cut(&table(), std::slice::from_ref(heap), 2, 0, taken).expect("ranges");
+        all.into_iter().map(|range| (range.partition, range.done)).collect()
+    }
+
+    #[test]
+    fn a_file_that_was_written_anew_before_it_was_read_is_read_again() {
+        let heaps: Vec<Heap> = (7..10).map(|file| Heap { file, ..heap(4096).remove(0) }).collect();
+        let mut taken = Positions::new();
+        let take = |taken: &mut Positions, heap: &Heap, done: &[bool]| {
+            for (mut range, done) in
+                cut(&table(), std::slice::from_ref(heap), 2, 0, taken).expect("ranges").into_iter().zip(done)
+            {
+                (range.rows, range.after, range.done) = (5, Some((9, 1)), *done);
+                taken.set(range.partition.clone(), range.point().expect("a point"));
+            }
+        };
+        take(&mut taken, &heaps[0], &[true]);
+        let first = [("s.t 1/2".to_owned(), true), ("s.t 2/2".to_owned(), false)];
+        assert_eq!(names(&heaps[0], &taken), first, "the same file is gone on with");
+        let again = ["s.t #1 1/2", "s.t #1 2/2"];
+        assert_eq!(
+            names(&heaps[1], &taken),
+            again.map(|name| (name.to_owned(), false)),
+            "rows moved in front of what is read"
+        );
+        take(&mut taken, &heaps[1], &[false, false]);
+        assert_eq!(names(&heaps[1], &taken), again.map(|name| (name.to_owned(), false)));
+        assert_eq!(names(&heaps[2], &taken)[0].0, "s.t #2 1/2");
+        take(&mut taken, &heaps[1], &[true, true]);
+        assert_eq!(names(&heaps[2], &taken), again.map(|name| (name.to_owned(), true)), "what is read whole is read");
+        let mut before = Positions::new();
+        before.set("s.t 1/2", Point::Mark { rows: 1, token: "{\"blocks\":4096,\"after\":[3,4]}".into(), done: false });
+        assert_eq!(names(&heaps[2], &before)[0].0, "s.t 1/2", "of positions of before nobody knows the file");
     }
 
     #[test]
@@ -236,7 +321,13 @@ mod tests {
     fn partitions_that_may_not_be_read_are_read_through_their_table() {
         let parted = Table { kind: 'p', ..table() };
         let leaves = |is_readable: bool| {
-            let leaf = |name: &str, is_readable| Heap { schema: "s".into(), name: name.into(), blocks: 1, is_readable };
+            let leaf = |name: &str, is_readable| Heap {
+                schema: "s".into(),
+                name: name.into(),
+                blocks: 1,
+                file: 7,
+                is_readable,
+            };
             vec![leaf("t_a", is_readable), leaf("t_b", true)]
         };
         let names = |heaps: &[Heap], taken: &Positions| -> Vec<String> {

@@ -2,9 +2,10 @@
 //!
 //! On its own, a snapshot is one state of the table, and is seen as a whole or not at all: no batch before the last may
 //! end a commit, and a run that dies begins again. Under `cdc` each range is committed as it comes and taken up again
-//! where it ended, in whatever state the table is then: the changes that follow put right what moved meanwhile.
+//! where it ended, in whatever state the table is then: the changes that follow put right what moved meanwhile. Of a table
+//! that is written anew they tell nothing, so that it is read again.
 
-use super::client::{Client, fault};
+use super::client::{Client, fault, literal};
 use super::ranges::{Place, Range, check_same, cut};
 use super::rows::{Copied, Rows};
 use super::setup::Setup;
@@ -27,14 +28,19 @@ pub struct Snapshot {
     /// Whether it is the first part of `cdc`.
     is_part: bool,
     ranges: Vec<Range>,
+    /// What was taken before.
+    taken: Positions,
     reading: Option<Reading>,
 }
 
 /// Connections at work. They end with this value.
 struct Reading {
-    pieces: mpsc::Receiver<Result<Piece>>,
+    pieces: mpsc::Receiver<Result<Came>>,
     _tasks: JoinSet<()>,
 }
+
+/// Rows; none from a file that is another one by now.
+type Came = Option<Piece>;
 
 /// Rows of a range.
 struct Piece {
@@ -62,7 +68,10 @@ impl Snapshot {
         if !is_part {
             check_same(table, &heaps, taken)?;
         }
-        let ranges = cut(table, &heaps, setup.options.parallel, setup.options.refresh, taken)?;
+        let mut ranges = cut(table, &heaps, setup.options.parallel, setup.options.refresh, taken)?;
+        if !is_part {
+            ranges.iter_mut().for_each(|range| range.file = None);
+        }
         let begun = ranges.iter().any(|range| range.rows > 0 || range.done);
         if begun && !is_part && ranges.iter().any(|range| !range.done) {
             tracing::warn!(
@@ -70,7 +79,7 @@ impl Snapshot {
                 "goes on in the middle of a snapshot, in the state that the table has now"
             );
         }
-        Ok(Self { setup, wanted, is_part, ranges, reading: None })
+        Ok(Self { setup, wanted, is_part, ranges, taken: taken.clone(), reading: None })
     }
 
     pub fn is_done(&self) -> bool {
@@ -78,24 +87,43 @@ impl Snapshot {
     }
 
     pub async fn next(&mut self, bytes_max: usize) -> Result<Option<Pulled>> {
-        if self.is_done() {
-            return Ok(None);
+        while !self.is_done() {
+            if self.reading.is_none() {
+                self.reading = Some(self.start(bytes_max).await?);
+            }
+            let pieces = self.reading.as_mut().map(|reading| &mut reading.pieces);
+            let came = match pieces {
+                Some(pieces) => pieces.recv().await,
+                None => None,
+            };
+            let gone = || Error::internal("read a snapshot", "a reader ended before its range did");
+            if let Some(Ok(None)) = came {
+                self.reading = None;
+                self.cut_again().await?;
+                continue;
+            }
+            // From here on nothing waits.
+            let piece = came.ok_or_else(gone).and_then(|came| came).and_then(|piece| piece.ok_or_else(gone));
+            let pulled = piece.and_then(|piece| self.pulled(piece));
+            if pulled.is_err() || self.is_done() {
+                self.reading = None;
+            }
+            return pulled.map(Some);
         }
-        if self.reading.is_none() {
-            self.reading = Some(self.start(bytes_max).await?);
+        Ok(None)
+    }
+
+    /// The table was written anew: its rows are at other places now, also those that were read.
+    async fn cut_again(&mut self) -> Result<()> {
+        let client = self.setup.connect().await?;
+        let table = Table::look(&client, self.setup.options.table(), &self.setup.entity).await?;
+        tracing::warn!(table = table.shown(), "was written anew while it was read: it is read again");
+        let heaps = table.heaps(&client).await?;
+        for range in self.ranges.iter().filter(|range| range.rows > 0 || range.done) {
+            self.taken.set(range.partition.clone(), range.point()?);
         }
-        let pieces = self.reading.as_mut().map(|reading| &mut reading.pieces);
-        let piece = match pieces {
-            Some(pieces) => pieces.recv().await,
-            None => None,
-        };
-        // From here on nothing waits.
-        let gone = || Error::internal("read a snapshot", "a reader ended before its range did");
-        let pulled = piece.ok_or_else(gone).and_then(|piece| piece).and_then(|piece| self.pulled(piece));
-        if pulled.is_err() || self.is_done() {
-            self.reading = None;
-        }
-        pulled.map(Some)
+        self.ranges = cut(&table, &heaps, self.setup.options.parallel, self.setup.options.refresh, &self.taken)?;
+        Ok(())
     }
 
     fn pulled(&mut self, piece: Piece) -> Result<Pulled> {
@@ -140,6 +168,9 @@ impl Snapshot {
             let client = self.setup.connect().await?;
             if !self.is_part {
                 begin(&client, state.as_deref()).await?;
+                for (_, range) in ranges.iter().filter(|(_, range)| range.has_places) {
+                    client.ask("hold the table", client.batch_execute(&held(range))).await?;
+                }
             }
             let reader = Reader {
                 client,
@@ -164,6 +195,11 @@ async fn begin(client: &Client, state: Option<&str>) -> Result<()> {
     client.ask("begin a snapshot", client.batch_execute(&sql)).await
 }
 
+/// Nobody writes a table anew, by which rows get other places, until the end of the transaction that read of it.
+fn held(range: &Range) -> String {
+    format!("SELECT FROM {} LIMIT 0", range.relation)
+}
+
 /// One connection that reads ranges, one after the other.
 struct Reader {
     client: Client,
@@ -171,7 +207,7 @@ struct Reader {
     step: Option<u32>,
     bytes_max: usize,
     patience: Duration,
-    sender: mpsc::Sender<Result<Piece>>,
+    sender: mpsc::Sender<Result<Came>>,
 }
 
 /// Nobody wants the rows any more.
@@ -211,7 +247,16 @@ impl Reader {
             }
         }
         let piece = Piece { range: at, batch: rows.finish()?, after: range.after, last: true };
-        Ok(self.sender.send(Ok(piece)).await.map_err(|_| Unwanted))
+        Ok(self.sender.send(Ok(Some(piece))).await.map_err(|_| Unwanted))
+    }
+
+    /// Holds the range's file until the end of the transaction; false when it is another one by now.
+    async fn hold(&self, range: &Range, file: u32) -> Result<bool> {
+        const WHAT: &str = "hold the table";
+        self.client.ask(WHAT, self.client.batch_execute(&format!("BEGIN; {}", held(range)))).await?;
+        let sql = format!("SELECT pg_catalog.pg_relation_filenode({}::pg_catalog.regclass)", literal(&range.heap));
+        let row = self.client.ask(WHAT, self.client.query_one(sql.as_str(), &[])).await?;
+        Ok(row.get::<_, Option<u32>>(0) == Some(file))
     }
 
     async fn query(
@@ -221,6 +266,13 @@ impl Reader {
         to: Option<u32>,
         rows: &mut Rows,
     ) -> Result<Result<(), Unwanted>> {
+        if let Some(file) = range.file
+            && !self.hold(range, file).await?
+        {
+            // Who waits for rows reads it again, and then this reader ends.
+            drop(self.sender.send(Ok(None)).await);
+            return Ok(Err(Unwanted));
+        }
         let (extra, selected, relation) = (usize::from(range.has_places), self.wanted.selected(), &range.relation);
         let sql = match range.has_places {
             true => format!(
@@ -240,7 +292,7 @@ impl Reader {
         loop {
             let late = |_| Error::new(Kind::Unreachable, &what, "the server says nothing (`timeout_ms`)");
             let messages = tokio::time::timeout(self.patience, stream.next()).await.map_err(late)?;
-            let Some(messages) = messages else { return Ok(Ok(())) };
+            let Some(messages) = messages else { break };
             for message in messages {
                 copied.feed(message.map_err(|e| fault(&what, &e))?, rows, |own| {
                     if let Some(Some([a, b, c, d, e, f])) = own.first() {
@@ -249,11 +301,15 @@ impl Reader {
                 })?;
                 if rows.bytes >= self.bytes_max || rows.count >= self.wanted.batch_rows_max {
                     let piece = Piece { range: at, batch: rows.finish()?, after: range.after, last: false };
-                    if self.sender.send(Ok(piece)).await.is_err() {
+                    if self.sender.send(Ok(Some(piece))).await.is_err() {
                         return Ok(Err(Unwanted));
                     }
                 }
             }
         }
+        if range.file.is_some() {
+            self.client.ask(&what, self.client.batch_execute("COMMIT")).await?;
+        }
+        Ok(Ok(()))
     }
 }

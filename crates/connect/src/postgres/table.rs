@@ -56,7 +56,7 @@ const TABLE: &str = "
 const COLUMNS: &str = "
     SELECT a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attgenerated <> '',
       pg_catalog.format_type(a.atttypid, a.atttypmod), pg_catalog.col_description(a.attrelid, a.attnum),
-      array_position(p.indkey::int2[], a.attnum), a.attnum = ANY (i.indkey::int2[])
+      array_position((p.indkey::int2[])[0:p.indnkeyatts - 1], a.attnum), a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
     FROM pg_catalog.pg_attribute a
     LEFT JOIN pg_catalog.pg_index p ON p.indrelid = a.attrelid AND p.indisprimary
     LEFT JOIN pg_catalog.pg_index i ON i.indrelid = a.attrelid AND i.indisreplident
@@ -81,8 +81,7 @@ impl Table {
             let name: String = row.get(0);
             let wanted = entity.property(&name).map(|property| &property.data_type);
             let key: Option<i32> = row.get(7);
-            // An index's columns are counted from 0.
-            let key = key.and_then(|place| u32::try_from(place + 1).ok());
+            let key = key.and_then(|place| u32::try_from(place).ok());
             let identifies = match identity {
                 'f' => true,
                 'i' => row.get::<_, Option<bool>>(8).unwrap_or_default(),
@@ -163,14 +162,21 @@ impl Table {
     pub async fn heaps(&self, client: &Client) -> Result<Vec<Heap>> {
         const LEAVES: &str = "
             SELECT n.nspname, c.relname, pg_catalog.pg_relation_size(c.oid) / current_setting('block_size')::bigint,
-              pg_catalog.has_table_privilege(c.oid, 'SELECT') AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+              pg_catalog.has_table_privilege(c.oid, 'SELECT') AND pg_catalog.has_schema_privilege(n.oid, 'USAGE'),
+              pg_catalog.pg_relation_filenode(c.oid)
             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE c.relkind IN ('r', 'm') AND (c.oid = $1 OR c.oid IN
               (SELECT relid FROM pg_catalog.pg_partition_tree($1::oid::regclass) WHERE isleaf)) ORDER BY 1, 2";
         let rows = client.ask("look at the table's size", client.query(LEAVES, &[&self.oid])).await?;
         let heap = |row: &tokio_postgres::Row| {
             let (schema, name, blocks): (String, String, i64) = (row.get(0), row.get(1), row.get(2));
-            Heap { schema, name, blocks: u32::try_from(blocks).unwrap_or(u32::MAX), is_readable: row.get(3) }
+            Heap {
+                schema,
+                name,
+                blocks: u32::try_from(blocks).unwrap_or(u32::MAX),
+                is_readable: row.get(3),
+                file: row.get(4),
+            }
         };
         Ok(rows.iter().map(heap).collect())
     }
@@ -187,6 +193,8 @@ pub struct Heap {
     pub schema: String,
     pub name: String,
     pub blocks: u32,
+    /// The number of its file, which is another one when the table is written anew.
+    pub file: u32,
     /// Whether it may be read by itself. A grant on a partitioned table lets its partitions be read only through it.
     pub is_readable: bool,
 }

@@ -27,7 +27,9 @@ pub struct Avro {
 
 impl Decode for Avro {
     fn decode(&mut self, records: Records) -> Result<Vec<Rows>> {
-        frame::runs(&records).into_iter().map(|run| self.rows(run)).collect()
+        let runs = frame::runs(&records);
+        self.registry.look_up(frame::ids(&runs))?;
+        runs.into_iter().map(|run| self.rows(run)).collect()
     }
 }
 
@@ -36,7 +38,7 @@ impl Avro {
         if run.records.is_empty() {
             return Ok(run.without_rows());
         }
-        let Some(schema) = self.registry.by_id(run.id)? else { return Ok(run.without_schema()) };
+        let Some(schema) = self.registry.by_id(run.id) else { return Ok(run.without_schema()) };
         let Some(reader) = Reader::of(run.id, &schema)? else {
             let reason = "which no columns can hold: does it contain itself, or has it no fields?";
             let reason = format!("it names schema {}, {reason}", run.id);

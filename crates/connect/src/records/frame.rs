@@ -48,6 +48,11 @@ pub fn runs(records: &Records) -> Vec<Run<'_>> {
     runs
 }
 
+/// The ids that records name.
+pub fn ids(runs: &[Run<'_>]) -> impl Iterator<Item = u32> {
+    runs.iter().filter(|run| !run.records.is_empty()).map(|run| run.id)
+}
+
 impl Run<'_> {
     /// No rows, for the registry says that it has no schema of this id.
     pub fn without_schema(self) -> Rows {

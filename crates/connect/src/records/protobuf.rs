@@ -70,7 +70,7 @@ impl Protobuf {
             return Ok(Some(pool.clone()));
         }
         let what = || format!("read records of Protobuf schema {id}");
-        let Some(schema) = self.registry.by_id(id)? else { return Ok(None) };
+        let Some(schema) = self.registry.by_id(id) else { return Ok(None) };
         if schema.kind != "PROTOBUF" {
             return Err(Error::project(what(), format!("it is a schema of {}: set `format`", schema.kind)));
         }
@@ -103,7 +103,9 @@ impl Protobuf {
 
 impl Decode for Protobuf {
     fn decode(&mut self, records: Records) -> Result<Vec<Rows>> {
-        frame::runs(&records).into_iter().map(|run| self.rows(run)).collect()
+        let runs = frame::runs(&records);
+        self.registry.look_up(frame::ids(&runs))?;
+        runs.into_iter().map(|run| self.rows(run)).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::http::{hidden, trouble};
 use super::options::{Auth as Options, AuthType, ClientAuth, KeyPlace};
-use super::token_file::TokenFile;
+use super::token_file::{TokenFile, apart};
 use crate::secret::Secret;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -115,9 +115,9 @@ impl Auth {
     async fn ask_for_token(&self, client: &Client, now: Timestamp) -> Result<Held> {
         let file = self.options.token_file.as_ref().map(|file| self.base.join(file));
         let (client, options, refresh) = (client.clone(), self.options.clone(), self.refresh.clone());
-        let (answer, given) = oneshot::channel();
+        let (mut answer, given) = oneshot::channel();
         tokio::spawn(async move {
-            let given = ask_for_token(client, options, refresh, file, &answer).await;
+            let given = ask_for_token(client, options, refresh, file, &mut answer).await;
             // Nobody may wait for it any more.
             let _ = answer.send(given);
         });
@@ -138,20 +138,29 @@ async fn ask_for_token(
     options: Options,
     refresh: Refresh,
     file: Option<PathBuf>,
-    answer: &oneshot::Sender<Result<Given>>,
+    answer: &mut oneshot::Sender<Result<Given>>,
 ) -> Result<Given> {
-    let mut newest = refresh.lock().await;
-    let file = match file {
-        Some(path) => Some(apart(move || TokenFile::take(path)).await?),
-        None => None,
+    let turn = async {
+        let newest = refresh.lock().await;
+        let file = match file {
+            Some(path) => Some(TokenFile::take(path).await?),
+            None => None,
+        };
+        Ok((newest, file))
+    };
+    let unheard = || Err(Error::new(Kind::Stopped, shown(&options), "nobody waits for it any more"));
+    let (mut newest, file) = tokio::select! {
+        biased;
+        () = answer.closed() => return unheard(),
+        turn = turn => turn?,
     };
     // Behind the file: who ends the process has seen it held by then, or nobody is asked.
     if answer.is_closed() {
-        return Err(Error::new(Kind::Stopped, shown(&options), "nobody waits for it any more"));
+        return unheard();
     }
     let token = match (&*newest, &file) {
         (Some(newest), _) => Some(newest.clone()),
-        (None, Some(file)) => Some(file.token()?),
+        (None, Some(file)) => Some(file.token().await?),
         (None, None) => options.refresh_token.clone(),
     };
     let given = ask(&client, &options, token.as_ref()).await?;
@@ -179,11 +188,6 @@ async fn ask_for_token(
         }
     }
     Ok(given)
-}
-
-/// What waits for files, on a thread that may.
-async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| Error::internal("look at the token's file", e.to_string()))?
 }
 
 async fn ask(client: &Client, options: &Options, refresh: Option<&Secret>) -> Result<Given> {

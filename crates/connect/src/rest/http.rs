@@ -13,13 +13,13 @@ use kernel::error::{Error, Kind, Result};
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LINK,
 };
-use reqwest::{Certificate, Client, redirect};
+use reqwest::{Certificate, Client, RequestBuilder, redirect};
 use std::error::Error as _;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 use twox_hash::XxHash3_64;
 use url::Url;
 
@@ -79,7 +79,10 @@ pub struct Http {
     backoff: Duration,
     dice: fastrand::Rng,
     wait_max: Duration,
+    /// Of one request.
+    timeout: Duration,
     body_bytes_max: usize,
+    slowest: Duration,
 }
 
 impl Http {
@@ -106,8 +109,16 @@ impl Http {
             backoff: Duration::from_millis(options.backoff_ms),
             dice,
             wait_max: Duration::from_secs(options.retry_after_seconds_max),
+            timeout,
             body_bytes_max: options.body_bytes_max,
+            slowest: Duration::ZERO,
         })
+    }
+
+    /// The longest that a request took since this was called last, with its answer or without one. What was waited for before
+    /// it is no slowness of the server's.
+    pub fn slowest(&mut self) -> Duration {
+        std::mem::take(&mut self.slowest)
     }
 
     /// Asks until there is an answer that is no passing trouble, or patience ends: then it is `Unreachable`. So it is, and at
@@ -155,7 +166,6 @@ impl Http {
     }
 
     async fn once(&mut self, ask: &Ask) -> Result<Once> {
-        let now = self.clock.now();
         let mut url = ask.url.clone();
         self.auth.put_into_url(&mut url);
         let method = match (self.method, &ask.body) {
@@ -163,41 +173,65 @@ impl Http {
             _ => reqwest::Method::GET,
         };
         let mut request = self.client.request(method, url).headers(self.headers.clone()).headers(ask.headers.clone());
-        if let Some((name, value)) = self.auth.header(&self.client, now).await? {
+        let most = self.timeout.saturating_add(TURN_MAX);
+        let header = timeout(most, self.auth.header(&self.client, self.clock.now())).await;
+        if let Some((name, value)) = header.map_err(|_| no_turn(&ask.shown, most))?? {
             request = request.header(name, value);
         }
         if let Some(body) = &ask.body {
             request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
-        let failed = |e: reqwest::Error| trouble(&ask.shown, &e);
-        let mut response = request.send().await.map_err(failed)?;
-        let status = response.status().as_u16();
-        if let Some(wait) = retry::later(status, response.headers(), now) {
-            return Ok(Once::Later(status, wait));
-        }
-        let is_packed = response.headers().get(CONTENT_ENCODING).is_some_and(|coding| coding == "gzip");
-        let links = response.headers().get_all(LINK).iter().filter_map(|link| link.to_str().ok());
-        let links = links.map(str::to_owned).collect();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if body.len() + chunk.len() > self.body_bytes_max {
-                return Err(too_long(&ask.shown, self.body_bytes_max));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        let mut answer = Answer { status, body, links };
-        if answer.is_without_content() {
-            answer.body.clear();
-            return Ok(Once::Answer(answer));
-        }
-        if is_packed {
-            answer.body = unpacked(&ask.shown, &answer.body, self.body_bytes_max)?;
-        }
-        if answer.is_good() && ask.format == Format::Json {
-            is_whole(&ask.shown, &mut answer)?;
-        }
-        Ok(Once::Answer(answer))
+        let begun = self.clock.now();
+        let heard = heard(request, ask, self.body_bytes_max, begun).await;
+        let took = self.clock.now().0.saturating_sub(begun.0);
+        self.slowest = self.slowest.max(Duration::from_micros(u64::try_from(took).unwrap_or(0)));
+        heard
     }
+}
+
+/// Sends a request and reads what comes back. The client's `timeout` is for all of it, from the name's look-up to the last byte.
+async fn heard(request: RequestBuilder, ask: &Ask, body_bytes_max: usize, now: Timestamp) -> Result<Once> {
+    let failed = |e: reqwest::Error| trouble(&ask.shown, &e);
+    let mut response = request.send().await.map_err(failed)?;
+    let status = response.status().as_u16();
+    if let Some(wait) = retry::later(status, response.headers(), now) {
+        return Ok(Once::Later(status, wait));
+    }
+    let is_packed = response.headers().get(CONTENT_ENCODING).is_some_and(|coding| coding == "gzip");
+    let links = response.headers().get_all(LINK).iter().filter_map(|link| link.to_str().ok());
+    let links = links.map(str::to_owned).collect();
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        if body.len() + chunk.len() > body_bytes_max {
+            return Err(too_long(&ask.shown, body_bytes_max));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let mut answer = Answer { status, body, links };
+    if answer.is_without_content() {
+        answer.body.clear();
+        return Ok(Once::Answer(answer));
+    }
+    if is_packed {
+        answer.body = unpacked(&ask.shown, &answer.body, body_bytes_max)?;
+    }
+    if answer.is_good() && ask.format == Format::Json {
+        is_whole(&ask.shown, &mut answer)?;
+    }
+    Ok(Once::Answer(answer))
+}
+
+/// How long others may have the token that is asked with, and files may take to be read: nobody else limits that.
+const TURN_MAX: Duration = Duration::from_secs(300);
+
+/// No trouble of the server's, and one that asking again at once does not end.
+fn no_turn(shown: &str, waited: Duration) -> Error {
+    let why = format!(
+        "its token was not to be had within {} s: somebody holds the lock beside `token_file`, or the file can't be read; look for \
+         a process that hangs, and at the file's disk",
+        waited.as_secs()
+    );
+    Error::new(Kind::Stopped, shown, why)
 }
 
 /// By what is asked and when, so that sources that were opened together do not wait alike.

@@ -23,6 +23,7 @@ use kernel::source::{Pulled, Source};
 use kernel::{Entity, Point, Positions};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Pages in the order in which they lead to each other; with parents, those of one parent after those of another.
 ///
@@ -311,6 +312,11 @@ impl Source for Rest {
                 return Ok(Some(pulled));
             }
         }
+    }
+
+    /// A pass over parents without records is thousands of questions in one `next`.
+    fn slowest_question(&mut self) -> Option<Duration> {
+        Some(self.http.slowest())
     }
 
     /// Nothing to forget: the API keeps what it has.

@@ -2,10 +2,11 @@
 
 use crate::secret::Secret;
 use kernel::error::{Error, Result, io};
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// How many files this process holds.
@@ -46,18 +47,23 @@ impl Drop for Held {
 }
 
 impl TokenFile {
-    /// Waits until nobody else has it. That it can be replaced is found out before the token is used up.
-    pub fn take(path: PathBuf) -> Result<Self> {
-        let beside = path.with_added_extension("lock");
+    /// Waits until nobody else has it; a thread that waited for the lock could not be told to stop. That it can be replaced is
+    /// found out before the token is used up.
+    pub async fn take(path: PathBuf) -> Result<Self> {
         // The file itself is replaced, so that what is locked stands beside it.
-        let lock = private(&beside).and_then(|lock| lock.lock().map(|()| lock));
-        let lock = lock.map_err(|e| io(format!("lock {} for the token's file", beside.display()), e))?;
-        Ok(Self { path, _lock: lock, _held: Held::count() })
+        let beside = path.with_added_extension("lock");
+        loop {
+            let beside = beside.clone();
+            if let Some(lock) = apart(move || locked(&beside)).await? {
+                return Ok(Self { path, _lock: lock, _held: Held::count() });
+            }
+            tokio::time::sleep(TRIED_EVERY).await;
+        }
     }
 
-    pub fn token(&self) -> Result<Secret> {
+    pub async fn token(&self) -> Result<Secret> {
         let what = || format!("read the refresh token in {}", self.path.display());
-        let text = std::fs::read_to_string(&self.path).map_err(|e| match e.kind() {
+        let text = tokio::fs::read_to_string(&self.path).await.map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => Error::project(what(), "there is no such file; put the first token there"),
             _ => io(what(), e),
         })?;
@@ -80,6 +86,24 @@ impl TokenFile {
         };
         put().map_err(|e| io(format!("put the new refresh token into {}", self.path.display()), e))
     }
+}
+
+/// How often a lock that another process has is tried.
+const TRIED_EVERY: Duration = Duration::from_millis(100);
+
+/// `None` while another process has it.
+fn locked(beside: &Path) -> Result<Option<File>> {
+    let lock = private(beside).and_then(|lock| match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(e)) => Err(e),
+    });
+    lock.map_err(|e| io(format!("lock {} for the token's file", beside.display()), e))
+}
+
+/// What waits for files, on a thread that may.
+pub async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| Error::internal("look at the token's file", e.to_string()))?
 }
 
 /// A file that nobody else may read.

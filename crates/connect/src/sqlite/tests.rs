@@ -308,6 +308,23 @@ async fn cursors_that_are_the_same_to_sqlite_are_taken_once() {
     }
 }
 
+/// Most numbers of so many digits are another one when they are read in the quick way.
+#[tokio::test]
+async fn a_cursor_with_a_fraction_is_the_same_when_it_is_read_from_its_position() {
+    let shop = Shop::new("wal");
+    shop.fill(1..2);
+    let (given, mut from) = (json!({ "mode": "incremental", "cursor": "price" }), Positions::new());
+    for number in 2..150 {
+        let price = f64::from(number).sqrt() * 1e5;
+        shop.db.execute("UPDATE orders SET price = ?1", [price]).expect("a row");
+        let (rows, upto) = shop.run(&given, from).await;
+        assert_eq!(rows, 1, "{price}");
+        let (again, upto) = shop.run(&given, upto).await;
+        assert_eq!(again, 0, "{price}");
+        from = upto;
+    }
+}
+
 #[tokio::test]
 async fn bytes_as_a_cursor_are_left_out_and_what_else_is_none_is_named() {
     let shop = Shop::new("wal");

@@ -25,7 +25,8 @@ pub struct Running {
     /// How long the end may take once it is asked for. Default: `30 seconds`
     #[serde(default)]
     pub drain_timeout: Option<String>,
-    /// How long one call of an outside system may take before it is given up. Default: `5 minutes`
+    /// How long one call of an outside system may take before it is given up. Default: `5 minutes`. Sources of `rest` have
+    /// limits of their own for each question.
     #[serde(default)]
     pub call_timeout: Option<String>,
     /// The longest wait before a source that waits for an outside system is tried again; five times that for one that somebody

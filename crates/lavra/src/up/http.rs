@@ -35,8 +35,14 @@ pub async fn registry(wiring: &Wiring, address: Option<SocketAddr>) -> Result<Op
     Ok(Some(govern::registry::router(Arc::new(wiring.embedded_registry().await?))))
 }
 
-/// Listens where it was told to, or at the usual place; when that is taken by another process, at any free port.
-pub async fn bind(told: Option<&str>, is_first: bool) -> Result<TcpListener> {
+/// Listens where it did before it made way, so that it is found there again; else where it was told to, or at the usual
+/// place; when that is taken by another process, at any free port.
+pub async fn bind(told: Option<&str>, is_first: bool, before: Option<SocketAddr>) -> Result<TcpListener> {
+    if let Some(before) = before
+        && let Ok(listener) = TcpListener::bind(before).await
+    {
+        return Ok(listener);
+    }
     let place = match told {
         Some(place) => place,
         // Workers of a project stand beside its `up`.

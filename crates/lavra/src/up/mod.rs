@@ -6,6 +6,7 @@ mod http;
 mod lines;
 mod metrics;
 mod models;
+mod pause;
 mod signals;
 mod state;
 mod tell;
@@ -18,19 +19,22 @@ use crate::project::{STATE, Source};
 use crate::show::{Format, plural};
 use crate::wiring::{Failure, Wiring};
 use crate::work::ProjectWork;
+use axum::Router;
 use doors::Doors;
 use kernel::error::{Error, Result};
 use lines::ProjectLines;
-use models::Models;
-use orchestrate::lock::{is_asked_to_make_way, is_dead};
+use models::{Below, Models};
+use orchestrate::lock::{Presence, is_asked_to_make_way, is_dead};
 use orchestrate::up::{Board, Refine, Up, UpEvent, UpOptions};
 use orchestrate::{Breakers, Holder, Leases, Retry, RunLock, SqliteLedger};
+use pause::Unready;
 use state::Desk;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tell::Teller;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -63,73 +67,96 @@ pub struct Call {
 
 /// Runs until it is told to end; gives the exit code. For a command that needs the project alone it makes way: it drains,
 /// and goes on with what is new when that has ended.
-pub async fn run(wiring: Arc<Wiring>, mut call: Call) -> Result<u8, Failure> {
+pub async fn run(wiring: Arc<Wiring>, call: Call) -> Result<u8, Failure> {
     let mut signals = Signals::listen()?;
     let state = wiring.ask.folder.join(STATE);
     let mut holder = Holder::of_this_process(&call.command, wiring.clock.as_ref());
     holder.makes_way = true;
     let mut lock = RunLock::share(&state, &holder)?;
+    let _presence = Presence::show(&state, &holder)?;
     wiring.clear_spill()?;
+    let teller = Arc::new(Teller::new(call.quiet, call.format));
+    let process = Process { wiring, call, holder, state, teller };
+    let mut begun = process.begin(None).await.map_err(|unready| unready.error)?;
     loop {
-        match round(&wiring, &mut call, &holder, &mut signals).await? {
-            Round::Ended(outcome) => return ended(outcome),
-            Round::MadeWay => drop(lock),
-        }
-        lock = match come_back(&state, &holder, &mut signals).await {
-            Some(lock) => lock,
-            None => return Ok(0),
+        let paused = match process.round(begun, &mut signals).await? {
+            (Round::Ended(outcome), _) => return ended(outcome),
+            (Round::MadeWay, view) => view,
         };
+        drop(lock);
+        match process.come_back(paused, &mut signals).await? {
+            Some(again) => (begun, lock) = again,
+            None => return Ok(0),
+        }
     }
 }
 
-/// From one opening of all sources to the end, or to making way.
-async fn round(
-    wiring: &Arc<Wiring>,
-    call: &mut Call,
-    holder: &Holder,
-    signals: &mut Signals,
-) -> Result<Round, Failure> {
-    let state = wiring.ask.folder.join(STATE);
-    let parts = Parts::make(wiring, call, holder).await?;
-    let listen = call.listen.as_deref().or(wiring.project.config.up.listen.as_deref());
-    let server = http::bind(listen, call.with_models).await?;
-    let address = server.local_addr().ok();
-    // The next round is found where this one was.
-    call.listen = address.map(|address| address.to_string()).or(call.listen.take());
-    let desk = Arc::new(parts.desk(wiring, holder.clone(), address, state.clone()));
-    state::clear(&state, |name| parts.is_of_others(name, call.with_models));
-    parts.teller.started(&desk.view(), &left_out(wiring, &parts.sources));
-    let registry = http::registry(wiring, address).await?;
-    let (doors, closed) = (parts.lines.doors.clone(), CancellationToken::new());
-    let mut serving = tokio::spawn(http::serve(server, desk.clone(), doors.clone(), registry, closed.clone()));
-    let writing = tokio::spawn(desk.clone().write_on_and_on());
-    let planned = parts.lines.planned();
-    let cancel = parts.cancel.clone();
-    let late = tokio::spawn(too_late(cancel.clone(), wiring.project.config.up.drain_timeout()));
-    let up = parts.up(wiring);
-    let running = async {
-        let mut left = up.run(planned).await;
-        left.extend(let_out(&doors, late).await);
-        left
-    };
-    let round = until_told(running, &cancel, &state, signals).await;
-    closed.cancel();
-    let is_in_a_hurry = matches!(round, Round::Ended(None));
-    if is_in_a_hurry || tokio::time::timeout(GOODBYE, &mut serving).await.is_err() {
-        serving.abort();
+/// What stays the same from its start to its end.
+struct Process {
+    wiring: Arc<Wiring>,
+    call: Call,
+    holder: Holder,
+    /// The project's state folder.
+    state: PathBuf,
+    teller: Arc<Teller>,
+}
+
+/// What was opened before any source is.
+struct Begun {
+    parts: Parts,
+    server: TcpListener,
+    registry: Option<Router>,
+}
+
+impl Process {
+    /// Opens what a round needs; `before` is where the round before was found.
+    async fn begin(&self, before: Option<SocketAddr>) -> Result<Begun, Unready> {
+        let (wiring, call) = (&self.wiring, &self.call);
+        let parts = Parts::make(wiring, call, &self.holder, self.teller.clone()).await?;
+        let listen = call.listen.as_deref().or(wiring.project.config.up.listen.as_deref());
+        let server = http::bind(listen, call.with_models, before).await;
+        // Who has the address now may leave it.
+        let server = server.map_err(|error| Unready { error, may_pass: true })?;
+        let registry = http::registry(wiring, server.local_addr().ok()).await?;
+        Ok(Begun { parts, server, registry })
     }
-    writing.abort();
-    let _ = writing.await;
-    let (end, is_good) = match &round {
-        Round::MadeWay => (ProcessState::Paused, false),
-        Round::Ended(left) => (ProcessState::Stopped, left.as_ref().is_some_and(Vec::is_empty)),
-    };
-    desk.write(end)?;
-    if call.format == Format::Json && is_good {
+
+    /// From the opening of all sources to the end, or to making way; with the document of it.
+    async fn round(&self, begun: Begun, signals: &mut Signals) -> Result<(Round, ProcessView), Failure> {
+        let (Begun { parts, server, registry }, wiring, call) = (begun, &self.wiring, &self.call);
+        let desk = parts.desk(wiring, self.holder.clone(), server.local_addr().ok(), self.state.clone());
+        let desk = Arc::new(desk);
+        state::clear(&self.state, |name| parts.is_of_others(name, call.with_models));
+        self.teller.started(&desk.view(), &left_out(wiring, &parts.sources));
+        let (doors, closed) = (parts.lines.doors.clone(), CancellationToken::new());
+        let mut serving = tokio::spawn(http::serve(server, desk.clone(), doors.clone(), registry, closed.clone()));
+        let writing = tokio::spawn(desk.clone().write_on_and_on());
+        let planned = parts.lines.planned();
+        let cancel = parts.cancel.clone();
+        let late = tokio::spawn(too_late(cancel.clone(), wiring.project.config.up.drain_timeout()));
+        let up = parts.up(wiring);
+        let running = async {
+            let mut left = up.run(planned).await;
+            left.extend(let_out(&doors, late).await);
+            left
+        };
+        let round = until_told(running, &cancel, &self.state, signals).await;
+        closed.cancel();
+        let is_in_a_hurry = matches!(round, Round::Ended(None));
+        if is_in_a_hurry || tokio::time::timeout(GOODBYE, &mut serving).await.is_err() {
+            serving.abort();
+        }
+        writing.abort();
+        let _ = writing.await;
+        let is_good = matches!(&round, Round::Ended(Some(left)) if left.is_empty());
+        let end = if matches!(round, Round::MadeWay) { ProcessState::Paused } else { ProcessState::Stopped };
         let view = ProcessView { state: end, ..desk.view() };
-        println!("{}", serde_json::to_string(&view).map_err(|e| Error::internal("print", e))?);
+        self.show(&view);
+        if call.format == Format::Json && is_good {
+            println!("{}", serde_json::to_string(&view).map_err(|e| Error::internal("print", e))?);
+        }
+        Ok((round, view))
     }
-    Ok(round)
 }
 
 /// Ends when the end has taken as long as it may.
@@ -161,21 +188,6 @@ enum Round {
     MadeWay,
 }
 
-/// Waits until nobody wants the project alone; `None` when it is told to end before that.
-async fn come_back(state: &Path, holder: &Holder, signals: &mut Signals) -> Option<RunLock> {
-    loop {
-        if !is_asked_to_make_way(state)
-            && let Ok(lock) = RunLock::share(state, holder)
-        {
-            return Some(lock);
-        }
-        tokio::select! {
-            () = signals.told_to_end() => return None,
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-        }
-    }
-}
-
 /// What a process is made of.
 struct Parts {
     sources: Vec<Source>,
@@ -190,7 +202,7 @@ struct Parts {
 }
 
 impl Parts {
-    async fn make(wiring: &Arc<Wiring>, call: &Call, holder: &Holder) -> Result<Self> {
+    async fn make(wiring: &Arc<Wiring>, call: &Call, holder: &Holder, teller: Arc<Teller>) -> Result<Self> {
         let leases = leases(wiring, holder.clone()).await?;
         let work = Arc::new(work(wiring).await?);
         let sources = chosen(wiring, &call.sources);
@@ -199,14 +211,14 @@ impl Parts {
             work.gate(source)?;
         }
         wiring.register_schemas(&sources.iter().collect::<Vec<_>>()).await?;
-        let teller = Arc::new(Teller::new(call.quiet, call.format));
         let up = &wiring.project.config.up;
         let told = teller.clone();
         let tell = move |turned| told.tell(&UpEvent::BreakerTurned(turned));
         let breakers = Breakers::new(up.breaker(), up.call_timeout(), wiring.clock.clone(), tell);
         let lines = Arc::new(ProjectLines::new(wiring.clone(), work.clone(), &breakers, &sources)?);
         let board = Arc::new(Board::new(wiring.clock.clone(), lines.shown()));
-        let models = call.with_models.then(|| Arc::new(Models::new(work, leases.clone(), teller.clone())));
+        let below = || Below::new(&wiring.project.dag, &call.sources, &call.others);
+        let models = call.with_models.then(|| Arc::new(Models::new(work, leases.clone(), teller.clone(), below())));
         let others = call.others.clone();
         Ok(Self { sources, others, leases, teller, breakers, lines, board, models, cancel: CancellationToken::new() })
     }
@@ -236,7 +248,8 @@ impl Parts {
     }
 
     fn up(self, wiring: &Wiring) -> Arc<Up> {
-        let options = UpOptions { others: self.others, ..options(wiring, self.sources.len()) };
+        let others = self.models.as_ref().map(|models| models.others()).unwrap_or_default();
+        let options = UpOptions { others, ..options(wiring, self.sources.len()) };
         let teller = self.teller;
         let tell: orchestrate::up::Tell = Arc::new(move |event| teller.tell(&event));
         let refine = self.models.map(|models| models as Arc<dyn Refine>);

@@ -1,13 +1,13 @@
 //! What depends on the sources, made after their commits.
 
-use super::state::ModelView;
+use super::state::{ModelView, failure};
 use super::tell::Teller;
 use crate::relay;
 use crate::work::{ProjectWork, Report};
 use async_trait::async_trait;
-use kernel::error::{Error, Result, advice};
-use orchestrate::up::{Failure, Refine};
-use orchestrate::{Claim, End, Ended, Leases, NodeKind, Options, Outcome, Retry, Work};
+use kernel::error::{Error, Result};
+use orchestrate::up::Refine;
+use orchestrate::{Claim, Dag, End, Ended, Leases, NodeKind, Options, Outcome, Retry, Work};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,14 +17,21 @@ pub struct Models {
     work: Arc<ProjectWork>,
     leases: Arc<Leases>,
     teller: Arc<Teller>,
+    /// Those that are made here.
+    below: Below,
     views: Mutex<BTreeMap<String, ModelView>>,
     /// Tables of sources that are known to be there.
     made: Mutex<BTreeSet<String>>,
 }
 
 impl Models {
-    pub fn new(work: Arc<ProjectWork>, leases: Arc<Leases>, teller: Arc<Teller>) -> Self {
-        Self { work, leases, teller, views: Mutex::default(), made: Mutex::default() }
+    pub fn new(work: Arc<ProjectWork>, leases: Arc<Leases>, teller: Arc<Teller>, below: Below) -> Self {
+        Self { work, leases, teller, below, views: Mutex::default(), made: Mutex::default() }
+    }
+
+    /// Sources that are not taken in here, whose commits nobody tells of and have to be looked for.
+    pub fn others(&self) -> Vec<String> {
+        self.below.others.iter().cloned().collect()
     }
 
     pub fn views(&self) -> Vec<ModelView> {
@@ -38,9 +45,9 @@ impl Models {
         let is_meant = |line: &str, name: &str| line == name || line == relay::line(name);
         let sources =
             sources.iter().flat_map(|line| project.sources.iter().filter(move |source| is_meant(line, &source.name)));
-        let below = sources.flat_map(|source| dag.descendants(&source.name));
-        let names: BTreeSet<String> =
-            below.filter(|node| node.kind == NodeKind::Model).map(|node| node.name.clone()).collect();
+        let below = sources.flat_map(|source| models_below(dag, &source.name));
+        // A model of a source of others alone is left to them.
+        let names: BTreeSet<String> = below.filter(|name| self.below.models.contains(name)).collect();
         let mut due = BTreeSet::new();
         for name in names {
             if self.has_input(&name).await? && self.leases.claim(&name).await? == Claim::Mine {
@@ -82,14 +89,32 @@ impl Models {
     }
 }
 
+/// What is to be made in a process.
+pub struct Below {
+    models: BTreeSet<String>,
+    /// Sources that these models read, near or far, and that the process does not take in.
+    others: BTreeSet<String>,
+}
+
+impl Below {
+    /// The models of sources that are taken in here, and of those that were left to another process by name.
+    pub fn new(dag: &Dag, taken: &[String], left: &[String]) -> Self {
+        let models: BTreeSet<String> = taken.iter().chain(left).flat_map(|source| models_below(dag, source)).collect();
+        let above = models.iter().flat_map(|model| dag.ancestors(model));
+        let sources = above.filter(|node| node.kind == NodeKind::Source).map(|node| node.name.clone());
+        let others = sources.chain(left.iter().cloned()).filter(|source| !taken.contains(source)).collect();
+        Self { models, others }
+    }
+}
+
+fn models_below(dag: &Dag, source: &str) -> Vec<String> {
+    let below = dag.descendants(source).into_iter().filter(|node| node.kind == NodeKind::Model);
+    below.map(|node| node.name.clone()).collect()
+}
+
 fn view(ended: &Ended<Report>, before: Option<ModelView>, now: i64) -> ModelView {
     let last_failure = match &ended.end {
-        End::Failed { error, .. } => Some(Failure {
-            at: now,
-            error: error.to_string(),
-            kind: advice(error.kind).page.to_owned(),
-            remedy: advice(error.kind).sentence.to_owned(),
-        }),
+        End::Failed { error, .. } => Some(failure(error, now)),
         End::Done { .. } | End::UpToDate { .. } | End::Skipped { .. } | End::Cancelled { .. } => None,
     };
     let made_at = match &ended.end {
@@ -126,5 +151,43 @@ impl Refine for Models {
         let tell = |event: orchestrate::Event<Report>| self.teller.model(&event);
         let outcome = orchestrate::run(&wiring.project.dag, &due, work, &options, &tell).await?;
         self.keep(&outcome).map(|()| true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use orchestrate::Node;
+
+    fn node(name: &str, upstream: &[&str]) -> Node {
+        let kind = if name.contains('.') { NodeKind::Model } else { NodeKind::Source };
+        let layer = name.split_once('.').map_or("bronze", |(layer, _)| layer).to_owned();
+        let upstream = upstream.iter().map(|name| (*name).to_owned()).collect();
+        Node { name: name.into(), layer, tags: Vec::new(), kind, upstream }
+    }
+
+    #[test]
+    fn sources_of_others_are_looked_at_where_a_model_of_ours_reads_them() {
+        let dag = Dag::new(vec![
+            node("ours", &[]),
+            node("theirs", &[]),
+            node("far", &[]),
+            node("alone", &[]),
+            node("silver.far", &["far"]),
+            node("silver.both", &["ours", "theirs"]),
+            node("silver.alone", &["alone"]),
+            node("gold.all", &["silver.both", "silver.far"]),
+        ])
+        .expect("a good graph");
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let found = |taken: &[&str], left: &[&str]| {
+            let Below { models, others } = Below::new(&dag, &names(taken), &names(left));
+            (Vec::from_iter(models), Vec::from_iter(others))
+        };
+        let ours = names(&["gold.all", "silver.both"]);
+        assert_eq!(found(&["ours"], &[]), (ours, names(&["far", "theirs"])));
+        let with_alone = names(&["gold.all", "silver.alone", "silver.both"]);
+        assert_eq!(found(&["ours"], &["alone"]), (with_alone, names(&["alone", "far", "theirs"])));
+        assert_eq!(found(&["alone"], &[]), (names(&["silver.alone"]), Vec::new()));
     }
 }

@@ -2,8 +2,8 @@
 
 use super::models::Models;
 use kernel::clock::Clock;
-use kernel::error::{Error, Result, io};
-use orchestrate::lock::{AT_WORK, at_work};
+use kernel::error::{Error, Result, advice, io};
+use orchestrate::lock::{AT_WORK, at_work, is_here};
 use orchestrate::up::{Board, Failure, SourceView};
 use orchestrate::{BreakerView, Breakers, Holder};
 use serde::{Deserialize, Serialize};
@@ -90,22 +90,11 @@ impl Desk {
         }
     }
 
-    /// Puts the document into the project's folder. Whoever reads it sees the whole of it or the one before.
-    pub fn write(&self, state: ProcessState) -> Result<()> {
-        let view = ProcessView { state, ..self.view() };
-        let text = serde_json::to_vec(&view).map_err(|e| Error::internal("write the status", e))?;
-        let path = document(&self.folder, &self.holder);
-        let young = path.with_extension("json.young");
-        let put = || std::fs::write(&young, text).and_then(|()| std::fs::rename(&young, &path));
-        put().map_err(|e| io(format!("write {}", path.display()), e))
-    }
-
     pub async fn write_on_and_on(self: Arc<Self>) {
         let mut told = false;
         loop {
-            let state = self.view().state;
             // A full disk must not end the process; that it can't be seen is told once.
-            if let Err(error) = self.write(state)
+            if let Err(error) = put(&self.folder, &self.view())
                 && !std::mem::replace(&mut told, true)
             {
                 tracing::warn!("{error}; `lavra status` will show what is old");
@@ -113,6 +102,21 @@ impl Desk {
             tokio::time::sleep(WRITE_EVERY).await;
         }
     }
+}
+
+/// Puts the document into the project's folder. Whoever reads it sees the whole of it or the one before.
+pub fn put(state: &Path, view: &ProcessView) -> Result<()> {
+    let text = serde_json::to_vec(view).map_err(|e| Error::internal("write the status", e))?;
+    let path = document(state, &view.holder);
+    let young = path.with_extension("json.young");
+    let put = || std::fs::write(&young, text).and_then(|()| std::fs::rename(&young, &path));
+    put().map_err(|e| io(format!("write {}", path.display()), e))
+}
+
+/// An error, as it is shown.
+pub fn failure(error: &Error, at: i64) -> Failure {
+    let advice = advice(error.kind);
+    Failure { at, error: error.to_string(), kind: advice.page.to_owned(), remedy: advice.sentence.to_owned() }
 }
 
 fn document(state: &Path, holder: &Holder) -> PathBuf {
@@ -139,14 +143,55 @@ pub fn processes(state: &Path) -> Vec<ProcessView> {
     let living = at_work(state);
     let entries = std::fs::read_dir(state.join(AT_WORK)).into_iter().flatten().flatten();
     let documents = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "json"));
-    let read = |path: PathBuf| serde_json::from_slice::<ProcessView>(&std::fs::read(path).ok()?).ok();
-    let mut all: Vec<ProcessView> = documents.filter_map(read).collect();
-    for view in &mut all {
-        let has_sign = matches!(view.state, ProcessState::Running | ProcessState::Draining);
-        if has_sign && !living.contains(&view.holder) {
+    let read = |path: PathBuf| {
+        // Looked for before the document is read: a process shows itself before it tells anything, and until it told its end.
+        let is_there = path.file_stem().and_then(|id| id.to_str()).is_some_and(|id| is_here(state, id));
+        let mut view = serde_json::from_slice::<ProcessView>(&std::fs::read(path).ok()?).ok()?;
+        // One of a version before shows itself while it is at work only.
+        if view.state != ProcessState::Stopped && !is_there && !living.contains(&view.holder) {
             view.state = ProcessState::Dead;
         }
-    }
+        Some(view)
+    };
+    let mut all: Vec<ProcessView> = documents.filter_map(read).collect();
     all.sort_by(|a, b| (&a.holder.since, &a.holder.id).cmp(&(&b.holder.since, &b.holder.id)));
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::clock::ManualClock;
+    use orchestrate::RunLock;
+    use orchestrate::lock::Presence;
+
+    #[test]
+    fn who_made_way_and_is_gone_is_over() {
+        let holder = Holder::of_this_process("lavra up", &ManualClock::at(1_700_000_000_000_000));
+        let folder = std::env::temp_dir().join(format!("lavra-state-{}", holder.id));
+        let view = |state| ProcessView {
+            project: "shop".into(),
+            environment: "local".into(),
+            holder: holder.clone(),
+            state,
+            updated_at: 0,
+            address: None,
+            sources: Vec::new(),
+            breakers: BTreeMap::new(),
+            models: Vec::new(),
+        };
+        let states = || processes(&folder).into_iter().map(|view| view.state).collect::<Vec<_>>();
+        let lock = RunLock::share(&folder, &holder).expect("shared");
+        let presence = Presence::show(&folder, &holder).expect("shown");
+        put(&folder, &view(ProcessState::Paused)).expect("written");
+        drop(lock);
+        assert_eq!(states(), [ProcessState::Paused], "it lives");
+        clear(&folder, |_| false);
+        assert_eq!(states(), [ProcessState::Paused], "and its document stays");
+        drop(presence);
+        assert_eq!(states(), [ProcessState::Dead]);
+        clear(&folder, |_| false);
+        assert!(states().is_empty());
+        std::fs::remove_dir_all(&folder).expect("it can go");
+    }
 }

@@ -118,6 +118,9 @@ fn sentence(event: &UpEvent) -> String {
         UpEvent::ModelsFailed { wait_ms, fault } => {
             format!("{}; made again with the next commit, or in {}", fault.error, seconds(*wait_ms))
         }
+        UpEvent::ResumeFailed { wait_ms, fault } => {
+            format!("can't go on yet: {}; again in {}\n  {}", fault.error, seconds(*wait_ms), fault.advice)
+        }
         UpEvent::Draining => "stopping: nothing more is pulled, what is whole is committed".to_owned(),
         UpEvent::Stopped { left } if left.is_empty() => "stopped; all that was read is committed".to_owned(),
         UpEvent::Stopped { left } => format!("stopped; not at their end: {}", left.join(", ")),

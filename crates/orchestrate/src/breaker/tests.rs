@@ -97,6 +97,27 @@ fn a_permit_given_back_can_be_given_again() {
 }
 
 #[test]
+fn the_place_of_a_call_that_goes_on_is_given_once_and_its_result_counts() {
+    let mut breaker = opened();
+    let mut long = breaker.acquire(at(6_000)).expect("one");
+    let other = breaker.acquire(at(6_000)).expect("two");
+    breaker.lend(&mut long);
+    breaker.lend(&mut long);
+    let third = breaker.acquire(at(6_001)).expect("its place");
+    assert_eq!(breaker.acquire(at(6_001)), Err(at(7_001)), "one place, not two");
+    breaker.record(long, true, Duration::ZERO, at(6_002));
+    breaker.record(third, false, Duration::ZERO, at(6_003));
+    assert_eq!(breaker.state(), BreakerState::Open, "one of two failed");
+    breaker.release(other);
+
+    let mut dropped = breaker.acquire(at(12_000)).expect("half-open again");
+    breaker.lend(&mut dropped);
+    breaker.release(dropped);
+    let both = [breaker.acquire(at(12_001)), breaker.acquire(at(12_001))];
+    assert!(both.iter().all(Result::is_ok) && breaker.acquire(at(12_001)).is_err(), "it had no place any more");
+}
+
+#[test]
 fn a_call_that_began_before_the_trouble_does_not_judge_what_came_after() {
     let mut breaker = Breaker::new(config());
     let early = breaker.acquire(at(0)).expect("closed");

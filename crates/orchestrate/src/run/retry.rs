@@ -22,7 +22,7 @@ impl Default for Retry {
 
 impl Retry {
     /// In whole milliseconds; `attempt` is the one that failed, from 1.
-    pub(crate) fn wait(&self, attempt: u32, rng: &mut fastrand::Rng) -> Duration {
+    pub fn wait(&self, attempt: u32, rng: &mut fastrand::Rng) -> Duration {
         let factor = 2_u32.saturating_pow(attempt.saturating_sub(1));
         let ceiling = self.base.saturating_mul(factor).min(self.delay_max);
         Duration::from_millis(rng.u64(0..=u64::try_from(ceiling.as_millis()).unwrap_or(u64::MAX)))

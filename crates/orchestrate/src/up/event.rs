@@ -49,6 +49,12 @@ pub enum UpEvent {
         #[serde(flatten)]
         fault: Fault,
     },
+    /// It made way for a command that needs the project alone, and can't go on yet; it tries again after `wait_ms`.
+    ResumeFailed {
+        wait_ms: u64,
+        #[serde(flatten)]
+        fault: Fault,
+    },
     /// Nothing more is pulled; what is whole is committed.
     Draining,
     /// `left` are those that did not end in time.

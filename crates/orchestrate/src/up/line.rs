@@ -19,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 /// How often a lease that somebody else has is asked for.
 const CLAIM_EVERY: Duration = Duration::from_secs(2);
 
-/// A day, after which a wait is looked at again.
-const LONGEST: Duration = Duration::from_secs(86_400);
+/// After this a wait for a time is looked at again: the machine may have slept, or its time was set.
+const LONGEST: Duration = Duration::from_secs(60);
 
 pub(super) async fn line(up: Arc<Up>, planned: Planned) {
     let source = planned.source.clone();
@@ -44,7 +44,8 @@ struct Line {
 
 impl Line {
     async fn run(&mut self) {
-        while self.own().await && self.wait_for_its_time().await {
+        // The lease may be lost in a long wait, so it is asked for again behind it.
+        while self.own().await && self.wait_for_its_time().await && self.own().await {
             let now = self.up.clock.now();
             // A panic of one source must not end it for ever, and the others not at all.
             let outcome = AssertUnwindSafe(self.attempt()).catch_unwind().await;

@@ -89,7 +89,7 @@ pub struct UpOptions {
     pub models_every: Duration,
     /// How long the end may take.
     pub drain_timeout: Duration,
-    /// Sources that other processes take in, and whose models are made here all the same.
+    /// Sources that are not taken in here, and are read by models that are made here.
     pub others: Vec<String>,
     /// Of the waits.
     pub seed: u64,
@@ -205,7 +205,7 @@ impl Up {
         loop {
             tokio::time::sleep(LEASE / 3).await;
             // An error of the ledger is told by whoever claims next; until then the leases run on.
-            for lost in self.leases.renew().await.unwrap_or_default() {
+            for lost in self.leases.renew().await {
                 let tokens = self.state.tokens.lock().unwrap_or_else(PoisonError::into_inner);
                 tokens.get(&lost).into_iter().for_each(CancellationToken::cancel);
             }

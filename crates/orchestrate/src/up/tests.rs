@@ -1,6 +1,7 @@
 //! Sources that fail, a lake that loses its answers, a process that is killed: in virtual time, by a seed.
 
 use super::*;
+use crate::lease::Claim;
 use crate::lock::Holder;
 use arrow::array::{ArrayRef, AsArray, Int64Array};
 use arrow::record_batch::RecordBatch;
@@ -17,6 +18,21 @@ struct Virtual(Instant);
 impl Clock for Virtual {
     fn now(&self) -> Timestamp {
         Timestamp(1_700_000_000_000_000 + i64::try_from(self.0.elapsed().as_micros()).expect("a short test"))
+    }
+}
+
+/// One whose machine sleeps: its time goes on without the process.
+struct Sleeping(Virtual, std::sync::atomic::AtomicI64);
+
+impl Sleeping {
+    fn sleep(&self, seconds: i64) {
+        self.1.fetch_add(seconds * 1_000_000, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+impl Clock for Sleeping {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.now().0 + self.1.load(std::sync::atomic::Ordering::SeqCst))
     }
 }
 
@@ -226,9 +242,16 @@ struct Process {
 
 /// A process of this number with its tables of times.
 fn process(stage: &Stage, ledger: &Arc<Memory>, pid: u32, schedule: &str) -> Process {
-    let clock: Arc<dyn Clock> = Arc::new(Virtual(Instant::now()));
+    process_by(Arc::new(Virtual(Instant::now())), stage, ledger, pid, schedule)
+}
+
+fn holder(pid: u32) -> Holder {
+    Holder { id: pid.to_string(), pid, since: String::new(), command: "lavra up".into(), makes_way: true }
+}
+
+fn process_by(clock: Arc<dyn Clock>, stage: &Stage, ledger: &Arc<Memory>, pid: u32, schedule: &str) -> Process {
     let names: Vec<String> = stage.worlds.lock().expect("worlds").keys().cloned().collect();
-    let holder = Holder { id: pid.to_string(), pid, since: String::new(), command: "lavra up".into(), makes_way: true };
+    let holder = holder(pid);
     let dead = move |other: &Holder| other.pid < pid;
     let leases = Arc::new(Leases::new(ledger.clone(), holder, clock.clone(), dead));
     let board = names.iter().map(|name| (name.clone(), schedule.to_owned(), "here".to_owned()));
@@ -429,6 +452,45 @@ async fn one_by_the_clock_is_opened_at_its_time_and_read_to_its_end() {
     running.await.expect("its end");
     let finished = process.count(|event| matches!(event, UpEvent::SourceFinished { .. }));
     assert_eq!(finished, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_by_the_clock_is_not_late_because_the_machine_slept() {
+    let ledger = Arc::default();
+    let stage = Stage::new(1, &[("daily", 10, 0)]);
+    let clock = Arc::new(Sleeping(Virtual(Instant::now()), 0.into()));
+    // It is 22:13 in UTC.
+    let process = process_by(clock.clone(), &stage, &ledger, 1, "0 6 * * *");
+    let running = tokio::spawn(process.up.clone().run(process.planned.clone()));
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(process.up.board.state("daily"), Some(LineState::Waiting));
+    clock.sleep(8 * 3_600);
+    tokio::time::sleep(Duration::from_secs(70)).await;
+    assert_eq!(stage.on("daily", |world| world.opened), 1, "it is past its time");
+    all_once(&stage, "daily");
+    process.up.cancel.cancel();
+    running.await.expect("its end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_whose_lease_was_lost_while_it_waited_for_its_time_is_not_opened_then() {
+    let ledger = Arc::default();
+    let stage = Stage::new(1, &[("hourly", 10, 0)]);
+    let process = process(&stage, &ledger, 1, "every hour");
+    let running = tokio::spawn(process.up.clone().run(process.planned.clone()));
+    tokio::time::sleep(Duration::from_secs(3_585)).await;
+    assert_eq!(stage.on("hourly", |world| world.opened), 1);
+    // To this one the first one looks dead, and has its lease until half a minute later.
+    let other = Leases::new(ledger.clone(), holder(2), process.up.clock.clone(), |_| true);
+    assert_eq!(other.claim("hourly").await.expect("a ledger"), Claim::Mine);
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    assert_eq!(process.up.board.state("hourly"), Some(LineState::Elsewhere));
+    assert_eq!(stage.on("hourly", |world| (world.rows += 10, world.opened).1), 1, "it is somebody else's");
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(stage.on("hourly", |world| world.opened), 2, "taken over");
+    all_once(&stage, "hourly");
+    process.up.cancel.cancel();
+    running.await.expect("its end");
 }
 
 #[tokio::test(start_paused = true)]

@@ -97,6 +97,7 @@ impl Store {
             db: db.clone(),
             meta: meta.clone(),
             logs: logs.clone(),
+            looked_at: clock.now(),
             clock,
             writers: HashMap::new(),
             is_sound: is_sound.clone(),

@@ -115,6 +115,35 @@ async fn rows_go_by_age_and_by_size_and_offsets_go_on() {
     assert_eq!(count(&broker, &by_size).await as u64, next - first);
 }
 
+/// Rows are not kept past their time because others come, be it to another topic or only the positions of who reads one.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_a_topic_to_which_nothing_comes_go_by_age_while_others_are_busy() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(ManualClock::at(DAY));
+    let quiet = topic(Retention { time: Some(Duration::from_secs(3600)), bytes: None }, 2);
+    let busy = Topic { name: "shop.bronze.hooks".into(), retention: Retention::default(), ..quiet.clone() };
+    let broker = Embedded::open(folder.path(), clock.clone(), seal()).expect("a log");
+    for topic in [&quiet, &busy] {
+        broker.create(topic).await.expect("a topic");
+    }
+    let mut of_quiet = broker.appender(&quiet, "law").await.expect("an appender");
+    let mut of_busy = broker.appender(&busy, "law").await.expect("an appender");
+    for is_read in [false, true] {
+        let next = if is_read { 21 } else { 1 };
+        of_quiet.append(&[safe(next, 20)], &upto(next + 20)).await.expect("rows");
+        assert_eq!(count(&broker, &quiet).await, 20, "they are of now");
+        clock.advance(3601 * 1_000_000);
+        match is_read {
+            true => broker.consume(&busy.name, "group", &upto(next)).await.expect("positions"),
+            false => drop(of_busy.append(&[safe(next, 20)], &upto(next + 20)).await.expect("rows")),
+        }
+        // What is removed is removed behind the answer, and before the next one.
+        broker.create(&busy).await.expect("the same topic");
+        assert_eq!(count(&broker, &quiet).await, 0, "they are an hour old");
+    }
+    assert_eq!(count(&broker, &busy).await, 20, "and these are kept");
+}
+
 /// Bytes that change on the disk are found before they are rows.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flipped_bit_is_told_and_never_a_row() {

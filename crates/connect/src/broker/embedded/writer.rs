@@ -5,7 +5,7 @@ use super::log::{Log, Logs, Settings, key_of, next_key};
 use super::{lock, stored};
 use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode};
 use kernel::broker::{Appended, other_partitions};
-use kernel::clock::Clock;
+use kernel::clock::{Clock, Timestamp};
 use kernel::{Error, Point, Positions, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub struct Append {
 
 /// Jobs that one sync covers at most.
 const JOBS_MAX: usize = 256;
-/// How often rows are looked for that are too old, while nobody appends.
+/// How often rows are looked for that are too old, in all topics: also in those to which nothing comes while others are busy.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 pub struct Writer {
@@ -44,6 +44,8 @@ pub struct Writer {
     pub meta: Keyspace,
     pub logs: Logs,
     pub clock: Arc<dyn Clock>,
+    /// When all topics were looked through last.
+    pub looked_at: Timestamp,
     /// By topic and writer: the number of its last appender and what is durable.
     pub writers: HashMap<(String, String), (u64, Positions)>,
     /// False once something could not be written: the store refuses all from then on.
@@ -64,6 +66,9 @@ impl Writer {
                     let more = std::iter::from_fn(|| jobs.try_recv().ok()).take(JOBS_MAX);
                     let all: Vec<Job> = std::iter::once(job).chain(more).collect();
                     self.take(all);
+                    if self.is_time_to_look() {
+                        self.expire();
+                    }
                 }
                 Err(RecvTimeoutError::Timeout) => self.expire(),
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -228,7 +233,13 @@ impl Writer {
         Ok(opened)
     }
 
+    fn is_time_to_look(&self) -> bool {
+        let passed = self.clock.now().0.saturating_sub(self.looked_at.0);
+        u128::try_from(passed).is_ok_and(|passed| passed >= LOOK_EVERY.as_micros())
+    }
+
     fn expire(&mut self) {
+        self.looked_at = self.clock.now();
         let logs: Vec<Arc<Log>> = self.logs.read().map(|logs| logs.values().cloned().collect()).unwrap_or_default();
         logs.iter().for_each(|log| self.expire_log(log));
     }

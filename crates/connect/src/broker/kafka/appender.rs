@@ -3,6 +3,7 @@
 
 use crate::broker::rows;
 use crate::kafka::client::{Access, Told};
+use crate::kafka::identity;
 use async_trait::async_trait;
 use kernel::broker::{Appended, Appender, Topic};
 use kernel::gate::{Safe, Seal, Tag};
@@ -22,11 +23,20 @@ pub struct KafkaAppender {
 }
 
 /// What a writer's own topic tells of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct Known {
     pub positions: Positions,
     /// How many rows it has appended since this is counted.
     rows: u64,
+}
+
+/// How far a writer's own topic was read.
+#[derive(Debug, Default)]
+pub struct Reading {
+    known: Known,
+    at: i64,
+    /// Which topic of this name it is; none where the cluster does not tell.
+    of: Option<Positions>,
 }
 
 struct Inner {
@@ -61,7 +71,14 @@ pub fn positions_topic(topic: &str, writer: &str) -> Result<String> {
 
 impl KafkaAppender {
     /// Blocks.
-    pub fn open(access: Arc<Access>, seal: Seal, topic: Topic, writer: &str, positions_topic: String) -> Result<Self> {
+    pub fn open(
+        access: Arc<Access>,
+        seal: Seal,
+        topic: Topic,
+        writer: &str,
+        positions_topic: String,
+        reading: &mut Reading,
+    ) -> Result<Self> {
         let mut config = access.config();
         config
             .set("transactional.id", format!("{}.{writer}", topic.name))
@@ -78,7 +95,7 @@ impl KafkaAppender {
             config.create_with_context(Told::default()).map_err(|e| access.error(&what, &e, &Told::default()))?;
         // Whoever had this name can commit no more, and what they had begun is taken back.
         producer.init_transactions(access.timeout).map_err(|e| access.error(&what, &e, producer.client().context()))?;
-        let known = read(&access, &positions_topic)?;
+        let known = read(&access, &positions_topic, reading)?;
         let committed = access.consumer(super::LOOKER)?;
         let written = access.consumer_of(super::LOOKER, "read_uncommitted")?;
         let mut offsets = 0;
@@ -136,6 +153,8 @@ impl Inner {
     fn append(&self, batches: &[arrow::record_batch::RecordBatch], upto: &Positions, count: u64) -> Result<Appended> {
         match self.transaction(batches, upto, count) {
             Ok(()) => {
+                // What was refused before is mended, and is no reason of what may fail later.
+                self.producer.client().context().forget();
                 self.wait_for_readers();
                 Ok(Appended::Done)
             }
@@ -268,29 +287,49 @@ impl From<Error> for Failed {
     }
 }
 
-/// A writer's positions, by what is committed.
-pub fn read(access: &Access, topic: &str) -> Result<Known> {
+impl Reading {
+    /// Begins anew unless it is known that what was read is the begin of what is there.
+    fn go_on(&mut self, of: Option<Positions>, (first, end): (i64, i64)) {
+        if of.is_none() || self.of != of || !(first..=end).contains(&self.at) {
+            *self = Self { known: Known::default(), at: first, of };
+        }
+    }
+
+    /// None of what is no position.
+    fn take(&mut self, offset: i64, key: Option<&[u8]>, value: &[u8]) -> Option<()> {
+        let point: Point = serde_json::from_slice(value).ok()?;
+        match (std::str::from_utf8(key?).ok()?, point) {
+            (ROWS, Point::Offset(rows)) => self.known.rows = rows,
+            (partition, point) => self.known.positions.set(partition, point),
+        }
+        self.at = offset + 1;
+        Some(())
+    }
+}
+
+/// A writer's positions, by what is committed. When it fails, what was read by then need not be read again.
+pub fn read(access: &Access, topic: &str, reading: &mut Reading) -> Result<Known> {
     let consumer: BaseConsumer<Told> = access.consumer(super::LOOKER)?;
     let fault = |e: KafkaError| access.error(&format!("read positions from {topic}"), &e, consumer.client().context());
+    let of = match identity::check(access, &consumer, topic, &Positions::new()) {
+        // Whoever was asked may not know it yet; who has it is asked next.
+        Err(error) if error.kind == Kind::Project => None,
+        of => of?,
+    };
     let ends = super::ends(access, &consumer, topic, 0)?;
-    let (mut at, end) = (i64::try_from(ends.first).unwrap_or(i64::MAX), i64::try_from(ends.next).unwrap_or(i64::MAX));
+    let (first, end) = (i64::try_from(ends.first).unwrap_or(i64::MAX), i64::try_from(ends.next).unwrap_or(i64::MAX));
+    reading.go_on(of, (first, end));
     let mut place = TopicPartitionList::new();
-    place.add_partition_offset(topic, 0, Offset::Offset(at)).map_err(fault)?;
+    place.add_partition_offset(topic, 0, Offset::Offset(reading.at)).map_err(fault)?;
     consumer.assign(&place).map_err(fault)?;
-    let (mut found, mut waited) = (Known::default(), Duration::ZERO);
-    while at < end {
+    let mut waited = Duration::ZERO;
+    while reading.at < end {
         match consumer.poll(POLL) {
             Some(Ok(message)) => {
-                at = message.offset() + 1;
                 waited = Duration::ZERO;
                 let broken = || Error::data(format!("read positions from {topic}"), "one of them can't be read");
-                let key = message.key().and_then(|key| std::str::from_utf8(key).ok()).ok_or_else(broken)?;
-                let point: Point =
-                    serde_json::from_slice(message.payload().unwrap_or_default()).map_err(|_| broken())?;
-                match (key, point) {
-                    (ROWS, Point::Offset(rows)) => found.rows = rows,
-                    (partition, point) => found.positions.set(partition, point),
-                }
+                let value = message.payload().unwrap_or_default();
+                reading.take(message.offset(), message.key(), value).ok_or_else(broken)?;
             }
             Some(Err(error)) => {
                 let fault = fault(error);
@@ -301,7 +340,7 @@ pub fn read(access: &Access, topic: &str) -> Result<Known> {
             None => {
                 let places = consumer.position().map_err(fault)?;
                 if let Some(Offset::Offset(position)) = places.find_partition(topic, 0).map(|place| place.offset()) {
-                    at = at.max(position);
+                    reading.at = reading.at.max(position);
                 }
                 waited += POLL;
                 if waited > access.timeout {
@@ -310,12 +349,41 @@ pub fn read(access: &Access, topic: &str) -> Result<Known> {
             }
         }
     }
-    Ok(found)
+    Ok(reading.known.clone())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn id(id: &str) -> Option<Positions> {
+        let mut of = Positions::new();
+        of.set("t#id", Point::Mark { rows: 0, token: id.into(), done: false });
+        Some(of)
+    }
+
+    #[test]
+    fn positions_are_read_on_from_where_they_were_read() {
+        let mut reading = Reading::default();
+        reading.go_on(id("a"), (0, 3));
+        for (offset, (key, value)) in (0..).zip([("law/0", 7), (ROWS, 7), ("law/0", 9)]) {
+            let value = serde_json::to_vec(&Point::Offset(value)).expect("text");
+            reading.take(offset, Some(key.as_bytes()), &value).expect("a position");
+        }
+        assert!(reading.take(3, Some(b"law/0"), b"no point").is_none() && reading.at == 3, "it is not passed over");
+        let known = reading.known.clone();
+        assert_eq!((known.positions.get("law/0"), known.rows), (Some(&Point::Offset(9)), 7));
+        reading.go_on(id("a"), (0, 8));
+        assert_eq!((reading.at, &reading.known), (3, &known));
+        for (of, ends) in [(id("b"), (0, 8)), (None, (0, 8)), (id("a"), (0, 2)), (id("a"), (4, 8))] {
+            let mut reading = Reading { known: known.clone(), at: 3, of: id("a") };
+            reading.go_on(of.clone(), ends);
+            assert_eq!((reading.at, reading.known), (ends.0, Known::default()), "{of:?}, {ends:?}");
+        }
+        let mut unnamed = Reading { known, at: 3, of: None };
+        unnamed.go_on(None, (0, 8));
+        assert_eq!(unnamed.at, 0, "it may be another topic of this name");
+    }
 
     #[test]
     fn a_topic_with_fewer_offsets_than_rows_is_another_one() {

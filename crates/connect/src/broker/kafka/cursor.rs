@@ -59,6 +59,8 @@ impl Cursor {
 
     fn records(&mut self, from: u64, bytes_max: usize) -> Result<(Vec<Record>, u64)> {
         let known = ends(&self.access, &self.consumer, &self.topic, self.partition)?;
+        // It answers: what was refused before is no reason of what may fail from here on.
+        self.consumer.client().context().forget();
         let (start, end) = (i64::try_from(from).unwrap_or(i64::MAX), i64::try_from(known.next).unwrap_or(i64::MAX));
         if from < known.first || from > known.next {
             let detail = match from < known.first {

@@ -6,7 +6,7 @@ mod cursor;
 use crate::kafka::client::{Access, Told};
 use crate::kafka::options::Options;
 use crate::spec::Fault;
-use appender::KafkaAppender;
+use appender::{KafkaAppender, Reading};
 use async_trait::async_trait;
 use cursor::Cursor;
 use kernel::broker::{Appender, Broker, Capabilities, Ends, Fetched, Retention, Topic, other_partitions};
@@ -26,9 +26,12 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::OwnedMutexGuard;
 
 /// By topic and partition.
 type Cursors = Mutex<HashMap<(String, u32), Arc<Mutex<Cursor>>>>;
+/// By topic of positions.
+type Readings = Mutex<HashMap<String, Arc<tokio::sync::Mutex<Reading>>>>;
 
 pub struct KafkaBroker {
     access: Arc<Access>,
@@ -37,6 +40,8 @@ pub struct KafkaBroker {
     replication: i32,
     /// Who reads a partition goes on where they were.
     cursors: Cursors,
+    /// What was read of positions is not read again by who asks next; and who asks while one reads waits for that.
+    readings: Readings,
 }
 
 impl KafkaBroker {
@@ -46,7 +51,8 @@ impl KafkaBroker {
         let wrong =
             |why| Error::project(format!("broker {}", redacted(url.split('?').next().unwrap_or_default())), why);
         let (options, replication) = Self::settings(url).map_err(wrong)?;
-        Ok(Self { access: Arc::new(Access::new(&options, base)?), seal, replication, cursors: Mutex::default() })
+        let access = Arc::new(Access::new(&options, base)?);
+        Ok(Self { access, seal, replication, cursors: Mutex::default(), readings: Mutex::default() })
     }
 
     /// What of the URL is wrong, before anything is opened.
@@ -81,8 +87,14 @@ impl KafkaBroker {
     }
 
     /// Makes a topic; false if it is there, which any node knows: only the controller can make one, and one that stands still
-    /// is replaced after half a minute. Each try has a part of the time, for the node that was asked may stand still too.
-    async fn make(&self, what: &str, new: &NewTopic<'_>) -> Result<bool> {
+    /// is replaced after half a minute. Each try has a part of the time, for the node that was asked may stand still too. Where
+    /// the cluster refuses its settings, it is made as `plain` says.
+    async fn make<'a>(
+        &self,
+        what: &str,
+        mut new: &'a NewTopic<'a>,
+        mut plain: Option<&'a NewTopic<'a>>,
+    ) -> Result<bool> {
         match self.has(new.name).await {
             Ok(true) => return Ok(false),
             // Who is not let in here is not let in there, and would have to wait for the answer.
@@ -96,6 +108,10 @@ impl KafkaBroker {
             let made = match admin.create_topics([new], &options).await {
                 Ok(made) => match made.into_iter().next() {
                     Some(Err((_, Code::TopicAlreadyExists))) => Ok(false),
+                    Some(Err((_, Code::InvalidConfig | Code::PolicyViolation))) if plain.is_some() => {
+                        new = plain.take().unwrap_or(new);
+                        continue;
+                    }
                     Some(Err((_, code))) => Err(KafkaError::MetadataFetch(code)),
                     _ => Ok(true),
                 },
@@ -116,28 +132,58 @@ impl KafkaBroker {
         Ok((admin, AdminOptions::new().request_timeout(part).operation_timeout(part)))
     }
 
-    async fn retain(&self, what: &str, topic: &Topic, settings: &[(&'static str, String)]) -> Result<()> {
+    /// Gives these settings to a topic that is there. What else was set by whoever runs the cluster stays as it is.
+    async fn alter(&self, what: &str, topic: &str, settings: &[(&str, String)]) -> Result<()> {
         let (admin, options) = self.admin(what)?;
         let fault = |e: KafkaError| self.access.error(what, &e, admin.inner().context());
-        // What else was set by whoever runs the cluster stays as it is.
-        let resource = ResourceSpecifier::Topic(&topic.name);
-        let known = admin.describe_configs([&resource], &options).await.map_err(fault)?;
-        let known = known.into_iter().next().and_then(Result::ok).map(|resource| resource.entries).unwrap_or_default();
+        let known = admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options).await.map_err(fault)?;
+        let known = match known.into_iter().next() {
+            Some(Err(code)) => return Err(fault(KafkaError::AdminOp(code))),
+            Some(Ok(resource)) => resource.entries,
+            None => Vec::new(),
+        };
         let own = known.iter().filter(|entry| entry.source == ConfigSource::DynamicTopic);
-        let mut all: HashMap<&str, &str> =
+        let before: HashMap<&str, &str> =
             own.filter_map(|entry| Some((&*entry.name, entry.value.as_deref()?))).collect();
-        let before = all.clone();
-        all.retain(|key, _| !RETENTION.contains(key));
+        let mut all = before.clone();
         all.extend(settings.iter().map(|(key, value)| (*key, value.as_str())));
         if all == before {
             return Ok(());
         }
-        let change = all.iter().fold(AlterConfig::new(ResourceSpecifier::Topic(&topic.name)), |c, (k, v)| c.set(k, v));
+        let change = all.iter().fold(AlterConfig::new(ResourceSpecifier::Topic(topic)), |c, (k, v)| c.set(k, v));
         let changed = admin.alter_configs([&change], &options).await.map_err(fault)?;
         match changed.into_iter().next() {
             Some(Err((_, code))) => Err(fault(KafkaError::MetadataFetch(code))),
             _ => Ok(()),
         }
+    }
+
+    /// Makes the topic of a writer's positions, or sees to it that one that is there stays small.
+    async fn make_positions(&self, name: &str) -> Result<()> {
+        let what = format!("make topic {name}");
+        let settings = positions_settings();
+        let new = || NewTopic::new(name, 1, TopicReplication::Fixed(self.replication));
+        let kept_small = settings.iter().fold(new(), |new, (key, value)| new.set(key, value));
+        let plain = new().set(COMPACTED.0, COMPACTED.1);
+        let is_new = self.make(&what, &kept_small, Some(&plain)).await?;
+        let (access, own) = (self.access.clone(), name.to_owned());
+        blocking(move || Self::settle(&access, &own, 1)).await?;
+        // One that was made plain is found so by who opens it next.
+        if !is_new && let Err(error) = self.alter(&format!("set up topic {name}"), name, &settings).await {
+            let wanted = settings.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",");
+            tracing::warn!(
+                "{error}. {name} grows to a gigabyte before Kafka compacts it, which is read when its source is opened: let this \
+                 user alter it, or set {wanted} yourself"
+            );
+        }
+        Ok(())
+    }
+
+    /// What was read of a writer's positions so far, for who reads on.
+    async fn reading(&self, positions_topic: &str) -> Result<OwnedMutexGuard<Reading>> {
+        let fault = |_| Error::internal("read positions", "a thread died");
+        let reading = self.readings.lock().map_err(fault)?.entry(positions_topic.to_owned()).or_default().clone();
+        Ok(reading.lock_owned().await)
     }
 
     /// Blocks until the topic can be written to.
@@ -181,6 +227,17 @@ fn settings(retention: Retention) -> Vec<(&'static str, String)> {
     vec![("cleanup.policy", "delete".to_owned()), (RETENTION[0], time), (RETENTION[1], bytes)]
 }
 
+/// The last of each key is all that counts.
+const COMPACTED: (&str, &str) = ("cleanup.policy", "compact");
+
+/// Of a topic of positions, which is read from its start when a writer is opened. Kafka compacts nothing of the segment that is
+/// written to, which by default ends with a gigabyte; and it keeps what says that a transaction ended for a day, which is
+/// longer than anybody reads here.
+fn positions_settings() -> Vec<(&'static str, String)> {
+    let small = [("segment.bytes", "4194304"), ("min.cleanable.dirty.ratio", "0.1"), ("delete.retention.ms", "900000")];
+    [COMPACTED].into_iter().chain(small).map(|(key, value)| (key, value.to_owned())).collect()
+}
+
 /// Runs what blocks.
 async fn blocking<T: Send + 'static>(act: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(act).await.map_err(|e| Error::internal("ask Kafka", e))?
@@ -201,8 +258,8 @@ impl Broker for KafkaBroker {
             new = new.set(key, value);
         }
         new = new.set("max.message.bytes", MESSAGE_BYTES);
-        if !self.make(&what, &new).await? {
-            self.retain(&what, topic, &settings).await?;
+        if !self.make(&what, &new, None).await? {
+            self.alter(&what, &topic.name, &settings).await?;
         }
         let (access, name, partitions) = (self.access.clone(), topic.name.clone(), topic.partitions as usize);
         blocking(move || Self::settle(&access, &name, partitions)).await
@@ -210,18 +267,12 @@ impl Broker for KafkaBroker {
 
     async fn appender(&self, topic: &Topic, writer: &str) -> Result<Box<dyn Appender>> {
         let name = appender::positions_topic(&topic.name, writer)?;
-        let schema = topic.schema.clone();
-        let positions = Topic { name, partitions: 1, key: Vec::new(), schema, retention: Retention::default() };
-        let what = format!("make topic {}", positions.name);
-        // The last of each key is all that counts.
-        let new = NewTopic::new(&positions.name, 1, TopicReplication::Fixed(self.replication));
-        self.make(&what, &new.set("cleanup.policy", "compact")).await?;
-        let (access, name) = (self.access.clone(), positions.name.clone());
-        blocking(move || Self::settle(&access, &name, 1)).await?;
+        self.make_positions(&name).await?;
+        let mut reading = self.reading(&name).await?;
         let (access, seal) = (self.access.clone(), self.seal.clone());
         let (topic, writer) = (topic.clone(), writer.to_owned());
-        let appender = blocking(move || KafkaAppender::open(access, seal, topic, &writer, positions.name)).await?;
-        Ok(Box::new(appender))
+        let open = move || KafkaAppender::open(access, seal, topic, &writer, name, &mut reading);
+        Ok(Box::new(blocking(open).await?))
     }
 
     async fn fetch(&self, topic: &Topic, partition: u32, from: u64, bytes_max: usize) -> Result<Fetched> {
@@ -243,7 +294,8 @@ impl Broker for KafkaBroker {
 
     async fn appended(&self, topic: &str, writer: &str) -> Result<Positions> {
         let (access, topic) = (self.access.clone(), appender::positions_topic(topic, writer)?);
-        blocking(move || match appender::read(&access, &topic) {
+        let mut reading = self.reading(&topic).await?;
+        blocking(move || match appender::read(&access, &topic, &mut reading) {
             Err(error) if error.kind == Kind::Project => Ok(Positions::new()),
             read => Ok(read?.positions),
         })

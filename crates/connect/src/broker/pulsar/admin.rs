@@ -58,10 +58,15 @@ impl Admin {
         path: &str,
         body: Option<(&str, Value)>,
     ) -> Result<(u16, Value)> {
+        self.ask(method, &format!("persistent/{}/{path}", self.namespace), body).await
+    }
+
+    /// The same of a call below `/admin/v2/`.
+    async fn ask(&self, method: reqwest::Method, path: &str, body: Option<(&str, Value)>) -> Result<(u16, Value)> {
         let what = || format!("ask Pulsar's administration at {}", redacted(self.url.as_str()));
         let unreachable = |e: reqwest::Error| Error::new(Kind::Unreachable, what(), e.without_url());
         let mut url = self.url.clone();
-        url.set_path(&format!("admin/v2/persistent/{}/{path}", self.namespace));
+        url.set_path(&format!("admin/v2/{path}"));
         let mut request = self.client.request(method, url);
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
@@ -124,6 +129,14 @@ impl Admin {
                 Err(Error::project(format!("set {policy} of topic {topic}"), detail))
             }
         }
+    }
+
+    /// What a message may have at most; none where that is not told, which it is to administrators alone.
+    pub async fn message_bytes_max(&self) -> Option<usize> {
+        let told = self.ask(reqwest::Method::GET, "brokers/configuration/runtime", None).await;
+        let told = told.inspect_err(|error| tracing::debug!("{error}")).ok()?.1;
+        // All of the configuration is told as text.
+        told["maxMessageSize"].as_str()?.parse().ok().filter(|bytes| *bytes > 0)
     }
 
     pub async fn partitions(&self, topic: &str) -> Result<u32> {

@@ -2,6 +2,7 @@
 //! where the positions stand: rows that are there are passed over when they come again.
 
 use super::admin::offset;
+use super::bound::{self, Bound, Size};
 use super::cursor::Cursor;
 use super::kept::{self, Kept};
 use super::spans::{self, Spans};
@@ -17,7 +18,6 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use kernel::broker::{Appended, Appender, Places, Topic};
 use kernel::gate::Safe;
 use kernel::{Error, Kind, Positions, Result};
-use pulsar::compression::{Compression, CompressionLz4};
 use pulsar::producer::{Message, SendFuture};
 use pulsar::{Producer, ProducerOptions, TokioExecutor};
 use serde_json::Value;
@@ -37,6 +37,9 @@ pub struct PulsarAppender {
     /// By partition, the offset behind all that is known to be of this writer.
     ends: Vec<u64>,
     spans: Spans,
+    bound: Bound,
+    /// Of an append with a row that may be too large: what is said if it fails.
+    doubt: Option<String>,
 }
 
 /// A message's property that names who appended it.
@@ -48,7 +51,8 @@ const STEP: Duration = Duration::from_millis(50);
 impl PulsarAppender {
     pub async fn open(home: Arc<Home>, topic: Topic, writer: &str) -> Result<Self> {
         let kept_in = kept::kept_in(&topic.name, "writer", writer)?;
-        let mut positions = kept::Writer::open(&home, &kept_in).await?;
+        let bound = Bound::of(&home).await;
+        let mut positions = kept::Writer::open(&home, &kept_in, bound).await?;
         let mut kept = kept::read(&home, &topic.name, &kept_in).await?;
         wait_alone(&home, &topic, writer).await?;
         if leave_removed(&home, &topic, &mut kept).await? {
@@ -58,13 +62,29 @@ impl PulsarAppender {
         let (there, ends, spans) = unfinished(&home, &topic, writer, &kept).await?;
         let mut producers = Vec::new();
         for partition in 0..topic.partitions {
-            producers.push(producer(&home, &partition_name(&topic.name, partition), writer).await?);
+            producers.push(producer(&home, &partition_name(&topic.name, partition), writer, bound).await?);
         }
-        Ok(Self { home, topic, writer: writer.to_owned(), producers, positions, kept, there, ends, spans })
+        let (writer, doubt) = (writer.to_owned(), None);
+        Ok(Self { home, topic, writer, producers, positions, kept, there, ends, spans, bound, doubt })
     }
 
     fn fault(&self, error: impl std::fmt::Display) -> Error {
-        self.home.error(&format!("append to {}", self.topic.name), error)
+        let what = format!("append to {}", self.topic.name);
+        match &self.doubt {
+            Some(doubt) => Error::data(what, doubt),
+            None => self.home.error(&what, error),
+        }
+    }
+
+    /// Before a row that is much of what a message may have: sees to it that it goes alone. Refuses one that has more.
+    async fn single_out(&mut self, partition: usize, line: &[u8], key: usize, place: &(String, i64)) -> Result<()> {
+        let refusal = |bytes| self.bound.refusal(&format!("the row at offset {} of {}", place.1, place.0), bytes);
+        match self.bound.size(line, key)? {
+            Size::Fits => {}
+            Size::Doubtful(bytes) => self.doubt = Some(refusal(bytes)),
+            Size::Beyond(bytes) => return Err(Error::data(format!("append to {}", self.topic.name), refusal(bytes))),
+        }
+        self.producers[partition].send_batch().await.map_err(|e| self.fault(e))
     }
 
     async fn send(&mut self, batch: &RecordBatch) -> Result<Vec<(usize, SendFuture)>> {
@@ -80,16 +100,20 @@ impl PulsarAppender {
             if self.there.holds(source, *offset) {
                 continue;
             }
+            let (partition, key) = (partition as usize, keys.is_valid(row).then(|| keys.value(row)));
+            let key_bytes = key.map_or(0, str::len);
+            if self.bound.is_large(line.len() + key_bytes) {
+                self.single_out(partition, line, key_bytes, &sources[row]).await?;
+            }
             let message = Message {
                 payload: line.to_vec(),
                 properties: HashMap::from([
                     (WRITER.to_owned(), self.writer.clone()),
                     (rows::SEAL.to_owned(), STANDARD_NO_PAD.encode(sealer.seal(line))),
                 ]),
-                partition_key: keys.is_valid(row).then(|| keys.value(row).to_owned()),
+                partition_key: key.map(str::to_owned),
                 ..Message::default()
             };
-            let partition = partition as usize;
             let future = self.producers[partition].send_non_blocking(message).await.map_err(|e| self.fault(e))?;
             sent.push((partition, future));
         }
@@ -112,6 +136,7 @@ impl Appender for PulsarAppender {
             return Ok(Appended::AlreadyDone);
         }
         let mut sent = Vec::new();
+        self.doubt = None;
         for rows in rows {
             sent.extend(self.send(rows.batch()).await?);
         }
@@ -174,12 +199,12 @@ fn lasts(rows: &[Safe]) -> Result<BTreeMap<String, i64>> {
 }
 
 /// A producer of its own name: what it sends again after a broken connection, Pulsar knows by that name.
-async fn producer(home: &Home, name: &str, writer: &str) -> Result<Producer<TokioExecutor>> {
+async fn producer(home: &Home, name: &str, writer: &str, bound: Bound) -> Result<Producer<TokioExecutor>> {
     let options = ProducerOptions {
         batch_size: Some(1_000),
-        batch_byte_size: Some(256 << 10),
+        batch_byte_size: Some(bound.batch_bytes()),
         batch_timeout: Some(Duration::from_millis(5)),
-        compression: Some(Compression::Lz4(CompressionLz4::default())),
+        compression: Some(bound::compression()),
         block_queue_if_full: true,
         ..ProducerOptions::default()
     };

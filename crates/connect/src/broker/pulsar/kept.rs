@@ -1,6 +1,7 @@
 //! Positions of a writer or of a group: in a topic of their own, whose last message is all of them.
 
 use super::admin::{offset, place};
+use super::bound::{self, Bound, Size};
 use super::cursor::Cursor;
 use super::spans::{self, Span, Spans};
 use super::unfinished::Unfinished;
@@ -116,26 +117,44 @@ async fn last(home: &Arc<Home>, topic: &str) -> Result<Kept> {
 pub struct Writer {
     home: Arc<Home>,
     topic: String,
+    bound: Bound,
     producer: Producer<TokioExecutor>,
 }
 
 impl Writer {
-    pub async fn open(home: &Arc<Home>, topic: &str) -> Result<Self> {
+    pub async fn open(home: &Arc<Home>, topic: &str, bound: Bound) -> Result<Self> {
         home.admin.make(topic, 1, None).await?;
-        let options = ProducerOptions { access_mode: Some(EXCLUSIVE_WITH_FENCING), ..ProducerOptions::default() };
+        let options = ProducerOptions {
+            access_mode: Some(EXCLUSIVE_WITH_FENCING),
+            compression: Some(bound::compression()),
+            ..ProducerOptions::default()
+        };
         let name = home.whole(&partition_name(topic, 0));
         let producer = home.client().await?.producer().with_topic(name).with_options(options).build().await;
         let producer = producer.map_err(|e| home.error(&format!("open {topic}"), e))?;
-        Ok(Self { home: home.clone(), topic: topic.to_owned(), producer })
+        Ok(Self { home: home.clone(), topic: topic.to_owned(), bound, producer })
     }
 
-    /// Durable on return.
+    /// Durable on return. Nothing is written of what is more than a message may have.
     pub async fn write(&mut self, kept: &Kept) -> Result<()> {
         let text = serde_json::to_vec(kept).map_err(|e| Error::internal("write positions", e))?;
         let what = format!("write positions to {}", self.topic);
-        let sent = self.producer.send_non_blocking(text).await.map_err(|e| self.home.error(&what, e))?;
-        sent.await.map_err(|e| self.home.error(&what, e))?;
-        Ok(())
+        let refusal = |bytes| {
+            let all = format!("how far the source is, in {} partitions or files,", kept.positions.len());
+            Error::data(&what, self.bound.refusal(&all, bytes))
+        };
+        let size = self.bound.size(&text, 0)?;
+        if let Size::Beyond(bytes) = size {
+            return Err(refusal(bytes));
+        }
+        let sent = match self.producer.send_non_blocking(text).await {
+            Ok(sent) => sent.await.map(drop),
+            Err(error) => Err(error),
+        };
+        sent.map_err(|error| match size {
+            Size::Doubtful(bytes) => refusal(bytes),
+            _ => self.home.error(&what, error),
+        })
     }
 
     pub async fn close(mut self) -> Result<()> {

@@ -3,6 +3,7 @@
 
 mod admin;
 mod appender;
+mod bound;
 mod cursor;
 mod kept;
 mod spans;
@@ -11,6 +12,7 @@ mod unfinished;
 use admin::Admin;
 use appender::PulsarAppender;
 use async_trait::async_trait;
+use bound::Bound;
 use cursor::Cursor;
 use kernel::broker::{Appender, Broker, Capabilities, Ends, Fetched, Topic};
 use kernel::gate::Seal;
@@ -179,7 +181,8 @@ impl Broker for PulsarBroker {
         let kept_in = kept::kept_in(topic, "group", group)?;
         let mut kept = kept::read(&self.home, topic, &kept_in).await?;
         kept.positions.advance(upto);
-        let mut writer = kept::Writer::open(&self.home, &kept_in).await?;
+        // A number a partition: it is never large.
+        let mut writer = kept::Writer::open(&self.home, &kept_in, Bound::default()).await?;
         writer.write(&kept).await?;
         writer.close().await
     }

@@ -1,17 +1,19 @@
 //! Following the log: its events, one after another, into changes of the table.
 
-use super::Cdc;
+use super::definition::{Scene, after};
 use super::undo::Savepoint;
+use super::written::Written;
+use super::{Cdc, last_position};
 use crate::cells::Cell;
 use crate::marks::Batch;
 use crate::mysql::gtid::{Gtid, Gtids};
 use crate::mysql::health;
 use crate::mysql::layout::{Charsets, Image, Known, Layout};
-use crate::mysql::log::{Log, Meaning, end, unread};
+use crate::mysql::log::{Log, Meaning, Place, end, identity, one_server, unread};
 use crate::mysql::login::{connect, fault};
 use crate::mysql::patience::{Patience, cut};
 use crate::mysql::plan::Plan;
-use crate::mysql::statement::{Does, does};
+use crate::mysql::statement::{Does, Names, does};
 use crate::mysql::table::Table;
 use kernel::gate::Op;
 use kernel::source::Pulled;
@@ -26,6 +28,12 @@ use std::time::Duration;
 
 /// So much of the log may pass without a row of the table before the position moves on without one.
 const PASSED_MAX: u64 = 4 << 20;
+
+/// So long, and through so much of the log, one call reads on: who asks does not wait for ever, and a failure loses no more.
+const CALL_MICROS: i64 = 10_000_000;
+const CALL_BYTES: u64 = 64 << 20;
+/// A transaction of the table is cut later than this only by its size, for what is cut can't be taken back.
+const CUT_MICROS: i64 = 60_000_000;
 
 pub(super) struct Transaction {
     pub(super) gtid: Gtid,
@@ -63,16 +71,26 @@ impl Transaction {
 /// What following the log takes.
 pub(super) struct Following {
     pub(super) log: Log,
-    /// For questions beside the log.
+    /// For questions beside the log, of the same server.
     pub(super) conn: Option<Conn>,
+    pub(super) server: String,
     pub(super) table: Table,
+    /// Database and table as the log has them.
+    pub(super) names: (String, String),
+    /// Another case of a name is another name.
+    pub(super) has_case: bool,
     /// The table was altered since it was looked at.
     pub(super) stale: bool,
     pub(super) charsets: Charsets,
+    /// By the numbers that the server gives to tables while it runs.
     pub(super) layouts: HashMap<u64, Arc<Layout>>,
+    /// The columns that rows are written with where the log is read; none where they are not known.
+    pub(super) written: Option<Written>,
     pub(super) plan: Plan,
     pub(super) gtids: Gtids,
     pub(super) open: Option<Transaction>,
+    /// The statement that comes does nothing.
+    pub(super) is_void: bool,
     /// The transaction that was open where the position is, and how many of its rows are taken.
     pub(super) resume: Option<(String, u64)>,
     /// The event that is looked at: what takes long does not lose it.
@@ -91,30 +109,60 @@ impl Cdc {
                 .error("the position is of another kind of server; take the table anew by `refresh: <any new text>`"));
         }
         let gtids = Gtids::parse(self.token.gtid.as_deref().unwrap_or_default(), is_mariadb)?;
+        let (names, has_case) = names_of(&mut conn, &table).await?;
         let rows: Vec<(u16, String)> = conn
             .query("SELECT ID, CHARACTER_SET_NAME FROM information_schema.COLLATIONS WHERE ID IS NOT NULL AND CHARACTER_SET_NAME IS NOT NULL AND ID < 65536")
             .await
             .map_err(|e| fault("ask for character sets", e))?;
         let charsets: Charsets = rows.into_iter().collect();
+        let written = match self.token.columns.clone() {
+            Some(written) => Some(written),
+            // Where nothing came since, they are those of now.
+            None => {
+                let now = Written::now(&mut conn, &table).await?;
+                let last = Gtids::parse(&last_position(&mut conn, is_mariadb).await?, is_mariadb);
+                last.is_ok_and(|last| last == gtids).then_some(now)
+            }
+        };
         let columns = table.chosen(&self.options)?;
         let plan = Plan::new(table.clone(), columns, &self.opening.entity, &self.options, is_mariadb).of_log()?;
         let server_id = self.options.server_id.unwrap_or_else(|| self.server_id());
-        let replica = connect(&self.opening, &self.options).await?;
+        let mut replica = connect(&self.opening, &self.options).await?;
+        let server = identity(&mut replica, is_mariadb).await?;
+        one_server(&server, &identity(&mut conn, is_mariadb).await?)?;
         let log = Log::start(replica, &gtids, server_id, Duration::from_millis(self.options.timeout_ms)).await?;
         Ok(Following {
             log,
             conn: Some(conn),
+            server,
             table,
+            names,
+            has_case,
             stale: false,
             charsets,
             layouts: HashMap::new(),
+            written,
             plan,
             gtids,
             open: None,
+            is_void: false,
             resume: self.token.open.clone(),
             event: None,
             moved: false,
         })
+    }
+
+    /// A connection for questions beside the log: a new one where there is none.
+    async fn beside(&mut self) -> Result<Conn> {
+        let Some(following) = &mut self.following else { return connect(&self.opening, &self.options).await };
+        if let Some(conn) = following.conn.take() {
+            return Ok(conn);
+        }
+        let mut conn = connect(&self.opening, &self.options).await?;
+        let asked = identity(&mut conn, self.token.is_mariadb);
+        let server = Patience::of(&self.options).soon("ask which server it is", asked).await?;
+        one_server(&following.server, &server)?;
+        Ok(conn)
     }
 
     /// The same in each run, and hardly that of anybody else.
@@ -139,28 +187,34 @@ impl Cdc {
             following.plan.begin(&mut self.batch);
             self.following = Some(following);
         }
-        let Some(following) = &mut self.following else { return Ok(None) };
-        let until = match &self.until {
-            Some(until) => until.clone(),
-            None => {
-                let mut conn = match following.conn.take() {
-                    Some(conn) => conn,
-                    None => connect(&self.opening, &self.options).await?,
-                };
-                // A connection that was idle for hours may be closed, or be forgotten on the way.
-                let (what, patience) = ("ask where the binary log ends", Patience::of(&self.options));
-                let until = match patience.soon(what, end(&mut conn)).await {
-                    Ok(until) => until,
-                    Err(_) => {
-                        cut(conn);
-                        conn = connect(&self.opening, &self.options).await?;
-                        patience.soon(what, end(&mut conn)).await?
-                    }
-                };
-                following.conn = Some(conn);
-                self.until.insert(until).clone()
+        self.follow_until(bytes_max).await
+    }
+
+    /// How far the log goes now, once in a run.
+    async fn end_of_run(&mut self) -> Result<Place> {
+        if let Some(until) = &self.until {
+            return Ok(until.clone());
+        }
+        let mut conn = self.beside().await?;
+        // A connection that was idle for hours may be closed, or be forgotten on the way.
+        let (what, patience) = ("ask where the binary log ends", Patience::of(&self.options));
+        let until = match patience.soon(what, end(&mut conn)).await {
+            Ok(until) => until,
+            Err(_) => {
+                cut(conn);
+                conn = self.beside().await?;
+                patience.soon(what, end(&mut conn)).await?
             }
         };
+        if let Some(following) = &mut self.following {
+            following.conn = Some(conn);
+        }
+        Ok(self.until.insert(until).clone())
+    }
+
+    pub(super) async fn follow_until(&mut self, bytes_max: usize) -> Result<Option<Pulled>> {
+        let until = self.end_of_run().await?;
+        let begun = self.opening.clock.now().0;
         loop {
             let Some(following) = &mut self.following else { return Ok(None) };
             let inside = following.open.as_ref().is_some_and(|open| open.rows > 0);
@@ -180,6 +234,16 @@ impl Cdc {
                 }
                 return Ok(None);
             }
+            let lasted = self.opening.clock.now().0 - begun;
+            let is_long = lasted >= CALL_MICROS || following.log.bytes >= CALL_BYTES;
+            if following.event.is_none() && (is_long && !inside || lasted >= CUT_MICROS) {
+                // What was taken of a transaction is not reached again yet: the position stays.
+                if following.is_behind() {
+                    following.log.bytes = 0;
+                    return self.finish(false).map(Some);
+                }
+                return self.hand_out(!inside).map(Some);
+            }
             if following.event.is_none() {
                 following.event = Some(following.log.next().await?);
             }
@@ -195,16 +259,23 @@ impl Cdc {
         let Some(event) = following.event.take() else { return Ok(None) };
         match following.log.meaning(&event)? {
             Meaning::Nothing => {}
-            Meaning::Begin { gtid, at, single, is_xa } => {
+            Meaning::Begin { gtid, at, single, is_xa, is_void } => {
+                following.is_void = is_void;
                 let skip = following.resume.take_if(|(open, _)| *open == gtid.to_string()).map_or(0, |(_, rows)| rows);
                 following.open = Some(Transaction::begin(gtid, at, single, is_xa, skip));
             }
             Meaning::Commit => following.commit(),
-            Meaning::Statement { sql, database } => return self.statement(&sql, &database),
+            Meaning::Statement { sql, database, charset } => {
+                let is_utf8 = charset.and_then(|number| following.charsets.get(&number));
+                let is_utf8 = is_utf8.is_some_and(|name| name.starts_with("utf8"));
+                return self.statement(&sql, &database, is_utf8);
+            }
+            // Numbers of tables are given anew by a server that was started again.
+            Meaning::File => following.layouts.clear(),
             Meaning::Table { id, database, name } => {
-                let ours = database.eq_ignore_ascii_case(&following.table.database)
-                    && name.eq_ignore_ascii_case(&following.table.name);
-                if ours && !following.layouts.contains_key(&id) {
+                if !following.names().is_table(&database, &name) {
+                    following.layouts.remove(&id);
+                } else if !following.layouts.contains_key(&id) {
                     following.event = Some(event);
                     self.map(id).await?;
                     if let Some(following) = &mut self.following {
@@ -221,17 +292,16 @@ impl Cdc {
     async fn map(&mut self, id: u64) -> Result<()> {
         let Some(following) = &mut self.following else { return Ok(()) };
         if following.stale {
-            let mut conn = match following.conn.take() {
-                Some(conn) => conn,
-                None => connect(&self.opening, &self.options).await?,
-            };
+            let mut conn = self.beside().await?;
             let (what, patience) = ("look at the table again", Patience::of(&self.options));
-            following.table =
-                patience.beginning(what, Table::read(&mut conn, &self.opening.source, &self.options)).await?;
-            (following.conn, following.stale) = (Some(conn), false);
+            let table = patience.beginning(what, Table::read(&mut conn, &self.opening.source, &self.options)).await?;
+            let Some(following) = &mut self.following else { return Ok(()) };
+            (following.table, following.conn, following.stale) = (table, Some(conn), false);
         }
+        let Some(following) = &mut self.following else { return Ok(()) };
         let known = Known {
             table: &following.table,
+            written: following.written.as_ref(),
             charsets: &following.charsets,
             entity: &self.opening.entity,
             options: &self.options,
@@ -242,6 +312,10 @@ impl Cdc {
             .table_map(id)
             .ok_or_else(|| Error::internal("follow the binary log", "a map is not remembered"))?;
         let layout = Layout::new(map, &known)?;
+        if let Some(columns) = layout.named.clone() {
+            let charset = following.written.take().map(|written| written.charset).unwrap_or_default();
+            following.written = Some(Written { columns, charset });
+        }
         following.layouts.insert(id, Arc::new(layout));
         Ok(())
     }
@@ -282,10 +356,10 @@ impl Cdc {
         Ok(None)
     }
 
-    fn statement(&mut self, sql: &str, database: &str) -> Result<Option<Pulled>> {
+    fn statement(&mut self, sql: &str, database: &str, is_utf8: bool) -> Result<Option<Pulled>> {
+        let is_mariadb = self.token.is_mariadb;
         let Some(following) = &mut self.following else { return Ok(None) };
-        let table = (following.table.database.as_str(), following.table.name.as_str());
-        let does = does(sql, database, table);
+        let does = if following.is_void { Does::Nothing } else { does(sql, database, following.names()) };
         let has_rows = following.open.as_ref().is_some_and(|open| open.rows > 0);
         match does {
             Does::Begin => {
@@ -321,10 +395,10 @@ impl Cdc {
                 if takes {
                     empty(&mut self.batch, &following.plan, at)?;
                 }
-                following.stale = true;
+                following.alter(sql, database, is_utf8, is_mariadb);
             }
             Does::Alter => {
-                following.stale = true;
+                following.alter(sql, database, is_utf8, is_mariadb);
                 if sql.trim_start().get(..5).is_some_and(|word| word.eq_ignore_ascii_case("alter")) {
                     tracing::warn!(
                         table = &*self.batch.partition,
@@ -351,18 +425,55 @@ impl Cdc {
         let open = following.open.as_ref().filter(|open| open.rows > 0);
         self.token.open = open.map(|open| (open.gtid.to_string(), open.rows));
         self.token.gtid = Some(following.gtids.to_string());
-        (following.moved, following.log.passed) = (false, 0);
+        self.token.columns.clone_from(&following.written);
+        (following.moved, following.log.passed, following.log.bytes) = (false, 0, 0);
         if let Some(open) = &mut following.open {
             open.held = 0;
         }
     }
 }
 
+/// The table's names as the server keeps them, and whether names that differ in case are of different tables.
+async fn names_of(conn: &mut Conn, table: &Table) -> Result<((String, String), bool)> {
+    let asked: Vec<(String, String, u8)> = conn
+        .exec(
+            "SELECT TABLE_SCHEMA, TABLE_NAME, @@lower_case_table_names FROM information_schema.TABLES \
+             WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
+            (&table.database, &table.name),
+        )
+        .await
+        .map_err(|e| fault("ask how the server compares names", e))?;
+    let own = (table.database.clone(), table.name.clone());
+    let mut found: Vec<_> = asked.into_iter().map(|(database, name, rule)| ((database, name), rule == 0)).collect();
+    let at = found.iter().position(|(names, _)| *names == own).unwrap_or_default();
+    Ok(if found.is_empty() { (own, false) } else { found.swap_remove(at) })
+}
+
 impl Following {
+    fn names(&self) -> Names<'_> {
+        Names { database: &self.names.0, name: &self.names.1, has_case: self.has_case }
+    }
+
+    /// Whether rows come that were taken before.
+    fn is_behind(&self) -> bool {
+        self.resume.is_some() || self.open.as_ref().is_some_and(|open| open.skip > 0)
+    }
+
     /// Whether a transaction that was handed out in part is read to its end.
     fn has_ended(&self, cut: Option<&(String, u64)>) -> bool {
         let is_open = |gtid: &str| self.open.as_ref().is_some_and(|open| open.gtid.to_string() == gtid);
         cut.is_some_and(|(gtid, _)| self.resume.is_none() && !is_open(gtid))
+    }
+
+    /// A statement made other columns of the table, or may have.
+    fn alter(&mut self, sql: &str, database: &str, is_utf8: bool, is_mariadb: bool) {
+        self.stale = true;
+        self.layouts.clear();
+        let scene = Scene { session: database, table: self.names(), is_mariadb };
+        // Names and words in another character set were not read as they are.
+        let is_read = sql.is_ascii() || is_utf8 && !sql.contains(char::REPLACEMENT_CHARACTER);
+        let written = after(sql, self.written.as_ref(), &scene).filter(|_| is_read);
+        self.written = written;
     }
 
     pub(super) fn commit(&mut self) {

@@ -5,12 +5,15 @@
 //! changes again that the table had already: by key, the last one is right.
 //!
 //! A transaction is taken as one: batches that end inside of it are not `whole`. A position is the set of transactions that
-//! are taken, and of the one that is open its name and how many rows of it are taken.
+//! are taken, and of the one that is open its name and how many rows of it are taken; and the columns that rows are written
+//! with there, for a log that does not name them.
 
+mod definition;
 mod follow;
 #[cfg(test)]
 mod tests;
 mod undo;
+pub(super) mod written;
 
 use super::health;
 use super::log::Place;
@@ -32,6 +35,7 @@ use mysql_async::prelude::Queryable;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::sync::Arc;
+use written::Written;
 
 /// Where changes go on.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -49,6 +53,9 @@ struct Token {
     open: Option<(String, u64)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     refresh: Option<String>,
+    /// The columns that rows are written with there; absent where they are not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    columns: Option<Written>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -114,7 +121,14 @@ impl Cdc {
         let mut conn = connect(&self.opening, &self.options).await?;
         let table = Table::read(&mut conn, &self.opening.source, &self.options).await?;
         let server = health::good_server(&mut conn, &self.opening.source, &table).await?;
+        let written = Written::now(&mut conn, &table).await?;
         let gtid = first_position(&mut conn, server.is_mariadb).await?;
+        let again = Table::read(&mut conn, &self.opening.source, &self.options).await?;
+        // What the columns were before and after the position they were at it.
+        if Written::now(&mut conn, &again).await? != written {
+            let detail = "the table was altered while its reading began";
+            return Err(Error::new(kernel::Kind::Unreachable, format!("read {}", self.batch.partition), detail));
+        }
         let columns = table.chosen(&self.options)?;
         let plan = Plan::new(table, columns, &self.opening.entity, &self.options, server.is_mariadb).of_log()?;
         let reading = self.token.reading.clone().unwrap_or(Reading { from: self.batch.taken, behind: None });
@@ -128,9 +142,17 @@ impl Cdc {
         }
         let scan = Scan::start(conn, plan, which, Patience::of(&self.options)).await?;
         // A position that was written holds for all that is read after it.
-        let gtid = self.token.gtid.clone().unwrap_or(gtid);
-        self.token =
-            Token { gtid: Some(gtid), is_mariadb: server.is_mariadb, reading: Some(reading), ..self.token.clone() };
+        let (gtid, columns) = match self.token.gtid.clone() {
+            Some(gtid) => (gtid, self.token.columns.clone()),
+            None => (gtid, Some(written)),
+        };
+        self.token = Token {
+            gtid: Some(gtid),
+            is_mariadb: server.is_mariadb,
+            reading: Some(reading),
+            columns,
+            ..self.token.clone()
+        };
         self.scan = Some((scan, whole));
         Ok(())
     }
@@ -160,15 +182,21 @@ impl Cdc {
     }
 }
 
+/// All transactions that are in the log now.
+async fn last_position(conn: &mut Conn, is_mariadb: bool) -> Result<String> {
+    let asked = if is_mariadb { "SELECT @@GLOBAL.gtid_binlog_pos" } else { "SELECT @@GLOBAL.gtid_executed" };
+    let found: Option<String> =
+        conn.query_first(asked).await.map_err(|e| fault("read the position of the binary log", e))?;
+    Ok(found.unwrap_or_default())
+}
+
 /// Begins the transaction that reads the table, and tells the transactions that are in what it reads, at least.
 async fn first_position(conn: &mut Conn, is_mariadb: bool) -> Result<String> {
     let what = "read the position of the binary log";
     let fail = |e| fault(what, e);
-    let before = if is_mariadb { "SELECT @@GLOBAL.gtid_binlog_pos" } else { "SELECT @@GLOBAL.gtid_executed" };
-    let before: Option<String> = conn.query_first(before).await.map_err(fail)?;
+    let before = last_position(conn, is_mariadb).await?;
     conn.query_drop("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").await.map_err(fail)?;
     conn.query_drop("START TRANSACTION WITH CONSISTENT SNAPSHOT").await.map_err(fail)?;
-    let before = before.unwrap_or_default();
     if !is_mariadb {
         return Ok(before);
     }

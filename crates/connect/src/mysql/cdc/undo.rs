@@ -3,10 +3,8 @@
 
 use super::Cdc;
 use super::follow::Transaction;
-use arrow::array::Int64Array;
-use kernel::gate::Raw;
 use kernel::source::Pulled;
-use kernel::{Error, Point, Positions, Result};
+use kernel::{Error, Result};
 
 /// Where a transaction's rows may be taken back to.
 pub(super) struct Savepoint {
@@ -88,22 +86,9 @@ impl Cdc {
             }
             return Ok(None);
         }
-        let broken = |e| Error::internal("put a batch together", "its columns do not fit its schema").because(e);
-        let rows = self.batch.cells.finish().map_err(broken)?.slice(0, kept);
-        let mut changes = self.batch.changes.as_mut().map(std::mem::take).unwrap_or_default();
-        changes.ops.truncate(kept);
-        changes.at.truncate(kept);
-        changes.unchanged.truncate(kept);
-        let first = self.batch.taken + 1;
-        self.batch.taken += kept as u64;
-        let offsets = Int64Array::from_iter_values((first..=self.batch.taken).map(|row| row as i64));
-        let rows = Raw::new(rows, self.batch.partition.clone(), offsets)?.with_changes(changes)?;
         self.note_place();
         self.handed = self.token.clone();
-        let point =
-            Point::Mark { rows: self.batch.taken, token: crate::marks::write_token(&self.handed)?, done: false };
-        let mut upto = Positions::new();
-        upto.set(&*self.batch.partition, point);
-        Ok(Some(Pulled { rows: rows.into(), upto, whole }))
+        let token = crate::marks::write_token(&self.handed)?;
+        self.batch.finish_first(kept, token, false, whole).map(Some)
     }
 }

@@ -1,6 +1,7 @@
 //! The stream of changes: what comes is read ahead, and the server hears all the time that we live and what is durable.
 
 use super::pgoutput::EPOCH_MICROS;
+use super::position::{At, History};
 use super::publication::dropped;
 use super::slot::{A_MOMENT, IN_USE, gone};
 use super::wire::{Fault, Message, Wire};
@@ -19,6 +20,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 pub struct Link {
     news: mpsc::Receiver<Result<Vec<Event>, Fault>>,
     came: std::vec::IntoIter<Event>,
+    /// Changes with all that comes, be it a part of a message.
+    heard: watch::Receiver<()>,
     settled: watch::Sender<u64>,
     told: watch::Receiver<u64>,
     publication: String,
@@ -50,8 +53,9 @@ const READ_AHEAD: usize = 4;
 const UNDEFINED: &str = "42704";
 
 impl Link {
-    /// Begins to stream behind `from`, which is durable.
-    pub async fn open(setup: &Setup, clock: Arc<dyn Clock>, from: u64) -> Result<Self> {
+    /// Begins to stream behind `at`, which is durable, and tells whose log that is. An error when it is none that goes on with what
+    /// was taken.
+    pub async fn open(setup: &Setup, clock: Arc<dyn Clock>, at: At) -> Result<(Self, History)> {
         let (slot, publication) = (setup.slot(), setup.publication());
         let what = format!("follow the replication slot `{slot}`");
         let tls = setup.address.tls()?;
@@ -59,17 +63,20 @@ impl Link {
         loop {
             let starting = async {
                 let (mut wire, version) = Wire::open(&setup.address, tls.clone()).await?;
-                match wire.start(&version, &slot, &publication, from).await {
-                    Ok(()) => Ok(wire),
-                    Err(fault) => {
+                match begin(&mut wire, &version, setup, at).await {
+                    Ok(Ok(history)) => Ok(Ok((wire, history))),
+                    other => {
                         wire.end().await;
-                        Err(fault)
+                        other.map(|history| history.map(|history| (wire, history)))
                     }
                 }
             };
             let late = |_| Error::new(Kind::Unreachable, &what, "no answer in time (`timeout_ms`)");
             match timeout(setup.patience(), starting).await.map_err(late)? {
-                Ok(wire) => return Ok(Self::on(wire, clock, publication, setup.patience())),
+                Ok(begun) => {
+                    let (wire, history) = begun?;
+                    return Ok((Self::on(wire, clock, publication, setup.patience()), history));
+                }
                 Err(fault) if fault.code() == Some(IN_USE) && tries < HELD_TRIES => {
                     tries += 1;
                     sleep(A_MOMENT).await;
@@ -86,9 +93,10 @@ impl Link {
         let (out, news) = mpsc::channel(READ_AHEAD);
         let (settled, durable) = watch::channel(0);
         let (said, told) = watch::channel(0);
-        let reader = Reader { wire, durable, said, clock, patience };
+        let (hears, heard) = watch::channel(());
+        let reader = Reader { wire, durable, said, hears, clock, patience };
         tokio::spawn(reader.run(out));
-        Self { news, came: Vec::new().into_iter(), settled, told, publication, patience }
+        Self { news, came: Vec::new().into_iter(), heard, settled, told, publication, patience }
     }
 
     /// The next event. Who drops this call has taken nothing.
@@ -99,7 +107,13 @@ impl Link {
             if let Some(event) = self.came.next() {
                 return Ok(event);
             }
-            match timeout(self.patience, self.news.recv()).await.map_err(late)? {
+            let news = tokio::select! {
+                biased;
+                news = timeout(self.patience, self.news.recv()) => news.map_err(late)?,
+                // A long message takes its time, and who sends it lives.
+                Ok(()) = self.heard.changed() => continue,
+            };
+            match news {
                 Some(Ok(events)) => self.came = events.into_iter(),
                 Some(Err(fault)) => return Err(failed(WHAT, &self.publication, &fault)),
                 None => return Err(Fault::Ended.told(WHAT)),
@@ -122,6 +136,17 @@ impl Link {
     }
 }
 
+/// What is asked before the stream, and then the stream. The error inside is not the connection's.
+async fn begin(wire: &mut Wire, version: &str, setup: &Setup, at: At) -> Result<Result<History>, Fault> {
+    let slot = setup.slot();
+    wire.shorten(setup.patience()).await?;
+    let history = History::look(wire, &slot, Some(at)).await?;
+    if history.is_ok() {
+        wire.start(version, &slot, &setup.publication(), at.lsn).await?;
+    }
+    Ok(history)
+}
+
 /// The server looks for the publication as it was at each place of its log.
 fn failed(what: &str, publication: &str, fault: &Fault) -> Error {
     match fault.code() {
@@ -135,6 +160,7 @@ struct Reader {
     wire: Wire,
     durable: watch::Receiver<u64>,
     said: watch::Sender<u64>,
+    hears: watch::Sender<()>,
     clock: Arc<dyn Clock>,
     patience: Duration,
 }
@@ -172,6 +198,7 @@ impl Reader {
                 filled = self.wire.fill(), if came.is_empty() => {
                     filled?;
                     is_heard = true;
+                    self.hears.send_replace(());
                 }
                 raised = self.durable.changed() => match raised {
                     Ok(()) => self.tell(false).await?,
@@ -312,6 +339,28 @@ mod tests {
         let _far = server.await.expect("a server");
         let told = link.next().await.expect_err("now it is gone");
         assert!(told.to_string().contains("`timeout_ms`"), "{told}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_message_is_waited_for_while_it_comes() {
+        let (mut link, far) = link(1000);
+        let (mut hears, mut says) = tokio::io::split(far);
+        tokio::spawn(async move { while hears.read_u8().await.is_ok() {} });
+        let whole = change(&[1; 500]);
+        let saying = tokio::spawn(async move {
+            for piece in whole.chunks(50) {
+                sleep(PATIENCE / 2).await;
+                says.write_all(piece).await.expect("a piece");
+            }
+            says.write_all(&change(&[2; 500])[..50]).await.expect("a piece");
+            says
+        });
+        assert_eq!(link.next().await.expect("a change"), Event::Change(Bytes::from(vec![1; 500])));
+        let start = tokio::time::Instant::now();
+        let _says = saying.await.expect("all was sent");
+        let told = link.next().await.expect_err("the next one comes no further");
+        assert!(told.to_string().contains("`timeout_ms`"), "{told}");
+        assert!(start.elapsed() < 2 * PATIENCE, "{:?}", start.elapsed());
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@
 mod link;
 mod pending;
 mod pgoutput;
+mod position;
 pub mod publication;
 pub mod slot;
 mod stream;
@@ -21,9 +22,9 @@ use kernel::clock::Clock;
 use kernel::error::Result;
 use kernel::source::{Pulled, Source};
 use kernel::{Point, Positions};
+pub use position::At;
 use slot::Ready;
 use std::sync::Arc;
-pub use stream::At;
 use stream::Stream;
 
 pub struct Cdc {
@@ -51,13 +52,15 @@ impl Cdc {
         let table = Table::look(&client, setup.options.table(), &setup.entity).await?;
         let Known { partition, reached: known } = Known::of(&opening.from, &table)?;
         table.warn_of_heirs();
-        let Ready { lsn, published, sent } = slot::ensure(&client, &setup, &table, known.map(|(at, _)| at)).await?;
-        let nothing = At { lsn, taken: 0, snapshot: 0, table: table.oid, published: Some(published) };
+        let ready = slot::ensure(&client, &setup, &table, known.map(|(at, _)| at)).await?;
+        let Ready { lsn, history, published, sent } = ready;
+        let (published, history) = (Some(published), Some(history));
+        let nothing = At { lsn, taken: 0, snapshot: 0, table: table.oid, published, history };
         let (at, rows) = known.unwrap_or((nothing, 0));
         // Written down at once: a table that rests would have it only when it is too late. In the middle of a transaction a
         // position is no end.
-        let is_older = at.published.is_none() && at.taken == 0;
-        let at = At { table: table.oid, published: Some(published), ..at };
+        let is_older = (at.published.is_none() || at.history.is_none()) && at.taken == 0;
+        let at = At { table: table.oid, published, history, ..at };
         if let Some(filter) = &sent.filter {
             tracing::warn!(
                 publication = setup.publication(),
@@ -168,7 +171,7 @@ mod tests {
     use super::*;
 
     fn taken(partition: &str, snapshot: u64) -> Positions {
-        let at = At { lsn: 9, taken: 0, snapshot, table: 5, published: None };
+        let at = At { lsn: 9, taken: 0, snapshot, table: 5, published: None, history: None };
         let mut from = Positions::new();
         from.set(partition, at.point(3).expect("a point"));
         from

@@ -1,8 +1,8 @@
 //! The publication of a source: looked at, made where it is not there, and known again. What changes while a table is not
 //! published, or not as it was, is told by nobody.
 
+use super::position::At;
 use super::slot::{ANEW, again};
-use super::stream::At;
 use crate::postgres::client::{Client, fault, quoted};
 use crate::postgres::setup::Setup;
 use crate::postgres::table::{Table, TableColumn};

@@ -1,13 +1,14 @@
 //! The replication slot of a source: looked at, made where it is not there, and kept from filling the server's disk.
 
+use super::position::{At, History, shown};
 use super::publication::{self, Published, Sent};
-use super::stream::At;
-use crate::postgres::client::{Client, fault};
+use crate::postgres::client::{Client, fault, literal};
 use crate::postgres::options::OnWalBudget;
 use crate::postgres::setup::Setup;
 use crate::postgres::table::Table;
 use kernel::Entity;
 use kernel::error::{Error, Kind, Result};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A slot as the server has it. Places in its log are bytes from the log's beginning.
@@ -22,18 +23,22 @@ pub struct Slot {
     /// `lost` when the server has let its log go.
     pub wal_status: Option<String>,
     pub active_process: Option<i32>,
+    /// Where the server's log ends; none of a standby, which may be behind for a while.
+    pub log_end: Option<u64>,
 }
 
 const SLOT: &str = "
     SELECT plugin::text, database = current_database(), pg_catalog.pg_wal_lsn_diff(confirmed_flush_lsn, '0/0')::bigint,
       pg_catalog.pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END,
-        restart_lsn)::bigint, wal_status, active_pid
+        restart_lsn)::bigint, wal_status, active_pid,
+      CASE WHEN NOT pg_is_in_recovery() THEN pg_catalog.pg_wal_lsn_diff(pg_current_wal_flush_lsn(), '0/0')::bigint END
     FROM pg_catalog.pg_replication_slots WHERE slot_name = $1";
 
 impl Slot {
     pub async fn look(client: &Client, name: &str) -> Result<Option<Self>> {
         let row = client.ask("look at the replication slot", client.query_opt(SLOT, &[&name])).await?;
-        let bytes = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok()).unwrap_or_default();
+        let known = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok());
+        let bytes = |value| known(value).unwrap_or_default();
         Ok(row.map(|row| Self {
             plugin: row.get(0),
             is_own_database: row.get::<_, Option<bool>>(1).unwrap_or_default(),
@@ -41,6 +46,7 @@ impl Slot {
             retained: bytes(row.get(3)),
             wal_status: row.get(4),
             active_process: row.get(5),
+            log_end: known(row.get(6)),
         }))
     }
 
@@ -59,7 +65,10 @@ impl Slot {
                 let why = "it was moved beyond what is in the lake, by somebody else or another project: changes between are lost";
                 Err(again(&what, why))
             }
-            _ => Ok(()),
+            Some(from) if self.log_end.is_some_and(|end| from > end) => {
+                Err(went_back(name, from, self.log_end.unwrap_or_default()))
+            }
+            Some(_) | None => Ok(()),
         }
     }
 }
@@ -76,10 +85,22 @@ pub fn gone(name: &str) -> Error {
     again(&format!("use the replication slot `{name}`"), "it is gone, and with it the changes since the last run")
 }
 
+/// Of a server whose log ends before what was taken of it.
+pub fn went_back(name: &str, reached: u64, end: u64) -> Error {
+    let why = format!(
+        "the lake has changes up to {} of the server's log, which ends at {}: the server went back to an older state, by a failover to \
+         a standby that lacked them or a disk that was put back, and what it writes now takes their places",
+        shown(reached),
+        shown(end)
+    );
+    again(&format!("use the replication slot `{name}`"), &why)
+}
+
 /// Where changes come from.
 pub struct Ready {
     /// The place in the log.
     pub lsn: u64,
+    pub history: History,
     pub published: Published,
     pub sent: Sent,
 }
@@ -94,6 +115,11 @@ pub async fn ensure(client: &Client, setup: &Setup, table: &Table, known: Option
     let published = publication::ensure(client, setup, table, known).await?;
     let sent = Sent::look(client, setup, table).await?;
     sent.check(setup, table, known.is_some())?;
+    let history = match known {
+        // Looked at where the stream begins.
+        Some(At { history: Some(history), snapshot: 1.., .. }) => history,
+        Some(_) | None => History::ask(setup, known).await?,
+    };
     let slot = match (Slot::look(client, &name).await?, from) {
         (Some(slot), Some(_)) => slot,
         (Some(slot), None) => {
@@ -105,7 +131,10 @@ pub async fn ensure(client: &Client, setup: &Setup, table: &Table, known: Option
     };
     slot.check(&name, from)?;
     guard(client, setup, &slot).await?;
-    Ok(Ready { lsn: from.unwrap_or(slot.confirmed), published, sent })
+    if known.is_none() {
+        wait_until_seen(client, setup, &name).await?;
+    }
+    Ok(Ready { lsn: from.unwrap_or(slot.confirmed), history, published, sent })
 }
 
 /// Of a slot without a position.
@@ -113,26 +142,57 @@ pub const TAKEN_OVER: &str = "the replication slot was there, and this lake has 
     or another copy of this project reads it. Two that read one slot take changes from each other: another copy must have a \
     `slot` of its own";
 
-/// The server waits for all transactions that are open to end, and not as long as a question may take.
+/// The server waits for all transactions that are open to end, as for a lock, and not as long as a question may take.
 async fn make(client: &Client, setup: &Setup, name: &str) -> Result<Slot> {
     const MAKE: &str = "SELECT pg_catalog.pg_create_logical_replication_slot($1, 'pgoutput')";
     let what = format!("make the replication slot `{name}`");
-    let wait = |ms: u64| format!("SET statement_timeout = {ms}");
-    client.ask(&what, client.batch_execute(&wait(setup.options.timeout_ms))).await?;
+    let wait = |ms: u64, lock: &str| format!("SET statement_timeout = {ms}; SET lock_timeout = {}", literal(lock));
+    let lock = client.query_one("SELECT current_setting('lock_timeout')", &[]);
+    let lock: String = client.ask(&what, lock).await?.get(0);
+    client.ask(&what, client.batch_execute(&wait(setup.options.timeout_ms, "0"))).await?;
     let made = client.answer(&what, client.execute(MAKE, &[&name])).await?;
     made.map_err(|e| {
         let error = fault(&what, &e);
-        let help = "the server first waits for open transactions to end (pg_stat_activity shows them, and pg_prepared_xacts those \
-            that are prepared), or `timeout_ms`";
         match e.code().is_some_and(|code| code.code() == CANCELLED) {
-            true => Error { detail: format!("{}: {help}", error.detail), ..error },
+            true => Error { detail: format!("{}: {WAITED_FOR}", error.detail), ..error },
             false => error,
         }
     })?;
-    client.ask(&what, client.batch_execute(&wait(0))).await?;
+    client.ask(&what, client.batch_execute(&wait(0, &lock))).await?;
     tracing::info!(slot = name, "made a replication slot; from now on the server keeps its log for it");
     Slot::look(client, name).await?.ok_or_else(|| Error::new(Kind::Unreachable, what, "it is gone again"))
 }
+
+/// With synchronous replication a transaction may be in the log, before the slot begins and so in no change, while its rows are
+/// not seen yet: it waits for a standby. Who reads the table now would miss them. All that are open are waited for, as the making
+/// itself waits for those before.
+async fn wait_until_seen(client: &Client, setup: &Setup, name: &str) -> Result<()> {
+    // Each transaction that writes holds a lock on its own number, until its rows are seen.
+    const OPEN: &str = "SELECT transactionid::text FROM pg_catalog.pg_locks
+        WHERE locktype = 'transactionid' AND granted AND current_setting('synchronous_standby_names') <> ''";
+    let what = format!("wait for transactions that were open when the replication slot `{name}` was made");
+    let look = async || {
+        let rows = client.ask(&what, client.query(OPEN, &[])).await?;
+        Ok::<BTreeSet<String>, Error>(rows.iter().map(|row| row.get(0)).collect())
+    };
+    let waiting = async {
+        let mut open = look().await?;
+        while !open.is_empty() {
+            tokio::time::sleep(A_MOMENT).await;
+            let still = look().await?;
+            open.retain(|number| still.contains(number));
+        }
+        Ok(())
+    };
+    let late = |_| {
+        let detail = format!("{WAITED_FOR}; one that waits for a synchronous standby is open, too");
+        Error::new(Kind::Unreachable, &what, detail)
+    };
+    tokio::time::timeout(setup.patience(), waiting).await.map_err(late)?
+}
+
+const WAITED_FOR: &str = "the server first waits for open transactions to end (pg_stat_activity shows them, and pg_prepared_xacts those \
+    that are prepared), or `timeout_ms`";
 
 /// The server's code for a statement that took too long.
 const CANCELLED: &str = "57014";
@@ -242,8 +302,47 @@ pub fn mebibytes(bytes: u64) -> u64 {
 
 /// How far the server's log is on its disk.
 pub async fn log_end(client: &Client) -> Result<u64> {
+    Ok(look_at_end(client).await?.0)
+}
+
+/// The same for who has taken changes up to `reached`: an error when the log has not got there.
+pub async fn log_end_behind(client: &Client, name: &str, reached: u64) -> Result<u64> {
+    match look_at_end(client).await? {
+        (end, false) if reached > end => Err(went_back(name, reached, end)),
+        // A standby that was started again, or lags, gets there.
+        (end, _) => Ok(end),
+    }
+}
+
+/// The log's end, and whether the server is a standby.
+async fn look_at_end(client: &Client) -> Result<(u64, bool)> {
     const END: &str = "SELECT pg_catalog.pg_wal_lsn_diff((CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END)
-        , '0/0')::bigint";
+        , '0/0')::bigint, pg_is_in_recovery()";
     let row = client.ask("ask for the log's end", client.query_one(END, &[])).await?;
-    Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or_default())
+    Ok((u64::try_from(row.get::<_, i64>(0)).unwrap_or_default(), row.get(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_has_what_is_between_its_own_place_and_the_end_of_the_log() {
+        let slot = Slot {
+            plugin: Some("pgoutput".into()),
+            is_own_database: true,
+            confirmed: 100,
+            retained: 50,
+            wal_status: Some("reserved".into()),
+            active_process: None,
+            log_end: Some(200),
+        };
+        for from in [None, Some(100), Some(200)] {
+            slot.check("mine", from).expect("all of it is there");
+        }
+        let told = |from| slot.check("mine", Some(from)).expect_err("an error").to_string();
+        assert!(told(99).contains("moved beyond"));
+        assert!(told(201).contains("up to 0/C9") && told(201).contains("ends at 0/C8") && told(201).contains("anew"));
+        Slot { log_end: None, ..slot.clone() }.check("mine", Some(201)).expect("a standby gets there");
+    }
 }

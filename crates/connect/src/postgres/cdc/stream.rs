@@ -1,12 +1,13 @@
 //! The changes of a table, behind its snapshot: from the server's messages to batches, transaction by transaction.
 //!
-//! The position is the end of the last transaction that is taken whole, and how many rows of the next one are taken: the
-//! server begins again at an end only, and sends the same rows in the same order.
+//! The position is the end of the last transaction that is taken whole, or a place behind it where none of ours was open, and
+//! how many rows of the next one are taken: the server begins again there, and sends the same rows in the same order.
 
 use super::link::{Event, Link};
 use super::pending::{Change, Earlier, Pending, updated};
 use super::pgoutput::{self, Cell, Message, Old, Relation, Tuple};
-use super::publication::{self, Published};
+use super::position::At;
+use super::publication;
 use super::slot::{self, Slot};
 use crate::postgres::client::Client;
 use crate::postgres::kinds::{Infinity, bases};
@@ -14,48 +15,16 @@ use crate::postgres::rows::Rows;
 use crate::postgres::setup::Setup;
 use crate::postgres::table::{Layout, Table};
 use arrow::array::Int64Array;
+use kernel::Positions;
 use kernel::clock::Clock;
 use kernel::error::{Error, Result};
-use kernel::gate::{Op, Raw};
+use kernel::gate::{Changes, Op, Raw};
 use kernel::source::Pulled;
-use kernel::{Point, Positions};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::Arc;
-
-/// How far the stream is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct At {
-    /// The end of the last transaction that is taken whole.
-    pub lsn: u64,
-    /// Rows that are taken of the transaction behind it.
-    pub taken: u64,
-    /// Where the log was when the snapshot was whole. Before it, rows may have been missed that moved while it was read.
-    pub snapshot: u64,
-    /// The table by the server's number; 0 where it was not written down.
-    #[serde(default)]
-    pub table: u32,
-    /// What published it when it was taken; none where it was not written down.
-    #[serde(default)]
-    pub published: Option<Published>,
-}
-
-impl At {
-    pub fn read(partition: &str, point: &Point) -> Result<(Self, u64)> {
-        let what = || format!("read the position of {partition}");
-        match point {
-            Point::Mark { rows, token, .. } => {
-                Ok((serde_json::from_str(token).map_err(|e| Error::data(what(), &e))?, *rows))
-            }
-            _ => Err(Error::data(what(), "it is another connector's")),
-        }
-    }
-
-    pub fn point(self, rows: u64) -> Result<Point> {
-        let token = serde_json::to_string(&self).map_err(|e| Error::internal("write a position", &e))?;
-        Ok(Point::Mark { rows, token, done: false })
-    }
-}
+use std::time::Duration;
+use tokio::time::sleep;
 
 pub struct Stream {
     setup: Arc<Setup>,
@@ -83,7 +52,7 @@ pub struct Stream {
 struct Reading {
     /// Everything before is read.
     upto: u64,
-    /// The end of the last transaction that was read whole.
+    /// The end of the last transaction that was read whole, or a place behind it: where the next batch ends.
     end: u64,
     /// The time of the open transaction's commit and its rows so far.
     open: Option<(i64, u64)>,
@@ -101,8 +70,9 @@ struct Reading {
     pending: Pending,
     /// A column of the contract's key whose old value changes do not tell.
     untold: Option<Arc<str>>,
-    /// How far the log must be read before a batch is made of what waits.
+    /// How far the log must be read before a batch is made of what waits, and how far it was when that was found.
     until: Option<u64>,
+    since: u64,
     /// A batch is to be made now.
     is_due: bool,
     /// Bytes of the log since the slot was looked at.
@@ -113,9 +83,18 @@ struct Reading {
 /// would keep it for a table that rests.
 const HEARTBEAT_BYTES: u64 = 16 << 20;
 
-/// What waits for the log to be read up to a look-up is this many batches at most. What is more gets what was found, be it of
-/// a later transaction.
+/// The same while more log waits: who falls behind is to get on also where a run ends before it is through, and the server is
+/// to forget what is read.
+const PASSED_BYTES: u64 = 64 << 20;
+
+/// How long a call looks through what is not for us before it answers with what there is, be it nothing: a call has its time,
+/// and who is cut off begins again.
+const CALL: Duration = Duration::from_secs(10);
+
+/// What waits for the log to be read up to a look-up is this many batches at most, and as much of the log. What is more gets what
+/// was found, be it of a later transaction.
 const HELD_BATCHES: usize = 4;
+const HELD_BYTES: u64 = 1 << 30;
 
 /// How often the slot is looked at, in bytes of the log.
 const GUARD_BYTES: u64 = 64 << 20;
@@ -181,9 +160,17 @@ impl Stream {
     }
 
     async fn pull(&mut self, client: &Client, bytes_max: usize) -> Result<Option<Pulled>> {
+        let mut bell = pin!(sleep(CALL));
         loop {
+            let is_time = bell.is_elapsed();
+            if is_time {
+                self.ends_here(1);
+            }
             if (self.read.is_due || self.is_news) && self.complete(client, bytes_max).await? {
-                return self.batch().await.map(Some);
+                return self.batch().map(Some);
+            }
+            if is_time {
+                return self.nothing_yet().map(Some);
             }
             if self.read.pending.changes.is_empty()
                 && let Some(relation) = self.read.announced.clone()
@@ -193,7 +180,7 @@ impl Stream {
             let target = match self.target {
                 Some(target) => target,
                 None => {
-                    let end = slot::log_end(client).await?;
+                    let end = slot::log_end_behind(client, &self.setup.slot(), self.at.reached()).await?;
                     // Behind it, so that all before was published as it was.
                     publication::watch(client, &self.setup, &self.table, self.at.published).await?;
                     *self.target.insert(end)
@@ -207,11 +194,16 @@ impl Stream {
                 return Ok(None);
             }
             if self.link.is_none() {
-                self.link = Some(Link::open(&self.setup, self.clock.clone(), self.at.lsn).await?);
+                let (link, history) = Link::open(&self.setup, self.clock.clone(), self.at).await?;
+                (self.link, self.at.history) = (Some(link), Some(history));
             }
             self.guard(client).await?;
             let Some(link) = &mut self.link else { continue };
-            let event = link.next().await?;
+            let event = tokio::select! {
+                biased;
+                event = link.next() => event?,
+                () = &mut bell => continue,
+            };
             self.take(event, bytes_max)?;
         }
     }
@@ -221,8 +213,9 @@ impl Stream {
     async fn complete(&mut self, client: &Client, bytes_max: usize) -> Result<bool> {
         let rows_max = self.setup.options.batch_rows_max.saturating_mul(HELD_BATCHES);
         let read = &mut self.read;
-        let is_much =
-            read.pending.bytes >= bytes_max.saturating_mul(HELD_BATCHES) || read.pending.changes.len() >= rows_max;
+        let is_much = read.pending.bytes >= bytes_max.saturating_mul(HELD_BATCHES)
+            || read.pending.changes.len() >= rows_max
+            || read.until.is_some() && read.upto.saturating_sub(read.since) >= HELD_BYTES;
         // Other columns can't wait in one batch with these.
         let must = is_much || read.announced.is_some();
         let is_behind = |read: &Reading| read.until.is_some_and(|until| read.open.is_some() || read.upto < until);
@@ -232,7 +225,7 @@ impl Stream {
         }
         read.pending.complete(client, &self.table, &read.layout).await?;
         if read.pending.is_unsure && !must {
-            read.until = Some(slot::log_end(client).await?);
+            (read.until, read.since) = (Some(slot::log_end(client).await?), read.upto);
             self.target = self.target.max(read.until);
             read.pending.is_unsure = false;
             if is_behind(read) {
@@ -274,6 +267,7 @@ impl Stream {
             Event::Alive(upto) => {
                 if self.read.open.is_none() {
                     self.read.upto = self.read.upto.max(upto);
+                    self.ends_here(PASSED_BYTES);
                 }
             }
             Event::Change(data) => {
@@ -301,6 +295,16 @@ impl Stream {
         // A transaction that was cut must be told to be whole, be it without a row more.
         let was_cut = self.at.taken > 0 && read.pending.changes.is_empty();
         self.read.is_due = was_cut || self.is_full(bytes_max);
+        self.ends_here(PASSED_BYTES);
+    }
+
+    /// Lets a batch end at what is read, if so much of the log was passed for one position. In a transaction, or before one that
+    /// was cut has come again, there is no such place.
+    fn ends_here(&mut self, passed: u64) {
+        let read = &mut self.read;
+        if read.open.is_none() && read.skip == 0 && read.upto.saturating_sub(self.at.lsn) >= passed {
+            (read.end, read.is_due) = (read.upto, true);
+        }
     }
 
     fn is_full(&self, bytes_max: usize) -> bool {
@@ -402,7 +406,7 @@ impl Stream {
     }
 
     /// What waits as a batch.
-    async fn batch(&mut self) -> Result<Pulled> {
+    fn batch(&mut self) -> Result<Pulled> {
         let infinity: Infinity = self.setup.options.infinity;
         let mut rows = Rows::new(&self.read.layout, infinity);
         let count = self.read.pending.changes.len();
@@ -413,9 +417,20 @@ impl Stream {
         let taken = self.read.open.map_or(0, |(_, count)| count);
         self.at = At { lsn: self.read.end, taken, ..self.at };
         (self.read.is_due, self.is_news) = (false, false);
+        self.pulled(raw)
+    }
+
+    /// No row, and no place further: the server works at something that is not for us, or what waits is not complete.
+    fn nothing_yet(&self) -> Result<Pulled> {
+        let rows = Rows::new(&self.read.layout, self.setup.options.infinity).finish()?;
+        let raw = Raw::new(rows, self.partition.clone(), Int64Array::from_iter_values([]))?;
+        self.pulled(raw.with_changes(Changes::default())?)
+    }
+
+    fn pulled(&self, raw: Raw) -> Result<Pulled> {
         let mut upto = Positions::new();
         upto.set(&*self.partition, self.at.point(self.rows)?);
-        Ok(Pulled { rows: raw.into(), upto, whole: taken == 0 })
+        Ok(Pulled { rows: raw.into(), upto, whole: self.at.taken == 0 })
     }
 
     /// What is durable up to the end of a transaction, the server may forget.
@@ -463,3 +478,6 @@ impl Reading {
         self.announced.as_ref().or(self.relation.as_ref())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! A connection that is asked for a replication stream: how it begins and who signs in, its messages, and how it ends.
 //! By PostgreSQL's manual, "Frontend/Backend Protocol". The ordinary client can't ask for one.
 
+use super::position::shown;
 use crate::postgres::address::{APPLICATION, Address, SslMode};
 use crate::postgres::client::{literal, quoted, server_fault, tls_fault};
 use crate::tls;
@@ -102,6 +103,8 @@ const BLOCK_BYTES: usize = 64 << 10;
 const SMALL_BYTES: usize = 4 << 10;
 /// The server makes no larger ones.
 const MESSAGE_BYTES_MAX: usize = 1 << 30;
+/// The server takes no longer times.
+const WAIT_MS_MAX: u128 = (1 << 31) - 1;
 /// How long to wait for a goodbye to be on its way.
 const GOODBYE: Duration = Duration::from_secs(5);
 
@@ -167,6 +170,34 @@ impl Wire {
                 _ => {}
             }
         }
+    }
+
+    /// The fields of the one row that a command gives; empty where they have no value, and none where it gives no row.
+    pub async fn ask(&mut self, command: &str) -> Result<Vec<Bytes>, Fault> {
+        let mut query = BytesMut::new();
+        frontend::query(command, &mut query)?;
+        self.send(&query).await?;
+        let mut row = Vec::new();
+        loop {
+            let Message { letter, body } = self.message().await?;
+            match letter {
+                b'D' => row = fields(body)?,
+                b'Z' => return Ok(row),
+                b'T' | b'C' | b'N' | b'S' => {}
+                _ => return Err(Fault::Broken),
+            }
+        }
+    }
+
+    /// In one large transaction the server says that it lives at half of its own time-out. A longer one than ours is made ours,
+    /// where it may be set here (since version 12).
+    pub async fn shorten(&mut self, patience: Duration) -> Result<(), Fault> {
+        let ms = patience.as_millis().clamp(1, WAIT_MS_MAX);
+        let sql = format!(
+            "SELECT pg_catalog.set_config(name, '{ms}', false) FROM pg_catalog.pg_settings WHERE \
+             CASE WHEN name = 'wal_sender_timeout' AND context = 'user' THEN setting::bigint > {ms} ELSE false END"
+        );
+        self.ask(&sql).await.map(drop)
     }
 
     /// Begins the stream behind `from`. With an error, nothing has begun.
@@ -262,6 +293,16 @@ const HEADER: usize = 5;
 const SESSION_OPTIONS: &str = "-c TimeZone=UTC -c DateStyle=ISO,YMD -c IntervalStyle=postgres -c extra_float_digits=1 \
                                -c bytea_output=hex -c client_encoding=UTF8";
 
+fn fields(mut row: Bytes) -> Result<Vec<Bytes>, Fault> {
+    let count = row.try_get_u16().map_err(|_| Fault::Broken)?;
+    let field = |_| {
+        // Without a value, -1.
+        let length = usize::try_from(row.try_get_i32().map_err(|_| Fault::Broken)?).unwrap_or_default();
+        if length > row.len() { Err(Fault::Broken) } else { Ok(row.split_to(length)) }
+    };
+    (0..count).map(field).collect()
+}
+
 /// What the server wants to hear of who signs in; nothing where it says that all is well. `scram` is what has begun.
 fn answer(address: &Address, scram: &mut Option<ScramSha256>, mut body: Bytes) -> Result<BytesMut, Fault> {
     let failed = |e: io::Error| Fault::SignIn(format!("signing in came to nothing: {e}"));
@@ -296,10 +337,9 @@ fn command(version: &str, slot: &str, publication: &str, from: u64) -> String {
     // Servers that know version 1 only do not know what else could be.
     let streaming = if protocol == 1 { "" } else { ", streaming 'off'" };
     format!(
-        "START_REPLICATION SLOT {} LOGICAL {:X}/{:X} (proto_version '{protocol}', publication_names {}{streaming})",
+        "START_REPLICATION SLOT {} LOGICAL {} (proto_version '{protocol}', publication_names {}{streaming})",
         quoted(slot),
-        from >> 32,
-        from & 0xFFFF_FFFF,
+        shown(from),
         literal(&quoted(publication)),
     )
 }
@@ -369,6 +409,24 @@ mod tests {
         let (near, mut far) = tokio::io::duplex(1000);
         far.write_all(&[b'd', 0, 0, 0, 3]).await.expect("no message");
         assert!(matches!(Wire::new(near).message().await, Err(Fault::Broken)));
+    }
+
+    #[tokio::test]
+    async fn what_a_command_gives_is_a_row() {
+        let ask = async |answer: &[Vec<u8>]| {
+            let (near, mut far) = tokio::io::duplex(1000);
+            far.write_all(&answer.concat()).await.expect("an answer");
+            Wire::new(near).ask("IDENTIFY_SYSTEM").await
+        };
+        let [names, done, ready] = [framed(b'T', b"\0\x02"), framed(b'C', b"SELECT 1\0"), framed(b'Z', b"I")];
+        let row = framed(b'D', b"\0\x02\0\0\0\x03one\xff\xff\xff\xff");
+        let told = ask(&[names.clone(), row, done.clone(), ready.clone()]).await.expect("a row");
+        assert_eq!(told, [Bytes::from_static(b"one"), Bytes::new()]);
+        assert!(ask(&[names.clone(), done.clone(), ready.clone()]).await.expect("no row").is_empty());
+        let cut = framed(b'D', b"\0\x01\0\0\0\x09one");
+        assert!(matches!(ask(&[names, cut, done, ready]).await, Err(Fault::Broken)));
+        let refused = ask(&[framed(b'E', b"SERROR\0C58P01\0Mno such file\0\0")]).await.expect_err("an error");
+        assert_eq!(refused.code(), Some("58P01"));
     }
 
     #[test]

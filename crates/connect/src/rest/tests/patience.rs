@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 #[tokio::test]
 async fn a_server_without_an_end_is_told() {
@@ -169,6 +170,38 @@ async fn a_server_that_asks_to_be_left_alone_is_asked_by_no_source_before_its_ti
         clock.advance(1);
         assert!(read("orders").await.expect("its time has come").is_empty());
         assert_eq!(asked.load(Ordering::SeqCst), 2, "{header}");
+    }
+}
+
+/// Whoever has a limit for calls would cut off the questions of a whole pass, and take them together for a slow one.
+#[tokio::test]
+async fn a_call_of_many_questions_tells_how_long_the_slowest_took() {
+    let clock = Arc::new(ManualClock::at(0));
+    let ticking = clock.clone();
+    let app = axum::Router::new().fallback(move |uri: axum::http::Uri| {
+        let is_slow = uri.path() == "/customers/2/orders";
+        ticking.advance(if is_slow { 7_000_000 } else { 2_000_000 });
+        let is_list = uri.path() == "/customers";
+        async move { if is_list { r#"[{"id":1},{"id":2},{"id":3}]"# } else { "[]" } }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let incremental = json!({ "incremental": { "field": "updated_at", "param": "updated_since" } });
+    // With the first, how it is read has to be told: the source is wrapped.
+    for more in [incremental, json!({})] {
+        let mut options = json!({
+            "connection": url, "path": "customers/{customer_id}/orders", "pagination": {},
+            "parent": { "path": "customers", "as": "customer_id" },
+        });
+        options.as_object_mut().expect("options").extend(more.as_object().expect("options").clone());
+        let mut opening = opening(Path::new("/"), options, orders(), Positions::new());
+        opening.clock = clock.clone();
+        let mut source = spec().open(opening).await.expect("a source");
+        assert_eq!(source.slowest_question(), Some(Duration::ZERO), "{more}");
+        assert!(source.next(1).await.expect("answers").is_none(), "{more}");
+        assert_eq!(source.slowest_question(), Some(Duration::from_secs(7)), "{more}");
+        assert_eq!(source.slowest_question(), Some(Duration::ZERO), "{more}");
     }
 }
 

@@ -187,6 +187,35 @@ async fn who_waits_no_more_loses_no_refresh_token_and_uses_up_no_other() {
     assert_eq!(asked.load(Ordering::SeqCst), 1, "whoever was second asked nobody");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_token_whose_lock_is_never_let_go_is_not_waited_for_without_an_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("token"), "first\n").expect("a file");
+    let lock = std::fs::File::create(folder.path().join("token.lock")).expect("a lock");
+    lock.lock().expect("nobody else has it");
+    let (done, is_done) = std::sync::mpsc::channel::<()>();
+    let holder = std::thread::spawn(move || {
+        // Longer than anybody should wait, for no time passes but the runtime's.
+        let _ = is_done.recv_timeout(Duration::from_secs(30));
+        drop(lock);
+    });
+    let options = json!({
+        "connection": "http://127.0.0.1:9", "path": "orders", "auth": {
+            "type": "oauth2", "token_url": "http://127.0.0.1:9/token", "client_id": "me", "token_file": "token",
+        },
+    });
+    let opening = opening(folder.path(), options, orders(), Positions::new());
+    let mut source = spec().open(opening).await.expect("a source");
+    let begun = tokio::time::Instant::now();
+    let error = source.next(1).await.map(drop).expect_err("no token");
+    assert!(error.kind == Kind::Stopped && error.detail.contains("within 360 s"), "{error}");
+    assert_eq!(begun.elapsed().as_secs(), 360, "a minute is for the token's own request; it is not asked again");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0, "nobody waits on");
+    let _ = done.send(());
+    holder.join().expect("the lock is let go");
+}
+
 #[tokio::test]
 async fn a_token_that_changes_is_read_again_from_its_file() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -153,7 +153,9 @@ async fn pull(spec: &Spec, mut opening: Opening, rows_max: u64, watch: &mut Watc
         rows += raw.num_rows() as u64;
         count.rows += raw.num_rows() as u64;
         count.malformed += raw.num_malformed() as u64;
-        count.partitions.extend(upto.iter().map(|(partition, _)| partition.to_owned()));
+        if raw.num_rows() > 0 {
+            count.partitions.extend(upto.iter().map(|(partition, _)| partition.to_owned()));
+        }
     }
     count.is_whole &= source.next(BATCH_BYTES).await?.is_none();
     Ok(())
