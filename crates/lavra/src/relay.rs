@@ -70,7 +70,7 @@ impl Relay {
             // What went into the table before there was a broker is not read again.
             let before = BronzeSink::progress_of(&wiring.store, &source.table, &source.name).await?;
             // Rows of an append that was cut off before it wrote its positions may be in the table already.
-            if before.iter().any(|(partition, _)| is_of_log(partition)) && appender.unfinished().is_empty() {
+            if appender.unfinished().is_empty() && self.is_taken(&before, is_of_log).await? {
                 return Err(self.made_anew(source));
             }
             let before = own(&before);
@@ -123,11 +123,10 @@ impl Relay {
         let ends = broker.ends(topic).await?;
         let consumed = broker.consumed(topic, &self.group).await?;
         let begun = broker.consumed(topic, &format!("{}.origin", self.group)).await?;
-        let is_in_table = table.iter().any(|(partition, _)| is_of_topic(partition, topic));
-        if is_in_table
-            && begun.is_empty()
+        if begun.is_empty()
             && consumed.is_empty()
             && broker.appended(topic, &self.writer).await?.is_empty()
+            && self.is_taken(&table, |partition| is_of_topic(partition, topic)).await?
         {
             return Err(self.made_anew(source));
         }
@@ -149,6 +148,20 @@ impl Relay {
             }
         }
         Ok(())
+    }
+
+    /// Whether the table has taken something of a topic, or of this one: where it begins, it is told before there are rows.
+    async fn is_taken(&self, table: &Positions, is_meant: impl Fn(&str) -> bool) -> Result<bool> {
+        let (broker, topic) = (self.broker.as_ref(), &self.topic.name);
+        let begun = broker.consumed(topic, &format!("{}.origin", self.group)).await?;
+        let ends = broker.ends(topic).await?;
+        let is_begin = |partition: &str, point: &Point| {
+            let number = partition.rsplit('/').next().unwrap_or_default();
+            let first = number.parse().ok().and_then(|number: usize| ends.get(number)).map_or(0, |ends| ends.first);
+            is_of_topic(partition, topic)
+                && (begun.get(number) == Some(point) || [0, first].map(Point::Offset).contains(point))
+        };
+        Ok(table.iter().any(|(partition, point)| is_meant(partition) && !is_begin(partition, point)))
     }
 
     fn made_anew(&self, source: &Source) -> Error {
