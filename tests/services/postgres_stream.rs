@@ -191,9 +191,12 @@ fn a_server_that_waits_long_for_its_clients_is_waited_for_in_a_large_transaction
         sized(3_000_000, 12_000_000)
     ));
     fill(&followed.database, 10, 10);
-    followed.patience = Duration::from_millis(500);
+    followed.patience = Duration::from_secs(2);
     let mut source = followed.open("127.0.0.1", "sslmode=prefer");
+    let start = Instant::now();
     assert_eq!(followed.next(&mut source).expect("the change behind it"), ["10"]);
+    println!("{:?} of silence but for answers", start.elapsed());
+    assert!(start.elapsed() > followed.patience, "it took longer than a silent server is waited for");
 }
 
 #[test]
