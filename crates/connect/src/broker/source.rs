@@ -113,6 +113,8 @@ impl TopicSource {
     ) -> Result<Self> {
         let mut origin = broker.consumed(&topic.name, &origin_of(&group)).await?;
         let consumed = broker.consumed(&topic.name, &group).await?;
+        // A topic that was made anew must not seem to know the table.
+        let is_known = !origin.is_empty() || !consumed.is_empty();
         // Last, for others append meanwhile: what is taken is before the end.
         let ends = broker.ends(&topic.name).await?;
         let (mut begins, mut settled) = (Positions::new(), Positions::new());
@@ -122,7 +124,9 @@ impl TopicSource {
             let key = number.to_string();
             let at = match (from.get(&name), origin.get(&key)) {
                 (Some(Point::Offset(at)), _) => {
-                    settled.set(key.as_str(), Point::Offset(*at));
+                    if is_known {
+                        settled.set(key.as_str(), Point::Offset(*at));
+                    }
                     *at
                 }
                 (_, Some(Point::Offset(at))) => *at,
@@ -131,7 +135,7 @@ impl TopicSource {
                     ends.first
                 }
             };
-            if settled.get(&key).is_none() {
+            if !matches!(from.get(&name), Some(Point::Offset(_))) {
                 begins.set(&*name, Point::Offset(at));
             }
             let mut part = Part { name, at, end: ends.next };
