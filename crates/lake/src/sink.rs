@@ -226,6 +226,8 @@ impl BronzeSink {
         if self.rules.is_empty() || adds.is_empty() {
             return Ok(());
         }
+        // The queries find the store of the files by that.
+        self.engine.provide(&self.bronze, None).await?;
         let mut catalog = Catalog::default();
         let name = self.bronze.name();
         catalog.give(name.clone(), staged_files(&self.commits.store, name, adds, self.bronze.schema())?);
