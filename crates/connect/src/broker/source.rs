@@ -101,9 +101,9 @@ impl Part {
 
 impl TopicSource {
     /// Goes on behind `from`, the table's positions. Where they say nothing it begins where it once began to look, which is
-    /// kept beside the group's own positions until the table has it, so that retention takes nothing unseen. A table that is behind its group was
-    /// removed, or brought back as it was before: it is not made again out of the log, which may have lost some of its rows
-    /// and have others that the table was to lose.
+    /// kept beside the group's own positions until the table has it, so that retention takes nothing unseen. A table that is
+    /// behind its group was removed, or brought back as it was before: it is not made again out of the log, which may have
+    /// lost some of its rows and have others that the table was to lose.
     pub async fn open(
         broker: Arc<dyn Broker>,
         topic: Topic,

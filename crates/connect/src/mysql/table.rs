@@ -8,10 +8,12 @@ use kernel::contract::{Constraints, Property};
 use kernel::{Entity, Error, Result, suggest};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What values of a column are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What values of a column are. Positions keep it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     Int,
     Float,

@@ -1,4 +1,4 @@
-//! A cluster of two nodes that the client library makes up, one partition on each.
+//! A cluster of two nodes that `rdkafka` makes up, one partition on each.
 
 use super::*;
 use crate::files::testing_entity as entity;

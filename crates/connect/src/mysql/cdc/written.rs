@@ -21,7 +21,6 @@ pub struct Written {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Drawn {
     pub name: String,
-    #[serde(with = "KindAsText")]
     pub kind: Kind,
     #[serde(default, skip_serializing_if = "is_false")]
     pub unsigned: bool,
@@ -34,28 +33,6 @@ pub struct Drawn {
     pub labels: Vec<Option<String>>,
     #[serde(default, skip_serializing_if = "is_false")]
     pub is_virtual: bool,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Kind", rename_all = "snake_case")]
-enum KindAsText {
-    Int,
-    Float,
-    Double,
-    Decimal,
-    Text,
-    Json,
-    Bytes,
-    Bit(u32),
-    Date,
-    DateTime,
-    Timestamp,
-    Time,
-    Year,
-    Enum,
-    Set,
-    Uuid,
-    Inet,
 }
 
 fn is_false(flag: &bool) -> bool {
