@@ -210,6 +210,25 @@ fn quarantined() -> Project {
     project
 }
 
+/// What a run set aside before it died comes again with the next one.
+#[test]
+fn a_replay_behind_a_run_that_died_between_its_commits_doubles_nothing() {
+    let project = quarantined();
+    let log = project.path("lake/bronze/rows/_delta_log");
+    let mut versions: Vec<_> =
+        std::fs::read_dir(&log).expect("a log").map(|entry| entry.expect("one").path()).collect();
+    versions.retain(|path| path.extension().is_some_and(|kind| kind == "json"));
+    versions.sort();
+    std::fs::remove_file(versions.last().expect("a version")).expect("a commit that never came");
+    project.lavra(&["quarantine", "replay", "rows"]).exits(0);
+    project.run();
+    project.lavra(&["quarantine", "replay", "rows"]).exits(0);
+    let bronze = project.lines("select count(*) as n, count(distinct n) as d, max(n) as m from bronze.rows");
+    assert_eq!(bronze, ["251,251,250"]);
+    let aside = project.lines("select count(*) as n, count(distinct \"row\") as d from quarantine.rows");
+    assert_eq!(aside, ["49,49"]);
+}
+
 /// Rows that come back out of quarantine move from one table to another, which is two commits.
 #[test]
 fn kills_during_a_replay_lose_nothing_and_double_nothing() {

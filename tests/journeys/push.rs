@@ -174,11 +174,26 @@ fn deliveries_with_an_empty_name_are_not_one() {
     assert_eq!(up.end(), Some(0));
 }
 
-/// One has sent all, one half of it, when the process is told to end: both have their answer and their rows. Who comes then
-/// is told to come again.
 #[test]
 fn who_is_sending_when_it_is_told_to_end_is_heard_out() {
-    let project = Project::new("heard_out");
+    heard_out("heard_out", |_, up| up.signal("-TERM"), |_| {});
+}
+
+#[test]
+fn one_that_makes_way_and_is_told_to_end_then_hears_out_all_the_same() {
+    let request = Mutex::new(None);
+    let make_way = |project: &Project, _: &Running| {
+        let file = std::fs::File::create(project.path(".lavra/at-work/make-way")).expect("a request");
+        file.lock().expect("nobody else asks");
+        *request.lock().expect("a request") = Some(file);
+    };
+    heard_out("heard_out_on_the_way", make_way, |up| up.signal("-TERM"));
+}
+
+/// One has sent all, one half of it, when the process is told to drain: both have their answer and their rows. Who comes then
+/// is told to come again.
+fn heard_out(name: &str, drain: impl Fn(&Project, &Running), while_draining: impl Fn(&Running)) {
+    let project = Project::new(name);
     // The next commit is far away when it is told to end.
     let hook = HOOK.replace("${HOOK_TOKEN}", "s3cret").replace("1 second", "8 seconds");
     project.write("sources/orders.yaml", hook).contract("orders", COLUMNS, &[]);
@@ -199,15 +214,17 @@ fn who_is_sending_when_it_is_told_to_end_is_heard_out() {
                 content-type: application/json\r\n";
     write!(slow, "{head}content-length: {}\r\n\r\n{}", body.len(), &body[..4]).expect("half of it");
     std::thread::sleep(Duration::from_millis(500));
-    up.signal("-TERM");
+    drain(&project, &up);
     wait_for("its draining", || send(&url, "s3cret", None, r#"{"id":4}"#).filter(|(status, _)| *status == 503));
+    while_draining(&up);
     slow.write_all(&body.as_bytes()[4..]).expect("the rest");
     let mut answer = String::new();
     slow.read_to_string(&mut answer).expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(r#"{"rows":1}"#), "{answer}");
     assert_eq!(whole.join().expect("a sender"), Some((200, json!({ "rows": 1 }))));
     assert_eq!(up.ended(), Some(0));
-    assert_eq!(project.lines("select id from bronze.orders order by id"), ["1", "2", "3"]);
+    // Who found out that it drains may have come in before.
+    assert_eq!(project.lines("select id from bronze.orders where id < 4 order by id"), ["1", "2", "3"]);
 }
 
 #[test]
@@ -230,6 +247,9 @@ fn two_that_want_one_path_are_told_by_check() {
     project.write("sources/others.yaml", &other).contract("others", COLUMNS, &[]);
     project.lavra(&["check"]).exits(2).says("sources/others.yaml:2").says("source `orders` answers at this path");
     project.write("sources/others.yaml", other.replace("/hooks/orders", "/hooks/others"));
+    project.lavra(&["check"]).exits(0);
+    // A worker of its own has an address of its own.
+    project.write("sources/others.yaml", other.replace("schedule: continuous\n", ""));
     project.lavra(&["check"]).exits(0);
 }
 

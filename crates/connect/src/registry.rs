@@ -54,6 +54,8 @@ const TRIES: u32 = 3;
 /// one that was asked for what was registered a moment ago through another may not have read that yet.
 const WAITS: [Duration; 4] =
     [Duration::from_millis(250), Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
+/// So many are waited for at once: more of them are values that only begin like framed ones.
+const WAITED_MAX: usize = 16;
 /// Whatever has the first byte of a frame may name any of four billion ids.
 const ABSENT_MAX: usize = 100_000;
 
@@ -75,11 +77,12 @@ impl Registry {
         unknown.retain(|id| !self.known().by_id.contains_key(id));
         self.ask_for(&mut unknown)?;
         unknown.retain(|id| !self.known().absent.contains(id));
-        for wait in WAITS {
+        let waits = if unknown.len() > WAITED_MAX { &[][..] } else { &WAITS };
+        for wait in waits {
             if unknown.is_empty() {
                 return Ok(());
             }
-            std::thread::sleep(wait);
+            std::thread::sleep(*wait);
             self.ask_for(&mut unknown)?;
         }
         let mut known = self.known();

@@ -9,6 +9,11 @@ pub struct Timestamp(pub i64);
 pub trait Clock: Send + Sync {
     /// Never goes back within a process, in whichever thread it is asked; `laws::clock` holds it to that.
     fn now(&self) -> Timestamp;
+
+    /// The machine's time as it is, which may go back: for what others stamped or will judge by theirs. Nothing waits by it.
+    fn wall(&self) -> Timestamp {
+        self.now()
+    }
 }
 
 /// A clock that moves when told to.

@@ -1,7 +1,8 @@
 //! Rows out of the quarantine into bronze, each once, whenever the process dies.
 //!
 //! Bronze is committed first and names the quarantine's version that it took from; then the quarantine is written without
-//! them. A replay that finds its version taken already does the second step only, by position.
+//! them. A replay that finds its version taken already does the second step only. Rows of a replay that died in between are
+//! known by their run and position: both stay theirs.
 
 use crate::commit::{Change, NewFile};
 use crate::commits::json;
@@ -41,12 +42,12 @@ pub async fn replay(
     options.source = format!("{source}/replay");
     let mut sink = BronzeSink::open(engine, options, clock.clone()).await?;
     if sink.positions().await?.reaches(&upto) {
-        let rows = all_but(engine, &name, &bronze).await?;
-        rewrite(engine, &table, rows, &run_id, clock.as_ref()).await?;
+        let rows = select(engine, &untaken(engine, &name, &bronze).await?).await?;
+        rewrite(engine, &table, rows.into_iter().collect(), &run_id, clock.as_ref()).await?;
         return Ok(Tally::default());
     }
-    let own = literal(&source);
-    let rows = select(engine, &format!("select * from {name} where _source = {own}")).await?;
+    let (own, untaken) = (literal(&source), untaken(engine, &name, &bronze).await?);
+    let rows = select(engine, &format!("select * from ({untaken}) where _source = {own}")).await?;
     let Some(rows) = rows else { return Ok(Tally::default()) };
     let replayed = gate.replay(&rows)?;
     let tally = replayed.passed.tally.clone();
@@ -58,18 +59,20 @@ pub async fn replay(
         return Err(Error::new(kernel::Kind::Conflict, format!("replay {name}"), found));
     }
     let mut left = vec![replayed.staying];
-    left.extend(select(engine, &format!("select * from {name} where _source is distinct from {own}")).await?);
+    left.extend(select(engine, &format!("select * from ({untaken}) where _source is distinct from {own}")).await?);
     rewrite(engine, &table, left, &run_id, clock.as_ref()).await?;
     Ok(tally)
 }
 
-/// The quarantine's rows that are not in bronze.
-async fn all_but(engine: &SqlEngine, name: &TableName, bronze: &TableName) -> Result<Vec<RecordBatch>> {
-    let sql = format!(
-        "select q.* from {name} q left anti join {bronze} b on q._source = b._source \
+/// A query for the quarantine's rows that are not in bronze.
+async fn untaken(engine: &SqlEngine, name: &TableName, bronze: &TableName) -> Result<String> {
+    if Table::open(engine.store(), bronze, At::Latest).await?.is_none() {
+        return Ok(format!("select * from {name}"));
+    }
+    Ok(format!(
+        "select q.* from {name} q left anti join {bronze} b on q._source = b._source and q._run_id = b._run_id \
          and q._position['partition'] = b._position['partition'] and q._position['offset'] = b._position['offset']"
-    );
-    Ok(select(engine, &sql).await?.into_iter().collect())
+    ))
 }
 
 async fn select(engine: &SqlEngine, sql: &str) -> Result<Option<RecordBatch>> {

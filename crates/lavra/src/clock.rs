@@ -39,10 +39,14 @@ impl Course {
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let (machine, at) = (i64::try_from(since.as_micros()).unwrap_or(i64::MAX), Instant::now());
+        let (Timestamp(machine), at) = (self.wall(), Instant::now());
         let mut course = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Timestamp(course.get_or_insert_with(|| Course::new(machine, at)).read(machine, at))
+    }
+
+    fn wall(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
     }
 }
 

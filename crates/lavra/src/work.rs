@@ -280,15 +280,23 @@ impl ProjectWork {
     /// other keys than those of the tables.
     pub async fn settle(&self) -> Result<()> {
         for source in &self.wiring.project.sources {
-            let relay = Relay::of(&self.wiring, source).await?;
-            if Table::open(&self.wiring.store, &source.table, At::Latest).await?.is_none() && relay.is_none() {
-                continue;
-            }
-            let gate = self.gate(source)?;
-            let mut bronze = self.bronze(source, &gate).await?;
-            if let Some(relay) = relay {
-                self.drain(source, &relay, &mut bronze, &CancellationToken::new()).await?;
-            }
+            self.settle_source(source).await?;
+        }
+        Ok(())
+    }
+
+    /// The same of one source.
+    pub async fn settle_source(&self, source: &Source) -> Result<()> {
+        let relay = Relay::of(&self.wiring, source).await?;
+        if Table::open(&self.wiring.store, &source.table, At::Latest).await?.is_none() && relay.is_none() {
+            return Ok(());
+        }
+        let gate = self.gate(source)?;
+        let mut bronze = self.bronze(source, &gate).await?;
+        if let Some(relay) = relay {
+            self.drain(source, &relay, &mut bronze, &CancellationToken::new()).await?;
+            // Rows that were set aside before others came into the log come again.
+            relay.sink(&self.wiring, source, &self.run_id).await?;
         }
         Ok(())
     }

@@ -25,7 +25,7 @@ pub struct TopicSource {
     parts: Vec<Part>,
     /// The partition that is asked first.
     turn: usize,
-    /// Where it begins in partitions of which the table knows nothing, until that is handed on.
+    /// Where it begins in partitions of which the table knows nothing, or another place, until that is handed on.
     begins: Positions,
     /// By number of the partition: where it once began to look, and what the table has.
     origin: Positions,
@@ -53,20 +53,22 @@ struct Part {
 impl Part {
     /// Where it is gone on from, and where it ends now. What a home's offsets are places in may be given up when nothing is left
     /// in it: whether rows are gone with it, the home alone knows, and a fetch from there tells.
-    async fn look(&mut self, broker: &dyn Broker, topic: &Topic, number: usize, ends: Ends) -> Result<()> {
+    /// Answers whether that is further than it was.
+    async fn look(&mut self, broker: &dyn Broker, topic: &Topic, number: usize, ends: Ends) -> Result<bool> {
         self.end = ends.next;
-        if (ends.first..=ends.next).contains(&self.at) {
-            return Ok(());
+        let before = self.at;
+        if (ends.first..=ends.next).contains(&before) {
+            return Ok(false);
         }
         match broker.fetch(topic, number as u32, self.at, 1).await {
             Ok(fetched) if fetched.rows.is_empty() && fetched.strangers.is_empty() => {
                 self.at = fetched.next;
                 self.end = self.end.max(self.at);
-                Ok(())
+                Ok(self.at > before)
             }
             // It is told where it is read from there.
-            Ok(_) => Ok(()),
-            Err(error) if error.kind == Kind::Data => Ok(()),
+            Ok(_) => Ok(false),
+            Err(error) if error.kind == Kind::Data => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -135,14 +137,15 @@ impl TopicSource {
                     ends.first
                 }
             };
-            if !matches!(from.get(&name), Some(Point::Offset(_))) {
-                begins.set(&*name, Point::Offset(at));
-            }
+            let is_new = !matches!(from.get(&name), Some(Point::Offset(_)));
             let mut part = Part { name, at, end: ends.next };
             part.refuse_behind(consumed.get(&key), &topic.name, &group)?;
             // The group is where the table was, wherever that is gone on from.
-            part.look(broker.as_ref(), &topic, number, ends).await?;
+            let is_moved = part.look(broker.as_ref(), &topic, number, ends).await?;
             part.check(&topic.name)?;
+            if is_new || is_moved {
+                begins.set(&*part.name, Point::Offset(part.at));
+            }
             parts.push(part);
         }
         let told_at = clock.now();
@@ -226,8 +229,15 @@ impl Source for TopicSource {
         if self.next_part().is_none() {
             let ends = self.broker.ends(&self.topic.name).await?;
             for (number, (part, ends)) in self.parts.iter_mut().zip(ends).enumerate() {
-                part.look(self.broker.as_ref(), &self.topic, number, ends).await?;
+                let is_moved = part.look(self.broker.as_ref(), &self.topic, number, ends).await?;
                 part.check(&self.topic.name)?;
+                // Else whoever looks has to find out each time that nothing was lost.
+                if is_moved {
+                    self.begins.set(&*part.name, Point::Offset(part.at));
+                }
+            }
+            if !self.begins.is_empty() {
+                return Ok(self.begin());
             }
         }
         let Some(at) = self.next_part() else { return Ok(None) };
@@ -381,11 +391,13 @@ mod tests {
     async fn a_position_that_lost_nothing_is_gone_on_from_where_its_partition_begins() {
         let home = home(100, 100, &[25, 100], Some(25));
         let mut source = open(&home, 25).await.expect("a source");
-        assert_eq!(upto(&mut source).await, None, "that alone is nothing to store");
+        assert_eq!(upto(&mut source).await, Some(table(100)), "so that it is found out once");
+        assert_eq!(upto(&mut source).await, None);
         assert_eq!(TopicSource::behind(home.as_ref(), "t", &table(25)).await.expect("known"), (0, 0));
         *home.ends.lock().expect("ends") = Ends { first: 100, next: 102 };
         assert_eq!(TopicSource::behind(home.as_ref(), "t", &table(25)).await.expect("known"), (1, 2));
         let mut again = open(&home, 25).await.expect("a source");
+        assert_eq!(upto(&mut again).await, Some(table(100)));
         for source in [&mut source, &mut again] {
             assert_eq!(upto(source).await, Some(table(101)));
             assert_eq!(upto(source).await, Some(table(102)));

@@ -140,7 +140,10 @@ async fn pending(opening: &Opening) -> Result<Vec<Pending>> {
     }
     if let Some(Known { partition, .. }) = stream {
         let bytes = match reached {
-            Some(at) => Some(cdc::slot::log_end(&client).await?.saturating_sub(at.lsn)),
+            Some(at) => {
+                let end = cdc::slot::log_end_behind(&client, &setup.slot(), at.reached()).await?;
+                Some(end.saturating_sub(at.lsn))
+            }
             None => None,
         };
         if bytes != Some(0) {

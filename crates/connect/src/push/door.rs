@@ -80,7 +80,7 @@ impl Door {
         let room = self.room(&head.headers)?;
         let late = || (StatusCode::REQUEST_TIMEOUT, "the body did not come in time".to_owned());
         let body = timeout(wait, self.read(body)).await.map_err(|_| late())??;
-        if !is_signed(&self.options.auth, &head.headers, &body, self.clock.now()) {
+        if !is_signed(&self.options.auth, &head.headers, &body, self.clock.wall()) {
             return Err(stranger());
         }
         let (records, count) = self.split(&head.headers, &body)?;

@@ -119,7 +119,12 @@ async fn replay(context: &Context, wiring: Wiring, table: &str) -> Outcome {
     let bare = table.rsplit('.').next().unwrap_or(table);
     let work = ProjectWork::new(&wiring, uuid::Uuid::now_v7().to_string(), 1).await?;
     let mut total = Tally::default();
-    for source in wiring.project.sources.iter().filter(|s| s.table.table() == bare) {
+    let sources = || wiring.project.sources.iter().filter(|source| source.table.table() == bare);
+    // What a run that died had set aside comes again: it is taken back before any source's rows are written anew.
+    for source in sources() {
+        work.settle_source(source).await?;
+    }
+    for source in sources() {
         let mut gate = work.gate(source)?;
         work.remember_keys(source, &mut gate).await?;
         let options = work.sink_options(source, &gate);

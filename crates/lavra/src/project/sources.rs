@@ -104,6 +104,8 @@ impl Check<'_> {
         let Some(path) = path.filter(|_| listens) else { return };
         let who = match crate::up::is_own(path) {
             true => Some("`lavra up` itself".to_owned()),
+            // Workers have an address of their own.
+            false if draft.value.schedule.is_none() => None,
             false => doors.insert(path.to_owned(), name.to_owned()).map(|other| format!("source `{other}`")),
         };
         if let Some(who) = who {

@@ -265,15 +265,18 @@ async fn until_told(
     signals: &mut Signals,
 ) -> Round {
     let mut running = std::pin::pin!(running);
-    let makes_way = tokio::select! {
+    let mut makes_way = tokio::select! {
         left = &mut running => return Round::Ended(Some(left)),
         () = signals.told_to_end() => false,
         () = asked_to_make_way(state) => true,
     };
     cancel.cancel();
-    tokio::select! {
-        left = running => if makes_way { Round::MadeWay } else { Round::Ended(Some(left)) },
-        () = signals.told_to_end() => Round::Ended(None),
+    loop {
+        tokio::select! {
+            left = &mut running => return if makes_way { Round::MadeWay } else { Round::Ended(Some(left)) },
+            // Who makes way is told for the first time.
+            () = signals.told_to_end() => if !std::mem::take(&mut makes_way) { return Round::Ended(None) },
+        }
     }
 }
 

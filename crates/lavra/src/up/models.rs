@@ -6,6 +6,7 @@ use crate::relay;
 use crate::work::{ProjectWork, Report};
 use async_trait::async_trait;
 use kernel::error::{Error, Result};
+use lake::{At, Table};
 use orchestrate::up::Refine;
 use orchestrate::{Claim, Dag, End, Ended, Leases, NodeKind, Options, Outcome, Retry, Work};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,11 +23,13 @@ pub struct Models {
     views: Mutex<BTreeMap<String, ModelView>>,
     /// Tables of sources that are known to be there.
     made: Mutex<BTreeSet<String>>,
+    /// Tables of sources with the version that all below them was made of.
+    seen: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Models {
     pub fn new(work: Arc<ProjectWork>, leases: Arc<Leases>, teller: Arc<Teller>, below: Below) -> Self {
-        Self { work, leases, teller, below, views: Mutex::default(), made: Mutex::default() }
+        Self { work, leases, teller, below, views: Mutex::default(), made: Mutex::default(), seen: Mutex::default() }
     }
 
     /// Sources that are not taken in here, whose commits nobody tells of and have to be looked for.
@@ -38,23 +41,34 @@ impl Models {
         self.views.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// The models downstream of sources that nobody else makes, and whose sources all have a table.
-    async fn due(&self, sources: &BTreeSet<String>) -> Result<BTreeSet<String>> {
-        let project = &self.work.wiring.project;
-        let dag = &project.dag;
-        let is_meant = |line: &str, name: &str| line == name || line == relay::line(name);
-        let sources =
-            sources.iter().flat_map(|line| project.sources.iter().filter(move |source| is_meant(line, &source.name)));
-        let below = sources.flat_map(|source| models_below(dag, &source.name));
+    /// Of these lines the sources whose tables have moved, each with its table and that one's version.
+    async fn moved(&self, lines: &BTreeSet<String>) -> Result<BTreeMap<String, (String, u64)>> {
+        let wiring = &self.work.wiring;
+        let is_meant = |name: &str| lines.contains(name) || lines.contains(&relay::line(name));
+        let mut moved = BTreeMap::new();
+        for source in wiring.project.sources.iter().filter(|source| is_meant(&source.name)) {
+            let Some(table) = Table::open(&wiring.store, &source.table, At::Latest).await? else { continue };
+            let (name, version) = (source.table.to_string(), table.version());
+            if self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(&name) != Some(&version) {
+                moved.insert(source.name.clone(), (name, version));
+            }
+        }
+        Ok(moved)
+    }
+
+    /// The models downstream of sources that nobody else makes, and whose sources all have a table; whether those are all.
+    async fn due(&self, sources: impl Iterator<Item = &String>) -> Result<(BTreeSet<String>, bool)> {
+        let below = sources.flat_map(|source| models_below(&self.work.wiring.project.dag, source));
         // A model of a source of others alone is left to them.
         let names: BTreeSet<String> = below.filter(|name| self.below.models.contains(name)).collect();
-        let mut due = BTreeSet::new();
+        let (mut due, count) = (BTreeSet::new(), names.len());
         for name in names {
             if self.has_input(&name).await? && self.leases.claim(&name).await? == Claim::Mine {
                 due.insert(name);
             }
         }
-        Ok(due)
+        let is_all = due.len() == count;
+        Ok((due, is_all))
     }
 
     async fn has_input(&self, model: &str) -> Result<bool> {
@@ -135,7 +149,8 @@ fn view(ended: &Ended<Report>, before: Option<ModelView>, now: i64) -> ModelView
 #[async_trait]
 impl Refine for Models {
     async fn refine(&self, sources: &BTreeSet<String>, cancel: &CancellationToken) -> Result<bool> {
-        let due = self.due(sources).await?;
+        let moved = self.moved(sources).await?;
+        let (due, is_all) = self.due(moved.keys()).await?;
         if due.is_empty() {
             return Ok(false);
         }
@@ -150,7 +165,11 @@ impl Refine for Models {
         let work = self.work.clone() as Arc<dyn Work<Report>>;
         let tell = |event: orchestrate::Event<Report>| self.teller.model(&event);
         let outcome = orchestrate::run(&wiring.project.dag, &due, work, &options, &tell).await?;
-        self.keep(&outcome).map(|()| true)
+        self.keep(&outcome)?;
+        if is_all && !cancel.is_cancelled() {
+            self.seen.lock().unwrap_or_else(PoisonError::into_inner).extend(moved.into_values());
+        }
+        Ok(true)
     }
 }
 

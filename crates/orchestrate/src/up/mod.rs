@@ -166,7 +166,6 @@ impl Up {
         let mut tasks = JoinSet::new();
         if self.refine.is_some() {
             tasks.spawn(self.clone().refine_on_and_on());
-            helpers.spawn(self.clone().mind_others());
         }
         planned.into_iter().for_each(|planned| drop(tasks.spawn(line::line(self.clone(), planned))));
         self.cancel.cancelled().await;
@@ -212,17 +211,11 @@ impl Up {
         }
     }
 
-    /// Nobody tells of commits of other processes, so they are looked for: models that are up to date cost little.
-    async fn mind_others(self: Arc<Self>) {
-        loop {
-            tokio::time::sleep(self.options.models_every).await;
-            let views = self.board.views();
-            let elsewhere = views.into_iter().filter(|view| view.state == LineState::Elsewhere).map(|view| view.source);
-            let others: Vec<String> = self.options.others.iter().cloned().chain(elsewhere).collect();
-            if !others.is_empty() {
-                self.changed(others);
-            }
-        }
+    /// Sources that other processes take in.
+    fn others(&self) -> impl Iterator<Item = String> {
+        let views = self.board.views();
+        let elsewhere = views.into_iter().filter(|view| view.state == LineState::Elsewhere).map(|view| view.source);
+        self.options.others.iter().cloned().chain(elsewhere)
     }
 
     async fn count_lag(self: Arc<Self>) {

@@ -28,8 +28,14 @@ impl Up {
         let Some(refine) = self.refine.clone() else { return };
         let every = self.options.models_every;
         let (mut not_before, mut again, mut failures) = (Instant::now(), None, 0_u32);
-        while self.wait_for_news(again, not_before).await {
-            let changed = std::mem::take(&mut *self.state.changed.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut look = not_before + every;
+        while self.wait_for_news(again.unwrap_or(look), not_before).await {
+            let mut changed = std::mem::take(&mut *self.state.changed.lock().unwrap_or_else(PoisonError::into_inner));
+            // Nobody tells of commits of other processes, so they are looked for.
+            if Instant::now() >= look {
+                changed.extend(self.others());
+                look = Instant::now() + every;
+            }
             if changed.is_empty() {
                 continue;
             }
@@ -54,18 +60,12 @@ impl Up {
     }
 
     /// False when the process ends.
-    async fn wait_for_news(&self, again: Option<Instant>, not_before: Instant) -> bool {
-        let retry = async {
-            match again {
-                Some(at) => sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
+    async fn wait_for_news(&self, at_the_latest: Instant, not_before: Instant) -> bool {
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => return false,
             () = self.state.news.notified() => {}
-            () = retry => {}
+            () = sleep_until(at_the_latest) => {}
         }
         tokio::select! {
             biased;

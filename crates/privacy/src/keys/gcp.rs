@@ -115,7 +115,7 @@ impl CloudKms {
         let url = match &self.login {
             Login::Machine(url) => url,
             Login::Account { email, key_id, key } => {
-                return signed(email, key_id, key, self.clock.now().0 / 1_000_000).ok_or_else(|| {
+                return signed(email, key_id, key, self.clock.wall().0 / 1_000_000).ok_or_else(|| {
                     Error::project(format!("sign in to {}", self.describe()), "the account's key can't sign")
                 });
             }

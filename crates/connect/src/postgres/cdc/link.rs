@@ -14,7 +14,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 /// A replication connection; it ends with this value.
 pub struct Link {
@@ -26,6 +26,8 @@ pub struct Link {
     told: watch::Receiver<u64>,
     publication: String,
     patience: Duration,
+    /// When something came last, as far as was seen.
+    since: Instant,
 }
 
 /// What the server sends.
@@ -96,10 +98,11 @@ impl Link {
         let (hears, heard) = watch::channel(());
         let reader = Reader { wire, durable, said, hears, clock, patience };
         tokio::spawn(reader.run(out));
-        Self { news, came: Vec::new().into_iter(), heard, settled, told, publication, patience }
+        let since = Instant::now();
+        Self { news, came: Vec::new().into_iter(), heard, settled, told, publication, patience, since }
     }
 
-    /// The next event. Who drops this call has taken nothing.
+    /// The next event. Who drops this call has taken nothing, and a silence goes on in the next one.
     pub async fn next(&mut self) -> Result<Event> {
         const WHAT: &str = "follow changes";
         let late = |_| Error::new(Kind::Unreachable, WHAT, "the server says nothing (`timeout_ms`)");
@@ -107,12 +110,17 @@ impl Link {
             if let Some(event) = self.came.next() {
                 return Ok(event);
             }
+            let left = self.patience.saturating_sub(self.since.elapsed());
             let news = tokio::select! {
                 biased;
-                news = timeout(self.patience, self.news.recv()) => news.map_err(late)?,
                 // A long message takes its time, and who sends it lives.
-                Ok(()) = self.heard.changed() => continue,
+                Ok(()) = self.heard.changed() => {
+                    self.since = Instant::now();
+                    continue;
+                }
+                news = timeout(left, self.news.recv()) => news.map_err(late)?,
             };
+            self.since = Instant::now();
             match news {
                 Some(Ok(events)) => self.came = events.into_iter(),
                 Some(Err(fault)) => return Err(failed(WHAT, &self.publication, &fault)),
@@ -319,6 +327,20 @@ mod tests {
         far.write_all(&alive(50, true)).await.expect("a question");
         assert_eq!(heard(&mut far).await, Ok(42));
         assert_eq!(asked.elapsed(), Duration::ZERO, "who asks is answered");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_is_silent_is_left_however_short_each_call_is() {
+        let (mut link, _far) = link(1000);
+        let start = tokio::time::Instant::now();
+        let error = loop {
+            if let Ok(event) = timeout(PATIENCE / 6, link.next()).await {
+                break event.expect_err("nobody says anything");
+            }
+            assert!(start.elapsed() <= 2 * PATIENCE, "it is waited for ever");
+        };
+        assert!(error.detail.contains("timeout_ms"), "{error:?}");
+        assert!(start.elapsed() >= PATIENCE);
     }
 
     #[tokio::test(start_paused = true)]
