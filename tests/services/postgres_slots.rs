@@ -427,6 +427,7 @@ fn a_server_that_went_back_is_not_followed() {
         run().exits(1).says("went back").says("taken anew");
     }
     project.lavra(&["doctor", "orders"]).exits(1).says("went back");
+    project.lavra(&["plan"]).exits(1).says("went back");
     // A standby of it takes over, and by now its log is as long.
     server.promote(&database);
     fill(&database, 6000, 20_000);

@@ -23,6 +23,7 @@ use kernel::error::Result;
 use kernel::source::{Pulled, Source};
 use kernel::{Point, Positions};
 pub use position::At;
+use position::History;
 use slot::Ready;
 use std::sync::Arc;
 use stream::Stream;
@@ -94,10 +95,12 @@ impl Cdc {
 
     /// The table is read: from here on, its changes.
     async fn hand_over(&mut self) -> Result<()> {
+        // Another server that took over while the table was read has an end of its own.
+        let history = Some(History::ask(&self.setup, Some(self.at)).await?);
         let client = self.setup.connect().await?;
         let table = Table::look(&client, self.setup.options.table(), &self.setup.entity).await?;
         // Never 0, which means that the snapshot is not whole.
-        let at = At { snapshot: slot::log_end(&client).await?.max(1), ..self.at };
+        let at = At { snapshot: slot::log_end(&client).await?.max(1), history, ..self.at };
         let (setup, clock) = (self.setup.clone(), self.clock.clone());
         let stream = Stream::new(setup, clock, client, table, self.partition.clone(), (at, self.rows));
         self.phase = Phase::Stream(Box::new(stream.with_news()));
