@@ -259,6 +259,7 @@ impl Reader {
                 }
             }
         }
+        self.polled.end();
         self.give()?;
         Ok(!self.ready.is_empty())
     }
