@@ -106,6 +106,9 @@ fn as_seen(mut entity: Entity, looked: &look::Looked) -> Entity {
     entity
 }
 
+/// Options that a snapshot refuses, or that would make it another one.
+const OF_OTHER_MODES: [&str; 7] = ["cursor", "lookback", "slot", "publication", "wal_budget", "server_id", "refresh"];
+
 /// Whether an option takes the word, by what its connector's schema says of it.
 fn takes(schema: &Value, option: &Value, word: &str) -> bool {
     let named = option["$ref"].as_str().and_then(|path| schema.pointer(path.strip_prefix('#')?));
@@ -238,6 +241,7 @@ impl Call<'_> {
         let is_by_key = self.connection.options.iter().any(|given| given.name == "mode" && given.value == "upsert");
         if has("mode", "snapshot") {
             options.insert("mode".to_owned(), "snapshot".into());
+            options.extend(OF_OTHER_MODES.map(|option| (option.to_owned(), Value::Null)));
         } else if is_by_key && has("mode", "append") {
             options.insert("mode".to_owned(), "append".into());
             if has("tombstones", "skip") {
@@ -251,6 +255,7 @@ impl Call<'_> {
         let mut all = Map::from_iter([("connection".to_owned(), self.connection.url.clone().into())]);
         all.extend(self.connection.options.iter().map(|setting| (setting.name.clone(), setting.value.clone())));
         all.extend(options);
+        all.retain(|_, value| !value.is_null());
         Opening {
             source: name.to_owned(),
             project: String::new(),

@@ -185,13 +185,19 @@ fn a_look_is_a_snapshot_where_the_connector_has_one_and_else_in_its_own_mode() {
 fn the_options_of_a_look_are_ones_that_the_connector_takes() {
     let context = Context::of(std::env::temp_dir());
     let project = Project::open(&context).unwrap_or_else(|_| panic!("no project is needed"));
-    for (url, more) in [
-        ("kafka://host:9092", json!({ "topic": "orders" })),
-        ("postgres://u@host/shop", json!({ "table": "orders", "mode": "cdc" })),
-        ("mysql://u@host/shop", json!({ "table": "orders" })),
-        ("sqlite:shop.db", json!({ "table": "orders" })),
+    let by_cursor: &[(&str, &str)] = &[("mode", "incremental"), ("cursor", "updated_at")];
+    for (url, more, set) in [
+        ("kafka://host:9092", json!({ "topic": "orders" }), &[][..]),
+        ("postgres://u@host/shop", json!({ "table": "orders", "mode": "cdc" }), &[("wal_budget", "1 GiB")]),
+        ("postgres://u@host/shop", json!({ "table": "orders", "mode": "cdc" }), by_cursor),
+        ("mysql://u@host/shop", json!({ "table": "orders" }), by_cursor),
+        ("mysql://u@host/shop", json!({ "table": "orders" }), &[("mode", "cdc"), ("server_id", "7")]),
+        ("sqlite:shop.db", json!({ "table": "orders" }), by_cursor),
+        ("sqlite:shop.db", json!({ "table": "orders" }), &[("refresh", "1")]),
     ] {
+        let set: Vec<_> = set.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))).collect();
         let connection = Connection::parse(url, &|_| None).expect("a connection");
+        let connection = connection.with(&set, &|_| None).expect("options");
         let spec = connect::by_scheme(&connection.scheme).expect("a connector");
         let proposer = Proposer::new(BTreeMap::new());
         let args =
