@@ -284,6 +284,16 @@ fn a_model_of_sources_of_two_processes_follows_both() {
     project.write("people/2.csv", format!("id,amount\n{}", rows(3, 8)));
     has_rows(&project, "people", 5);
     wait_for("its rows in the model", || (project.count("silver.both") == 18).then_some(()));
+    let looked_at = || {
+        let processes = status(&project)["processes"].as_array().cloned().unwrap_or_default();
+        let models = processes.iter().filter_map(|process| process["models"].as_array()).flatten();
+        models.filter(|model| model["model"] == "silver.both").filter_map(|model| model["looked_at"].as_i64()).max()
+    };
+    wait_for("an end of looks at a model whose sources rest", || {
+        let before = looked_at()?;
+        std::thread::sleep(Duration::from_secs(3));
+        (looked_at() == Some(before)).then_some(())
+    });
     assert_eq!((first.end(), second.end()), (Some(0), Some(0)));
 }
 
