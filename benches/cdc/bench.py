@@ -88,11 +88,11 @@ class Database:
         return subprocess.run(command, check=True, capture_output=True, text=True, env=self.env).stdout.strip()
 
     def fresh(self):
-        """An empty table."""
+        """An empty table, which the server does not vacuum beside one of its readers."""
         self.sql("select pg_drop_replication_slot(slot_name) from pg_replication_slots")
         self.sql("do $$ declare name text; begin for name in select pubname from pg_publication loop "
                  "execute format('drop publication %I', name); end loop; end $$; drop table if exists orders")
-        self.sql(f"create table orders ({TABLE})")
+        self.sql(f"create table orders ({TABLE}) with (autovacuum_enabled = false)")
         self.sql("create publication bench for table orders")
         self.base = 0
 
