@@ -29,9 +29,15 @@ pub fn slips(a: &str, b: &str) -> usize {
     strsim::damerau_levenshtein(a, b)
 }
 
-/// One slip is near also in a word so short that it is a third of it.
+/// One slip is near also in a word so short that it is a third of it. A short word whose letters happen to stand in a longer
+/// one (`id` in `cidade`) is not, unless that begins with it.
 fn score(a: &str, b: &str) -> f64 {
-    let one_slip = a.chars().count() >= 3 && slips(a, b) == 1;
+    let (slips, a_len, b_len) = (slips(a, b), a.chars().count(), b.chars().count());
+    let begins = a_len.min(b_len) >= 3 && (a.starts_with(b) || b.starts_with(a));
+    if slips * 2 > a_len.max(b_len) && !begins {
+        return 0.0;
+    }
+    let one_slip = a_len >= 3 && slips == 1;
     let floor = if one_slip { 0.73 } else { 0.0 };
     strsim::jaro_winkler(a, b).max(strsim::normalized_damerau_levenshtein(a, b)).max(floor)
 }
@@ -45,5 +51,13 @@ mod tests {
         assert_eq!(nearest("amuont", ["id", "amount", "paid_at"]), Some("amount"));
         assert_eq!(nearest("cvs", ["parquet", "csv"]), Some("csv"));
         assert_eq!(nearest("zzz", ["id", "amount"]), None);
+        assert_eq!(nearest("cust", ["id", "customer_id"]), Some("customer_id"));
+    }
+
+    #[test]
+    fn letters_that_happen_to_stand_in_a_longer_word_make_none_near() {
+        for word in ["cidade", "idade", "unidade", "validade"] {
+            assert_eq!(nearest(word, ["id"]), None, "{word}");
+        }
     }
 }
