@@ -12,6 +12,7 @@ mod lake;
 mod mongodb;
 mod mysql;
 mod mysql_log;
+mod mysql_network;
 mod mysql_tables;
 mod mysql_torture;
 mod postgres;

@@ -13,6 +13,7 @@ use kernel::sink::Commit;
 use kernel::source::Pulled;
 use tokio::time::Instant;
 
+mod by_the_clock;
 mod refine;
 
 struct Virtual(Instant);
@@ -20,21 +21,6 @@ struct Virtual(Instant);
 impl Clock for Virtual {
     fn now(&self) -> Timestamp {
         Timestamp(1_700_000_000_000_000 + i64::try_from(self.0.elapsed().as_micros()).expect("a short test"))
-    }
-}
-
-/// One whose machine sleeps: its time goes on without the process.
-struct Sleeping(Virtual, std::sync::atomic::AtomicI64);
-
-impl Sleeping {
-    fn sleep(&self, seconds: i64) {
-        self.1.fetch_add(seconds * 1_000_000, std::sync::atomic::Ordering::SeqCst);
-    }
-}
-
-impl Clock for Sleeping {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.0.now().0 + self.1.load(std::sync::atomic::Ordering::SeqCst))
     }
 }
 
@@ -379,22 +365,6 @@ async fn one_whose_rows_are_nowhere_yet_is_not_at_rest() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_by_the_clock_that_has_nothing_new_is_over_its_failure() {
-    let ledger = Arc::default();
-    let stage = Stage::new(1, &[("hourly", 0, 0)]);
-    stage.on("hourly", |world| world.always = Some(Kind::Unreachable));
-    let process = process(&stage, &ledger, 1, "every hour");
-    let running = tokio::spawn(process.up.clone().run(process.planned.clone()));
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    assert_eq!(process.up.board.state("hourly"), Some(LineState::Retrying));
-    stage.on("hourly", |world| world.always = None);
-    tokio::time::sleep(Duration::from_secs(70)).await;
-    assert_eq!(process.up.board.state("hourly"), Some(LineState::Waiting));
-    process.up.cancel.cancel();
-    running.await.expect("its end");
-}
-
-#[tokio::test(start_paused = true)]
 async fn it_drains_at_once_and_commits_what_is_whole() {
     let ledger = Arc::default();
     let stage = Stage::new(1, &[("good", 1_000_000, 0)]);
@@ -433,66 +403,6 @@ async fn who_is_handing_rows_over_is_taken_in_before_the_end_unless_he_takes_too
         let stage = guest.await.expect("a guest");
         assert_eq!(stage.on("pushed", |world| world.lake.len()), taken);
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn one_by_the_clock_is_opened_at_its_time_and_read_to_its_end() {
-    let ledger = Arc::default();
-    let stage = Stage::new(1, &[("hourly", 10, 0)]);
-    let process = process(&stage, &ledger, 1, "every hour");
-    let (up, planned) = (process.up.clone(), process.planned.clone());
-    let running = tokio::spawn(up.run(planned));
-    for hour in 1..4 {
-        tokio::time::sleep(Duration::from_secs(3_590)).await;
-        all_once(&stage, "hourly");
-        assert_eq!(stage.on("hourly", |world| (world.rows += 10, world.opened).1), hour);
-        assert_eq!(process.up.board.state("hourly"), Some(LineState::Waiting));
-        tokio::time::sleep(Duration::from_secs(10)).await;
-    }
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    process.up.cancel.cancel();
-    running.await.expect("its end");
-    let finished = process.count(|event| matches!(event, UpEvent::SourceFinished { .. }));
-    assert_eq!(finished, 4);
-}
-
-#[tokio::test(start_paused = true)]
-async fn one_by_the_clock_is_not_late_because_the_machine_slept() {
-    let ledger = Arc::default();
-    let stage = Stage::new(1, &[("daily", 10, 0)]);
-    let clock = Arc::new(Sleeping(Virtual(Instant::now()), 0.into()));
-    // It is 22:13 in UTC.
-    let process = process_by(clock.clone(), &stage, &ledger, 1, "0 6 * * *");
-    let running = tokio::spawn(process.up.clone().run(process.planned.clone()));
-    tokio::time::sleep(Duration::from_secs(600)).await;
-    assert_eq!(process.up.board.state("daily"), Some(LineState::Waiting));
-    clock.sleep(8 * 3_600);
-    tokio::time::sleep(Duration::from_secs(70)).await;
-    assert_eq!(stage.on("daily", |world| world.opened), 1, "it is past its time");
-    all_once(&stage, "daily");
-    process.up.cancel.cancel();
-    running.await.expect("its end");
-}
-
-#[tokio::test(start_paused = true)]
-async fn one_whose_lease_was_lost_while_it_waited_for_its_time_is_not_opened_then() {
-    let ledger = Arc::default();
-    let stage = Stage::new(1, &[("hourly", 10, 0)]);
-    let process = process(&stage, &ledger, 1, "every hour");
-    let running = tokio::spawn(process.up.clone().run(process.planned.clone()));
-    tokio::time::sleep(Duration::from_secs(3_585)).await;
-    assert_eq!(stage.on("hourly", |world| world.opened), 1);
-    // To this one the first one looks dead, and has its lease until half a minute later.
-    let other = Leases::new(ledger.clone(), holder(2), process.up.clock.clone(), |_| true);
-    assert_eq!(other.claim("hourly").await.expect("a ledger"), Claim::Mine);
-    tokio::time::sleep(Duration::from_secs(25)).await;
-    assert_eq!(process.up.board.state("hourly"), Some(LineState::Elsewhere));
-    assert_eq!(stage.on("hourly", |world| (world.rows += 10, world.opened).1), 1, "it is somebody else's");
-    tokio::time::sleep(Duration::from_secs(20)).await;
-    assert_eq!(stage.on("hourly", |world| world.opened), 2, "taken over");
-    all_once(&stage, "hourly");
-    process.up.cancel.cancel();
-    running.await.expect("its end");
 }
 
 #[tokio::test(start_paused = true)]
